@@ -27,7 +27,7 @@ $(READY): settings.ini setup.py pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo 'avnb needs Python 3.11 or newer, and there is no $(PYTHON). Name one: make PYTHON=/path/to/python3.11 ...'; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	    { echo "avnb needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1). Name another: make PYTHON=/path/to/python3.11 ..."; exit 1; }
-	@test -x $(PY) || $(PYTHON) -m venv $(VENV_FLAGS) .venv
+	@$(PY) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV_FLAGS) .venv
 	@if $(PY) -c 'from importlib.metadata import version; version("torch")' 2>/dev/null; then echo 'Updating .venv (a torch is there already and is kept if it fits) ...'; \
 	else echo 'Installing into .venv, once. With a CUDA build of torch: 2.1 GB to fetch, 5.5 GB on disk, 2 to 5 minutes.'; \
 	     echo 'With a CPU build: 0.4 GB to fetch, 1.8 GB on disk, 1 to 2 minutes. `make help` says how to choose.'; fi

@@ -1,7 +1,7 @@
 "One source of package data, and imports that cost no more than they must."
-import subprocess, sys, tomllib
+import ast, subprocess, sys, tomllib
 from configparser import ConfigParser
-from importlib.metadata import entry_points, metadata, requires
+from importlib.metadata import entry_points, metadata, packages_distributions, requires
 from pathlib import Path
 
 import avnb
@@ -9,7 +9,8 @@ import pytest
 from packaging.requirements import Requirement
 from prepare import ROOT
 
-IMPORTED_AS = {'scikit-learn': 'sklearn', 'tomli-w': 'tomli_w', 'tensorboard': 'torch.utils.tensorboard', 'jupyterlab': 'jupyter'}
+NOT_IMPORTED = {'jupyterlab': '`avnb lab` starts it', 'tensorboard': 'torch.utils.tensorboard imports it', 'ipywidgets': 'tqdm draws its notebook bars with it'}
+COMES_WITH = {'ipython': 'jupyterlab', 'pillow': 'matplotlib', 'traitlets': 'ipywidgets'}
 HEAVY = ['torchvision', 'torchaudio', 'av', 'moviepy', 'pandas', 'matplotlib', 'sklearn', 'IPython']
 
 
@@ -55,10 +56,20 @@ def test_every_requirement_has_its_reason():
     assert [line for line in lines if '#' not in line and 'avnb.cli' not in line] == []
 
 
-def test_every_requirement_is_used(settings):
-    code = '\n'.join(p.read_text() for folder, kind in [('avnb', '*.py'), ('nbs', '*.ipynb')] for p in (ROOT/folder).rglob(kind))
-    names = [Requirement(r).name for r in requirements(settings, 'requirements')]
-    assert [n for n in names if not any(f'{how} {IMPORTED_AS.get(n, n)}' in code for how in ('import', 'from', '-m'))] == []
+def imports(text):
+    "Third-party packages that Python source imports, by the name they are imported as."
+    nodes = list(ast.walk(ast.parse(text)))
+    names = {a.name for n in nodes if isinstance(n, ast.Import) for a in n.names}
+    names |= {n.module for n in nodes if isinstance(n, ast.ImportFrom) and not n.level}
+    return {n.split('.')[0] for n in names} - set(sys.stdlib_module_names) - {'avnb'}
+
+
+def test_requirements_are_what_is_imported(settings):
+    required = {Requirement(r).name for r in requirements(settings, 'requirements')}
+    provider = packages_distributions()
+    used = {p.name: {provider[n][0].lower().replace('_', '-') for n in imports(p.read_text())} for p in (ROOT/'avnb').glob('*.py')}
+    assert {name: extra for name, found in used.items() if (extra := found - required - set(COMES_WITH))} == {}, 'imported, not required'
+    assert required - set().union(*used.values()) - set(NOT_IMPORTED) == set(), 'required, not imported'
 
 
 @pytest.mark.parametrize('module', ['nce', 'attention'])
