@@ -33,7 +33,7 @@ def test_fingerprint_follows_code_and_the_modules_it_uses(tmp_path):
     for folder in 'nbs', 'avnb': (tmp_path/folder).mkdir()
     core, media, path = tmp_path/'avnb'/'core.py', tmp_path/'avnb'/'media.py', tmp_path/'nbs'/'02_a.ipynb'
     core.write_text('one = 1\n')
-    media.write_text('from avnb.core import one\n')
+    media.write_text('from .core import one\n') # as nbdev writes it
     def now(code, *more): return fingerprint(notebook(path, new_code_cell(code), *more), tmp_path)
     first = now('from avnb.media import one')
     assert now('from avnb.media import one', new_markdown_cell('words')) == first

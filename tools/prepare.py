@@ -79,8 +79,8 @@ def save(nb, path): write(nbformat.writes(nb) + '\n', path)
 
 def modules(text, root=ROOT, seen=()):
     "Names of the package's modules that `text` uses, and those that they use, and so on."
-    found = set(re.findall(r'\bavnb\.(\w+)', text))
-    for names in re.findall(r'from avnb import ([\w, ]+)', text): found |= set(re.findall(r'\w+', names))
+    found = set(re.findall(r'(?:\bavnb|from )\.(\w+)', text))
+    for names in re.findall(r'from (?:avnb|\.) import ([\w, ]+)', text): found |= set(re.findall(r'\w+', names))
     if re.search(r'''(-m["',\s]+|[!%]\s*)avnb\b''', text): found.add('cli')
     new = {m for m in found if (root/'avnb'/f'{m}.py').exists()} - set(seen)
     seen = set(seen) | new
