@@ -1,7 +1,7 @@
 "Every notebook runs from a clean kernel, in a process of its own; guides and widgets are slow."
 import pytest
 from nbclient.exceptions import CellExecutionError
-from prepare import ROOT, execute, notebooks
+from prepare import ROOT, execute, notebooks, plain
 
 
 def case(path):
@@ -12,4 +12,4 @@ def case(path):
 @pytest.mark.parametrize('path', [case(p) for p in notebooks()])
 def test_notebook_runs(path):
     try: execute(path)
-    except CellExecutionError as error: pytest.fail(str(error)[-5000:], pytrace=False)
+    except CellExecutionError as error: pytest.fail(plain(error), pytrace=False)

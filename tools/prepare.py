@@ -49,6 +49,11 @@ def execute(path, timeout=900):
     return nb
 
 
+def plain(error, size=4000):
+    "The end of an error's text, without terminal colours."
+    return re.sub(r'\x1b\[[\d;]*m', '', str(error))[-size:]
+
+
 def clean(nb):
     "Drop in place what changes from run to run and says nothing: counts, metadata, widget state."
     nb.metadata = nbformat.from_dict(dict(kernelspec=KERNEL))
@@ -155,7 +160,7 @@ def main():
         start, before = time.time(), fingerprint(path)
         try: nb = execute(path)
         except Exception as error: # a cell that raises, a kernel that dies, a timeout: report it and go on to the next notebook
-            print(f'FAILED\n{str(error)[-4000:]}')
+            print(f'FAILED\n{plain(error)}')
             failed.append(names[path])
             continue
         if fingerprint(path) != before: raise SystemExit('changed while it was executing: nothing written, run this again')
