@@ -1,0 +1,149 @@
+"""What a picture must keep: pages that need nothing and run nothing, videos a browser plays, maps drawn where they belong."""
+import json, re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from avnb import plots
+from avnb.media import Clip
+
+HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)> ${title} $x^{ & \'quoted\''
+
+
+def small_clip(T=8, h=24, w=32, fps=8., rate=8000, audio=True):
+    gen = np.random.default_rng(0)
+    frames = gen.integers(0, 255, (T, h, w, 3), dtype='uint8')
+    return Clip(frames, (.2*np.sin(np.arange(int(T/fps*rate)) / 5)).astype('float32'), fps, rate, 0., 'clip.mp4', 'clip', has_audio=audio)
+
+
+class Tags(HTMLParser):
+    "Every tag and attribute of a page."
+    def __init__(self, text):
+        super().__init__(); self.tags = []; self.feed(text)
+
+    def handle_starttag(self, tag, attrs): self.tags.append((tag, dict(attrs)))
+
+
+@pytest.fixture(scope='module')
+def run(tmp_path_factory):
+    "A run's folder in which every name is hostile."
+    folder = tmp_path_factory.mktemp('run <b>&')
+    score = dict(value=.6, error=.05, chance=.1, n=100, baselines={HOSTILE: .3, 'none': None}, note=HOSTILE)
+    (folder/'report.json').write_text(json.dumps({'linear_video': score, HOSTILE: score, 'made_with': 'x', 'odd': dict(value=None)}))
+    (folder/'log.csv').write_text('step,epoch,loss,lr,"<i>$a$"\n' + ''.join(f'{i},0,{5 - i/50},0.001,{i}\n' for i in range(60)))
+    (folder/'ledger.csv').write_text('id,path,reason,count\n"{0}","{0}","{0}",2\n'.format(HOSTILE.replace('"', '""')))
+    (folder/'config.toml').write_text('[model]\nnet = ' + json.dumps(HOSTILE) + '\n[weight]\ndelta = 0.5\n')
+    (folder/'manifest.csv').write_text('id,split\na,train\nb,test\nc,train\n')
+    clip = small_clip()
+    for name in ('a.mp4', 'b <img src=x onerror=alert(3)>.mp4'):
+        plots.overlay_video(folder/'overlays'/name, clip, np.random.default_rng(1).random((4, 3, 3)), short=64)
+    (folder/'overlays'/'captions.json').write_text(json.dumps({'a.mp4': HOSTILE}))
+    return folder
+
+
+def test_page_is_self_contained_and_inert(run):
+    page = plots.run_page(run, np.linspace(-.2, .9, 50), ['none']*25 + ['wrong_track']*25)
+    text = page.read_text(encoding='utf-8'); tags = Tags(text).tags
+    assert not {t for t, _ in tags} & {'script', 'iframe', 'object', 'embed', 'link', 'form', 'base', 'i', 'svg'}
+    assert not [a for _, at in tags for a in at if a.startswith('on')]
+    addresses = [at[k] for _, at in tags for k in ('src', 'srcset', 'href', 'poster') if k in at]
+    assert len([t for t, _ in tags if t == 'video']) == 2 and len(addresses) >= 8 and all(a.startswith('data:') for a in addresses)
+    csp = [at['content'] for t, at in tags if t == 'meta' and at.get('http-equiv') == 'Content-Security-Policy']
+    assert csp and "default-src 'none'" in csp[0] and 'script' not in csp[0]
+    assert 'saw 2 clips' in text and '&lt;script&gt;' in text and len(text) < 12e6
+    assert str(run) not in text, 'a page that is handed on must not show where it was made'
+    videos = [at for t, at in tags if t == 'video']
+    assert all('controls' in v and 'loop' in v and 'autoplay' not in v for v in videos)
+
+
+def test_page_keeps_to_its_size(run):
+    text = plots.run_page(run, budget_mb=.02).read_text()
+    assert '<video' not in text and '2 more in overlays/' in text
+
+
+def test_page_of_an_empty_run(tmp_path):
+    text = plots.run_page(tmp_path).read_text()
+    assert 'avnb evaluate' in text and 'Every clip could be read' in text
+    with pytest.raises(plots.PlotError, match='folder'): plots.run_page(tmp_path/'no')
+    (tmp_path/'config.toml').write_text('not = = toml')
+    with pytest.raises(plots.PlotError, match='TOML'): plots.run_page(tmp_path)
+
+
+def test_page_survives_an_unreadable_overlay(run, tmp_path):
+    (tmp_path/'overlays').mkdir(); (tmp_path/'overlays'/'x.mp4').write_bytes(b'nothing')
+    assert 'cannot be shown' in plots.run_page(tmp_path).read_text()
+
+
+@pytest.mark.parametrize('audio', [True, False])
+@pytest.mark.parametrize('h,w', [(24, 32), (33, 21)])
+def test_overlay_video_plays_in_browsers(tmp_path, audio, h, w):
+    import av
+    clip = small_clip(h=h, w=w, audio=audio); maps = np.random.default_rng(0).random((2, 3, 3))
+    path = plots.overlay_video(tmp_path/'o.mp4', clip, {'one': maps, 'two': maps}, boxes=[.1, .1, .5, .5], title=HOSTILE)
+    with av.open(str(path)) as f:
+        v = f.streams.video[0]; n = sum(1 for _ in f.decode(video=0))
+        assert (v.codec_context.name, v.codec_context.pix_fmt) == ('h264', 'yuv420p') and v.width % 2 == v.height % 2 == 0
+        assert v.width >= 3*256 and n == 24 and v.average_rate == 24 and abs(float(f.duration)/1e6 - 1) < .1
+        assert [s.codec_context.name for s in f.streams.audio] == (['aac'] if audio else [])
+    assert path.read_bytes().find(b'moov') < path.read_bytes().find(b'mdat'), 'a browser should start before the whole file is there'
+    assert sorted(x.name for x in tmp_path.iterdir()) == ['o.mp4']
+
+
+def test_overlay_video_carries_the_sound_in_time(tmp_path):
+    from avnb.media import read_clip
+    clip = small_clip(T=16); clip.waveform[:] = 0; clip.waveform[8000:8400] = .8*np.sin(np.arange(400))
+    path = plots.overlay_video(tmp_path/'o.mp4', clip, np.ones((1, 2, 2)), short=64)
+    heard = read_clip(path, 0., 2., rate=8000).waveform
+    assert abs(np.average(np.arange(len(heard)), weights=heard**2) / 8000 - 1.025) < .06
+
+
+def test_line_in_time_and_panels():
+    clip = small_clip(T=16); maps = np.zeros((1, 2, 2)); draw = plots.Overlay(clip, {'clip': None, 'map': maps}, short=64)
+    y0, y1, x0, x1 = draw.strip_at
+    where = [np.flatnonzero((draw(t)[y0:y1] == 255).all(-1).all(0)).mean() for t in (.0, .5, 1., 1.99)]
+    assert np.allclose((np.array(where) - x0) / (x1 - x0), [0, .25, .5, .995], atol=2 / (x1 - x0))
+    y, x = draw.corners[0]; want = plots.enlarge(clip.frames[4], draw.size)
+    assert np.array_equal(draw(.5)[y:y + draw.size[0], x:x + draw.size[1]], want)
+
+
+def test_nan_leaves_the_picture_alone():
+    gen = np.random.default_rng(0); frames = gen.integers(0, 255, (3, 12, 10, 3), dtype='uint8')
+    maps = gen.random((3, 12, 10)); maps[:, :4] = np.nan
+    out = plots.overlay(frames, plots.normalise(maps))
+    assert np.array_equal(out[:, :4], frames[:, :4]) and (out[:, 4:] != frames[:, 4:]).any(-1).mean() > .9
+    assert np.array_equal(plots.overlay(frames, np.full((3, 12, 10), np.nan)), frames)
+
+
+def test_normalise_per_clip_and_per_frame():
+    maps = np.stack([np.eye(3), 4*np.eye(3), np.zeros((3, 3))])
+    assert plots.normalise(maps).max((1, 2)).tolist() == [.25, 1, 0]
+    assert plots.normalise(maps, 'frame').max((1, 2)).tolist() == [1, 1, 0]
+    assert np.isnan(plots.normalise(np.full((1, 2, 2), np.nan))).all()
+    assert plots.normalise(np.array([[[0, np.inf, 1]]])).tolist() == [[[0, 1, 1]]]
+
+
+def test_figures_are_closed_and_settings_restored(tmp_path):
+    import matplotlib.pyplot as plt
+    before = dict(plt.rcParams); clip = small_clip()
+    report = {'m': dict(value=.5, error=.1, chance=.1, n=9, baselines={})}
+    with plots.style(plots.DARK):
+        boxes = [[.1, .2, .3, .4]]*7 + [None]
+        figs = [plots.show_clip(clip), plots.show_clip(small_clip(audio=False), boxes=boxes), plots.show_scores(report),
+                plots.show_curves(dict(step=[1., 2.], loss=[2., np.nan])), plots.show_weights(np.full(5, .3)),
+                plots.show_weights([.1, .2], [.3, .9]), plots.show_attention(clip.frames, np.ones((1, 1, 1))),
+                plots.show_spectrogram(np.zeros((1, 4)), np.arange(4)*100., [0.])]
+    for i, f in enumerate(figs): f.savefig(tmp_path/f'{i}.png')
+    assert not plt.get_fignums() and dict(plt.rcParams) == before
+
+
+@pytest.mark.parametrize('call,word', [
+    (lambda: plots.overlay(np.zeros((4, 4, 3), 'uint8'), np.zeros((2, 2))), 'fit_maps'),
+    (lambda: plots.show_spectrogram(np.zeros((3, 4)), np.arange(3), np.arange(4)), 'expected'),
+    (lambda: plots.show_weights([]), 'bank'),
+    (lambda: plots.show_weights([.1, .2], faulty=[True]), 'faulty'),
+    (lambda: plots.show_scores({}), 'evaluate'),
+    (lambda: plots.normalise(np.zeros((1, 2, 2)), 'pixel'), "'frame'"),
+    (lambda: plots.show_clip(Clip(np.zeros((0, 4, 4, 3), 'uint8'), np.zeros(9, 'float32'), 8., 8000, 0., 'a', 'a')), 'frame')])
+def test_errors_say_what_to_do(call, word):
+    with pytest.raises(plots.PlotError, match=word): call()
