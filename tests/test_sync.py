@@ -127,13 +127,12 @@ def test_exported_cells_are_short():
 
 
 def test_exported_cells_are_shown_at_work():
-    problems = []
-    for name, i, cells, defs in exported_cells():
-        shown = '\n'.join(c.source for c in cells[i + 1:i + 4] if c.cell_type == 'code' and not EXPORT.search(c.source) and code_lines(c))
-        names = [d.name for d in defs]
-        private = all(n.startswith('_') for n in names) # shown through what calls it
-        if not shown or not (private or any(re.search(rf'\b{n}\b', shown) for n in names)): problems.append(f"{name}: {', '.join(names)}")
-    fail_if(problems, 'defined, and not used by a cell that is not exported among the next three')
+    def shows(c): return c.cell_type == 'code' and not EXPORT.search(c.source) and code_lines(c)
+    fail_if([f"{name}: {', '.join(d.name for d in defs)}" for name, i, cells, defs in exported_cells() if not any(map(shows, cells[i + 1:i + 4]))],
+        'defined, and none of the next three cells shows anything')
+    at_work = {name: '\n'.join(c.source for c in nb.cells if shows(c)) for name, nb in NOTEBOOKS.items()}
+    fail_if([f'{name}: {d.name}' for name, _, _, defs in exported_cells() for d in defs
+             if not d.name.startswith('_') and not re.search(rf'\b{d.name}\b', at_work[name])], 'public, and its notebook never uses it outside of exported cells')
 
 
 def test_public_names_are_documented():
