@@ -15,47 +15,47 @@ from torch import Tensor
 
 from .core import AvnbError, rng
 
-# %% ../nbs/08_nce.ipynb #9c6c8a69
+# %% ../nbs/08_nce.ipynb #f677b46c
 def _wide(*xs):
     "The tensors in their common floating type, at least float32."
     t = torch.float32
     for x in xs: t = torch.promote_types(t, x.dtype)
     return [x.to(t) for x in xs]
 
-
+# %% ../nbs/08_nce.ipynb #aec0fc73
 def _scores(q, keys, tau):
     "Scores q . key / tau [B,N] of queries [B,D] with candidates shared [N,D] or per query [B,N,D], never in half precision."
     with torch.autocast(q.device.type, enabled=False):
         q, keys = _wide(q, keys)
         return (q @ keys.T if keys.ndim == 2 else torch.einsum('bd,bnd->bn', q, keys)) / tau
 
-
+# %% ../nbs/08_nce.ipynb #08698aaa
 def _agreement(x, y):
     "Row by row x . y, never in half precision."
     x, y = _wide(x, y)
     return (x * y).sum(-1)
 
-# %% ../nbs/08_nce.ipynb #0e492fc6
+# %% ../nbs/08_nce.ipynb #1470eaa8
 class NceError(AvnbError):
     "An argument of a loss is not what it must be; the message names it, what was expected and what came."
 
-
+# %% ../nbs/08_nce.ipynb #83a63d76
 def _need(ok, name, expected, came):
     "Raise `NceError` unless `ok`."
     if not ok: raise NceError(f"{name}: expected {expected}, got {came}")
 
-
+# %% ../nbs/08_nce.ipynb #667242a9
 def _number(name, x, low=-math.inf, high=math.inf, above=False):
     "Raise `NceError` unless low <= x <= high (low < x with `above`); NaN is refused."
     want = ' and '.join([f"{'above' if above else 'at least'} {low:g}"] * (low > -math.inf) + [f"at most {high:g}"] * (high < math.inf))
     _need((float(x) > low if above else float(x) >= low) and float(x) <= high, name, f"a number {want}".rstrip(), x)
 
-
+# %% ../nbs/08_nce.ipynb #b8cfdbc9
 def _is(x):
     "A tensor in words: type and shape."
     return f"{str(x.dtype)[6:]} {list(x.shape)}" if isinstance(x, Tensor) else f"{x!r}"[:60] + f" ({type(x).__name__})"
 
-# %% ../nbs/08_nce.ipynb #7eba6df5
+# %% ../nbs/08_nce.ipynb #ed506e23
 def _check_shapes(v, a, v_bar, a_bar, index, mask=None):
     "Raise `NceError` unless the shapes and types fit together; costs nothing on a device."
     for name, x in (('v', v), ('a', a), ('v_bar', v_bar), ('a_bar', a_bar)):
@@ -66,39 +66,46 @@ def _check_shapes(v, a, v_bar, a_bar, index, mask=None):
     _need((v_bar.ndim == 2 or (v_bar.ndim == 3 and len(v_bar) == B)) and v_bar.shape[-1] == D and v_bar.numel() > 0,
           'v_bar', f"[N,{D}] shared, or [{B},M,{D}] per query", _is(v_bar))
     _need(a_bar.shape == v_bar.shape, 'a_bar', f"the shape of v_bar, {list(v_bar.shape)}", _is(a_bar))
-    _need(isinstance(index, Tensor) and index.dtype == torch.long and index.shape == (B,), 'index', f"int64 [{B}], each query's own place among its candidates", _is(index))
+    _need(isinstance(index, Tensor) and index.dtype == torch.long and index.shape == (B,),
+          'index', f"int64 [{B}], each query's own place among its candidates", _is(index))
     n = v_bar.shape[-2]
     _need(mask is None or (isinstance(mask, Tensor) and mask.dtype == torch.bool and mask.shape in ((n,), (B, n))),
           'mask', f"bool [{n}] or [{B},{n}], True where a candidate may be used", _is(mask))
 
-# %% ../nbs/08_nce.ipynb #6b34636b
+# %% ../nbs/08_nce.ipynb #0ae49789
 def _check_rows(name, x, use=None):
     "Raise `NceError` unless all rows are finite and the rows in `use` have unit norm."
     norm = torch.linalg.vector_norm(x.detach(), dim=-1, dtype=torch.promote_types(x.dtype, torch.float32))
-    bad = ~norm.isfinite()
-    _need(not bad.any(), name, 'finite numbers', f"NaN or infinity in row {bad.nonzero()[0].tolist() if bad.any() else ''}")
-    off = (norm if use is None else norm[use]).sub(1).abs()
-    worst = float(off.max())
-    _need(worst <= (1e-2 if x.dtype == torch.bfloat16 else 1e-3), name, 'rows of unit norm, as F.normalize(x, dim=-1) makes them', f"a norm that is off by {worst:.3g}")
+    bad = (~norm.isfinite()).nonzero()
+    _need(not len(bad), name, 'finite numbers', f"NaN or infinity in row {bad[0].tolist() if len(bad) else ''}")
+    worst = float((norm if use is None else norm[use]).sub(1).abs().max())
+    limit = 1e-2 if x.dtype == torch.bfloat16 else 1e-3
+    _need(worst <= limit, name, 'rows of unit norm, as F.normalize(x, dim=-1) makes them', f"a norm that is off by {worst:.3g}")
 
-
-def _check_values(v, a, v_bar, a_bar, index, mask=None):
-    "Raise `NceError` for an index out of range, masked own rows, NaN, or rows that are not of unit norm; waits for the device."
-    n = v_bar.shape[-2]
+# %% ../nbs/08_nce.ipynb #7f8f67f3
+def _check_places(index, n):
+    "Raise `NceError` unless every place lies among n candidates."
     _need(bool(((index >= 0) & (index < n)).all()), 'index', f"places in 0..{n - 1}", f"{int(index.min())}..{int(index.max())}")
-    if mask is not None:
-        _need(bool(mask.any(-1).all()), 'mask', 'at least one usable candidate per query', 'none: all False')
-        own = mask[index] if mask.ndim == 1 else mask.gather(1, index[:, None])[:, 0]
-        _need(bool(own.all()), 'mask', "True at each query's own place", f"False for query {int((~own).nonzero()[0]) if not own.all() else ''}")
-    _check_rows('v', v)
-    _check_rows('a', a)
-    use = mask if mask is not None and mask.ndim == 1 and v_bar.ndim == 2 else None
-    if mask is not None and v_bar.ndim == 3: use = mask.expand(len(v), n)
-    if mask is not None and mask.ndim == 2 and v_bar.ndim == 2: use = mask.any(0)
-    _check_rows('v_bar', v_bar, use)
-    _check_rows('a_bar', a_bar, use)
 
-# %% ../nbs/08_nce.ipynb #9b6c1910
+# %% ../nbs/08_nce.ipynb #3aa47408
+def _check_mask(mask, index):
+    "Raise `NceError` unless each query may use something, and its own row in any case."
+    _need(bool(mask.any(-1).all()), 'mask', 'at least one usable candidate per query', 'none: all False')
+    own = mask[index] if mask.ndim == 1 else mask.gather(1, index[:, None])[:, 0]
+    _need(bool(own.all()), 'mask', "True at each query's own place", f"False for query {own.int().argmin()}")
+
+# %% ../nbs/08_nce.ipynb #ce341b22
+def _check_values(v, a, v_bar, a_bar, index, mask=None):
+    "Raise `NceError` for a place out of range, masked own rows, NaN, or rows that are not of unit norm; waits for the device."
+    n, use = v_bar.shape[-2], mask
+    _check_places(index, n)
+    if mask is not None:
+        _check_mask(mask, index)
+        if v_bar.ndim == 3: use = mask.expand(len(v), n)
+        elif mask.ndim == 2: use = mask.any(0)
+    for name, x, rows in (('v', v, None), ('a', a, None), ('v_bar', v_bar, use), ('a_bar', a_bar, use)): _check_rows(name, x, rows)
+
+# %% ../nbs/08_nce.ipynb #063373cb
 def _cross_entropy(logits, index, target=None, mask=None):
     "-sum_j T(j) log softmax(logits)_j [B]; `target` None: all of it at `index`. Masked candidates take no part."
     logp = (logits if mask is None else logits.masked_fill(~mask, -math.inf)).log_softmax(-1)
@@ -106,7 +113,7 @@ def _cross_entropy(logits, index, target=None, mask=None):
     if mask is not None: logp = logp.masked_fill(~mask, 0)                # 0 * -inf is NaN
     return -(target.detach().to(logp) * logp).sum(-1)
 
-
+# %% ../nbs/08_nce.ipynb #01fc91be
 def _reduce(l, weights, reduction):
     "l(i) itself, or its weighted mean (0 when all weights are 0)."
     if reduction == 'none': return l
@@ -114,21 +121,29 @@ def _reduce(l, weights, reduction):
     w = weights.detach().to(l)
     return (w * l).sum() / torch.where(w.sum() > 0, w.sum(), 1.)
 
+# %% ../nbs/08_nce.ipynb #80feb89b
+def _check_distribution(name, T, mask=None):
+    "Raise `NceError` unless rows are at least 0, sum to 1 and have nothing on masked candidates."
+    sums = T.detach().sum(-1)
+    _need(bool((T >= 0).all()) and bool(((sums - 1).abs() < 1e-3).all()), name, 'rows that are distributions (at least 0, sum 1)',
+          f"sums in {float(sums.min()):.4g}..{float(sums.max()):.4g}, least entry {float(T.min()):.3g}")
+    _need(mask is None or not bool((T > 0).logical_and(~mask).any()), name, '0 wherever mask is False', 'some mass on a masked candidate')
 
+# %% ../nbs/08_nce.ipynb #3b67e0cd
 def _check_rest(B, n, tau, targets, weights, mask, reduction, validate):
     "Raise `NceError` unless temperature, targets, weights and reduction are as `xid_loss` describes them."
     _number('tau', tau, 0, above=True)
     _need(reduction in ('mean', 'none'), 'reduction', "'mean' or 'none'", repr(reduction))
-    _need(weights is None or (isinstance(weights, Tensor) and weights.shape == (B,)), 'weights', f"[{B}]", _is(weights))
-    _need(targets is None or len(targets) == 2, 'targets', 'a pair (T_v, T_a)', _is(targets))
+    _need(targets is None or (isinstance(targets, (tuple, list)) and len(targets) == 2), 'targets', 'a pair (T_v, T_a)', _is(targets))
     for name, T in zip(('T_v', 'T_a'), targets or ()):
         _need(isinstance(T, Tensor) and T.shape == (B, n), name, f"[{B},{n}]", _is(T))
-        if not validate: continue
-        _need(bool((T >= 0).all()) and bool(((T.sum(-1) - 1).abs() < 1e-3).all()), name, 'rows that are distributions (>= 0, sum 1)', f"sums in {float(T.sum(-1).min()):.4g}..{float(T.sum(-1).max()):.4g}, least {float(T.min()):.3g}")
-        _need(mask is None or not bool((T > 0).logical_and(~mask).any()), name, '0 wherever mask is False', 'some mass on a masked candidate')
-    if weights is not None and validate: _need(bool((weights >= 0).all()) and bool(weights.isfinite().all()), 'weights', 'finite numbers, at least 0', f"{float(weights.min()):.3g}..{float(weights.max()):.3g}")
+        if validate: _check_distribution(name, T, mask)
+    if weights is None: return
+    _need(isinstance(weights, Tensor) and weights.shape == (B,), 'weights', f"[{B}]", _is(weights))
+    if validate: _need(bool((weights >= 0).all()) and bool(weights.isfinite().all()), 'weights', 'finite numbers, at least 0',
+                       f"{float(weights.min()):.3g}..{float(weights.max()):.3g}")
 
-# %% ../nbs/08_nce.ipynb #3097cb28
+# %% ../nbs/08_nce.ipynb #2e0c847e
 def xid_loss(
     v: Tensor,       # [B,D] video embeddings of the batch, unit norm
     a: Tensor,       # [B,D] audio embeddings of the batch, unit norm
@@ -152,7 +167,7 @@ def xid_loss(
     l = _cross_entropy(_scores(v, a_bar, tau), index, T_v, mask) + _cross_entropy(_scores(a, v_bar, tau), index, T_a, mask)
     return _reduce(l, weights, reduction)
 
-# %% ../nbs/08_nce.ipynb #4d794861
+# %% ../nbs/08_nce.ipynb #f3d4806b
 def sample_candidates(
     n: int,         # rows in the bank
     index: Tensor,  # int64 [B], each query's own row
@@ -170,7 +185,7 @@ def sample_candidates(
     own = index.cpu()[:, None]
     return torch.cat([own, other + (other >= own)], 1).to(index.device)      # the others, shifted past the own row
 
-# %% ../nbs/08_nce.ipynb #f615b10b
+# %% ../nbs/08_nce.ipynb #4cc02c9b
 def group_mask(
     groups: Tensor,  # int64 [N], group of each candidate: its file, or its clip
     index: Tensor,   # int64 [B], place of each query's own row
@@ -180,7 +195,21 @@ def group_mask(
     mask.scatter_(1, index[:, None], True)
     return mask
 
-# %% ../nbs/08_nce.ipynb #2b5fd42f
+# %% ../nbs/08_nce.ipynb #ef54699a
+def _check_weighting(scores, delta, kappa, w_min, mean, var, floor, validate):
+    "Raise `NceError` unless the arguments of `positive_weights` are right."
+    ok = isinstance(scores, Tensor) and scores.is_floating_point() and scores.numel() > 0
+    _need(ok, 'scores', 'a float tensor, not empty', _is(scores))
+    _need(floor in ('affine', 'clip'), 'floor', "'affine' or 'clip'", repr(floor))
+    _number('delta', delta)
+    _number('kappa', kappa, 0, above=True)
+    _number('w_min', w_min, 0, 1)
+    if validate:
+        _need(bool(scores.isfinite().all()), 'scores', 'finite numbers', 'NaN or infinity')
+        _need(mean is None or math.isfinite(mean), 'mean', 'a finite number', mean)
+        if var is not None: _number('var', var, 0)
+
+# %% ../nbs/08_nce.ipynb #d62207b1
 def positive_weights(
     scores: Tensor,        # [B] memory scores v_bar_i . a_bar_i
     delta: float = 0.0,    # shifts the curve, in standard deviations; larger: more clips lose weight
@@ -191,15 +220,8 @@ def positive_weights(
     floor: str = 'affine',  # 'affine': w_min + (1 - w_min) Phi; 'clip': max(w_min, Phi)
     validate: bool = True,  # check the values, at the price of waiting for the device
 ) -> Tensor:               # [B] in [w_min, 1], without gradient
-    "Weights of pairs from their memory scores (Robust-xID, Weighted-xID, (4) and (5); the affine floor is our reading). `NceError` for bad arguments."
-    _need(isinstance(scores, Tensor) and scores.is_floating_point() and scores.numel() > 0, 'scores', 'a non-empty floating point tensor', _is(scores))
-    _need(floor in ('affine', 'clip'), 'floor', "'affine' or 'clip'", repr(floor))
-    for name, x, low, high, above in (('delta', delta, -math.inf, math.inf, False), ('kappa', kappa, 0, math.inf, True), ('w_min', w_min, 0, 1, False)):
-        _number(name, x, low, high, above)
-    if validate:
-        _need(bool(scores.isfinite().all()), 'scores', 'finite numbers', 'NaN or infinity')
-        _need(mean is None or math.isfinite(mean), 'mean', 'a finite number', mean)
-        if var is not None: _number('var', var, 0)
+    "Weights of pairs from their memory scores (Robust-xID, (4) and (5); the affine floor is our reading). `NceError` for bad arguments."
+    _check_weighting(scores, delta, kappa, w_min, mean, var, floor, validate)
     x = scores.detach().double()                                            # float64: equal scores then have a variance of exactly 0
     mean = x.mean() if mean is None else torch.as_tensor(mean, dtype=x.dtype, device=x.device)
     var = torch.where(x.min() == x.max(), 0., x.var(correction=0)) if var is None else torch.as_tensor(var, dtype=x.dtype, device=x.device)
@@ -207,7 +229,7 @@ def positive_weights(
     w = w_min + (1 - w_min) * phi if floor == 'affine' else phi.clamp(min=w_min)
     return torch.where(var > 0, w, 1.).to(torch.promote_types(scores.dtype, torch.float32))
 
-# %% ../nbs/08_nce.ipynb #dbad7bee
+# %% ../nbs/08_nce.ipynb #2ad7d285
 ESTIMATORS = ('bootstrap', 'swapped', 'neighbor', 'cycle')
 
 
@@ -218,32 +240,38 @@ def _soft_logits(estimator, mine, other, mine_bar, other_bar, tau_s, tau_t, tau_
     if estimator == 'neighbor': return _scores(mine, mine_bar, tau_n)
     return _scores(other, mine_bar, tau_s) + _agreement(mine_bar, other_bar) / tau_t
 
-
+# %% ../nbs/08_nce.ipynb #4cf1dcdc
 def _own(bar, index):
     "Each query's own row [B,D] among its candidates."
     return bar[index] if bar.ndim == 2 else bar[torch.arange(len(index), device=index.device), index]
 
-
+# %% ../nbs/08_nce.ipynb #9261d2fb
 def _soft_queries(estimator, v, a, v_bar, a_bar, index, target_features):
     "What asks for S: the memory rows, or with 'live' (bootstrap and swapped only) the live embeddings."
     if target_features == 'live' and estimator in ('bootstrap', 'swapped'): return v.detach(), a.detach()
     return _own(v_bar, index).detach(), _own(a_bar, index).detach()
 
-
+# %% ../nbs/08_nce.ipynb #9f9ad055
 def _keep(mask, index, n, exclude_self):
     "The mask with the own places taken out when `exclude_self`; None when nothing is masked."
     if not exclude_self: return mask
     other = torch.arange(n, device=index.device) != index[:, None]
     return other if mask is None else mask & other
 
-
+# %% ../nbs/08_nce.ipynb #65e0a7e6
 def _check_soft(estimator, tau_s, tau_t, tau_n, target_features):
     "Raise `NceError` unless the settings of soft targets exist."
     _need(estimator in ESTIMATORS, 'estimator', f"one of {', '.join(ESTIMATORS)}", repr(estimator))
     _need(target_features in ('memory', 'live'), 'target_features', "'memory' or 'live'", repr(target_features))
     for name, x in (('tau_s', tau_s), ('tau_t', tau_t), ('tau_n', tau_n)): _number(name, x, 0, above=True)
 
-# %% ../nbs/08_nce.ipynb #6f63f516
+# %% ../nbs/08_nce.ipynb #cbbd6134
+def _check_others(mask, n):
+    "Raise `NceError` unless each query has another candidate than its own row."
+    others = n - 1 if mask is None else int(mask.sum(-1).min()) - 1
+    _need(others > 0, 'exclude_self', 'another usable candidate for each query', 'none')
+
+# %% ../nbs/08_nce.ipynb #a61b356c
 def soft_targets(
     estimator: str,  # 'bootstrap', 'swapped', 'neighbor' or 'cycle'
     v: Tensor,       # [B,D] live video embeddings; read with target_features='live'
@@ -259,19 +287,19 @@ def soft_targets(
     target_features: str = 'memory',  # who asks in bootstrap and swapped: memory rows or 'live' embeddings; the others read memory only
     validate: bool = True,  # check the values, at the price of waiting for the device
 ) -> tuple[Tensor, Tensor]:  # S_v, S_a, each [B,N]: distributions, without gradient
-    "Which other candidates would also be right: estimates of the relations between clips (Robust-xID, Soft-xID, table of estimators). `NceError` for bad arguments."
+    "Which other candidates would also be right, as memory sees it (Robust-xID, Soft-xID's estimators). `NceError` for bad arguments."
     _check_shapes(v, a, v_bar, a_bar, index, mask)
     _check_soft(estimator, tau_s, tau_t, tau_n, target_features)
     if validate: _check_values(v, a, v_bar, a_bar, index, mask)
+    if validate and exclude_self: _check_others(mask, v_bar.shape[-2])
     keep = _keep(mask, index, v_bar.shape[-2], exclude_self)
-    if validate and keep is not None: _need(bool(keep.any(-1).all()), 'exclude_self', 'another usable candidate for each query', 'none')
     with torch.no_grad():
         q_v, q_a = _soft_queries(estimator, v, a, v_bar, a_bar, index, target_features)
         S_v = _soft_logits(estimator, q_v, q_a, v_bar, a_bar, tau_s, tau_t, tau_n)
         S_a = _soft_logits(estimator, q_a, q_v, a_bar, v_bar, tau_s, tau_t, tau_n)
         return tuple((S if keep is None else S.masked_fill(~keep, -math.inf)).softmax(-1) for S in (S_v, S_a))
 
-# %% ../nbs/08_nce.ipynb #ddfc1a12
+# %% ../nbs/08_nce.ipynb #2ae57e6a
 def mix_targets(
     soft: tuple[Tensor, Tensor],  # (S_v, S_a), each [B,N], rows sum to 1
     index: Tensor,  # int64 [B], place of each query's own row
@@ -284,15 +312,13 @@ def mix_targets(
     mixed = []
     for name, S in zip(('S_v', 'S_a'), soft):
         _need(isinstance(S, Tensor) and S.ndim == 2 and len(S) == len(index), name, f"[{len(index)},N]", _is(S))
-        if validate:
-            _need(bool((S >= 0).all()) and bool(((S.sum(-1) - 1).abs() < 1e-3).all()), name, 'rows that are distributions', f"sums in {float(S.sum(-1).min()):.4g}..{float(S.sum(-1).max()):.4g}")
-            _need(bool(((index >= 0) & (index < S.shape[1])).all()), 'index', f"places in 0..{S.shape[1] - 1}", f"{int(index.min())}..{int(index.max())}")
+        if validate: _check_distribution(name, S); _check_places(index, S.shape[1])
         mixed.append((lam * S.detach()).scatter_add(1, index[:, None], S.new_full((len(S), 1), 1 - lam)))
     return tuple(mixed)
 
-# %% ../nbs/08_nce.ipynb #9d3710ad
+# %% ../nbs/08_nce.ipynb #cf22c8c9
 class _Running:
-    "Softmax over candidates that arrive in pieces: running sums of e = exp(logit), e * value and e * key, relative to the largest logit so far."
+    "Softmax over candidates that arrive in pieces: running sums of e = exp(logit), e * value, e * key, relative to the largest logit."
     def __init__(self, q):
         self.top = q.new_full((len(q),), torch.finfo(q.dtype).min)          # not -inf: -inf - -inf is NaN
         self.z, self.value, self.key = torch.zeros_like(self.top), torch.zeros_like(self.top), torch.zeros_like(q)
@@ -307,7 +333,7 @@ class _Running:
 
     def log_z(self): return self.top + self.z.log()
 
-# %% ../nbs/08_nce.ipynb #f31496b7
+# %% ../nbs/08_nce.ipynb #1f27d951
 class _Streamed(torch.autograd.Function):
     "One direction of the loss over a bank that is read in pieces; the gradient is made on the way."
     @staticmethod
@@ -333,7 +359,28 @@ class _Streamed(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx, g): return (g[:, None] * ctx.saved_tensors[0], *[None] * 7)
 
-# %% ../nbs/08_nce.ipynb #dfa154fb
+# %% ../nbs/08_nce.ipynb #a19d3536
+def _check_streaming(v_bar, a_bar, estimator, lam, chunk):
+    "Raise `NceError` unless there is one bank without gradient, and estimator, lam and chunk make sense."
+    _need(v_bar.ndim == 2, 'v_bar', 'one bank [N,D] for all queries', _is(v_bar))
+    _need(not (v_bar.requires_grad or a_bar.requires_grad), 'v_bar, a_bar', 'banks without gradient (or xid_loss)', 'requires_grad=True')
+    _number('lam', lam, 0, 1)
+    _need(estimator or lam == 0, 'estimator', f"one of {', '.join(ESTIMATORS)} when lam is above 0", estimator)
+    _need(isinstance(chunk, int) and chunk > 0, 'chunk', 'a positive integer', chunk)
+
+# %% ../nbs/08_nce.ipynb #77226913
+def _soft_pieces(estimator, v, a, v_bar, a_bar, index, tau_s, tau_t, tau_n, exclude_self, mask, target_features):
+    "Two functions, one per direction: slice of the bank -> masked logits of S [B,c]."
+    q_v, q_a = _soft_queries(estimator, v, a, v_bar, a_bar, index, target_features)
+    def piecewise(mine, other, mine_bar, other_bar):
+        def piece_logits(piece):
+            logits = _soft_logits(estimator, mine, other, mine_bar[piece], other_bar[piece], tau_s, tau_t, tau_n)
+            keep = _keep(None if mask is None else mask[..., piece], index - piece.start, logits.shape[1], exclude_self)
+            return logits if keep is None else logits.masked_fill(~keep, -math.inf)
+        return piece_logits
+    return piecewise(q_v, q_a, v_bar, a_bar), piecewise(q_a, q_v, a_bar, v_bar)
+
+# %% ../nbs/08_nce.ipynb #ebb6d66a
 def xid_loss_chunked(
     v: Tensor,      # [B,D] video embeddings of the batch, unit norm
     a: Tensor,      # [B,D] audio embeddings of the batch, unit norm
@@ -354,43 +401,23 @@ def xid_loss_chunked(
     reduction: str = 'mean',  # 'mean' or 'none', as in xid_loss
     validate: bool = True,   # check the values, at the price of waiting for the device
 ) -> Tensor:
-    "`xid_loss` with `mix_targets(soft_targets(...))` against a whole bank, never holding [B,N]; gradient for v and a only (ours). `NceError` for bad arguments."
-    _check_chunked(v, a, v_bar, a_bar, index, tau, estimator, lam, tau_s, tau_t, tau_n, weights, mask, chunk, exclude_self, target_features, reduction, validate)
-    q_v, q_a = _wide(v, a)
-    soft = (None, None) if not estimator or lam == 0 else _soft_pieces(estimator, v, a, v_bar, a_bar, index, tau_s, tau_t, tau_n, exclude_self, mask, target_features)
-    with torch.autocast(v.device.type, enabled=False):
-        l = sum(_Streamed.apply(q, keys, index, tau, lam if S else 0., S, mask, chunk) for q, keys, S in ((q_v, a_bar, soft[0]), (q_a, v_bar, soft[1])))
-    return _reduce(l, weights, reduction)
-
-# %% ../nbs/08_nce.ipynb #2397e7b2
-def _check_chunked(v, a, v_bar, a_bar, index, tau, estimator, lam, tau_s, tau_t, tau_n, weights, mask, chunk, exclude_self, target_features, reduction, validate):
-    "Raise `NceError` unless the arguments of `xid_loss_chunked` are right."
+    "`xid_loss` with `mix_targets(soft_targets(...))` against a whole bank without ever holding [B,N] (ours). `NceError` for bad arguments."
     _check_shapes(v, a, v_bar, a_bar, index, mask)
-    _need(v_bar.ndim == 2, 'v_bar', 'one bank [N,D] for all queries', _is(v_bar))
-    _need(not (v_bar.requires_grad or a_bar.requires_grad), 'v_bar, a_bar', 'banks without gradient; use xid_loss to learn on both sides', 'requires_grad=True')
     _check_rest(len(v), len(v_bar), tau, None, weights, mask, reduction, validate)
     _check_soft(estimator or 'cycle', tau_s, tau_t, tau_n, target_features)
-    _number('lam', lam, 0, 1)
-    _need(estimator or lam == 0, 'estimator', f"one of {', '.join(ESTIMATORS)} when lam is above 0", estimator)
-    _need(isinstance(chunk, int) and chunk > 0, 'chunk', 'a positive integer', chunk)
+    _check_streaming(v_bar, a_bar, estimator, lam, chunk)
     if validate: _check_values(v, a, v_bar, a_bar, index, mask)
-    if validate and exclude_self and estimator:
-        others = torch.full((), len(v_bar) - 1) if mask is None else mask.sum(-1) - 1
-        _need(bool((others > 0).all()), 'exclude_self', 'another usable candidate for each query', 'none')
+    if validate and estimator and exclude_self: _check_others(mask, len(v_bar))
+    soft_v = soft_a = None
+    if lam > 0:
+        soft_v, soft_a = _soft_pieces(estimator, v, a, v_bar, a_bar, index, tau_s, tau_t, tau_n, exclude_self, mask, target_features)
+    with torch.autocast(v.device.type, enabled=False):
+        q_v, q_a = _wide(v, a)
+        l_v = _Streamed.apply(q_v, a_bar, index, tau, lam, soft_v, mask, chunk)
+        l_a = _Streamed.apply(q_a, v_bar, index, tau, lam, soft_a, mask, chunk)
+    return _reduce(l_v + l_a, weights, reduction)
 
-
-def _soft_pieces(estimator, v, a, v_bar, a_bar, index, tau_s, tau_t, tau_n, exclude_self, mask, target_features):
-    "Two functions, one per direction: slice of the bank -> masked logits of S [B,c]."
-    q_v, q_a = _soft_queries(estimator, v, a, v_bar, a_bar, index, target_features)
-    def piecewise(mine, other, mine_bar, other_bar):
-        def piece_logits(piece):
-            logits = _soft_logits(estimator, mine, other, mine_bar[piece], other_bar[piece], tau_s, tau_t, tau_n)
-            keep = _keep(None if mask is None else mask[..., piece], index - piece.start, logits.shape[1], exclude_self)
-            return logits if keep is None else logits.masked_fill(~keep, -math.inf)
-        return piece_logits
-    return piecewise(q_v, q_a, v_bar, a_bar), piecewise(q_a, q_v, a_bar, v_bar)
-
-# %% ../nbs/08_nce.ipynb #70933def
+# %% ../nbs/08_nce.ipynb #d8ec5432
 def _pieces_of(v, a, v_bar, a_bar, index, tau, mask, validate, reduction='mean', weights=None):
     "Checked scores of both directions, each as (scores with -inf where masked, own score)."
     _check_shapes(v, a, v_bar, a_bar, index, mask)
@@ -400,7 +427,7 @@ def _pieces_of(v, a, v_bar, a_bar, index, tau, mask, validate, reduction='mean',
         s = _scores(q, keys, tau)
         yield (s if mask is None else s.masked_fill(~mask, -math.inf)), s.gather(1, index[:, None])[:, 0]
 
-
+# %% ../nbs/08_nce.ipynb #3f4efe23
 def rince_loss(
     v: Tensor, a: Tensor,          # [B,D] each, unit norm
     v_bar: Tensor, a_bar: Tensor,  # [N,D] or [B,M,D] each, unit norm
@@ -420,7 +447,7 @@ def rince_loss(
             for s, own in _pieces_of(v, a, v_bar, a_bar, index, tau, mask, validate, reduction, weights))
     return _reduce(l, weights, reduction)
 
-# %% ../nbs/08_nce.ipynb #f79f0b3a
+# %% ../nbs/08_nce.ipynb #42396701
 def debiased_loss(
     v: Tensor, a: Tensor,          # [B,D] each, unit norm
     v_bar: Tensor, a_bar: Tensor,  # [N,D] or [B,M,D] each, unit norm
@@ -432,7 +459,7 @@ def debiased_loss(
     reduction: str = 'mean',       # 'mean' or 'none'
     validate: bool = True,         # check the values
 ) -> Tensor:
-    "Debiased contrastive loss with one positive, both directions summed (Chuang et al. 2020, arXiv 2007.00224, estimator with M = 1). `NceError` for bad arguments."
+    "Debiased contrastive loss (M = 1), both directions summed (Chuang et al. 2020, arXiv 2007.00224). `NceError` for bad arguments."
     _number('tau_plus', tau_plus, 0, 1)
     _need(tau_plus < 1, 'tau_plus', 'a number below 1', tau_plus)
     l = 0
@@ -444,7 +471,7 @@ def debiased_loss(
         l = l + (pos + g).log() - (own - top)
     return _reduce(l, weights, reduction)
 
-# %% ../nbs/08_nce.ipynb #afceb89d
+# %% ../nbs/08_nce.ipynb #587da987
 def uniform_targets(
     index: Tensor,  # int64 [B]
     n: int,         # candidates
@@ -455,7 +482,7 @@ def uniform_targets(
     S = S / S.sum(1, keepdim=True)
     return S, S
 
-
+# %% ../nbs/08_nce.ipynb #1d608759
 def oracle_targets(
     classes: Tensor,  # [N] or [B,M] true class of each candidate
     index: Tensor,    # int64 [B], own place
@@ -466,7 +493,7 @@ def oracle_targets(
     same = classes == classes.gather(1, index[:, None])
     return uniform_targets(index, classes.shape[1], same if mask is None else same & mask)
 
-
+# %% ../nbs/08_nce.ipynb #081d4349
 def oracle_weights(
     faulty: Tensor,      # bool [B], True: picture and sound do not belong together
     w_min: float = 0.0,  # weight of a faulty pair
@@ -475,7 +502,7 @@ def oracle_weights(
     _number('w_min', w_min, 0, 1)
     return torch.where(faulty, w_min, 1.)
 
-
+# %% ../nbs/08_nce.ipynb #2a085228
 def shuffle_weights(
     weights: Tensor,  # [B]
     seed: int,        # the run's seed
@@ -484,7 +511,7 @@ def shuffle_weights(
     "The same weights on other clips of the batch: a control that must not help."
     return weights[torch.from_numpy(rng(seed, step, 0, 'shuffle').permutation(len(weights))).to(weights.device)]
 
-# %% ../nbs/08_nce.ipynb #22559179
+# %% ../nbs/08_nce.ipynb #0f58b716
 def target_stats(
     S: Tensor,      # [B,N] soft targets
     index: Tensor,  # int64 [B], own place
