@@ -55,7 +55,12 @@ def resize_matrix(
     if flip is not None: w = torch.where(flip[:, None, None], w.flip(1), w)
     return w / w.sum(-1, keepdim=True)
 
-# %% ../nbs/05_views.ipynb #3e42a375
+# %% ../nbs/05_views.ipynb #caf8ea84
+def _chunks(x):
+    "The whole batch on a GPU; one clip at a time on a CPU, where a clip's pixels stay in the cache (2.5 times faster)."
+    return [slice(None)] if x.is_cuda else [slice(b, b + 1) for b in range(len(x))]
+
+
 def crop_resize(
     frames: torch.Tensor,  # [B, 3, T, H, W], uint8 or float
     box: torch.Tensor,     # [B, 4] x0, y0, x1, y1, fractions of the frame
@@ -68,9 +73,7 @@ def crop_resize(
     wx = resize_matrix(box[:, 0] * W, box[:, 2] * W, W, size, flip.to(frames.device))
     wy = resize_matrix(box[:, 1] * H, box[:, 3] * H, H, size)
     out = torch.empty(B, C * T, size, size, device=frames.device)
-    step = B if frames.is_cuda else 1                       # on a CPU one clip at a time: its pixels then stay in the cache, 2.5 times faster
-    for b in range(0, B, step):
-        s = slice(b, b + step)
+    for s in _chunks(frames):
         x = torch.bmm(frames[s].reshape(-1, C * T * H, W).float(), wx[s].mT).view(-1, C * T, H, size)
         torch.matmul(wy[s, None], x, out=out[s])
     return out.view(B, C, T, size, size)
@@ -137,7 +140,7 @@ def params(self: VideoView,
     factors = 1 + self.jitter * (2 * u[:, 5:8] - 1)
     return torch.cat([box, (u[:, 4:5] < self.flip).float(), factors, self.hue * (2 * u[:, 8:] - 1)], 1)
 
-# %% ../nbs/05_views.ipynb #a4dccd41
+# %% ../nbs/05_views.ipynb #b640a5e0
 @patch
 def __call__(self: VideoView,
     frames,      # uint8 [B, 3, T, H, W]
@@ -155,9 +158,10 @@ def __call__(self: VideoView,
     x = crop_resize(frames, params[:, :4], params[:, 4] > 0.5, self.size)
     mean, std = (torch.tensor(v, device=x.device)[:, None] for v in (self.mean, self.std))
     if self.train: matrix, shift = colour_matrix(params[:, 5:], x.mean((2, 3, 4)))
-    else: matrix, shift = torch.eye(3, device=x.device).expand(len(x), 3, 3), torch.zeros(3, 1, device=x.device)
-    y = torch.bmm(matrix / (255 * std), x.flatten(2)).add_((shift / 255 - mean) / std)   # jitter, scale to [0, 1] and normalise in one product
-    return y.clamp_(-mean / std, (1 - mean) / std).view_as(x), params
+    else: matrix, shift = torch.eye(3, device=x.device).expand(len(x), 3, 3), torch.zeros(len(x), 3, 1, device=x.device)
+    matrix, shift = matrix / (255 * std), (shift / 255 - mean) / std            # jitter, scale to [0, 1] and normalise in one product
+    for s in _chunks(x): x[s] = torch.baddbmm(shift[s], matrix[s], x[s].flatten(2)).clamp_(-mean / std, (1 - mean) / std).view_as(x[s])
+    return x, params
 
 # %% ../nbs/05_views.ipynb #8bba06f4
 @patch
@@ -233,7 +237,7 @@ def linear_spectrogram(
     p = torch.cat([p[:, :1], p[:, 1:].unflatten(1, (-1, 2)).mean(2)], 1)
     return decibels(p, 100.0).mT
 
-# %% ../nbs/05_views.ipynb #580cbc9f
+# %% ../nbs/05_views.ipynb #f29a369c
 NORMS = {'logmel': (-13.0, 20.0), 'linear': (-28.5, 19.7)}  # front end -> mean and spread, dB
 
 
@@ -246,13 +250,14 @@ class AudioView:
         seconds: float = 1.0,    # sound in a view
         front: str = 'logmel',   # 'logmel' or 'linear'
         mels: int = 64,          # bands of the log-mel front end
-        n_fft: int = 512,        # window, samples
-        hop: int = 250,          # step, samples
+        n_fft: int | None = None,  # window, samples; None: 512, or the authors' 1024 for 'linear'
+        hop: int | None = None,  # step, samples; None: 250, or the authors' 240 for 'linear'
         volume: float = 0.1,     # loudness: factor in 1 -+ volume
         train: bool = True,      # False: no randomness
         device=None,             # where the view is made; None: where the waveform is
     ):
         if front not in NORMS: raise ViewError(f"front: expected one of {', '.join(NORMS)}, got {front!r}")
+        n_fft, hop = n_fft or (1024 if front == 'linear' else 512), hop or (240 if front == 'linear' else 250)
         self.rate, self.duration, self.front, self.mels, self.n_fft, self.hop = rate, seconds, front, mels, n_fft, hop
         self.volume, self.train, self.device, self.samples = volume, train, device, round(rate * seconds)
         if front == 'logmel': _mel_bank(rate, n_fft, mels)                  # says at once when bands would be empty
