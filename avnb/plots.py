@@ -9,8 +9,8 @@ __all__ = ['BLUE', 'ORANGE', 'GREEN', 'PINK', 'STYLE', 'INK', 'DARK', 'LIGHT', '
            'draw_listening', 'show_attention', 'faulty_mask', 'weight_curve', 'show_weights', 'heading', 'read_scores',
            'rival', 'draw_score', 'show_scores', 'read_log', 'running_mean', 'curve_groups', 'show_curves',
            'draw_curve', 'read_monitors', 'thumbnail', 'doctor_thumbnails', 'shorten_lines', 'canvas', 'stroke_box',
-           'enlarge', 'Overlay', 'overlay_video', 'film', 'data_uri', 'themed', 'score_table', 'ledger_summary',
-           'poster', 'video_cards', 'describe_run', 'page_parts', 'read_config', 'run_page']
+           'enlarge', 'draw_waveform', 'Overlay', 'overlay_video', 'film', 'data_uri', 'themed', 'score_table',
+           'ledger_summary', 'poster', 'video_cards', 'describe_run', 'page_parts', 'read_config', 'run_page']
 
 # %% ../nbs/13_plots.ipynb #3f56b39c
 import base64, contextlib, functools, html, importlib.resources, io, json, math, os, tempfile, tomllib
@@ -107,7 +107,7 @@ def fit_maps(
     "Maps on the frames' grid, [T, H, W]; a pixel that touches an unseen cell is NaN."
     return resample(resample(resample(np.asarray(maps, float), T, 0), H, 1), W, 2)
 
-# %% ../nbs/13_plots.ipynb #72fe326d
+# %% ../nbs/13_plots.ipynb #54a4f093
 def overlay(
     frames,                  # uint8 [..., H, W, 3]
     maps,                    # [..., H, W] in 0 ... 1, NaN = leave the pixel as it is
@@ -119,9 +119,10 @@ def overlay(
     if frames.shape[:-1] != maps.shape:
         raise PlotError(f"overlay: expected a map value for every pixel, got frames {list(frames.shape)} "
                         f"and maps {list(maps.shape)}; use fit_maps")
-    value = np.nan_to_num(maps); cover = (opacity * (.3 + .7*value))[..., None]
-    grey = (frames @ np.array([.299, .587, .114]))[..., None]; heat = 255 * plt.get_cmap(cmap)(value)[..., :3]
-    return np.where(np.isnan(maps)[..., None], frames, np.round((1 - cover)*(frames + grey)/2 + cover*heat)).astype('uint8')
+    value = np.nan_to_num(maps).astype('float32'); cover = (opacity * (.3 + .7*value))[..., None]
+    colours = (255 * plt.get_cmap(cmap)(np.arange(256))[:, :3]).astype('float32'); heat = colours[np.minimum(256*value, 255).astype(int)]
+    picture = frames.astype('float32'); grey = (picture @ np.array([.299, .587, .114], 'float32'))[..., None]
+    return np.where(np.isnan(maps)[..., None], frames, np.rint((1 - cover)*(picture + grey)/2 + cover*heat)).astype('uint8')
 
 # %% ../nbs/13_plots.ipynb #13f010d3
 def box_tracks(
@@ -536,7 +537,7 @@ def shorten_lines(text: str, width: int = 24, lines: int = 4) -> str:
     import textwrap
     return '\n'.join(textwrap.wrap(' '.join(text.split()), width, max_lines=lines, placeholder=' …'))
 
-# %% ../nbs/13_plots.ipynb #c0b43ec0
+# %% ../nbs/13_plots.ipynb #41fa491d
 def canvas(
     size: tuple,           # panel height and width, pixels
     labels: list,          # one per panel
@@ -548,7 +549,7 @@ def canvas(
     "The part that does not move: uint8 [H, W, 3]; the panels' corners [(y, x)]; the lower picture's rows and columns (y0, y1, x0, x1)."
     ph, pw = size; k = len(labels); gap, top, low = 12, 62, 170
     W = k*pw + (k + 1)*gap; H = top + ph + low + 62; W, H = W + W % 2, H + H % 2; y0 = top + ph + 14
-    side = side and W > 500; left = 64; right = W - gap - (118 if side else 0); x = [gap + j*(pw + gap) for j in range(k)]
+    side = side and W > 500; left = 64; right = W - gap - (118 if side else 14); x = [gap + j*(pw + gap) for j in range(k)]
     with style({**DARK, **STYLE}):
         fig = plt.Figure(figsize=(W/100, H/100), dpi=100); FigureCanvasAgg(fig)
         put = lambda x0, y0, x1, y1: fig.add_axes((x0/W, 1 - y1/H, (x1 - x0)/W, (y1 - y0)/H))
@@ -582,7 +583,13 @@ def enlarge(frame: np.ndarray, size: tuple) -> np.ndarray:
     from PIL import Image
     return np.asarray(Image.fromarray(np.ascontiguousarray(frame)).resize(size[::-1], Image.Resampling.BICUBIC))
 
-# %% ../nbs/13_plots.ipynb #c9d7533f
+# %% ../nbs/13_plots.ipynb #d3d35e46
+def draw_waveform(ax, clip):
+    "Amplitude over the clip's own time, for the lower picture where there is no spectrogram."
+    wave = np.asarray(clip.waveform); ax.plot(clip.start + np.arange(len(wave)) / clip.rate, wave, lw=.6)
+    ax.set(xlabel='time (s)', ylabel='amplitude')
+
+# %% ../nbs/13_plots.ipynb #0ae6e5d5
 class Overlay:
     "The picture at time t of an overlay video, uint8 [H, W, 3]."
     def __init__(
@@ -596,35 +603,35 @@ class Overlay:
         strip=None,          # f(axes, side axes), default the waveform
         side: bool = False,  # room beside the strip
     ):
-        self.clip, self.tracks = clip, box_tracks(boxes, len(clip.frames))
+        self.clip, self.tracks, self.drawn = clip, box_tracks(boxes, len(clip.frames)), None
         T, H, W = clip.frames.shape[:3]; scale = short / min(H, W)
         self.size = (int(round(H*scale)), int(round(W*scale))); self.seconds = T / clip.fps
         self.maps = {k: None if m is None else resample(normalise(m, per), T, 0) for k, m in panels.items()}
         span = (clip.start, clip.start + self.seconds)
-        self.still, self.corners, self.strip_at = canvas(self.size, list(panels), title or clip.id, strip or self.waveform, side, span)
-
-    def waveform(self, ax, side):
-        "The lower picture where there is no spectrogram."
-        wave = np.asarray(self.clip.waveform); ax.plot(self.clip.start + np.arange(len(wave)) / self.clip.rate, wave, lw=.6)
-        ax.set(xlabel='time (s)', ylabel='amplitude')
+        strip = strip or (lambda ax, side: draw_waveform(ax, clip))
+        self.still, self.corners, self.strip_at = canvas(self.size, list(panels), title or clip.id, strip, side, span)
 
     def __call__(
         self,
         t: float,  # seconds from the start of the clip
     ) -> np.ndarray:
         "Panels, boxes and the line in time on the still canvas."
-        image = self.still.copy(); ph, pw = self.size; i = min(int(t * self.clip.fps + 1e-6), len(self.clip.frames) - 1)
-        frame = enlarge(self.clip.frames[i], self.size)
+        i = min(int(t * self.clip.fps + 1e-6), len(self.clip.frames) - 1)
+        if i != self.drawn: self.draw_panels(i); self.drawn = i
+        image = self.still.copy(); y0, y1, x0, x1 = self.strip_at; x = int(x0 + (x1 - x0 - 2) * min(1, t / self.seconds))
+        image[y0:y1, max(x0, x - 1):x + 3] = 0; image[y0:y1, x:x + 2] = 255
+        return image
+
+    def draw_panels(self, i: int):
+        "Frame i, bare or under its heat, into the panels of the canvas."
+        ph, pw = self.size; frame = enlarge(self.clip.frames[i], self.size)
         for (y, x), maps in zip(self.corners, self.maps.values()):
             panel = frame.copy() if maps is None else overlay(frame, fit_maps(maps[i:i + 1], 1, ph, pw)[0])
             for sounding, track in self.tracks:
                 if track[i] is not None and maps is not None: stroke_box(panel, track[i], sounding)
-            image[y:y + ph, x:x + pw] = panel
-        y0, y1, x0, x1 = self.strip_at; x = int(x0 + (x1 - x0 - 2) * min(1, t / self.seconds))
-        image[y0:y1, max(x0, x - 1):x + 3] = 0; image[y0:y1, x:x + 2] = 255
-        return image
+            self.still[y:y + ph, x:x + pw] = panel
 
-# %% ../nbs/13_plots.ipynb #993ca400
+# %% ../nbs/13_plots.ipynb #8ba775c1
 def overlay_video(
     path,                      # the mp4 to write
     clip,                      # a Clip; its sound goes into the video
@@ -648,7 +655,7 @@ def overlay_video(
     draw = Overlay(clip, panels, boxes, per, short, title, strip if spec is not None else None, spec is not None and freq_map is not None)
     return film(path, draw, draw.seconds, clip.fps * math.ceil(24 / clip.fps), clip.waveform if clip.has_audio else None, clip.rate)
 
-# %% ../nbs/13_plots.ipynb #2d63eaff
+# %% ../nbs/13_plots.ipynb #52266838
 def film(path, draw, seconds: float, fps: float, waveform=None, rate: int = 16000) -> Path:
     "Moving pictures from draw(t), with sound, as an mp4 that browsers play; moviepy does the work and nothing half written stays behind."
     from moviepy import VideoClip
@@ -660,14 +667,14 @@ def film(path, draw, seconds: float, fps: float, waveform=None, rate: int = 1600
         video = video.with_audio(AudioArrayClip(sound, rate))
     with tempfile.TemporaryDirectory() as tmp:
         made = Path(tmp) / 'video.mp4'
-        try: video.write_videofile(str(made), fps=fps, codec='libx264', preset='fast', pixel_format='yuv420p', threads=1, audio_codec='aac',
+        try: video.write_videofile(str(made), fps=fps, codec='libx264', preset='veryfast', pixel_format='yuv420p', threads=1, audio_codec='aac',
                                    audio_fps=rate, temp_audiofile=str(Path(tmp) / 'sound.m4a'), logger=None,
                                    ffmpeg_params=['-crf', '20', '-movflags', '+faststart'])
         except OSError as e: raise PlotError(f"no {Path(path).name}: ffmpeg stopped ({str(e)[-200:]}); is the disk full?") from e
         with atomic_write(path) as f: f.write(made.read_bytes())
     return Path(path)
 
-# %% ../nbs/13_plots.ipynb #5ff9b3a3
+# %% ../nbs/13_plots.ipynb #18484ae3
 def data_uri(
     data: bytes,  # the file's content
     mime: str,    # 'image/svg+xml', 'video/mp4', ...
@@ -675,7 +682,7 @@ def data_uri(
     "Content as an address, so that the page needs no second file."
     return f'data:{mime};base64,{base64.b64encode(data).decode()}'
 
-# %% ../nbs/13_plots.ipynb #da2816a1
+# %% ../nbs/13_plots.ipynb #159932af
 def themed(
     make,      # draws the figure; called once per theme
     alt: str,  # what a reader who cannot see it is told
@@ -688,7 +695,7 @@ def themed(
     return (f'<picture><source media="(prefers-color-scheme: dark)" srcset="{svg(DARK)}">'
             f'<img src="{svg({})}" alt="{html.escape(alt, quote=True)}"></picture>')
 
-# %% ../nbs/13_plots.ipynb #57c36e8f
+# %% ../nbs/13_plots.ipynb #aee0c91f
 def score_table(
     report,  # path of report.json, or its dict
 ) -> str:
@@ -707,7 +714,7 @@ def score_table(
     head = ''.join(f'<th scope="col">{name}</th>' for name in names)
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
 
-# %% ../nbs/13_plots.ipynb #2494dac1
+# %% ../nbs/13_plots.ipynb #faa2ae88
 def ledger_summary(
     path,  # ledger.csv
 ) -> str:
@@ -723,19 +730,19 @@ def ledger_summary(
     return (f'<p>{len(table)} clips could not be used; their places were filled by other clips, as the ledger records.</p>'
             f'<ul>{lines}</ul><p><small>{names}</small></p>')
 
-# %% ../nbs/13_plots.ipynb #410555ec
+# %% ../nbs/13_plots.ipynb #189d2a7e
 def poster(
     path,  # an overlay video
 ) -> str:
     "Its frame at the loudest moment as a small JPEG, so that a page shows something before one presses play."
     from PIL import Image
     from avnb.media import read_clip
-    clip = read_clip(path, 0., 8., fps=8., rate=8000); out = io.BytesIO()
+    clip = read_clip(path, 0., 4., fps=8., rate=8000); out = io.BytesIO()
     loud = [np.square(part).sum() for part in np.array_split(clip.waveform, len(clip.frames))]
     Image.fromarray(clip.frames[int(np.argmax(loud))]).save(out, 'JPEG', quality=80)
     return data_uri(out.getvalue(), 'image/jpeg')
 
-# %% ../nbs/13_plots.ipynb #951d09a0
+# %% ../nbs/13_plots.ipynb #5054c855
 def video_cards(
     folder,         # holds *.mp4 and, if there is one, captions.json: file name -> what to look for
     budget: float,  # bytes of page they may take
@@ -757,7 +764,7 @@ def video_cards(
     more = f'<p><small>{left} more in {html.escape(folder.name)}/, left out to keep this page small.</small></p>' if left else ''
     return f'<div class="videos">{"".join(cards)}</div>{more}' if files else ''
 
-# %% ../nbs/13_plots.ipynb #305caec6
+# %% ../nbs/13_plots.ipynb #cd4fe680
 def describe_run(
     cfg: dict,       # the run's config.toml
     clips: int = 0,  # clips it was trained on, if known
@@ -774,7 +781,7 @@ def describe_run(
     if get('cmac.alpha', 0): parts.append('consistency of the two attentions (CMAC-R)')
     return f"{first} The loss: {', '.join(parts[:-1]) + ' and ' + parts[-1] if len(parts) > 1 else parts[0]}."
 
-# %% ../nbs/13_plots.ipynb #e31c7fad
+# %% ../nbs/13_plots.ipynb #814d3dd6
 def page_parts(
     folder,         # the run
     scores,         # bank scores, or None
@@ -800,14 +807,14 @@ def page_parts(
     add('Settings', f'<details><summary>config.toml</summary><pre>{html.escape(text)}</pre></details>' if text else '')
     return parts
 
-# %% ../nbs/13_plots.ipynb #f58b6cd9
+# %% ../nbs/13_plots.ipynb #2b73c38f
 def read_config(folder) -> dict:
     "config.toml of a run as plain dicts; empty where there is none."
     try: return tomllib.loads((Path(folder)/'config.toml').read_text(encoding='utf-8'))
     except FileNotFoundError: return {}
     except (OSError, ValueError) as e: raise PlotError(f"expected TOML in config.toml: {e}; restore it from the run's checkpoint") from None
 
-# %% ../nbs/13_plots.ipynb #8c80ba2d
+# %% ../nbs/13_plots.ipynb #62c2c05d
 def run_page(
     folder,                   # a run's folder
     scores=None,              # bank scores, for the histogram of weights
