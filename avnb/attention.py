@@ -16,24 +16,25 @@ from torch import Tensor
 from .core import AvnbError
 from .nce import _check_rest, _check_shapes, _check_values, _cross_entropy, _keep, _reduce, _scores, _wide, xid_loss
 
-# %% ../nbs/09_attention.ipynb #4d66f1a8
+# %% ../nbs/09_attention.ipynb #c1471142
 class AttentionError(AvnbError):
     "An argument of an attention function is not what it must be; the message names it, what was expected and what came."
 
-
+# %% ../nbs/09_attention.ipynb #c33d194b
 def _need(ok, name, expected, came):
     "Raise `AttentionError` unless `ok`."
     if not ok: raise AttentionError(f"{name}: expected {expected}, got {came}")
 
-
+# %% ../nbs/09_attention.ipynb #f0390242
 def _need_unit(name, x):
     "Raise `AttentionError` unless the vectors along the last axis are finite and of unit norm."
     norm = torch.linalg.vector_norm(x.detach(), dim=-1, dtype=torch.promote_types(x.dtype, torch.float32))
     _need(bool(norm.isfinite().all()), name, 'finite numbers', 'NaN or infinity')
     worst = float((norm - 1).abs().max())
-    _need(worst <= (1e-2 if x.dtype == torch.bfloat16 else 1e-3), name, 'unit norm along the last axis', f"a norm that is off by {worst:.3g}")
+    limit = 1e-2 if x.dtype == torch.bfloat16 else 1e-3
+    _need(worst <= limit, name, 'unit norm along the last axis', f"a norm that is off by {worst:.3g}")
 
-# %% ../nbs/09_attention.ipynb #953b3727
+# %% ../nbs/09_attention.ipynb #61bb5684
 def attention_maps(
     local: Tensor,       # [B,P,D] local embeddings, unit norm; or [B,T,P,D] for a map per time step
     query: Tensor,       # [B,D] what is asked, unit norm
@@ -41,9 +42,9 @@ def attention_maps(
     normalize: str = 'softmax',  # 'softmax' over P, 'sigmoid', or 'minmax' (0 where all scores are equal)
     validate: bool = True,       # check the values, at the price of waiting for the device
 ) -> tuple[Tensor, Tensor]:      # scores (cosines) and maps, each [B,P] or [B,T,P]
-    """Similarity of each place to a query: attention guided by the query (CMAC-R; the operator is ours, the usual one in sound localisation).
+    """Similarity of each place to a query (CMAC-R; the operator is ours, usual in sound localisation). `AttentionError` for bad arguments.
 
-    Guided by the other modality it is the target, by a vector from the same modality the student. `AttentionError` for bad arguments."""
+    With a query from the other modality it is the guided map, the target; with one from the same modality, the student."""
     _need(normalize in ('softmax', 'sigmoid', 'minmax'), 'normalize', "'softmax', 'sigmoid' or 'minmax'", repr(normalize))
     _need(tau_m > 0, 'tau_m', 'a number above 0', tau_m)
     _need(local.ndim in (3, 4) and local.numel() > 0, 'local', '[B,P,D] or [B,T,P,D]', list(local.shape))
@@ -57,7 +58,7 @@ def attention_maps(
     low, high = scores.amin(-1, keepdim=True), scores.amax(-1, keepdim=True)
     return scores, (scores - low) / (high - low).clamp(min=torch.finfo(scores.dtype).tiny)
 
-# %% ../nbs/09_attention.ipynb #8cc806e0
+# %% ../nbs/09_attention.ipynb #4cc553a0
 def places(
     local: Tensor,  # [B,D,T,...]: video_local [B,D,T',H',W'] or audio_local [B,D,T'',F'']
     per_step: bool = False,  # keep time: one set of places per time step
@@ -67,38 +68,41 @@ def places(
     x = local.flatten(3).permute(0, 2, 3, 1)
     return x if per_step else F.normalize(x.mean(1), dim=-1)
 
-# %% ../nbs/09_attention.ipynb #313cd202
+# %% ../nbs/09_attention.ipynb #e6126289
 def energy_scores(
     features: Tensor,  # [B,C,...] feature map
 ) -> Tensor:           # [B,...] mean over channels of the squared activation
     "Activation energy of each position, the parameter-free student (V3 of CMAC-R; ours)."
     return features.pow(2).mean(1)
 
-# %% ../nbs/09_attention.ipynb #f4a877b1
+# %% ../nbs/09_attention.ipynb #58e7a32d
 def attention_scores(
     out,  # AVOutput, or anything with its fields
     per_frame: bool = False,  # regional scores for each time step instead of the mean over time
-) -> dict[str, Tensor]:
-    "Scores 'video_self', 'video_guided' [B,H'W'] ([B,T',H'W'] per frame), 'audio_self', 'audio_guided' [B,F'']: students and targets of `consistency_loss`."
+) -> dict[str, Tensor]:       # 'video_self', 'video_guided' [B,H'W'] ([B,T',H'W'] per frame), 'audio_self', 'audio_guided' [B,F'']
+    "Scores of both attentions in both directions: students ('self') and targets ('guided') of `consistency_loss`."
     v, a = places(out.video_local, per_frame), places(out.audio_local)
-    ask = dict(video_guided=(v, out.audio), audio_guided=(a, out.video), video_self=(v, getattr(out, 'video_query', None)), audio_self=(a, getattr(out, 'audio_query', None)))
-    own = dict(video_self=out.video, audio_self=out.audio)
-    return {k: attention_maps(x, own[k] if q is None else q, validate=False)[0] for k, (x, q) in ask.items()}
+    def alone(name, x, per_step):
+        score, query = getattr(out, f'{name}_score', None), getattr(out, f'{name}_query', None)
+        if score is None: return attention_maps(x, getattr(out, name) if query is None else query, validate=False)[0]
+        return score.flatten(2) if per_step else score.flatten(2).mean(1)
+    guided = [attention_maps(x, q, validate=False)[0] for x, q in ((v, out.audio), (a, out.video))]
+    return dict(video_self=alone('video', v, per_frame), video_guided=guided[0],
+                audio_self=alone('audio', a, False), audio_guided=guided[1])
 
-
+# %% ../nbs/09_attention.ipynb #f9a1e253
 def guided_maps(
     out,  # AVOutput, or anything with its fields
-    tau_m: float = 0.1,  # temperature of the maps
-) -> dict[str, Tensor]:
-    """Maps to look at, each a distribution over its last axes: 'video_guided' and 'video_self' [B,T',H',W'] (per frame),
-    'audio_guided' and 'audio_self' [B,F''] (time pooled), 'audio_tf_guided' [B,T'',F'']."""
+    tau_m: float = 0.1,   # temperature of the maps
+) -> dict[str, Tensor]:   # 'video_guided', 'video_self' [B,T',H',W']; 'audio_guided', 'audio_self' [B,F'']; 'audio_tf_guided' [B,T'',F'']
+    "Maps to look at, each a distribution: pictures per frame over their cells, sound over frequency cells and over the full grid."
     maps = {k: (s / tau_m).softmax(-1) for k, s in attention_scores(out, per_frame=True).items()}
     for k in ('video_guided', 'video_self'): maps[k] = maps[k].unflatten(-1, out.video_local.shape[3:])
     tf = places(out.audio_local, per_step=True)
     maps['audio_tf_guided'] = attention_maps(tf.flatten(1, 2), out.video, tau_m, validate=False)[1].unflatten(-1, tf.shape[1:3])
     return maps
 
-# %% ../nbs/09_attention.ipynb #2d0dbd4f
+# %% ../nbs/09_attention.ipynb #7e5689c4
 def _distance(student, target, distance, tau_m):
     "Distance between softmax maps of two scores, over the last axis."
     if distance == 'kl':
@@ -107,7 +111,24 @@ def _distance(student, target, distance, tau_m):
     cosine = F.cosine_similarity((student / tau_m).softmax(-1), (target / tau_m).softmax(-1), dim=-1, eps=1e-12)
     return 1 - cosine if distance == 'cosine' else 2 - 2 * cosine          # |x - y|^2 of unit vectors is 2 - 2 x.y
 
+# %% ../nbs/09_attention.ipynb #98d21596
+def _check_consistency(student, target, distance, tau_m, weights, reduction, validate):
+    "Raise `AttentionError` unless the arguments of `consistency_loss` are right."
+    _need(distance in ('kl', 'l2', 'cosine'), 'distance', "'kl', 'l2' or 'cosine'", repr(distance))
+    _need(reduction in ('mean', 'none'), 'reduction', "'mean' or 'none'", repr(reduction))
+    _need(tau_m > 0, 'tau_m', 'a number above 0', tau_m)
+    shape = list(student.shape)
+    _need(student.ndim in (2, 3) and student.numel() > 0, 'student_scores', '[B,P] or [B,T,P]', shape)
+    _need(target.shape == student.shape, 'target_scores', f"the shape of student_scores, {shape}", list(target.shape))
+    if weights is not None: _need(weights.shape == (len(student),), 'weights', f"[{len(student)}]", list(weights.shape))
+    if not validate: return
+    for name, x in (('student_scores', student), ('target_scores', target)):
+        _need(bool(x.isfinite().all()), name, 'finite numbers', 'NaN or infinity')
+    if weights is not None:
+        ok = bool((weights >= 0).all()) and bool(weights.isfinite().all())
+        _need(ok, 'weights', 'finite numbers, at least 0', f"a least value of {float(weights.min()):.3g}")
 
+# %% ../nbs/09_attention.ipynb #f7c5c58c
 def consistency_loss(
     student_scores: Tensor,    # [B,P] or [B,T,P]: of one modality alone
     target_scores: Tensor,     # same shape: guided by the other modality
@@ -118,24 +139,16 @@ def consistency_loss(
     reduction: str = 'mean',   # 'mean': sum_i w_i d(i) / sum_i w_i (0 if all w are 0); 'none': d(i) [B]
     validate: bool = True,     # check the values, at the price of waiting for the device
 ) -> Tensor:
-    """How far the map of one modality alone is from the map guided by the other (CMAC-R, B1; KL, stop-gradient and tau_m are ours).
+    """How far the map of one modality alone is from the one guided by the other (CMAC-R; the abstract names the two, the rest is ours).
 
     With time steps, d(i) is the mean over them. `AttentionError` for bad arguments."""
-    _need(distance in ('kl', 'l2', 'cosine'), 'distance', "'kl', 'l2' or 'cosine'", repr(distance))
-    _need(reduction in ('mean', 'none'), 'reduction', "'mean' or 'none'", repr(reduction))
-    _need(tau_m > 0, 'tau_m', 'a number above 0', tau_m)
-    _need(student_scores.ndim in (2, 3) and student_scores.numel() > 0, 'student_scores', '[B,P] or [B,T,P]', list(student_scores.shape))
-    _need(target_scores.shape == student_scores.shape, 'target_scores', f"the shape of student_scores, {list(student_scores.shape)}", list(target_scores.shape))
-    _need(weights is None or weights.shape == (len(student_scores),), 'weights', f"[{len(student_scores)}]", None if weights is None else list(weights.shape))
-    if validate:
-        for name, x in (('student_scores', student_scores), ('target_scores', target_scores)): _need(bool(x.isfinite().all()), name, 'finite numbers', 'NaN or infinity')
-        if weights is not None: _need(bool((weights >= 0).all()) and bool(weights.isfinite().all()), 'weights', 'finite numbers, at least 0', f"a least value of {float(weights.min()):.3g}")
+    _check_consistency(student_scores, target_scores, distance, tau_m, weights, reduction, validate)
     with torch.autocast(student_scores.device.type, enabled=False):
         m, t = _wide(student_scores, target_scores)
         d = _distance(m, t.detach() if stop_gradient else t, distance, tau_m)
         return _reduce(d.mean(1) if d.ndim == 2 else d, weights, reduction)
 
-# %% ../nbs/09_attention.ipynb #16372487
+# %% ../nbs/09_attention.ipynb #e0e3adaa
 def map_stats(
     maps: Tensor,  # [B,P] distributions
 ) -> dict[str, float]:
@@ -144,7 +157,7 @@ def map_stats(
     h = torch.special.entr(maps.detach()).sum(-1).mean()
     return dict(entropy=float(h) / math.log(maps.shape[1]), spread=float(torch.special.entr(maps.detach().mean(0)).sum() - h))
 
-# %% ../nbs/09_attention.ipynb #f27f8def
+# %% ../nbs/09_attention.ipynb #e21c087e
 def ramp(
     step: int,     # training step, from 0
     total: int,    # steps in all
@@ -154,7 +167,7 @@ def ramp(
     _need(0 <= share <= 1, 'share', 'a number in [0, 1]', share)
     return min(1., step / (share * total)) if share * total > 0 else 1.
 
-# %% ../nbs/09_attention.ipynb #dce118b2
+# %% ../nbs/09_attention.ipynb #4d4a37e4
 def _within(query, cross, within, index, tau, target, mask, reading):
     "One direction of the readings R1 to R3: l [B]."
     n = cross.shape[-2]
@@ -168,7 +181,7 @@ def _within(query, cross, within, index, tau, target, mask, reading):
     target = torch.cat([target, 0 * own], 1) if reading == 'R1' else torch.cat([target, own], 1) / 2
     return _cross_entropy(torch.cat([s_cross, s_within], 1), index, target, keep)
 
-
+# %% ../nbs/09_attention.ipynb #5f42a68d
 def within_modal_xid(
     v: Tensor, a: Tensor,          # [B,D] live embeddings, unit norm
     v_bar: Tensor, a_bar: Tensor,  # candidates, [N,D] or [B,M,D], unit norm
@@ -181,7 +194,7 @@ def within_modal_xid(
     validate: bool = True,         # check the values
     reading: str = 'R1',           # 'R0' (xid_loss itself), 'R1', 'R2' or 'R3'
 ) -> Tensor:
-    "Contrastive loss with within-modal keys, both directions summed (CMAC-R, B2; three readings of one sentence). `AttentionError` for an unknown reading, else as `xid_loss`."
+    "Contrast with within-modal keys, both directions summed (CMAC-R; readings of one sentence). `AttentionError` for other readings."
     _need(reading in ('R0', 'R1', 'R2', 'R3'), 'reading', "'R0', 'R1', 'R2' or 'R3'", repr(reading))
     if reading == 'R0': return xid_loss(v, a, v_bar, a_bar, index, tau, targets, weights, mask, reduction, validate)
     _check_shapes(v, a, v_bar, a_bar, index, mask)
