@@ -9,7 +9,8 @@ import pytest
 from packaging.requirements import Requirement
 from prepare import ROOT
 
-NOT_IMPORTED = {'jupyterlab': '`avnb lab` starts it', 'tensorboard': 'torch.utils.tensorboard imports it', 'ipywidgets': 'tqdm draws its notebook bars with it'}
+NOT_IMPORTED = {'torchvision': 'core.import_torchvision', 'torchaudio': 'core.import_torchaudio', 'jupyterlab': '`avnb lab` starts it',
+    'tensorboard': 'torch.utils.tensorboard imports it', 'ipywidgets': 'tqdm draws its notebook bars with it'}
 COMES_WITH = {'ipython': 'jupyterlab', 'pillow': 'matplotlib', 'traitlets': 'ipywidgets'}
 HEAVY = ['torchvision', 'torchaudio', 'av', 'moviepy', 'pandas', 'matplotlib', 'sklearn', 'IPython']
 
