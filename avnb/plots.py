@@ -8,9 +8,10 @@ __all__ = ['BLUE', 'ORANGE', 'GREEN', 'PINK', 'STYLE', 'INK', 'DARK', 'LIGHT', '
            'pick_frames', 'show_clip', 'hz_ticks', 'draw_spectrogram', 'show_spectrogram', 'listen_profile',
            'draw_listening', 'show_attention', 'faulty_mask', 'weight_curve', 'show_weights', 'heading', 'read_scores',
            'rival', 'draw_score', 'show_scores', 'read_log', 'running_mean', 'curve_groups', 'show_curves',
-           'draw_curve', 'read_monitors', 'thumbnail', 'doctor_thumbnails', 'shorten_lines', 'canvas', 'stroke_box',
-           'enlarge', 'draw_waveform', 'Overlay', 'overlay_video', 'film', 'data_uri', 'themed', 'score_table',
-           'ledger_summary', 'poster', 'video_cards', 'describe_run', 'page_parts', 'read_config', 'run_page']
+           'draw_curve', 'read_monitors', 'complaints', 'shorten_lines', 'thumbnail', 'doctor_thumbnails', 'canvas',
+           'stroke_box', 'enlarge', 'draw_waveform', 'Overlay', 'overlay_video', 'film', 'data_uri', 'themed',
+           'score_table', 'ledger_summary', 'poster', 'video_cards', 'describe_run', 'page_parts', 'read_config',
+           'run_page']
 
 # %% ../nbs/13_plots.ipynb #3f56b39c
 import base64, contextlib, functools, html, importlib.resources, io, json, math, os, tempfile, tomllib
@@ -495,29 +496,41 @@ def read_monitors(path) -> dict:
     table = pd.read_csv(path)
     return {str(k): (t['step'].to_numpy(float), t['value'].to_numpy(float)) for k, t in table.groupby('name', sort=False)}
 
-# %% ../nbs/13_plots.ipynb #a0ffe702
+# %% ../nbs/13_plots.ipynb #c3eb816e
+def complaints(manifest, flagged) -> dict:
+    "Row -> what is odd about it, from the doctor's table, a dict or a list of rows."
+    if hasattr(flagged, 'columns'): return dict(zip(manifest.table.index.get_indexer(flagged.index).tolist(), flagged['complaint']))
+    return dict(flagged) if isinstance(flagged, dict) else dict.fromkeys(flagged, '')
+
+# %% ../nbs/13_plots.ipynb #77a99e83
+def shorten_lines(text: str, width: int = 24, lines: int = 4) -> str:
+    "Text broken into short lines; what does not fit ends in an ellipsis."
+    import textwrap
+    return '\n'.join(textwrap.wrap(' '.join(text.split()), width, max_lines=lines, placeholder=' …'))
+
+# %% ../nbs/13_plots.ipynb #1f9b658e
 def thumbnail(
     manifest,  # a Manifest: path(i), row(i)
     i: int,    # row
 ) -> tuple:
     "(frame uint8 [H, W, 3] from the middle of the clip or None, '' or why there is none)."
     from avnb.media import MediaError, read_clip
-    row = manifest.row(i); seconds = float(row.get('seconds') or 0) or float(row.get('duration_s') or 0) or .2
-    try: clip = read_clip(manifest.path(i), float(row.get('start_s') or 0) + seconds / 2, .1, 10, 96, audio=False)
+    row = manifest.row(i); start, seconds = np.nan_to_num([float(row.get('start_s') or 0), float(row.get('seconds') or 0)])
+    try: clip = read_clip(manifest.path(i), start + seconds / 2, .1, 10, 96, audio=False)
     except (MediaError, OSError) as e: return None, getattr(e, 'reason', None) or str(e)
     return clip.frames[0], ''
 
-# %% ../nbs/13_plots.ipynb #1ba2b406
+# %% ../nbs/13_plots.ipynb #55ce397c
 @picture
 def doctor_thumbnails(
     manifest,          # a Manifest
-    flagged,           # row -> what is odd about it (dict), or a list of rows
+    flagged,           # doctor(manifest).flagged; or row -> complaint (dict); or a list of rows
     n: int = 12,       # pictures at most
     columns: int = 4,  # in one line
     title: str = '',   # over the picture
 ):
     "A contact sheet of clips to look at, each with its id and what is odd. Returns the figure."
-    rows = list(flagged)[:n]; reasons = flagged if isinstance(flagged, dict) else {}
+    flagged = complaints(manifest, flagged); rows = list(flagged)[:n]
     if not rows: raise PlotError("doctor_thumbnails: expected at least one row to show, got none; nothing is flagged")
     lines = math.ceil(len(rows) / columns)
     fig, axes = plt.subplots(lines, columns, figsize=(9, 2.1*lines + .3), layout='constrained', squeeze=False)
@@ -526,18 +539,12 @@ def doctor_thumbnails(
         frame, why = thumbnail(manifest, i)
         if frame is None: ax.text(.5, .5, shorten_lines(why), ha='center', va='center', transform=ax.transAxes, fontsize=8)
         ax.imshow(np.full((96, 96, 3), 128, 'uint8') if frame is None else frame, alpha=.25 if frame is None else 1)
-        ax.set_title(f"{shorten(manifest.row(i)['id'], 26)}\n{shorten(reasons.get(i, ''), 30)}".strip(), fontsize=9)
+        ax.set_title(f"{shorten(manifest.row(i)['id'], 26)}\n{shorten(flagged[i], 30)}".strip(), fontsize=9)
     title = shorten(title or f'{len(flagged)} clips to look at', 80) + (f' (the first {n})' if len(flagged) > n else '')
     fig.suptitle(title, x=.01, ha='left', fontsize=11)
     return fig
 
-# %% ../nbs/13_plots.ipynb #06aed6f0
-def shorten_lines(text: str, width: int = 24, lines: int = 4) -> str:
-    "Text broken into short lines; what does not fit ends in an ellipsis."
-    import textwrap
-    return '\n'.join(textwrap.wrap(' '.join(text.split()), width, max_lines=lines, placeholder=' …'))
-
-# %% ../nbs/13_plots.ipynb #41fa491d
+# %% ../nbs/13_plots.ipynb #2a2067b4
 def canvas(
     size: tuple,           # panel height and width, pixels
     labels: list,          # one per panel
@@ -564,7 +571,7 @@ def canvas(
         fig.canvas.draw(); image = np.asarray(fig.canvas.buffer_rgba())[..., :3].copy()
     return image, [(top, xj) for xj in x], (y0, y0 + low, left, right)
 
-# %% ../nbs/13_plots.ipynb #7d76ce1b
+# %% ../nbs/13_plots.ipynb #98fbda36
 def stroke_box(
     image: np.ndarray,      # uint8 [H, W, 3], changed in place
     box,                    # x1, y1, x2, y2, fractions
@@ -577,19 +584,19 @@ def stroke_box(
     image[(depth >= -1) & (depth < 3) & dots] = 0
     image[(depth >= 0) & (depth < 2) & dots] = 255
 
-# %% ../nbs/13_plots.ipynb #683d684d
+# %% ../nbs/13_plots.ipynb #469e6725
 def enlarge(frame: np.ndarray, size: tuple) -> np.ndarray:
     "A uint8 frame at (H, W) pixels, smoothly."
     from PIL import Image
     return np.asarray(Image.fromarray(np.ascontiguousarray(frame)).resize(size[::-1], Image.Resampling.BICUBIC))
 
-# %% ../nbs/13_plots.ipynb #d3d35e46
+# %% ../nbs/13_plots.ipynb #bc6b566e
 def draw_waveform(ax, clip):
     "Amplitude over the clip's own time, for the lower picture where there is no spectrogram."
     wave = np.asarray(clip.waveform); ax.plot(clip.start + np.arange(len(wave)) / clip.rate, wave, lw=.6)
     ax.set(xlabel='time (s)', ylabel='amplitude')
 
-# %% ../nbs/13_plots.ipynb #0ae6e5d5
+# %% ../nbs/13_plots.ipynb #be2a07ae
 class Overlay:
     "The picture at time t of an overlay video, uint8 [H, W, 3]."
     def __init__(
@@ -631,7 +638,7 @@ class Overlay:
                 if track[i] is not None and maps is not None: stroke_box(panel, track[i], sounding)
             self.still[y:y + ph, x:x + pw] = panel
 
-# %% ../nbs/13_plots.ipynb #8ba775c1
+# %% ../nbs/13_plots.ipynb #0af17a07
 def overlay_video(
     path,                      # the mp4 to write
     clip,                      # a Clip; its sound goes into the video
@@ -655,7 +662,7 @@ def overlay_video(
     draw = Overlay(clip, panels, boxes, per, short, title, strip if spec is not None else None, spec is not None and freq_map is not None)
     return film(path, draw, draw.seconds, clip.fps * math.ceil(24 / clip.fps), clip.waveform if clip.has_audio else None, clip.rate)
 
-# %% ../nbs/13_plots.ipynb #52266838
+# %% ../nbs/13_plots.ipynb #25ebdfe3
 def film(path, draw, seconds: float, fps: float, waveform=None, rate: int = 16000) -> Path:
     "Moving pictures from draw(t), with sound, as an mp4 that browsers play; moviepy does the work and nothing half written stays behind."
     from moviepy import VideoClip
@@ -667,14 +674,14 @@ def film(path, draw, seconds: float, fps: float, waveform=None, rate: int = 1600
         video = video.with_audio(AudioArrayClip(sound, rate))
     with tempfile.TemporaryDirectory() as tmp:
         made = Path(tmp) / 'video.mp4'
-        try: video.write_videofile(str(made), fps=fps, codec='libx264', preset='veryfast', pixel_format='yuv420p', threads=1, audio_codec='aac',
-                                   audio_fps=rate, temp_audiofile=str(Path(tmp) / 'sound.m4a'), logger=None,
+        try: video.write_videofile(str(made), fps=fps, codec='libx264', preset='veryfast', pixel_format='yuv420p', threads=1,
+                                   audio_codec='aac', audio_fps=rate, temp_audiofile=str(Path(tmp) / 'sound.m4a'), logger=None,
                                    ffmpeg_params=['-crf', '20', '-movflags', '+faststart'])
         except OSError as e: raise PlotError(f"no {Path(path).name}: ffmpeg stopped ({str(e)[-200:]}); is the disk full?") from e
         with atomic_write(path) as f: f.write(made.read_bytes())
     return Path(path)
 
-# %% ../nbs/13_plots.ipynb #18484ae3
+# %% ../nbs/13_plots.ipynb #a46f515c
 def data_uri(
     data: bytes,  # the file's content
     mime: str,    # 'image/svg+xml', 'video/mp4', ...
@@ -682,7 +689,7 @@ def data_uri(
     "Content as an address, so that the page needs no second file."
     return f'data:{mime};base64,{base64.b64encode(data).decode()}'
 
-# %% ../nbs/13_plots.ipynb #159932af
+# %% ../nbs/13_plots.ipynb #771f1d17
 def themed(
     make,      # draws the figure; called once per theme
     alt: str,  # what a reader who cannot see it is told
@@ -695,7 +702,7 @@ def themed(
     return (f'<picture><source media="(prefers-color-scheme: dark)" srcset="{svg(DARK)}">'
             f'<img src="{svg({})}" alt="{html.escape(alt, quote=True)}"></picture>')
 
-# %% ../nbs/13_plots.ipynb #aee0c91f
+# %% ../nbs/13_plots.ipynb #446e91d3
 def score_table(
     report,  # path of report.json, or its dict
 ) -> str:
@@ -714,7 +721,7 @@ def score_table(
     head = ''.join(f'<th scope="col">{name}</th>' for name in names)
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
 
-# %% ../nbs/13_plots.ipynb #faa2ae88
+# %% ../nbs/13_plots.ipynb #e5a9ad32
 def ledger_summary(
     path,  # ledger.csv
 ) -> str:
@@ -730,7 +737,7 @@ def ledger_summary(
     return (f'<p>{len(table)} clips could not be used; their places were filled by other clips, as the ledger records.</p>'
             f'<ul>{lines}</ul><p><small>{names}</small></p>')
 
-# %% ../nbs/13_plots.ipynb #189d2a7e
+# %% ../nbs/13_plots.ipynb #e57e9f58
 def poster(
     path,  # an overlay video
 ) -> str:
@@ -742,7 +749,7 @@ def poster(
     Image.fromarray(clip.frames[int(np.argmax(loud))]).save(out, 'JPEG', quality=80)
     return data_uri(out.getvalue(), 'image/jpeg')
 
-# %% ../nbs/13_plots.ipynb #5054c855
+# %% ../nbs/13_plots.ipynb #409a3679
 def video_cards(
     folder,         # holds *.mp4 and, if there is one, captions.json: file name -> what to look for
     budget: float,  # bytes of page they may take
@@ -764,7 +771,7 @@ def video_cards(
     more = f'<p><small>{left} more in {html.escape(folder.name)}/, left out to keep this page small.</small></p>' if left else ''
     return f'<div class="videos">{"".join(cards)}</div>{more}' if files else ''
 
-# %% ../nbs/13_plots.ipynb #cd4fe680
+# %% ../nbs/13_plots.ipynb #91aa9d9a
 def describe_run(
     cfg: dict,       # the run's config.toml
     clips: int = 0,  # clips it was trained on, if known
@@ -781,7 +788,7 @@ def describe_run(
     if get('cmac.alpha', 0): parts.append('consistency of the two attentions (CMAC-R)')
     return f"{first} The loss: {', '.join(parts[:-1]) + ' and ' + parts[-1] if len(parts) > 1 else parts[0]}."
 
-# %% ../nbs/13_plots.ipynb #814d3dd6
+# %% ../nbs/13_plots.ipynb #3e1867e9
 def page_parts(
     folder,         # the run
     scores,         # bank scores, or None
@@ -807,14 +814,14 @@ def page_parts(
     add('Settings', f'<details><summary>config.toml</summary><pre>{html.escape(text)}</pre></details>' if text else '')
     return parts
 
-# %% ../nbs/13_plots.ipynb #2b73c38f
+# %% ../nbs/13_plots.ipynb #e81ca152
 def read_config(folder) -> dict:
     "config.toml of a run as plain dicts; empty where there is none."
     try: return tomllib.loads((Path(folder)/'config.toml').read_text(encoding='utf-8'))
     except FileNotFoundError: return {}
     except (OSError, ValueError) as e: raise PlotError(f"expected TOML in config.toml: {e}; restore it from the run's checkpoint") from None
 
-# %% ../nbs/13_plots.ipynb #62c2c05d
+# %% ../nbs/13_plots.ipynb #1ae177ff
 def run_page(
     folder,                   # a run's folder
     scores=None,              # bank scores, for the histogram of weights
