@@ -191,11 +191,16 @@ def probe(
             d.update(fps=round(fps, 4), width=round(w), height=round(h), video_codec=v.codec_context.codec.canonical_name)
     return d
 
-# %% ../nbs/01_media.ipynb #ac00c518
+# %% ../nbs/01_media.ipynb #ccfad302
+def _stamp(x, s):
+    "The time, in ticks, of a packet or frame of stream `s`; AVI stores no times of showing, and FFmpeg's guess loses every third picture."
+    return x.dts if x.pts is None or s.container.format.name == 'avi' else x.pts
+
+
 def _at(p) -> float:
     "A packet's time in the file, s (-inf where it has none)."
-    pts = p.pts if p.pts is not None else p.dts
-    return pts * float(p.time_base) if pts is not None else -np.inf
+    ticks = _stamp(p, p.stream)
+    return ticks * float(p.time_base) if ticks is not None else -np.inf
 
 
 def _decode(s, packets, keep=None):
@@ -207,8 +212,8 @@ def _decode(s, packets, keep=None):
         try: frames = s.codec_context.decode(p)
         except av.error.FFmpegError: continue                   # damaged: the next one may be fine
         for f in frames:
-            pts = f.pts if f.pts is not None else f.dts
-            t = pts * tb if pts is not None else 0.0 if last is None else last + step
+            ticks = _stamp(f, s)
+            t = ticks * tb if ticks is not None else 0.0 if last is None else last + step
             if last is not None and t <= last: continue         # time never runs backwards
             step = f.samples / f.sample_rate if s.type == 'audio' else step if last is None else t - last
             last = t
@@ -335,10 +340,10 @@ def _nearest(pairs, wants):
         if here[0] >= wants[-1]: break
     if before is not None: yield from [before] * (len(wants) - k)
 
-# %% ../nbs/01_media.ipynb #ce488f29
+# %% ../nbs/01_media.ipynb #c0275356
 def _plan(v, packets, wants):
     "The pts that will be shown, or None where packets do not tell."
-    if not v.codec_context.has_b_frames: return None
+    if not v.codec_context.has_b_frames or v.container.format.name == 'avi': return None
     shown = [p for p in packets if not p.is_discard]
     if any(p.pts is None or p.dts is None for p in shown): return None
     by_time = sorted((_at(p), p.pts) for p in shown)
