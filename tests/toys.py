@@ -1,0 +1,71 @@
+"""A toy training set in the packed layout, and a process to train on it that can be killed at a chosen point.
+
+    python toys.py FOLDER OPTIONS_JSON [KILL]      KILL: step:K  log:K  save:N  write:N  rename:N  epoch:K
+"""
+import io, json, os, signal, sys
+from pathlib import Path
+
+import numpy as np
+
+
+def toy_set(folder, n=48, size=32, rate=4000, frames=32, seed=0):
+    "n clips of four kinds, picture and pitch of each kind belonging together; every fourth clip has another kind's sound."
+    import pandas as pd
+    from avnb.clips import row_keys
+    from avnb.manifest import Manifest
+    g = np.random.default_rng(seed); kind = np.arange(n) % 4; sound = np.where(np.arange(n) % 16 < 4, (kind + 1) % 4, kind)
+    s = np.arange(frames * rate // 16) / rate
+    pictures = g.integers(40, 80, (n, frames, size, size, 3), np.uint8)
+    for p, k in zip(pictures, kind): p[:, 4 + 6 * k:12 + 6 * k, 8:20, k % 3] = 220
+    waves = 9000 * np.sin(2 * np.pi * (300 + 400 * sound[:, None]) * s) + g.normal(0, 300, (n, len(s)))
+    folder = Path(folder); folder.mkdir(parents=True)
+    pictures.tofile(folder / 'frames.u8'); waves.astype(np.int16).tofile(folder / 'audio.i16')
+    table = pd.DataFrame(dict(id=[f'toy{i:03}' for i in range(n)], path=[f'toy{i // 2:03}.mp4' for i in range(n)], start_s=np.arange(n) % 2 * 2.0, seconds=2.0,
+                              split='train', label=kind.astype(str), faulty_kind=np.where(kind == sound, 'none', 'wrong_track'), content_hash=[f'{i:064x}' for i in range(n)], audio_codec='pcm'))
+    Manifest(folder, table).save(folder / 'manifest.csv'); m = Manifest.load(folder / 'manifest.csv')
+    (folder / 'meta.json').write_text(json.dumps(dict(frames=pictures.shape, audio=waves.shape, seconds=2.0, fps=16.0, size=size, rate=rate,
+                                                      manifest_hash=m.hash, keys=row_keys(m), bad={}, key='toy')))
+    return folder
+
+
+def config(folder, run, options=()):
+    "A config of seconds: 4 steps in an epoch, a bank from epoch 1 on, and all of the objective switched on half way."
+    from avnb.core import TrainConfig, set_options
+    return set_options(TrainConfig(), [
+        f'data.packed="{folder}"', 'data.size=32', 'data.rate=4000', 'data.batch=12', 'view.size=32', 'view.hop=125', 'view.n_fft=256', 'view.mels=32',
+        'model.width=8', 'model.dim=16', 'optim.epochs=5', 'run.device=cpu', 'run.log_every=3', 'run.checkpoint_every=4', f'run.folder="{run}"',
+        'weight.on=true', 'weight.start=0.5', 'soft.estimator=cycle', 'soft.start=0.6', 'cmac.alpha=0.5', *options])
+
+
+def plant(kill):
+    "Make this process kill itself (SIGKILL, no clean-up) at a point of the training."
+    import torch
+    import avnb.core, avnb.training as T
+    where, k = kill.split(':'); k = int(k); calls = []
+    die = lambda: os.kill(os.getpid(), signal.SIGKILL)
+    def before(owner, name, test, act=die):
+        old = getattr(owner, name)
+        def new(*a, **kw):
+            if test(*a): act(*a) if act is not die else die()
+            return old(*a, **kw)
+        setattr(owner, name, new)
+    nth = lambda *a: (calls.append(1), len(calls) == k)[1]
+    half = lambda state, f: (lambda b: (torch.serialization.save(state, b), f.write(b.getvalue()[:b.tell() // 2]), f.flush(), die()))(io.BytesIO())
+    if where == 'step': before(T.State, 'see', lambda s, b: s.step == k)                      # in the middle of step k
+    if where == 'log': before(T.State, 'save', lambda s: s.step == k)                         # the log line is there, its checkpoint is not
+    if where == 'epoch': before(T.State, 'end_epoch', lambda s: s.epoch == k)
+    if where == 'write': before(torch, 'save', nth, half)                                     # half of the checkpoint is on the disk
+    if where == 'rename': before(avnb.core.os, 'replace', lambda a, b: str(b).endswith('.pt') and nth())
+
+
+if __name__ == '__main__':
+    folder, options, *kill = sys.argv[1:]
+    options = json.loads(options)
+    if kill: plant(kill[0])
+    from avnb.training import fit
+    run = fit(config(folder, *options))
+    import torch.distributed as dist
+    if dist.is_initialized():                                                                  # model and bank are the same on all ranks
+        mine = [x.tolist() for part in (run.model, run.bank) for x in part.state_dict().values()]
+        everyone = [None] * dist.get_world_size(); dist.all_gather_object(everyone, mine)
+        assert all(x == mine for x in everyone), 'ranks differ'
