@@ -1,0 +1,165 @@
+"Invariants of the metrics on random input: ranges, ties, order, scale, and agreement with scikit-learn."
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+from hypothesis.extra.numpy import arrays
+
+from avnb.evaluation import EvaluationError, Score, auroc, average_rows, half_width, own_rank, retrieval_class, retrieval_instance, score_table
+from avnb.localization import (RULES, LocalizationError, best_ciou, box_mask, cells, ciou, energy_in_box, frequency_hit, frequency_iou, in_bands,
+                               minmax, pointing_hit, stretch, success_auc, threshold_mask)
+
+settings.register_profile('metrics', max_examples=60, deadline=None, derandomize=True)
+settings.load_profile('metrics')
+
+SIDE = 12
+levels = st.integers(0, 20).map(lambda k: k / 20)                     # few levels: many ties
+maps = arrays(np.float64, (SIDE, SIDE), elements=levels)
+corner, length = st.integers(0, SIDE - 1), st.integers(1, SIDE)
+box = st.tuples(corner, corner, length, length).map(lambda b: [b[0], b[1], min(b[0] + b[2], SIDE), min(b[1] + b[3], SIDE)])
+boxes = st.lists(box, min_size=1, max_size=3)
+truths = arrays(np.float64, (SIDE, SIDE), elements=st.sampled_from([0, 0, 0, 0.5, 1.0])).filter(lambda g: g.any())
+
+
+@given(maps, boxes)
+def test_pointing_is_the_share_of_tied_maxima(m, b):
+    tied = np.argwhere(m == m.max())
+    inside = [any(x0 <= x < x1 and y0 <= y < y1 for x0, y0, x1, y1 in b) for y, x in tied]
+    assert pointing_hit(m, b) == np.mean(inside)
+
+
+@given(maps, boxes, st.floats(0.1, 10), st.floats(-5, 5))
+def test_pointing_survives_rising_transforms_and_mirrors(m, b, scale, shift):
+    ranks = np.unique(m, return_inverse=True)[1].reshape(m.shape)     # exact: a float scale could merge neighbours
+    assert pointing_hit(ranks, b) == pointing_hit(m, b)
+    mirrored = [[SIDE - x1, y0, SIDE - x0, y1] for x0, y0, x1, y1 in b]
+    assert pointing_hit(m[:, ::-1], mirrored) == pointing_hit(m, b)
+
+
+@given(boxes)
+def test_flat_map_scores_the_area(b):
+    area = box_mask(b, (SIDE, SIDE)).mean()
+    assert pointing_hit(np.full((SIDE, SIDE), 3.0), b) == area
+    assert energy_in_box(np.full((SIDE, SIDE), 3.0), b) == pytest.approx(area)
+
+
+@given(maps, boxes, boxes)
+def test_more_boxes_never_hurt(m, b, more):
+    assert pointing_hit(m, b + more) >= pointing_hit(m, b)
+    assert energy_in_box(m, b + more) >= energy_in_box(m, b)
+
+
+@given(arrays(bool, (SIDE, SIDE)), truths)
+def test_ciou_range_and_full_image(A, g):
+    assert 0 <= ciou(A, g) <= 1
+    assert ciou(g > 0, g) == pytest.approx(1)
+    assert ciou(np.ones_like(A), g) == pytest.approx(g.sum() / (g.sum() + (g == 0).sum()))
+    binary = (g > 0).astype(float)                                    # binary truth: plain intersection over union
+    assert ciou(A, binary) == pytest.approx((A & (g > 0)).sum() / (A | (g > 0)).sum())
+
+
+@given(maps, truths, st.sampled_from(RULES))
+def test_no_map_beats_the_bound_of_its_rule(m, g, rule):
+    ordered = m + np.arange(SIDE * SIDE).reshape(SIDE, SIDE) / 1e4    # without ties, as the bound assumes
+    assert ciou(threshold_mask(ordered, rule, g), g) <= best_ciou(g, rule) + 1e-12
+    perfect = g + np.arange(SIDE * SIDE).reshape(SIDE, SIDE) / 1e4
+    if rule != 'slavc': assert ciou(threshold_mask(perfect, rule, g), g) == pytest.approx(best_ciou(g, rule))
+
+
+@given(maps, truths)
+def test_masks_do_not_depend_on_scale(m, g):
+    for rule in ('adaptive', 'lvs', 'ez-vsl'): assert (threshold_mask(m, rule, g) == threshold_mask(4 * m + 2, rule, g)).all()
+    ordered = m + np.arange(SIDE * SIDE).reshape(SIDE, SIDE) / 1e4
+    assert threshold_mask(ordered, 'adaptive', g).sum() == (g > 0).sum()
+    assert threshold_mask(ordered, 'ez-vsl').sum() == SIDE * SIDE // 2 and threshold_mask(ordered, 'lvs').sum() == SIDE * SIDE // 2 - 1
+
+
+@given(st.lists(levels, min_size=1, max_size=30))
+def test_auc_is_a_mean_over_samples_and_rises(c):
+    assert success_auc(c) == pytest.approx(np.mean([success_auc([x]) for x in c]))
+    assert 0.025 <= success_auc(c) <= 1 and success_auc(c) <= success_auc([min(x + 0.05, 1) for x in c]) + 1e-12
+    assert success_auc([k / 20 for k in range(21)]) == pytest.approx(0.5 + 1 / 42)
+
+
+@given(arrays(np.float64, 16, elements=levels), st.integers(0, 15), st.integers(0, 15))
+def test_frequency_hit_is_pointing_in_one_dimension(m, i, j):
+    hz, lo, hi = np.arange(16) * 100.0 + 50, min(i, j), max(i, j)
+    band = [hz[lo], hz[hi]]
+    assert frequency_hit(m, hz, band) == pytest.approx(pointing_hit(m[None], [[lo, 0, hi + 1, 1]]))
+    assert 0 <= frequency_iou(m, hz, band) <= 1 and frequency_iou(in_bands(hz, band).astype(float), hz, band) == 1
+    assert frequency_hit(m[::-1], hz[::-1], band) == frequency_hit(m, hz, band)
+
+
+@given(arrays(np.float64, st.integers(1, 9), elements=levels), st.integers(1, 40))
+def test_stretch_stays_between_its_cells(m, n):
+    s = stretch(m, n)
+    assert len(s) == n and s.min() >= m.min() - 1e-12 and s.max() <= m.max() + 1e-12
+    assert stretch(m, len(m)) == pytest.approx(m) and stretch(m[::-1], n) == pytest.approx(s[::-1])
+
+
+@given(maps, st.integers(1, 4))
+def test_cells_are_means(m, k):
+    assert cells(m, (SIDE // k, SIDE // k) if SIDE % k == 0 else (SIDE, SIDE)).mean() == pytest.approx(m.mean())
+    assert cells(m, (SIDE, SIDE)) == pytest.approx(m)
+
+
+@given(st.lists(st.tuples(levels, st.booleans()), min_size=2, max_size=60).filter(lambda r: len({p for _, p in r}) == 2))
+def test_auroc_agrees_with_sklearn(rows):
+    from sklearn.metrics import roc_auc_score
+    s, p = np.array([r[0] for r in rows]), np.array([r[1] for r in rows])
+    a = auroc(s, p)
+    assert a.value == pytest.approx(roc_auc_score(p, s)) and 0 <= a.error <= 2 and a.n == len(rows)
+    assert auroc(-s, p).value == pytest.approx(1 - a.value) and auroc(np.exp(3 * s), p).value == pytest.approx(a.value)
+
+
+points = arrays(np.float64, (8, 3), elements=st.integers(-3, 3).map(float))
+
+
+@given(points, points, st.permutations(range(8)), st.lists(st.integers(0, 3), min_size=8, max_size=8).filter(lambda f: len(set(f)) > 1))
+def test_retrieval_ignores_order_and_scale(q, g, order, files):
+    order, labels, files = np.array(order), np.arange(8) % 3, np.array(files)
+    one, two = retrieval_class(q, g, labels, files), retrieval_class(7 * q[order], g[order], labels[order], files[order])
+    assert one.value == pytest.approx(two.value) and one.chance == pytest.approx(two.chance)
+    a, b = retrieval_instance(q, g, files), retrieval_instance(q[order], 3 * g[order], files[order])
+    assert a['r5'].value == pytest.approx(b['r5'].value) and a['r1'].value <= a['r5'].value <= a['r10'].value
+    above, tied, size = own_rank(q, g, files)
+    assert (above + tied < size).all()
+
+
+@given(st.integers(2, 12))
+def test_collapsed_embeddings_score_chance(n):
+    flat, labels = np.ones((n, 3)), np.arange(n) % 2
+    s = retrieval_class(flat, flat, labels)
+    assert s.value == pytest.approx(s.chance)
+    for k in ('r1', 'r5'):
+        r = retrieval_instance(flat, flat)[k]
+        assert r.value == pytest.approx(r.chance)
+
+
+@given(st.lists(levels, min_size=2, max_size=40))
+def test_half_width_is_a_width(h):
+    assert 0 < half_width(h) <= 1 or np.ptp(h) < 1
+    assert half_width(h * 9, list(range(len(h))) * 9) == pytest.approx(half_width(h, range(len(h))), abs=1e-12)   # windows of the same files: no news
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), levels), min_size=1, max_size=30))
+def test_average_rows_is_a_mean(pairs):
+    index, x = np.array([p[0] for p in pairs]), np.array([p[1] for p in pairs])
+    rows, mean = average_rows(index, x)
+    assert list(rows) == sorted(set(index)) and mean == pytest.approx([x[index == r].mean() for r in rows])
+
+
+def test_errors_say_what_came():
+    for call in (lambda: ciou(np.ones((2, 2)), np.zeros((2, 2))), lambda: ciou(np.ones((2, 2)), np.ones((2, 3))), lambda: pointing_hit(np.full((2, 2), np.nan), [[0, 0, 1, 1]]),
+                 lambda: pointing_hit(np.ones((2, 2)), [[5, 5, 6, 6]]), lambda: energy_in_box(-np.ones((2, 2)), [[0, 0, 1, 1]]), lambda: threshold_mask(np.ones((2, 2)), 'otsu'),
+                 lambda: success_auc([]), lambda: frequency_hit(np.ones(4), [100, 200, 300, 400], [1000, 2000])):
+        with pytest.raises(LocalizationError): call()
+    for call in (lambda: auroc([1, 2], [True, True]), lambda: half_width([1.0]), lambda: retrieval_class(np.ones((3, 2)), np.ones((3, 2)), [0, 1, 0], ['f'] * 3)):
+        with pytest.raises(EvaluationError): call()
+
+
+def test_score_table_shows_company():
+    s = dict(linear_video=Score(0.5, 0.04, 0.083, 600, dict(untrained=0.2, colour=0.55)), skipped=dict(knn_video='no labels'))
+    for form in ('text', 'markdown', 'html'):
+        t = score_table(s, form)
+        for word in ('0.50', '0.04', '0.08', '600', 'colour', '0.55', 'no labels'): assert word in t, (form, word)
+    assert minmax(np.ones(3)).tolist() == [0, 0, 0]
