@@ -49,14 +49,15 @@ def last_of(
     order = index.argsort(stable=True)                                      # equal indices stay in batch order
     return order[torch.searchsorted(index[order], index, right=True) - 1]   # the end of the run of equal ones
 
-# %% ../nbs/07_memory.ipynb #aa0be824
+# %% ../nbs/07_memory.ipynb #17829c9a
 @patch
 def _check_index(self: MemoryBank, index):
     "Raise `BankError` unless `index` is int64 [B] and names rows of the bank."
     if index.dtype != torch.long or index.ndim != 1:
         raise BankError(f"index: expected int64 [B], got {str(index.dtype)[6:]} {list(index.shape)}")
     if len(index) and not 0 <= int(index.min()) <= int(index.max()) < self.n:
-        raise BankError(f"index: expected rows in 0..{self.n - 1}, got {int(index.min())}..{int(index.max())}; is the bank as long as the manifest?")
+        raise BankError(f"index: expected rows in 0..{self.n - 1}, got {int(index.min())}..{int(index.max())}; "
+                        "is the bank as long as the manifest?")
 
 
 @patch
@@ -67,12 +68,13 @@ def _check(self: MemoryBank, index, v, a):
         if x.shape != (len(index), self.dim):
             raise BankError(f"{name}: expected [{len(index)}, {self.dim}] (index, bank), got {list(x.shape)}")
         norm = torch.linalg.vector_norm(x.detach(), dim=-1, dtype=torch.promote_types(x.dtype, torch.float32))
-        if not norm.isfinite().all(): raise BankError(f"{name}: expected finite numbers, got NaN or infinity in row {int((~norm.isfinite()).nonzero()[0])}")
+        bad = (~norm.isfinite()).nonzero()
+        if len(bad): raise BankError(f"{name}: expected finite numbers, got NaN or infinity in row {int(bad[0])}")
         off = (norm - 1).abs()
         if (off > (1e-2 if x.dtype == torch.bfloat16 else 1e-3)).any():
             raise BankError(f"{name}: expected unit rows, got a norm of {norm[off.argmax()]:.4g}; use F.normalize(x, dim=-1)")
 
-# %% ../nbs/07_memory.ipynb #eba25a01
+# %% ../nbs/07_memory.ipynb #03e6c8ce
 @patch
 def update(self: MemoryBank,
     index: Tensor,  # int64 [B], rows to write; of several equal ones the last in batch order wins
@@ -80,9 +82,9 @@ def update(self: MemoryBank,
     a: Tensor,      # [B,D] audio embeddings, unit norm
     validate: bool = True,  # check the values, at the price of waiting for the device
 ) -> None:
-    """Move rows towards new embeddings: row <- unit(m row + (1 - m) x); marks them as written. Call it after `backward`: it writes in place.
+    """Move rows towards new embeddings, row <- unit(m row + (1 - m) x), mark them written (AVID's update). `BankError` for bad arguments.
 
-    With several processes, pass the gathered batch on each of them: the banks stay identical. (methods of AVID, memory update.)"""
+    It writes in place, so call it after `backward`. With several processes pass the gathered batch on each: the banks stay identical."""
     if validate: self._check(index, v, a)
     last = last_of(index)
     with torch.no_grad():

@@ -1,0 +1,287 @@
+"""memory, nce and attention on random shapes and values:
+against plain float64 references, and under changes that must not matter."""
+import math
+import subprocess
+import sys
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings, strategies as st
+
+from avnb.attention import AttentionError, attention_maps, consistency_loss, within_modal_xid
+from avnb.memory import BankError, MemoryBank
+from avnb.nce import (ESTIMATORS, NceError, debiased_loss, mix_targets, oracle_targets, positive_weights, rince_loss, sample_candidates,
+                      soft_targets, uniform_targets, xid_loss, xid_loss_chunked)
+
+quick = settings(max_examples=40, deadline=None, derandomize=True)
+
+
+def unit(g, *shape): return F.normalize(torch.randn(*shape, generator=g, dtype=torch.float64), dim=-1)
+
+
+@st.composite
+def problems(draw, masks=True, weighted=True):
+    "A random problem: arguments of xid_loss in float64, with shared or per-query candidates, repeated indices, masks, weights."
+    g = torch.Generator().manual_seed(draw(st.integers(0, 2 ** 31)))
+    B, N, D = draw(st.integers(1, 7)), draw(st.integers(2, 12)), draw(st.integers(2, 9))
+    bars = [unit(g, *((B, N, D) if draw(st.booleans()) else (N, D)))]
+    bars.append(unit(g, *bars[0].shape))
+    index = torch.randint(0, N, (B,), generator=g)
+    p = dict(v=unit(g, B, D), a=unit(g, B, D), v_bar=bars[0], a_bar=bars[1], index=index, tau=draw(st.sampled_from([0.02, 0.07, 0.5, 2.0])))
+    if masks and draw(st.booleans()): p['mask'] = (torch.rand(B, N, generator=g) < .6).scatter(1, index[:, None], True)
+    elif masks and draw(st.booleans()): p['mask'] = (torch.rand(N, generator=g) < .6).scatter(0, index, True)
+    if weighted and draw(st.booleans()): p['weights'] = torch.rand(B, generator=g, dtype=torch.float64) * (torch.rand(B, generator=g) < .8)
+    return p
+
+
+def reference(v, a, v_bar, a_bar, index, tau, targets=None, weights=None, mask=None):
+    "l(i) and the loss, row by row over the usable candidates only."
+    B, N = len(v), v_bar.shape[-2]
+    l = torch.zeros(B, dtype=torch.float64)
+    for i in range(B):
+        use = [j for j in range(N) if mask is None or (mask if mask.ndim == 1 else mask[i])[j]]
+        for d, (q, keys) in enumerate(((v[i], a_bar), (a[i], v_bar))):
+            s = torch.stack([(keys if keys.ndim == 2 else keys[i])[j] @ q for j in use]) / tau
+            logp = s - s.max() - (s - s.max()).exp().sum().log()
+            l[i] -= sum((float(j == index[i]) if targets is None else targets[d][i, j]) * logp[k] for k, j in enumerate(use))
+    w = torch.ones(B, dtype=torch.float64) if weights is None else weights
+    return l, (w @ l / w.sum() if w.sum() > 0 else torch.zeros(()).double())
+
+
+def single(p): return {k: x.float() if isinstance(x, torch.Tensor) and x.is_floating_point() else x for k, x in p.items()}
+
+
+@quick
+@given(problems(), st.sampled_from([None, *ESTIMATORS]), st.floats(0, 1), st.booleans())
+def test_loss_is_the_reference(p, estimator, lam, live):
+    if estimator:
+        known = {k: x for k, x in p.items() if k in ('v', 'a', 'v_bar', 'a_bar', 'index', 'mask')}
+        S = soft_targets(estimator, **known, target_features='live' if live else 'memory')
+        p['targets'] = mix_targets(S, p['index'], lam)
+        for T in (*S, *p['targets']):
+            assert torch.allclose(T.sum(1), torch.ones(len(T)).double()) and (T >= 0).all()
+            assert 'mask' not in p or not (T * ~p['mask']).any()
+    l, loss = reference(**p)
+    assert torch.allclose(xid_loss(**p, reduction='none'), l, atol=1e-9)
+    assert torch.allclose(xid_loss(**p), loss, atol=1e-9)
+    if p['tau'] >= .07:
+        p['targets'] = p.get('targets') and tuple(T.float() for T in p['targets'])
+        assert abs(float(xid_loss(**single(p))) - float(loss)) < 1e-4 * (1 + abs(float(loss)))
+
+
+@quick
+@given(problems(), st.integers(0, 10 ** 6))
+def test_order_does_not_matter(p, seed):
+    g = torch.Generator().manual_seed(seed)
+    b, n = torch.randperm(len(p['v']), generator=g), torch.randperm(p['v_bar'].shape[-2], generator=g)
+    shuffled = dict(p, v=p['v'][b], a=p['a'][b], index=n.argsort()[p['index'][b]])
+    for k in ('v_bar', 'a_bar'): shuffled[k] = p[k][n] if p[k].ndim == 2 else p[k][b][:, n]
+    if 'mask' in p: shuffled['mask'] = p['mask'][n] if p['mask'].ndim == 1 else p['mask'][b][:, n]
+    if 'weights' in p: shuffled['weights'] = p['weights'][b]
+    for f in (xid_loss, rince_loss, debiased_loss, within_modal_xid): assert torch.allclose(f(**p), f(**shuffled), rtol=1e-8, atol=1e-9)
+
+
+@quick
+@given(problems(), st.sampled_from(['R0', 'R1', 'R2', 'R3']))
+def test_masked_candidates_might_as_well_not_exist(p, reading):
+    if 'mask' not in p: return
+    moved = {}
+    for k in ('v_bar', 'a_bar'): moved[k] = p[k].clone().expand(len(p['v']), *p[k].shape[-2:]).clone()
+    m = p['mask'].expand(len(p['v']), p['v_bar'].shape[-2])
+    for k in moved: moved[k][~m] = -moved[k][~m]                            # any other row there gives the same loss and the same gradient
+    q = p['v'].clone().requires_grad_()
+    one, two = (within_modal_xid(**{**p, 'v': q, **x}, reading=reading) for x in ({}, moved))
+    assert torch.allclose(one, two) and torch.allclose(*(torch.autograd.grad(x, q)[0] for x in (one, two)))
+
+
+@quick
+@given(problems(), st.sampled_from([None, *ESTIMATORS]), st.floats(0.01, 1), st.integers(1, 14), st.booleans(), st.booleans())
+def test_chunked_is_dense(p, estimator, lam, chunk, exclude_self, live):
+    if p['v_bar'].ndim == 3: p['v_bar'], p['a_bar'] = p['v_bar'][0], p['a_bar'][0]
+    soft = dict(exclude_self=exclude_self, target_features='live' if live else 'memory', tau_s=.1)
+    def dense(v, a):
+        T = None
+        if estimator:
+            S = soft_targets(estimator, v, a, p['v_bar'], p['a_bar'], p['index'], mask=p.get('mask'), **soft)
+            T = mix_targets(S, p['index'], lam)
+        return xid_loss(**{**p, 'v': v, 'a': a}, targets=T)
+    def chunked(v, a):
+        return xid_loss_chunked(**{**p, 'v': v, 'a': a}, estimator=estimator, lam=lam if estimator else 0., chunk=chunk, **soft)
+    alone = 'mask' in p and bool((p['mask'].sum(-1) < 2).any())
+    if alone and exclude_self and estimator:
+        for f in (dense, chunked):
+            with pytest.raises(NceError, match='exclude_self'): f(p['v'], p['a'])
+        return
+    q = [p[k].clone().requires_grad_() for k in 'va']
+    one, two = dense(*q), chunked(*q)
+    assert torch.allclose(one, two, atol=1e-10)
+    assert all(torch.allclose(x, y, atol=1e-9) for x, y in zip(torch.autograd.grad(one, q), torch.autograd.grad(two, q)))
+
+
+@quick
+@given(problems(weighted=False))
+def test_switched_off_is_xid(p):
+    plain = xid_loss(**p)
+    scores = (p['v'] * p['a']).sum(1)
+    assert torch.allclose(xid_loss(**p, weights=positive_weights(scores, delta=-1e6)), plain)
+    S = uniform_targets(p['index'], p['v_bar'].shape[-2], p.get('mask'))
+    assert torch.equal(xid_loss(**p, targets=mix_targets(S, p['index'], 0.)), plain)
+    assert torch.equal(within_modal_xid(**p, reading='R0'), plain) and torch.allclose(debiased_loss(**p, tau_plus=0.), plain, atol=1e-9)
+    own_class = oracle_targets(torch.arange(p['v_bar'].shape[-2]), p['index'], p.get('mask'))           # everyone a class of his own
+    assert torch.equal(xid_loss(**p, targets=own_class), plain)
+
+
+@quick
+@given(st.lists(st.floats(-1, 1, width=32), min_size=1, max_size=40), st.floats(-3, 3), st.floats(0.01, 4), st.floats(0, 1),
+       st.sampled_from(['affine', 'clip']))
+def test_weights(scores, delta, kappa, w_min, floor):
+    x = torch.tensor(scores, dtype=torch.float64)
+    w = positive_weights(x, delta, kappa, w_min, floor=floor)
+    assert ((w >= w_min - 1e-12) & (w <= 1)).all() and not w.requires_grad
+    order = x.argsort(); assert (w[order].diff() >= -1e-12).all()                                       # a better score never weighs less
+    mean = sum(scores) / len(scores); var = sum((s - mean) ** 2 for s in scores) / len(scores)
+    if var > 1e-9:
+        for s, got in zip(scores, w.tolist()):
+            phi = .5 * math.erfc(-(s - mean - delta * var ** .5) / (kappa * var) ** .5 / 2 ** .5)
+            assert abs(got - (w_min + (1 - w_min) * phi if floor == 'affine' else max(w_min, phi))) < 1e-6
+    if len(set(scores)) == 1: assert (w == 1).all()
+
+
+@quick
+@given(st.integers(1, 60), st.integers(0, 10 ** 6), st.integers(0, 99), st.data())
+def test_sampled_candidates(n, seed, step, data):
+    k = data.draw(st.integers(0, n - 1))
+    index = torch.tensor(data.draw(st.lists(st.integers(0, n - 1), min_size=1, max_size=6)))
+    c = sample_candidates(n, index, k, seed, step)
+    assert c.shape == (len(index), 1 + k) and torch.equal(c[:, 0], index) and int(c.min()) >= 0 and int(c.max()) < n
+    assert all(len(set(r)) == 1 + k for r in c.tolist())
+    assert torch.equal(c[-1:], sample_candidates(n, index[-1:], k, seed, step))                         # the company does not matter
+
+
+@quick
+@given(st.integers(1, 8), st.lists(st.integers(0, 7), min_size=1, max_size=12), st.floats(0, .99), st.sampled_from(['ema', 'copy']),
+       st.integers(0, 99))
+def test_bank_last_write_wins(extra, index, m, first, seed):
+    g, n = torch.Generator().manual_seed(seed), 7 + extra
+    bank, v, a = MemoryBank(n, 5, m, seed, first), unit(g, len(index), 5), unit(g, len(index), 5)
+    before = bank.video.double().clone()
+    bank.update(torch.tensor(index), v, a)
+    for i in range(n):
+        hits = [k for k, j in enumerate(index) if j == i]
+        keep = m if first == 'ema' else 0.
+        want = F.normalize(keep * before[i] + (1 - m) * v[hits[-1]], dim=0) if hits else before[i]
+        assert torch.allclose(bank.video[i].double(), want, atol=1e-5) and bool(bank.written[i]) == bool(hits)
+
+
+@quick
+@given(st.integers(1, 5), st.integers(1, 9), st.integers(2, 6), st.integers(0, 10 ** 6), st.sampled_from([.05, .1, 1.]))
+def test_attention(B, P, D, seed, tau):
+    g = torch.Generator().manual_seed(seed)
+    x, q, other = unit(g, B, P, D), unit(g, B, D), unit(g, B, D)
+    s, m = attention_maps(x, q, tau)
+    t, target = attention_maps(x, other, tau)
+    assert torch.allclose(s, (x @ q[:, :, None])[..., 0]) and torch.allclose(m.sum(-1), torch.ones(B).double())
+    assert torch.allclose(consistency_loss(s, t, tau_m=tau, reduction='none'), (target * (target / m).log()).sum(-1), atol=1e-8)
+    for d in ('kl', 'l2', 'cosine'):
+        assert float(consistency_loss(s, t, d, tau)) >= -1e-9 and abs(float(consistency_loss(s, s, d, tau))) < 1e-9
+    w = torch.rand(B, generator=g).double() + .1
+    p = torch.randperm(B, generator=g)
+    assert torch.allclose(consistency_loss(s, t, weights=w), consistency_loss(s[p], t[p], weights=w[p]))
+
+
+def good():
+    g = torch.Generator().manual_seed(0)
+    return dict(v=unit(g, 3, 4), a=unit(g, 3, 4), v_bar=unit(g, 6, 4), a_bar=unit(g, 6, 4), index=torch.tensor([5, 0, 2]))
+
+
+def wrong(**change): return {**good(), **change}
+nan = good()['a_bar'].index_fill(0, torch.tensor([1]), float('nan'))
+on = torch.ones(6, dtype=torch.bool)
+
+
+@pytest.mark.parametrize('name, args', [
+    ('v', wrong(v=good()['v'][0])), ('v', wrong(v=good()['v'] * 1.002)), ('v', wrong(v=good()['v'][:0], a=good()['a'][:0])),
+    ('a', wrong(a=good()['a'][:2])), ('v_bar', wrong(v_bar=good()['v_bar'][:, :3])), ('a_bar', wrong(a_bar=good()['a_bar'][:5])),
+    ('a_bar', wrong(a_bar=nan)), ('index', wrong(index=torch.tensor([6, 0, 2]))), ('index', wrong(index=torch.tensor([-1, 0, 2]))),
+    ('index', wrong(index=torch.tensor([5., 0, 2]))), ('index', wrong(index=torch.tensor([5, 0]))),
+    ('tau', wrong(tau=0.)), ('tau', wrong(tau=math.nan)),
+    ('mask', wrong(mask=~on)), ('mask', wrong(mask=on.float())), ('mask', wrong(mask=on[:5])),
+    ('mask', wrong(mask=on & (torch.arange(6) != 5))),
+    ('weights', wrong(weights=torch.ones(2))), ('weights', wrong(weights=-torch.ones(3))),
+    ('weights', wrong(weights=torch.full((3,), math.nan)))])
+def test_bad_input_names_the_argument(name, args):
+    for f in (xid_loss, xid_loss_chunked, within_modal_xid, rince_loss, debiased_loss):
+        with pytest.raises(NceError, match=rf'^{name}: expected .*, got '): f(**args)
+    if 'weights' not in args and 'tau' not in args:
+        with pytest.raises(NceError, match=rf'^{name}: expected'): soft_targets('cycle', **args)
+
+
+@pytest.mark.parametrize('name, call', [
+    ('reduction', lambda: xid_loss(**good(), reduction='sum')),
+    ('T_v', lambda: xid_loss(**good(), targets=(torch.eye(3), torch.eye(3)))),
+    ('T_a', lambda: xid_loss(**good(), targets=(torch.eye(6)[:3], torch.eye(6)[:3] * 2))),
+    ('T_v', lambda: xid_loss(**good(), mask=on & (torch.arange(6) != 1), targets=(torch.full((3, 6), 1 / 6), torch.full((3, 6), 1 / 6)))),
+    ('targets', lambda: xid_loss(**good(), targets=torch.eye(6)[:3])),
+    ('lam', lambda: mix_targets((torch.eye(6)[:3],) * 2, good()['index'], 1.1)),
+    ('lam', lambda: xid_loss_chunked(**good(), estimator='cycle', lam=-.1)), ('estimator', lambda: soft_targets('none', **good())),
+    ('estimator', lambda: xid_loss_chunked(**good(), lam=.5)), ('chunk', lambda: xid_loss_chunked(**good(), chunk=0)),
+    ('v_bar', lambda: xid_loss_chunked(**wrong(v_bar=good()['v_bar'].expand(3, 6, 4), a_bar=good()['a_bar'].expand(3, 6, 4)))),
+    ('v_bar, a_bar', lambda: xid_loss_chunked(**wrong(v_bar=good()['v_bar'].requires_grad_()))),
+    ('exclude_self', lambda: soft_targets('cycle', **wrong(v_bar=good()['v_bar'][:1], a_bar=good()['a_bar'][:1], index=torch.zeros(3).long()),
+                                          exclude_self=True)),
+    ('tau_s', lambda: soft_targets('cycle', **good(), tau_s=0)),
+    ('target_features', lambda: soft_targets('cycle', **good(), target_features='bank')),
+    ('kappa', lambda: positive_weights(torch.rand(3), kappa=0)), ('w_min', lambda: positive_weights(torch.rand(3), w_min=1.1)),
+    ('scores', lambda: positive_weights(torch.rand(0))), ('scores', lambda: positive_weights(torch.tensor([math.nan]))),
+    ('var', lambda: positive_weights(torch.rand(3), var=-1.)), ('k', lambda: sample_candidates(6, good()['index'], 6, 0, 0)),
+    ('index', lambda: sample_candidates(5, good()['index'], 2, 0, 0)), ('rince_q', lambda: rince_loss(**good(), rince_q=0)),
+    ('rince_lam', lambda: rince_loss(**good(), rince_lam=0)), ('tau_plus', lambda: debiased_loss(**good(), tau_plus=1.))])
+def test_bad_settings_name_the_argument(name, call):
+    with pytest.raises(NceError, match=rf'^{name}: expected .*, got '): call()
+
+
+def test_other_rooms_have_their_own_errors():
+    with pytest.raises(AttentionError, match='reading'): within_modal_xid(**good(), reading='R9')
+    with pytest.raises(AttentionError, match='query'): attention_maps(good()['v'][:, None], good()['a'][:2])
+    with pytest.raises(BankError, match='index'): MemoryBank(4, 4).update(torch.tensor([4]), good()['v'][:1], good()['a'][:1])
+
+
+def test_unchecked_calls_cost_no_synchronisation_and_agree():
+    p = good()
+    for f in (xid_loss, xid_loss_chunked, within_modal_xid, rince_loss, debiased_loss): assert torch.equal(f(**p), f(**p, validate=False))
+    # tensors without values: looking at one is an error
+    from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
+    with FakeTensorMode() as mode:
+        fake = {k: mode.from_tensor(x) for k, x in p.items()}
+        w = positive_weights(fake['v'][:, 0], mean=0., var=1., validate=False)
+        T = mix_targets(soft_targets('cycle', **fake, validate=False), fake['index'], .5, validate=False)
+        kw = dict(weights=w, mask=mode.from_tensor(on), validate=False)
+        for f in (xid_loss, within_modal_xid): assert f(**fake, targets=T, **kw).shape == ()
+        for f in (rince_loss, debiased_loss): assert f(**fake, **kw).shape == ()
+        assert xid_loss_chunked(**fake, estimator='cycle', lam=.5, chunk=4, exclude_self=True, **kw).shape == ()
+        s = attention_maps(fake['v_bar'][None].expand(3, 6, 4), fake['v'], validate=False)[0]
+        assert consistency_loss(s, s, weights=w, validate=False).shape == ()
+        bank = MemoryBank(6, 4)
+        bank.update(fake['index'], fake['v'], fake['a'], validate=False)
+        with pytest.raises(DataDependentOutputException): xid_loss(**fake)
+
+
+def test_half_precision_loses_only_the_rounding_of_its_inputs():
+    g = torch.Generator().manual_seed(1)
+    p = dict(v=unit(g, 8, 64), a=unit(g, 8, 64), v_bar=unit(g, 50, 64), a_bar=unit(g, 50, 64), index=torch.arange(8))
+    for t in (torch.bfloat16, torch.float16):
+        half = {k: x.to(t) if x.is_floating_point() else x for k, x in p.items()}
+        exact = {k: x.double() if x.is_floating_point() else x for k, x in half.items()}
+        for f in (xid_loss, xid_loss_chunked, within_modal_xid):
+            q = half['v'].clone().requires_grad_()
+            with torch.autocast('cpu', dtype=torch.bfloat16): got = f(**{**half, 'v': q})
+            assert got.dtype == torch.float32 and abs(got.item() - f(**exact, validate=False).item()) < 1e-4
+            assert torch.autograd.grad(got, q)[0].dtype == t
+
+
+def test_import_costs_little_more_than_torch():
+    code = ("import time, torch; t = time.process_time(); import avnb.nce, avnb.attention, sys; t = time.process_time() - t;"
+            "heavy = {'torchvision', 'torchaudio', 'av', 'moviepy', 'pandas', 'matplotlib', 'sklearn'} & set(sys.modules); print(t, *heavy)")
+    runs = [subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.split() for _ in range(2)]
+    assert not runs[0][1:] and min(float(r[0]) for r in runs) < .2, runs
