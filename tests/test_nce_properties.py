@@ -228,8 +228,8 @@ def test_bad_input_names_the_argument(name, args):
     ('estimator', lambda: xid_loss_chunked(**good(), lam=.5)), ('chunk', lambda: xid_loss_chunked(**good(), chunk=0)),
     ('v_bar', lambda: xid_loss_chunked(**wrong(v_bar=good()['v_bar'].expand(3, 6, 4), a_bar=good()['a_bar'].expand(3, 6, 4)))),
     ('v_bar, a_bar', lambda: xid_loss_chunked(**wrong(v_bar=good()['v_bar'].requires_grad_()))),
-    ('exclude_self', lambda: soft_targets('cycle', **wrong(v_bar=good()['v_bar'][:1], a_bar=good()['a_bar'][:1], index=torch.zeros(3).long()),
-                                          exclude_self=True)),
+    ('exclude_self', lambda: soft_targets('cycle', exclude_self=True, **wrong(v_bar=good()['v_bar'][:1], a_bar=good()['a_bar'][:1],
+                                                                              index=torch.zeros(3).long()))),
     ('tau_s', lambda: soft_targets('cycle', **good(), tau_s=0)),
     ('target_features', lambda: soft_targets('cycle', **good(), target_features='bank')),
     ('kappa', lambda: positive_weights(torch.rand(3), kappa=0)), ('w_min', lambda: positive_weights(torch.rand(3), w_min=1.1)),
@@ -282,6 +282,7 @@ def test_half_precision_loses_only_the_rounding_of_its_inputs():
 
 def test_import_costs_little_more_than_torch():
     code = ("import time, torch; t = time.process_time(); import avnb.nce, avnb.attention, sys; t = time.process_time() - t;"
-            "heavy = {'torchvision', 'torchaudio', 'av', 'moviepy', 'pandas', 'matplotlib', 'sklearn'} & set(sys.modules); print(t, *heavy)")
+            "heavy = {'torchvision', 'torchaudio', 'av', 'moviepy', 'pandas', 'matplotlib', 'sklearn'} & set(sys.modules);"
+            "print(t, *heavy)")
     runs = [subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.split() for _ in range(2)]
     assert not runs[0][1:] and min(float(r[0]) for r in runs) < .2, runs
