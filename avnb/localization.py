@@ -490,7 +490,7 @@ def evaluate_run(
     with atomic_write(out or Path(run.folder, 'report.json'), 'w') as f: json.dump(report, f, indent=1)
     return report
 
-# %% ../nbs/12_localization.ipynb #76efa91b
+# %% ../nbs/12_localization.ipynb #a8a1f2f2
 @dataclass(frozen=True)
 class Attended:
     "Where and at which frequencies a model attends along a clip; N windows at even distances."
