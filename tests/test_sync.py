@@ -154,5 +154,5 @@ def test_modules_import_lower_numbers_only():
                 used = [parts.split('.')[0]] if parts else [a.name for a in node.names]
             elif isinstance(node, ast.Import): used = [a.name.split('.')[1] for a in node.names if a.name.startswith('avnb.')]
             else: continue
-            problems += [f'{module} ({number[module]:02}) imports {u} ({number[u]:02})' for u in used if u in number and number[u] >= number[module]]
+            problems += [f'{module} ({number[module]:02}) imports {u} ({number[u]:02})' for u in used if u in number and number[u] > number[module]]
     fail_if(problems, 'against the numbering')
