@@ -8,9 +8,9 @@ __all__ = ['AvnbError', 'ConfigError', 'rng', 'uniforms', 'atomic_write', 'sha25
            'XidConfig', 'WeightConfig', 'SoftConfig', 'CmacConfig', 'OptimConfig', 'RunConfig', 'TrainConfig',
            'to_dict', 'replace', 'set_options', 'save_config', 'load_config']
 
-# %% ../nbs/00_core.ipynb #0bff36da
-import contextlib, dataclasses, difflib, hashlib, importlib, json, os, shutil, sys, tempfile, types
-from dataclasses import dataclass, field, fields, is_dataclass
+# %% ../nbs/00_core.ipynb #deaa5dc7
+import contextlib, dataclasses, difflib, hashlib, importlib, json, os, shutil, sys, types
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 
 import numpy as np
@@ -146,7 +146,7 @@ def progress(
     off = want == '0' if want is not None else not (in_notebook or sys.stderr.isatty())
     return tqdm(it, total=total, desc=desc, unit=unit, disable=off, leave=False, dynamic_ncols=True, **kw)
 
-# %% ../nbs/00_core.ipynb #a7be7142
+# %% ../nbs/00_core.ipynb #4d1d0ac4
 @dataclass(frozen=True)
 class DataConfig:
     "Where the clips are and how they are read."
@@ -187,7 +187,8 @@ class ModelConfig:
     net: str = 'tiny'          # 'tiny' or 'avid' (R(2+1)D-18 and the 9-layer audio net)
     width: int = 32            # channels of the first stage
     dim: int = 128             # size of the shared embedding
-    pool: str = 'lse'          # global pooling: 'max', 'mean' or 'lse' (log-sum-exp)
+    pool: str = 'lse'          # global pooling: 'max', 'mean', 'lse' (log-sum-exp) or 'attention'
+    heads: str = 'self'        # attention from one sense alone: 'self' (guided by its own embedding), 'learned' or 'none'
 
 
 @dataclass(frozen=True)

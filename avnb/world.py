@@ -426,7 +426,7 @@ def scene_of(truth: dict) -> Scene:
     d = {k: tuple(v) if isinstance(v, list) else v for k, v in truth['dials'].items()}
     return World(truth['scene_seed'], truth['classes'], Dials(**d)).scene(truth['index'], truth['faulty_kind'], truth['track'])
 
-# %% ../nbs/03_world.ipynb #cc890dd5
+# %% ../nbs/03_world.ipynb #d739b274
 def _make(job) -> dict:
     "Write one clip with its truth; its row of the manifest."
     from avnb.manifest import examine
@@ -449,9 +449,11 @@ def write_world(
     workers: int = 2,     # processes
 ):
     "Write clips, truth and manifest.csv; returns the `Manifest`. A folder that holds another world raises `WorldError`."
+    from avnb.manifest import Manifest
     out, world = Path(out), World(seed, classes, preset)
     card = dict(clips=clips, classes=classes, faulty=faulty, seed=seed, test=test, dials=json.loads(json.dumps(asdict(world.dials))), names=world.names)
-    _claim(out, card); free_space(out, clips * 60_000)
+    if _claim(out, card): return Manifest.load(out / 'manifest.csv')
+    free_space(out, clips * 60_000)
     scenes = plan(world, clips, faulty, test); n = clips - round(clips * test)
     done, same = _journal(out), dict(scene_seed=seed, classes=classes, dials=asdict(world.dials))
     todo = [(str(out), dict(same, index=s.index, faulty_kind=s.faulty_kind, track=s.track), 'train' if s.index < n else 'test') for s in scenes if s.index not in done]
@@ -461,9 +463,9 @@ def write_world(
             done[int(row['id'])] = row; journal.write(json.dumps(row) + '\n'); journal.flush()
     return _finish(out, [done[s.index] for s in scenes])
 
-# %% ../nbs/03_world.ipynb #ee8bbb05
-def _claim(out: Path, card: dict):
-    "Make the folder and write what world it holds; refuse a folder that holds something else."
+# %% ../nbs/03_world.ipynb #1f4c956b
+def _claim(out: Path, card: dict) -> bool:
+    "Make the folder and write what world it holds; refuse one that holds something else. True if the world is there already."
     f = out / 'world.json'
     if f.exists() and json.loads(f.read_text()) != card:
         old = json.loads(f.read_text()); differs = [k for k in card if old.get(k) != card[k]]
@@ -472,6 +474,7 @@ def _claim(out: Path, card: dict):
     if not f.exists() and out.exists() and any(out.iterdir()): raise WorldError(f"{out} is not empty and holds no world; choose another folder. Nothing was changed.")
     if not f.exists():
         with atomic_write(f, 'w') as g: json.dump(card, g, indent=1)
+    return (out / 'manifest.csv').exists()
 
 
 def _journal(out: Path) -> dict:
@@ -482,7 +485,7 @@ def _journal(out: Path) -> dict:
         except (json.JSONDecodeError, KeyError): continue
     return {i: r for i, r in rows.items() if (out / r['path']).exists()}
 
-# %% ../nbs/03_world.ipynb #bf0c3a2c
+# %% ../nbs/03_world.ipynb #7570c243
 class _pool:
     "`with _pool(workers, jobs) as run: run(f, jobs)` yields results as they are ready, in this process when one is enough."
     def __init__(self, workers, jobs): self.n = 1 if jobs < 16 else min(workers, jobs)
@@ -497,10 +500,10 @@ class _pool:
 
 
 def _finish(out: Path, rows: list):
-    "Write the manifest of a finished world."
+    "Write the manifest of a finished world; the journal has done its work."
     import pandas as pd
     from avnb.manifest import Manifest
-    Manifest(out, pd.DataFrame(rows)).save(out / 'manifest.csv', overwrite=True)
+    Manifest(out, pd.DataFrame(rows)).save(out / 'manifest.csv', overwrite=True); (out / '.rows.jsonl').unlink(missing_ok=True)
     return Manifest.load(out / 'manifest.csv')
 
 # %% ../nbs/03_world.ipynb #abd4c8cd
