@@ -6,13 +6,14 @@
 __all__ = ['POOLS', 'HEADS', 'NETS', 'EncoderError', 'BatchNorm', 'norm_layer', 'R2P1DBlock', 'VideoEncoder', 'param_count',
            'AudioBlock', 'AudioEncoder', 'Pool', 'Head', 'AVOutput', 'AVModel', 'encoders', 'load_avid']
 
-# %% ../nbs/06_encoders.ipynb #f556987c
-import difflib, math
+# %% ../nbs/06_encoders.ipynb #636bc984
+import difflib, math, pickle
 from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
+from fastcore.basics import patch
 from torch import nn
 
 from .core import AvnbError
@@ -21,7 +22,7 @@ from .core import AvnbError
 class EncoderError(AvnbError):
     "An input or a name that no network here can take; the message says what was expected and what came."
 
-# %% ../nbs/06_encoders.ipynb #55747cb2
+# %% ../nbs/06_encoders.ipynb #6a3aaecd
 class _Sum(torch.autograd.Function):
     "Sum over all processes, forward and backward."
     @staticmethod
@@ -52,7 +53,7 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
             self.running_mean.lerp_(mean, self.momentum); self.running_var.lerp_(var * n / (n - 1), self.momentum)
         return x * ((var + self.eps).rsqrt() * self.weight).view(shape) + self.bias.view(shape)
 
-# %% ../nbs/06_encoders.ipynb #2a127619
+# %% ../nbs/06_encoders.ipynb #60151385
 def norm_layer(
     kind: str,      # 'batch' or 'group'
     channels: int,  # to normalise
@@ -62,7 +63,7 @@ def norm_layer(
     if kind == 'group': return nn.GroupNorm(math.gcd(channels, max(1, channels // 8)), channels)
     raise EncoderError(f"norm: expected 'batch' or 'group', got {kind!r}")
 
-# %% ../nbs/06_encoders.ipynb #56a82f56
+# %% ../nbs/06_encoders.ipynb #bfc94a57
 def _kernel(stride, aligned):
     "Kernel size for a padding of 1: even where an aligned convolution strides."
     return 4 if aligned and stride == 2 else 3
@@ -80,8 +81,9 @@ class R2P1DBlock(nn.Module):
         aligned: bool = False,  # strided kernels of even size
     ):
         super().__init__()
-        (t, s), conv, n = stride, lambda i, o, k, st: nn.Conv3d(i, o, k, st, [int(d > 1) for d in k], bias=False), lambda: norm_layer(norm, cout)
-        kt, ks = _kernel(t, aligned), _kernel(s, aligned)
+        def conv(i, o, k, st): return nn.Conv3d(i, o, k, st, [int(d > 1) for d in k], bias=False)
+        def n(): return norm_layer(norm, cout)
+        (t, s), kt, ks = stride, _kernel(stride[0], aligned), _kernel(stride[1], aligned)
         self.spt_conv1, self.spt_bn1 = conv(cin, cout, (1, ks, ks), (1, s, s)), n()
         self.tmp_conv1, self.tmp_bn1 = conv(cout, cout, (kt, 1, 1), (t, 1, 1)), n()
         self.spt_conv2, self.spt_bn2 = conv(cout, cout, (1, 3, 3), 1), n()
@@ -96,9 +98,9 @@ class R2P1DBlock(nn.Module):
         if self.shrink: x = F.avg_pool3d(x, self.shrink)
         return F.relu(self.out_bn(self.tmp_conv2(y) + (self.res_conv(x) if hasattr(self, 'res_conv') else x)), inplace=True)
 
-# %% ../nbs/06_encoders.ipynb #76421e9b
+# %% ../nbs/06_encoders.ipynb #e7ecca15
 class VideoEncoder(nn.Module):
-    "R(2+1)D: a stem and stages of `R2P1DBlock`s, `[B, 3, T, H, W]` -> map `[B, C, T', H', W']`. Defaults: the authors' R(2+1)D-18 (AVID, video.py)."
+    "R(2+1)D, `[B, 3, T, H, W]` -> map `[B, C, T', H', W']`. Defaults: the authors' R(2+1)D-18 (AVID, video.py)."
 
     def __init__(
         self,
@@ -111,8 +113,9 @@ class VideoEncoder(nn.Module):
         aligned: bool = False,   # cells lie over their patch of the picture
     ):
         super().__init__()
-        k = stem_stride + 4 if aligned else 7
-        stem = [nn.Conv3d(3, width, (3, k, k), (1, stem_stride, stem_stride), (1, (k - stem_stride + 1) // 2, (k - stem_stride + 1) // 2), bias=False), norm_layer(norm, width), nn.ReLU(inplace=True)]
+        k, s = stem_stride + 4 if aligned else 7, stem_stride
+        conv = nn.Conv3d(3, width, (3, k, k), (1, s, s), (1, 2, 2) if aligned else (1, 3, 3), bias=False)
+        stem = [conv, norm_layer(norm, width), nn.ReLU(inplace=True)]
         if stem_pool: stem.append(nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1)))
         self.conv1, self.stages, cin = nn.Sequential(*stem), len(strides), width
         for i, stride in enumerate(strides):
@@ -120,7 +123,7 @@ class VideoEncoder(nn.Module):
             blocks = [R2P1DBlock(cin if b == 0 else cout, cout, stride if b == 0 else (1, 1), norm, aligned) for b in range(depth)]
             self.add_module(f'conv{i + 2}x', nn.Sequential(*blocks)); cin = cout
         self.channels = cin
-        self.cell = (math.prod(t for t, _ in strides), stem_stride * (2 if stem_pool else 1) * math.prod(s for _, s in strides))  # frames and pixels per cell
+        self.cell = (math.prod(t for t, _ in strides), s * (1 + stem_pool) * math.prod(s for _, s in strides))  # frames, pixels per cell
 
     def forward(self, x):
         _expect(x, 'video', 5, 3, 'frames as [B, 3, T, H, W]', T=(2, 2), H=(3, self.cell[1]), W=(4, self.cell[1]))
@@ -128,9 +131,11 @@ class VideoEncoder(nn.Module):
         for i in range(self.stages): x = getattr(self, f'conv{i + 2}x')(x)
         return x
 
-    def __repr__(self): return f"VideoEncoder({self.stages} stages, {self.channels} channels, a cell per {self.cell[1]} x {self.cell[1]} pixels and {self.cell[0]} frames, {param_count(self) / 1e6:.2f} M parameters)"
+    def __repr__(self):
+        return (f"VideoEncoder({self.stages} stages, {self.channels} channels, a cell per {self.cell[1]} x {self.cell[1]} pixels "
+                f"and {self.cell[0]} frames, {param_count(self) / 1e6:.2f} M parameters)")
 
-# %% ../nbs/06_encoders.ipynb #ccdedc36
+# %% ../nbs/06_encoders.ipynb #20a77273
 def param_count(
     module: nn.Module,  # any network
 ) -> int:
@@ -140,12 +145,15 @@ def param_count(
 
 def _expect(x, name, rank, channels, shape, **least):
     "`EncoderError` unless x has this rank, these channels and at least so many frames, pixels or bands."
-    if x.ndim != rank: raise EncoderError(f"{name}: expected {shape}, got {x.ndim} dimensions {list(x.shape)}; the views of avnb.views have this shape")
-    if x.shape[1] != channels: raise EncoderError(f"{name}: expected {channels} channel{'s' * (channels > 1)} in {shape}, got {x.shape[1]} in {list(x.shape)}; permute or convert the input")
+    got = f"in {list(x.shape)}"
+    if x.ndim != rank: raise EncoderError(f"{name}: expected {shape}, got {x.ndim} dimensions {got}; avnb.views makes this shape")
+    if x.shape[1] != channels:
+        raise EncoderError(f"{name}: expected {channels} channel(s) in {shape}, got {x.shape[1]} {got}; permute or convert the input")
     for axis, (dim, n) in least.items():
-        if x.shape[dim] < n: raise EncoderError(f"{name}: expected at least {n} along {axis} of {shape}, got {x.shape[dim]} in {list(x.shape)}; a smaller map would be empty of space, time or frequency")
+        if x.shape[dim] < n:
+            raise EncoderError(f"{name}: expected at least {n} along {axis} of {shape}, got {x.shape[dim]} {got}; take more or larger ones")
 
-# %% ../nbs/06_encoders.ipynb #6b2c3329
+# %% ../nbs/06_encoders.ipynb #263e7714
 class AudioBlock(nn.Module):
     "Two 3 x 3 convolutions, each normalised and rectified (AVID, network_blocks.py:13-27)."
 
@@ -165,7 +173,7 @@ class AudioBlock(nn.Module):
         x = F.relu(self.bn1(self.conv1(x)), inplace=True)
         return F.relu(self.bn2(self.conv2(x)), inplace=True)
 
-# %% ../nbs/06_encoders.ipynb #1fc7305b
+# %% ../nbs/06_encoders.ipynb #5ddc93c2
 class AudioEncoder(nn.Module):
     "A stem and blocks on a spectrogram, `[B, 1, T, F]` -> map `[B, C, T'', F'']`. Defaults: the authors' 9-layer net (AVID, audio.py)."
 
@@ -191,9 +199,11 @@ class AudioEncoder(nn.Module):
         for i in range(self.blocks): x = getattr(self, f'block{i + 1}')(x)
         return x
 
-    def __repr__(self): return f"AudioEncoder({2 * self.blocks + 1} layers, {self.channels} channels, a cell per {self.cell[0]} frames and {self.cell[1]} bands, {param_count(self) / 1e6:.2f} M parameters)"
+    def __repr__(self):
+        return (f"AudioEncoder({2 * self.blocks + 1} layers, {self.channels} channels, a cell per {self.cell[0]} frames and "
+                f"{self.cell[1]} bands, {param_count(self) / 1e6:.2f} M parameters)")
 
-# %% ../nbs/06_encoders.ipynb #d5a4a399
+# %% ../nbs/06_encoders.ipynb #e866fa35
 POOLS = ('max', 'mean', 'lse', 'attention')
 
 
@@ -220,7 +230,7 @@ class Pool(nn.Module):
 
     def extra_repr(self): return self.how
 
-# %% ../nbs/06_encoders.ipynb #777c799f
+# %% ../nbs/06_encoders.ipynb #66cc8706
 class Head(nn.Module):
     "Projection head: three linear layers with ReLUs between (AVID, av_wrapper.py:17-46), applied to the last axis."
 
@@ -230,7 +240,8 @@ class Head(nn.Module):
         dim: int = 128,  # out
     ):
         super().__init__()
-        self.projection = nn.Sequential(nn.Linear(channels, channels), nn.ReLU(inplace=True), nn.Linear(channels, channels), nn.ReLU(inplace=True), nn.Linear(channels, dim))
+        hidden = [nn.Linear(channels, channels), nn.ReLU(inplace=True), nn.Linear(channels, channels), nn.ReLU(inplace=True)]
+        self.projection = nn.Sequential(*hidden, nn.Linear(channels, dim))
 
     def forward(self, x): return self.projection(x)
 
@@ -238,7 +249,7 @@ class Head(nn.Module):
         "Every cell of a map `[B, C, ...]` on the unit sphere, `[B, dim, ...]`."
         return F.normalize(self(x.movedim(1, -1)), dim=-1).movedim(-1, 1)
 
-# %% ../nbs/06_encoders.ipynb #52e0c9eb
+# %% ../nbs/06_encoders.ipynb #1181bfd9
 @dataclass
 class AVOutput:
     """What the model says about a batch; float tensors. B clips, C channels, D dimensions of the shared sphere.
@@ -268,7 +279,7 @@ class AVOutput:
 
     def __repr__(self): return 'AVOutput(' + ', '.join(f'{k} {list(v.shape)}' for k, v in vars(self).items() if v is not None) + ')'
 
-# %% ../nbs/06_encoders.ipynb #c89a2d82
+# %% ../nbs/06_encoders.ipynb #a2b9219f
 HEADS = ('none', 'self', 'learned')
 
 
@@ -294,27 +305,30 @@ class AVModel(nn.Module):
             for g in (self.video_guide, self.audio_guide): nn.init.eye_(g.weight)
         if heads == 'learned': self.video_score, self.audio_score = nn.Conv3d(cv, 1, 1), nn.Conv2d(ca, 1, 1)
 
-    def forward(
-        self,
-        video: torch.Tensor,  # [B, 3, T, H, W]
-        spec: torch.Tensor,   # [B, 1, T, F]
-        local: bool = True,   # also embed every cell; without it a step is a little faster
-    ) -> AVOutput:
-        "`AVOutput` of a batch; `EncoderError` for other shapes."
-        if len(video) != len(spec): raise EncoderError(f"expected as many clips as sounds, got {len(video)} and {len(spec)}")
-        vm, am = self.video_model(video), self.audio_model(spec)
-        vp, ap = self.video_pool(vm), self.audio_pool(am)
-        v, a = F.normalize(self.video_proj(vp), dim=1), F.normalize(self.audio_proj(ap), dim=1)
-        out = AVOutput(v, a, vp, ap, vm, am)
-        if local: out.video_local, out.audio_local = self.video_proj.local(vm), self.audio_proj.local(am)
-        if self.heads == 'self': out.video_query, out.audio_query = F.normalize(self.video_guide(v), dim=1), F.normalize(self.audio_guide(a), dim=1)
-        if self.heads == 'learned': out.video_score, out.audio_score = self.video_score(vm)[:, 0], self.audio_score(am)[:, 0]
-        return out
-
     def __repr__(self):
-        return f"AVModel({self.video_model},\n        {self.audio_model},\n        pool {self.video_pool.how}, heads {self.heads}, both end in {self.video_proj.projection[-1].out_features} dimensions)"
+        return (f"AVModel({self.video_model},\n        {self.audio_model},\n        pool {self.video_pool.how}, heads {self.heads}, "
+                f"both end in {self.video_proj.projection[-1].out_features} dimensions)")
 
-# %% ../nbs/06_encoders.ipynb #d900ae3e
+# %% ../nbs/06_encoders.ipynb #19435896
+@patch
+def forward(self: AVModel,
+    video: torch.Tensor,  # [B, 3, T, H, W]
+    spec: torch.Tensor,   # [B, 1, T, F]
+    local: bool = True,   # also embed every cell; without it a step is a little faster
+) -> AVOutput:
+    "`AVOutput` of a batch; `EncoderError` for other shapes."
+    if len(video) != len(spec): raise EncoderError(f"expected as many clips as sounds, got {len(video)} and {len(spec)}")
+    vm, am = self.video_model(video), self.audio_model(spec)
+    vp, ap = self.video_pool(vm), self.audio_pool(am)
+    v, a = F.normalize(self.video_proj(vp), dim=1), F.normalize(self.audio_proj(ap), dim=1)
+    out = AVOutput(v, a, vp, ap, vm, am)
+    if local: out.video_local, out.audio_local = self.video_proj.local(vm), self.audio_proj.local(am)
+    if self.heads == 'self':
+        out.video_query, out.audio_query = F.normalize(self.video_guide(v), dim=1), F.normalize(self.audio_guide(a), dim=1)
+    if self.heads == 'learned': out.video_score, out.audio_score = self.video_score(vm)[:, 0], self.audio_score(am)[:, 0]
+    return out
+
+# %% ../nbs/06_encoders.ipynb #9761fd75
 def _tiny(w):
     video = VideoEncoder(w, 1, ((1, 1), (2, 2), (1, 1)), stem_stride=4, stem_pool=False, aligned=True)
     return video, AudioEncoder(w, ((2, 2), (2, 1), (1, 1)), aligned=True)
@@ -339,23 +353,25 @@ def encoders(
     near = difflib.get_close_matches(net, NETS, 1, 0.3)
     raise EncoderError(f"no networks named {net!r}" + (f"; did you mean {near[0]!r}?" if near else '') + f" Known: {', '.join(NETS)}")
 
-# %% ../nbs/06_encoders.ipynb #fd4b09cd
-def _from_config(cls, cfg):
-    "The model a config describes (`cfg.model`: net, width, dim, pool, heads)."
+# %% ../nbs/06_encoders.ipynb #a4d38f07
+@patch(cls_method=True)
+def from_config(cls: AVModel,
+    cfg,  # a TrainConfig; its group `model` is read: net, width, dim, pool, heads
+) -> AVModel:
+    "The model a config describes, with fresh weights."
     m = cfg.model
     return cls(*encoders(m.net, m.width), dim=m.dim, pool=m.pool, heads=getattr(m, 'heads', 'self'))
 
-
-AVModel.from_config = classmethod(_from_config)
-
-# %% ../nbs/06_encoders.ipynb #5aa80a54
+# %% ../nbs/06_encoders.ipynb #cd24534c
 def load_avid(
     path,  # checkpoint file of the authors
 ) -> AVModel:
     "The authors' network with the weights of one of their checkpoints (max pooling, no attention heads), in evaluation mode."
     try: state = torch.load(path, map_location='cpu', weights_only=True)['model']
-    except (OSError, KeyError, RuntimeError) as e: raise EncoderError(f"cannot read {path} as an AVID checkpoint (a torch file with the key 'model'): {type(e).__name__}: {e}") from e
+    except (OSError, KeyError, RuntimeError, pickle.UnpicklingError) as e:
+        raise EncoderError(f"cannot read {path} as an AVID checkpoint (a torch file with the key 'model'): {type(e).__name__}: {e}") from e
     model = AVModel(*encoders('avid', 64), pool='max', heads='none')
     try: model.load_state_dict({k.removeprefix('module.'): v for k, v in state.items()})
-    except RuntimeError as e: raise EncoderError(f"{path} holds another network than AVID's R(2+1)D-18 and 9-layer sound net: {str(e)[:300]}") from e
+    except RuntimeError as e:
+        raise EncoderError(f"{path} holds another network than AVID's R(2+1)D-18 and 9-layer sound net: {str(e)[:300]}") from e
     return model.eval()

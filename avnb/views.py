@@ -20,7 +20,7 @@ from .core import AvnbError, import_torchaudio, uniforms
 class ViewError(AvnbError):
     "A view that cannot be made: the message names the shape or value expected, what came, and what to do."
 
-# %% ../nbs/05_views.ipynb #6e35f7fd
+# %% ../nbs/05_views.ipynb #5cb476b2
 def crop_boxes(
     u,         # [B, 4] uniform numbers: area, ratio, left, top
     height: int,  # of the frames, pixels
@@ -37,7 +37,7 @@ def crop_boxes(
     x, y = u[:, 2] * (1 - w), u[:, 3] * (1 - h)
     return torch.stack([x, y, x + w, y + h], 1)
 
-# %% ../nbs/05_views.ipynb #b1a90fdc
+# %% ../nbs/05_views.ipynb #fe518383
 def resize_matrix(
     lo: torch.Tensor,  # [B] where the crop begins, pixels
     hi: torch.Tensor,  # [B] where it ends, pixels
@@ -55,7 +55,7 @@ def resize_matrix(
     if flip is not None: w = torch.where(flip[:, None, None], w.flip(1), w)
     return w / w.sum(-1, keepdim=True)
 
-# %% ../nbs/05_views.ipynb #caf8ea84
+# %% ../nbs/05_views.ipynb #75ccfef1
 def _chunks(x):
     "The whole batch on a GPU; one clip at a time on a CPU, where a clip's pixels stay in the cache (2.5 times faster)."
     return [slice(None)] if x.is_cuda else [slice(b, b + 1) for b in range(len(x))]
@@ -78,7 +78,7 @@ def crop_resize(
         torch.matmul(wy[s, None], x, out=out[s])
     return out.view(B, C, T, size, size)
 
-# %% ../nbs/05_views.ipynb #b93fde1e
+# %% ../nbs/05_views.ipynb #6abea735
 LUMA = (0.299, 0.587, 0.114)  # Rec. 601 weights of red, green, blue
 _YIQ = ((0.299, 0.587, 0.114), (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))
 
@@ -87,7 +87,7 @@ def colour_matrix(
     factors: torch.Tensor,  # [B, 4] brightness, contrast, saturation (1: as it was) and hue (0: as it was), hue in turns
     mean: torch.Tensor,     # [B, 3] mean colour of each clip
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    "Matrix `[B, 3, 3]` and shift `[B, 3, 1]` that jitter a clip's colours, in that order (methods of torchvision; AVID shuffles the order)."
+    "Matrix `[B, 3, 3]` and shift `[B, 3, 1]` that jitter a clip's colours, in that order (AVID shuffles it)."
     b, c, s, hue = factors.T[:, :, None, None]                    # each [B, 1, 1]
     luma, yiq = torch.tensor(LUMA).to(mean), torch.tensor(_YIQ).to(mean)
     saturate = s * torch.eye(3).to(mean) + (1 - s) * luma.expand(3, 3)
@@ -96,7 +96,7 @@ def colour_matrix(
     matrix = torch.linalg.inv(yiq) @ rows @ yiq @ saturate * (b * c)
     return matrix, ((1 - c) * b * (mean @ luma)[:, None, None]).expand(-1, 3, 1)  # contrast pulls towards the clip's mean grey
 
-# %% ../nbs/05_views.ipynb #a6a65444
+# %% ../nbs/05_views.ipynb #b24d2436
 PARAMS = ('x0', 'y0', 'x1', 'y1', 'flip', 'brightness', 'contrast', 'saturation', 'hue')
 
 
@@ -121,9 +121,10 @@ class VideoView:
 
     def __repr__(self):
         if not self.train: return f"VideoView(whole frame -> {self.size} px)"
-        return f"VideoView(crop {self.area_min:g}..1 of the area -> {self.size} px, flip {self.flip:g}, jitter {self.jitter:g}, hue {self.hue:g})"
+        return (f"VideoView(crop {self.area_min:g}..1 of the area -> {self.size} px, flip {self.flip:g}, "
+                f"jitter {self.jitter:g}, hue {self.hue:g})")
 
-# %% ../nbs/05_views.ipynb #cb5e2cc2
+# %% ../nbs/05_views.ipynb #b10c9618
 @patch
 def params(self: VideoView,
     seed: int,    # the run's seed
@@ -140,7 +141,7 @@ def params(self: VideoView,
     factors = 1 + self.jitter * (2 * u[:, 5:8] - 1)
     return torch.cat([box, (u[:, 4:5] < self.flip).float(), factors, self.hue * (2 * u[:, 8:] - 1)], 1)
 
-# %% ../nbs/05_views.ipynb #b640a5e0
+# %% ../nbs/05_views.ipynb #7eac43f6
 @patch
 def __call__(self: VideoView,
     frames,      # uint8 [B, 3, T, H, W]
@@ -152,7 +153,8 @@ def __call__(self: VideoView,
     "Views float32 `[B, 3, T, size, size]`, normalised, and their parameters `[B, 9]`. Raises `ViewError` for other shapes."
     frames = torch.as_tensor(frames)
     if frames.ndim != 5 or frames.shape[1] != 3 or frames.dtype != torch.uint8 or len(index) != len(frames):
-        raise ViewError(f"expected frames uint8 [B, 3, T, H, W] and B indices, got {frames.dtype} {list(frames.shape)} and {len(index)} indices; frames [T, H, W, 3] need a permute first")
+        raise ViewError(f"expected frames uint8 [B, 3, T, H, W] and B indices, got {frames.dtype} {list(frames.shape)} "
+                        f"and {len(index)} indices; frames [T, H, W, 3] need a permute first")
     if self.device is not None: frames = frames.to(self.device, non_blocking=True)
     params = self.params(seed, epoch, index, *frames.shape[-2:], view=view).to(frames.device)
     x = crop_resize(frames, params[:, :4], params[:, 4] > 0.5, self.size)
@@ -163,7 +165,7 @@ def __call__(self: VideoView,
     for s in _chunks(x): x[s] = torch.baddbmm(shift[s], matrix[s], x[s].flatten(2)).clamp_(-mean / std, (1 - mean) / std).view_as(x[s])
     return x, params
 
-# %% ../nbs/05_views.ipynb #8bba06f4
+# %% ../nbs/05_views.ipynb #4918383f
 @patch
 def to_frame(self: VideoView,
     maps: torch.Tensor,    # [B, T', h, w] over the view
@@ -171,7 +173,8 @@ def to_frame(self: VideoView,
     size: tuple[int, int],  # (H, W) of the original frame, pixels
 ) -> torch.Tensor:
     "Maps over the original frames, float `[B, T', H, W]`, bilinear between cells; NaN outside the crop."
-    if maps.ndim != 4 or len(maps) != len(params): raise ViewError(f"expected maps [B, T', h, w] and params [B, 9], got {list(maps.shape)} and {list(params.shape)}")
+    if maps.ndim != 4 or len(maps) != len(params):
+        raise ViewError(f"expected maps [B, T', h, w] and params [B, 9], got {list(maps.shape)} and {list(params.shape)}")
     params = params.to(maps.device)
     where = []
     for n, lo, hi, axis in ((size[1], 0, 2, 'x'), (size[0], 1, 3, 'y')):
@@ -182,7 +185,7 @@ def to_frame(self: VideoView,
     inside = (x >= 0) & (x <= 1) & (y >= 0) & (y <= 1)
     return out.masked_fill(~inside[:, None], math.nan)
 
-# %% ../nbs/05_views.ipynb #747fda91
+# %% ../nbs/05_views.ipynb #0f2ffdac
 def power_spectrogram(
     waveform: torch.Tensor,  # [B, L] in [-1, 1]
     n_fft: int = 512,        # window, samples
@@ -190,12 +193,13 @@ def power_spectrogram(
 ) -> torch.Tensor:
     "Power of a Hann-windowed Fourier transform, `[B, n_fft // 2 + 1, L // hop]`; edges are reflected."
     if waveform.ndim != 2 or waveform.shape[1] <= n_fft // 2 or hop < 1:
-        raise ViewError(f"expected a waveform [B, L] with more than {n_fft // 2} samples (half a window of {n_fft}), got {list(waveform.shape)}; read more sound or use a smaller n_fft")
+        raise ViewError(f"expected a waveform [B, L] with more than {n_fft // 2} samples (half a window of {n_fft}), "
+                        f"got {list(waveform.shape)}; read more sound or use a smaller n_fft")
     window = torch.hann_window(n_fft, device=waveform.device)
     z = torch.stft(waveform.float(), n_fft, hop, window=window, center=True, pad_mode='reflect', return_complex=True)
     return z.abs().square()[..., :waveform.shape[1] // hop]
 
-
+# %% ../nbs/05_views.ipynb #b1b5d55d
 def decibels(
     power: torch.Tensor,  # [B, ...]
     top_db: float = 80.0,  # nothing lies further than this below a clip's loudest cell
@@ -204,7 +208,7 @@ def decibels(
     db = 10 * power.clamp(min=1e-10).log10()
     return torch.maximum(db, db.flatten(1).amax(1).view(-1, *[1] * (db.ndim - 1)) - top_db)
 
-# %% ../nbs/05_views.ipynb #cc04ac6c
+# %% ../nbs/05_views.ipynb #4cecf66d
 def log_mel(
     waveform: torch.Tensor,  # [B, L] in [-1, 1]
     rate: int = 16000,       # Hz
@@ -223,21 +227,23 @@ def _mel_bank(rate, n_fft, mels) -> torch.Tensor:
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')                                    # we say it ourselves, with a way out
         bank = import_torchaudio().functional.melscale_fbanks(n_fft // 2 + 1, 0.0, rate / 2, mels, rate)
-    if (bank.amax(0) <= 0).any(): raise ViewError(f"{mels} mel bands are too many for a window of {n_fft} samples at {rate} Hz: some hold no frequency; use fewer mels or a larger n_fft")
+    if (bank.amax(0) <= 0).any():
+        raise ViewError(f"{mels} mel bands are too many for a window of {n_fft} samples at {rate} Hz: some hold no frequency; "
+                        "use fewer mels or a larger n_fft")
     return bank
 
-# %% ../nbs/05_views.ipynb #0defa7a3
+# %% ../nbs/05_views.ipynb #3026e672
 def linear_spectrogram(
     waveform: torch.Tensor,  # [B, L] in [-1, 1]
     n_fft: int = 1024,       # window, samples
     hop: int = 240,          # step, samples (10 ms at 24 kHz)
 ) -> torch.Tensor:
-    "Linear-frequency spectrogram in dB, `[B, L // hop, n_fft // 4 + 1]`: 0 Hz, then means of neighbouring bins, top 100 dB (AVID, preprocessing.py:158-186)."
+    "Linear-frequency spectrogram in dB, `[B, L // hop, n_fft // 4 + 1]`, top 100 dB (AVID, preprocessing.py:158-186)."
     p = power_spectrogram(waveform, n_fft, hop)
     p = torch.cat([p[:, :1], p[:, 1:].unflatten(1, (-1, 2)).mean(2)], 1)
     return decibels(p, 100.0).mT
 
-# %% ../nbs/05_views.ipynb #f29a369c
+# %% ../nbs/05_views.ipynb #d2313e79
 NORMS = {'logmel': (-13.0, 20.0), 'linear': (-28.5, 19.7)}  # front end -> mean and spread, dB
 
 
@@ -269,9 +275,11 @@ class AudioView:
 
     def __repr__(self):
         T, F = self.shape
-        return f"AudioView({self.front}: {self.duration:g} s at {self.rate} Hz -> {T} frames x {F} bands, {self.hz[0]:.0f} to {self.hz[-1]:.0f} Hz" + (f", volume 1 -+ {self.volume:g})" if self.train else ")")
+        jitter = f", volume 1 -+ {self.volume:g}" if self.train else ""
+        return (f"AudioView({self.front}: {self.duration:g} s at {self.rate} Hz -> {T} frames x {F} bands, "
+                f"{self.hz[0]:.0f} to {self.hz[-1]:.0f} Hz{jitter})")
 
-# %% ../nbs/05_views.ipynb #f726c813
+# %% ../nbs/05_views.ipynb #5c1bb5ba
 @patch(as_prop=True)
 def hz(self: AudioView) -> np.ndarray:
     "Centre frequencies of the bands, Hz `[F]`."
@@ -285,7 +293,7 @@ def seconds(self: AudioView) -> np.ndarray:
     "Times of the spectrogram's frames from the start of the view, s `[T]`."
     return np.arange(self.samples // self.hop) * self.hop / self.rate
 
-# %% ../nbs/05_views.ipynb #71479f58
+# %% ../nbs/05_views.ipynb #fc4b7480
 @patch
 def __call__(self: AudioView,
     waveform,    # [B, L] in [-1, 1], L = rate * seconds samples
@@ -297,17 +305,19 @@ def __call__(self: AudioView,
     "Spectrograms float32 `[B, 1, T, F]`, normalised. Silence gives a flat floor; NaN, infinity and other lengths are a `ViewError`."
     x = torch.as_tensor(waveform)
     if x.ndim != 2 or x.shape[1] != self.samples or len(index) != len(x):
-        raise ViewError(f"expected a waveform [B, {self.samples}] ({self.duration:g} s at {self.rate} Hz) and B indices, got {list(x.shape)} and {len(index)} indices; read clips with the same rate and length")
-    if x.device.type == 'cpu' and not torch.isfinite(x).all():              # on a GPU the check would make it wait; loaders deliver on the CPU
+        raise ViewError(f"expected a waveform [B, {self.samples}] ({self.duration:g} s at {self.rate} Hz) and B indices, "
+                        f"got {list(x.shape)} and {len(index)} indices; read clips with the same rate and length")
+    if x.device.type == 'cpu' and not torch.isfinite(x).all():    # a GPU would have to wait for the answer; loaders deliver on the CPU
         bad = [int(i) for i, ok in zip(index, torch.isfinite(x).all(1)) if not ok]
-        raise ViewError(f"the sound of rows {bad[:8]} holds NaN or infinity; expected numbers in [-1, 1]. Read these files again or exclude them from the manifest")
+        raise ViewError(f"the sound of rows {bad[:8]} holds NaN or infinity; expected numbers in [-1, 1]. "
+                        "Read these files again or exclude them from the manifest")
     if self.device is not None: x = x.to(self.device, non_blocking=True)
     if self.train: x = x * torch.from_numpy(1 + self.volume * (2 * uniforms(seed, epoch, index, view, 1) - 1)).to(x.device)
     spec = log_mel(x, self.rate, self.n_fft, self.hop, self.mels) if self.front == 'logmel' else linear_spectrogram(x, self.n_fft, self.hop)
     mean, std = NORMS[self.front]
     return ((spec - mean) / std)[:, None]
 
-# %% ../nbs/05_views.ipynb #a3466514
+# %% ../nbs/05_views.ipynb #9b431382
 @patch
 def cell_hz(self: AudioView,
     cells: int,  # frequency cells of a map, F''
@@ -336,7 +346,7 @@ def to_spectrogram(self: AudioView,
     if maps.ndim != 3: raise ViewError(f"expected maps [B, T'', F''], got {list(maps.shape)}")
     return F.interpolate(maps[:, None], self.shape, mode='bilinear', align_corners=False)[:, 0]
 
-# %% ../nbs/05_views.ipynb #443f7018
+# %% ../nbs/05_views.ipynb #ab3089e0
 def views_from(
     cfg,            # a TrainConfig
     train: bool = True,  # False: no randomness
