@@ -63,13 +63,14 @@ def half_width(
     lo, hi = np.quantile((times @ total) / (times @ size), [0.025, 0.975])
     return float(hi - lo) / 2
 
-# %% ../nbs/11_evaluation.ipynb #67a55d17
+# %% ../nbs/11_evaluation.ipynb #c0f37671
 def _features(name, x, y):
     "Features as float64 [N, C] and labels as an array, or an error that names the part."
     x, y = np.asarray(x, np.float64), np.asarray(y)
     if x.ndim != 2 or len(x) != len(y) or len(x) == 0:
         raise EvaluationError(f"{name}: expected features [N, C] and N labels, N > 0; got {list(x.shape)} and {len(y)} labels")
-    if not np.isfinite(x).all(): raise EvaluationError(f"{name}: {int((~np.isfinite(x)).any(1).sum())} of {len(x)} rows hold NaN or infinity")
+    bad = int((~np.isfinite(x)).any(1).sum())
+    if bad: raise EvaluationError(f"{name}: {bad} of {len(x)} rows hold NaN or infinity")
     return x, y
 
 
@@ -99,7 +100,7 @@ def choose_C(
             right.append((model.predict(x[held]) == y[held]).mean())
     return grid[int(np.argmax(right))]
 
-# %% ../nbs/11_evaluation.ipynb #1614b005
+# %% ../nbs/11_evaluation.ipynb #c4eb0162
 def linear_probe(
     train_x,  # [N, C] frozen features of the training clips
     train_y,  # [N] labels
@@ -112,14 +113,16 @@ def linear_probe(
     import warnings
     (x, y), (tx, ty) = _features('train', train_x, train_y), _features('test', test_x, test_y)
     classes, counts = np.unique(y, return_counts=True)
-    if len(classes) < 2: raise EvaluationError(f"a probe needs two classes or more in training, got {list(classes)}; check the manifest's label column")
+    if len(classes) < 2:
+        raise EvaluationError(f"a probe needs two classes or more in training, got {list(classes)}; check the manifest's label column")
     mu, sd = x.mean(0), x.std(0)
     sd[sd < 1e-9] = 1                                                      # a constant feature says nothing; it must not become noise
     x, tx = (x - mu) / sd, (tx - mu) / sd
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
         right = _fit(x, y, choose_C(x, y, groups)).predict(tx) == ty
-    return Score(right.mean(), half_width(right, test_groups), 1 / len(classes), len(ty), dict(majority=(ty == classes[counts.argmax()]).mean()))
+    majority = (ty == classes[counts.argmax()]).mean()
+    return Score(right.mean(), half_width(right, test_groups), 1 / len(classes), len(ty), dict(majority=majority))
 
 # %% ../nbs/11_evaluation.ipynb #e61a34bb
 def unit(
@@ -198,7 +201,7 @@ def retrieval_instance(
     out = {f'r{k}': Score(h.mean(), half_width(h, groups), np.minimum(k / size, 1).mean(), len(h), note=note) for k, h in hits.items()}
     return out | dict(median_rank=float(np.median(1 + above + tied / 2)), gallery=float(size.mean()))
 
-# %% ../nbs/11_evaluation.ipynb #1caccfe8
+# %% ../nbs/11_evaluation.ipynb #b07091ab
 def auroc(
     scores,     # [N] higher: more likely positive
     positives,  # [N] bool, the truth
@@ -208,7 +211,8 @@ def auroc(
     scores, p = np.asarray(scores, np.float64), np.asarray(positives, bool)
     P, N = int(p.sum()), int((~p).sum())
     if not P or not N: raise EvaluationError(f"AUROC needs positives and negatives, got {P} and {N}")
-    if not np.isfinite(scores).all(): raise EvaluationError(f"AUROC: {int((~np.isfinite(scores)).sum())} of {len(scores)} scores are not finite")
+    bad = int((~np.isfinite(scores)).sum())
+    if bad: raise EvaluationError(f"AUROC: {bad} of {len(scores)} scores are not finite")
     A = (rankdata(scores)[p].sum() - P * (P + 1) / 2) / (P * N)
     variance = (A * (1 - A) + (P - 1) * (A / (2 - A) - A * A) + (N - 1) * (2 * A * A / (1 + A) - A * A)) / (P * N)
     least = 1 - 0.05 ** (1 / min(P, N)) if A in (0, 1) else 0              # perfect on few clips is not certain: the rule of three
@@ -337,7 +341,7 @@ def on_half_circle(
     angle = np.pi * rankdata(np.ravel(x)) / len(x)
     return np.stack([np.cos(angle), np.sin(angle)], 1)
 
-# %% ../nbs/11_evaluation.ipynb #9ff0801d
+# %% ../nbs/11_evaluation.ipynb #3ff2cea6
 def untrained(
     cfg,         # TrainConfig
     batches=(),  # a few `Batch`es for the batch-norm statistics
@@ -353,7 +357,8 @@ def untrained(
     for m in norms: m.momentum = None                                      # plain average over what follows
     model.train()
     with torch.no_grad():
-        for b in batches if norms else (): model(views[0](torch.as_tensor(b.frames), 0, 0, b.index)[0], views[1](torch.as_tensor(b.waveform), 0, 0, b.index))
+        for b in batches if norms else ():
+            model(views[0](torch.as_tensor(b.frames), 0, 0, b.index)[0], views[1](torch.as_tensor(b.waveform), 0, 0, b.index))
     return model.eval()
 
 # %% ../nbs/11_evaluation.ipynb #5ba76977
@@ -381,15 +386,16 @@ def window_batches(
     loaders = (clip_loader(data, batch, w, workers=workers, shuffle=False, drop_last=False) for w in range(windows))
     return (b for loader in loaders for b in loader), windows * -(-len(data) // batch)
 
-# %% ../nbs/11_evaluation.ipynb #e87a6635
+# %% ../nbs/11_evaluation.ipynb #9f5fd338
 METRICS = dict(
     linear_video='video, linear probe', linear_audio='audio, linear probe', knn_video='video, 20 nearest neighbours',
     retrieval_class_v2a_r1='picture finds a sound of its class', retrieval_class_a2v_r1='sound finds a picture of its class',
     retrieval_instance_v2a_r1='picture finds its own sound', auroc_wrong_track='bank score knows wrong tracks (AUROC)',
     pointing_guided='pointing game, map guided by sound', pointing_vision_only='pointing game, map from vision alone',
-    ciou_guided='cIoU >= 0.5, map guided by sound', frequency_hit_guided='frequency hit, guided by picture', frequency_hit_sound_only='frequency hit, sound alone')
+    ciou_guided='cIoU >= 0.5, map guided by sound', frequency_hit_guided='frequency hit, guided by picture',
+    frequency_hit_sound_only='frequency hit, sound alone')
 
-
+# %% ../nbs/11_evaluation.ipynb #14c7e433
 def score_rows(
     report: dict,  # name -> Score or its dict; 'skipped' -> {name: reason}
     most: int = 99,  # baselines shown, the best first
@@ -401,7 +407,9 @@ def score_rows(
         s = s if isinstance(s, Score) else Score(**s)
         base = [f'{k} {v:.2f}' for k, v in sorted(s.baselines.items(), key=lambda kv: -kv[1])]
         mark = '*' if s.margin > s.error else ''
-        rows.append([METRICS.get(name, name) + mark, f'{s.value:.2f} ± {s.error:.2f}', f'{s.chance:.2f}' if s.chance >= 0.1 else f'{s.chance:.3f}', ', '.join(base[:most]) + (f', {len(base) - most} more' if len(base) > most else ''), str(s.n), s.note])
+        base = base[:most] + [f'{len(base) - most} more'] * (len(base) > most)
+        chance = f'{s.chance:.2f}' if s.chance >= 0.1 else f'{s.chance:.3f}'
+        rows.append([METRICS.get(name, name) + mark, f'{s.value:.2f} ± {s.error:.2f}', chance, ', '.join(base), str(s.n), s.note])
     return rows
 
 
@@ -413,15 +421,18 @@ def score_table(
     head = ['metric', 'value', 'chance', 'baselines, the best first', 'n', 'note']
     rows = score_rows(report, 3 if form == 'text' else 99)
     def cell(tag, row): return '<tr>' + ''.join(f'<{tag}>{html.escape(c)}</{tag}>' for c in row) + '</tr>'
-    tail = [f'left out: {METRICS.get(k, k)}: {why}' for k, why in report.get('skipped', {}).items()] + ['* above chance and every baseline by more than the 95 % error']
+    tail = [f'left out: {METRICS.get(k, k)}: {why}' for k, why in report.get('skipped', {}).items()]
+    tail += ['* above chance and every baseline by more than the 95 % error']
     if form == 'html':
-        return '<table>' + cell('th', head) + ''.join(cell('td', r) for r in rows) + '</table>' + ''.join(f'<p>{html.escape(t)}</p>' for t in tail)
+        body = cell('th', head) + ''.join(cell('td', r) for r in rows)
+        return f'<table>{body}</table>' + ''.join(f'<p>{html.escape(t)}</p>' for t in tail)
     if form == 'markdown':
-        return '\n'.join(['| ' + ' | '.join(r) + ' |' for r in [head, ['---'] * 6, *rows]] + ['', *[t.replace('*', '\\*') + '  ' for t in tail]])
-    width = [max(len(r[c]) for r in [head, *rows]) for c in range(5)]                  # notes are long: in the other forms and in report.json
+        lines = ['| ' + ' | '.join(r) + ' |' for r in [head, ['---'] * 6, *rows]]
+        return '\n'.join(lines + [''] + [t.replace('*', '\\*') + '  ' for t in tail])
+    width = [max(len(r[c]) for r in [head, *rows]) for c in range(5)]      # notes are long: in the other forms and in report.json
     return '\n'.join(['  '.join(c.ljust(w) for c, w in zip(r, width)).rstrip() for r in [head, *rows]] + tail)
 
-# %% ../nbs/11_evaluation.ipynb #9d3eb23e
+# %% ../nbs/11_evaluation.ipynb #351a6f00
 def evaluation_parts(
     manifest,    # the readable manifest
     one_source=None,  # ids of clips with one sounding thing; None: not known
@@ -438,7 +449,7 @@ def evaluation_parts(
                  wrong=train & col('faulty_kind').eq('wrong_track'), clean=train & clean & known)
     return {k: t.index[p.to_numpy()].to_numpy(np.int64) for k, p in parts.items()}
 
-# %% ../nbs/11_evaluation.ipynb #0db0fd1a
+# %% ../nbs/11_evaluation.ipynb #3d99b0ca
 class Measured:
     "Averaged features of the parts of a data set, by source ('trained', 'untrained', 'trivial'), with look-up by row."
     def __init__(self, rows, features, table):
@@ -463,10 +474,11 @@ def measure(
     makers = {k: encode(m) for k, m in models.items()} | dict(trivial=trivial)
     return Measured(*collect(batches, makers, views_from(cfg, False), device, total), manifest.table)
 
-# %% ../nbs/11_evaluation.ipynb #2d46c91a
+# %% ../nbs/11_evaluation.ipynb #663c6a87
 def _beside(score, others, more=()):
     "The score with the values of other scores as baselines."
-    return Score(score.value, score.error, score.chance, score.n, {**score.baselines, **{k: o.value for k, o in others.items()}, **dict(more)}, score.note)
+    baselines = score.baselines | {k: o.value for k, o in others.items()} | dict(more)
+    return Score(score.value, score.error, score.chance, score.n, baselines, score.note)
 
 
 def probe_score(
@@ -477,14 +489,15 @@ def probe_score(
 ) -> Score:
     "A probe of the pooled features, beside the untrained net's and the trivial features'."
     tr, te = parts['train'], parts['test']
-    if not len(tr) or not len(te): raise EvaluationError("no labelled clips in both splits; fill the manifest's columns label and split (train, test)")
+    if not len(tr) or not len(te):
+        raise EvaluationError("no labelled clips in both splits; fill the manifest's columns label and split (train, test)")
     args = dict(test_groups=m.column('path', te)) | (dict(groups=m.column('path', tr)) if probe is linear_probe else {})
     run = lambda source, key: probe(m.at(source, key, tr), m.column('label', tr), m.at(source, key, te), m.column('label', te), **args)
     plain = ('colour', 'motion_colour') if modality == 'video' else ('spectrum', 'loudness')
     key = f'{modality}_pooled'
     return _beside(run('trained', key), {'untrained': run('untrained', key)} | {k: run('trivial', k) for k in plain})
 
-
+# %% ../nbs/11_evaluation.ipynb #f4a4b643
 def class_score(
     m: Measured,  # features of the clips
     parts: dict,  # rows for each question
@@ -513,7 +526,7 @@ def instance_score(
     lively = run(on_half_circle(m.at('trivial', 'motion', te)), on_half_circle(m.at('trivial', 'loudness', te)))
     return _beside(nets['trained'], dict(untrained=nets['untrained'], motion_loudness=lively))
 
-
+# %% ../nbs/11_evaluation.ipynb #a83dac93
 def wrong_track_score(
     m: Measured,  # features of the clips
     parts: dict,  # rows for each question
@@ -532,7 +545,7 @@ def wrong_track_score(
     loud = auroc(m.at('trivial', 'loudness', rows)[:, 0], truth).value
     return _beside(score, dict(untrained=fresh), dict(loudness=max(loud, 1 - loud)))
 
-# %% ../nbs/11_evaluation.ipynb #668ed2b2
+# %% ../nbs/11_evaluation.ipynb #2106bfd9
 def or_reason(
     scores: dict,   # filled in place
     skipped: dict,  # filled in place
@@ -556,7 +569,8 @@ def embedding_scores(
     bank = run.bank if manifest.hash == run.manifest.hash else None
     manifest = readable(manifest, packed)
     parts = evaluation_parts(manifest, one_source)
-    if not len(parts['pairs']): raise EvaluationError("no test clip with sound and a clean pair; check the manifest's columns split, audio_codec and faulty_kind")
+    if not len(parts['pairs']):
+        raise EvaluationError("no test clip with sound and a clean pair; check the manifest's columns split, audio_codec and faulty_kind")
     used = np.unique(np.concatenate(list(parts.values())))
     device = next(run.model.parameters()).device
     few = window_batches(type(manifest)(manifest.folder, manifest.table.loc[used[:200]]), run.cfg, packed, 1)[0]

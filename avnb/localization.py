@@ -20,7 +20,7 @@ import numpy as np
 from .core import AvnbError, atomic_write, progress, rng
 from .evaluation import Score, embedding_scores, evaluation_parts, half_width, readable, window_batches
 
-# %% ../nbs/12_localization.ipynb #326a4128
+# %% ../nbs/12_localization.ipynb #002cfb84
 class LocalizationError(AvnbError):
     "A map, a box or a truth file that cannot be scored; the message says why."
 
@@ -28,7 +28,8 @@ class LocalizationError(AvnbError):
 def _map(m, dims=2) -> np.ndarray:
     "A finite float64 map, or an error."
     m = np.asarray(m, np.float64)
-    if m.ndim != dims or m.size == 0: raise LocalizationError(f"expected a map with {dims} axes, got shape {list(m.shape)}; upsample it to the frame first")
+    if m.ndim != dims or m.size == 0:
+        raise LocalizationError(f"expected a map with {dims} axes, got shape {list(m.shape)}; upsample it to the frame first")
     if not np.isfinite(m).all(): raise LocalizationError(f"the map holds {int((~np.isfinite(m)).sum())} values that are NaN or infinite")
     return m
 
@@ -41,7 +42,9 @@ def box_mask(
     y, x = np.mgrid[:shape[0], :shape[1]] + 0.5
     mask = np.zeros(shape, bool)
     for x0, y0, x1, y1 in np.asarray(boxes, np.float64).reshape(-1, 4): mask |= (x >= x0) & (x < x1) & (y >= y0) & (y < y1)
-    if not mask.any(): raise LocalizationError(f"no pixel of the {shape[1]} x {shape[0]} frame lies in the boxes {np.round(boxes, 1).tolist()} (x0, y0, x1, y1 in pixels)")
+    if not mask.any():
+        raise LocalizationError(f"no pixel of the {shape[1]} x {shape[0]} frame lies in the boxes {np.round(boxes, 1).tolist()} "
+                                "(x0, y0, x1, y1 in pixels)")
     return mask
 
 
@@ -53,7 +56,7 @@ def pointing_hit(
     m = _map(map)
     return float(box_mask(boxes, m.shape)[m == m.max()].mean())
 
-# %% ../nbs/12_localization.ipynb #861d7911
+# %% ../nbs/12_localization.ipynb #e351041b
 def ciou(
     pred_mask,  # bool [H, W]
     gt_map,     # [H, W] weights in [0, 1]; 0: outside
@@ -61,7 +64,9 @@ def ciou(
     "cIoU of one sample (Senocak et al. 2018; Chen et al. 2021, `utils.py`); an empty ground truth is an error."
     A, g = np.asarray(pred_mask, bool), _map(gt_map)
     if A.shape != g.shape: raise LocalizationError(f"mask {list(A.shape)} and ground truth {list(g.shape)} differ in shape")
-    if not (g > 0).any() or (g < 0).any(): raise LocalizationError("the ground truth must hold weights >= 0 and at least one above 0; leave clips without a visible source out and count them")
+    if not (g > 0).any() or (g < 0).any():
+        raise LocalizationError("the ground truth must hold weights >= 0 and at least one above 0; "
+                                "leave clips without a visible source out and count them")
     return float(g[A].sum() / (g.sum() + (A & (g == 0)).sum()))
 
 
@@ -70,11 +75,12 @@ def success_auc(
 ) -> float:
     "Area under the success rate at the 21 thresholds 0, 0.05, ..., 1 (>=), by trapezoids over [0, 1]."
     c = np.asarray(cious, np.float64)
-    if c.ndim != 1 or len(c) == 0 or not np.isfinite(c).all(): raise LocalizationError("success_auc: expected a list of finite cIoU values, one per sample")
+    if c.ndim != 1 or len(c) == 0 or not np.isfinite(c).all():
+        raise LocalizationError("success_auc: expected a list of finite cIoU values, one per sample")
     rate = (c[:, None] >= np.arange(21) / 20).mean(0)                      # k / 20: k * 0.05 is not the float nearest to 0.15
     return float((rate[1:] + rate[:-1]).sum() / 40)
 
-# %% ../nbs/12_localization.ipynb #868010dd
+# %% ../nbs/12_localization.ipynb #3e669d1a
 RULES = ('adaptive', 'lvs', 'ez-vsl', 'slavc')
 
 
@@ -91,7 +97,8 @@ def threshold_mask(
     rule: str = 'adaptive',  # 'adaptive', 'lvs', 'ez-vsl' or 'slavc'
     gt_map=None,             # [H, W], needed by 'adaptive'
 ) -> np.ndarray:
-    "Heat map to mask by the rule of a published test script (LVS `test.py:80`, EZ-VSL `test.py:106`, SLAVC `test.py:161`, SSLalignment `test.py:235`)."
+    """Heat map to mask by the rule of a published test script (LVS `test.py:80`, EZ-VSL `test.py:106`, SLAVC `test.py:161`,
+    SSLalignment `test.py:235`). Unknown rules are a `LocalizationError`."""
     m = _map(map)
     if rule == 'slavc': return m >= 0.5
     if rule in ('lvs', 'ez-vsl'):
@@ -140,7 +147,7 @@ def energy_in_box(
     m = m if m.any() else np.ones_like(m)
     return float(m[box_mask(boxes, m.shape)].sum() / m.sum())
 
-# %% ../nbs/12_localization.ipynb #fd3f0b1a
+# %% ../nbs/12_localization.ipynb #6e0c501d
 def stretch(
     map,     # [..., F''] cells of a coarse map
     n: int,  # bins of the spectrogram
@@ -159,7 +166,8 @@ def in_bands(
     "True at bins whose centre lies in a band, bool [F]; an error when there is none."
     hz, b = np.asarray(hz, np.float64), np.asarray(bands, np.float64).reshape(-1, 2)
     mask = ((hz[:, None] >= b[:, 0]) & (hz[:, None] <= b[:, 1])).any(1)
-    if not mask.any(): raise LocalizationError(f"no bin centre of the axis {hz.min():.0f} to {hz.max():.0f} Hz lies in the bands {b.tolist()} Hz")
+    if not mask.any():
+        raise LocalizationError(f"no bin centre of the axis {hz.min():.0f} to {hz.max():.0f} Hz lies in the bands {b.tolist()} Hz")
     return mask
 
 
@@ -183,7 +191,7 @@ def frequency_iou(
     pred = m >= np.sort(m)[-int(truth.sum())]
     return float((pred & truth).sum() / (pred | truth).sum())
 
-# %% ../nbs/12_localization.ipynb #fe4e6d05
+# %% ../nbs/12_localization.ipynb #9d0cf6a9
 def centre_map(
     grid: tuple[int, int],  # rows, columns
 ) -> np.ndarray:
@@ -213,7 +221,7 @@ def cells(
         x = np.add.reduceat(x, edges, axis) / (size[:, None] if axis == -2 else size)
     return x
 
-
+# %% ../nbs/12_localization.ipynb #2a5fcaa3
 def energy_map(
     frame,  # uint8 [3, H, W]
     grid: tuple[int, int],  # rows, columns
@@ -233,7 +241,7 @@ def difference_map(
     around = [np.abs(x[:, s + 1] - x[:, s]).sum(0) for s in (t - 1, t) if 0 <= s < x.shape[1] - 1]
     return cells(np.mean(around, 0), grid) if around else np.ones(grid)
 
-# %% ../nbs/12_localization.ipynb #0006f3d9
+# %% ../nbs/12_localization.ipynb #1b1d395d
 def band_maps(
     spec,  # [B, 1, T, F] spectrogram in dB, up to a constant
 ) -> dict:
@@ -248,17 +256,20 @@ def best_fixed_band(
     "Share of clips whose bands hold each bin, [F]; its maximum is what the best fixed guess reaches."
     return np.asarray(truths, np.float64).mean(0)
 
-# %% ../nbs/12_localization.ipynb #e417ea7b
+# %% ../nbs/12_localization.ipynb #3ee3bcc0
 def read_truth(
     folder: str | Path,  # of the manifest; holds truth/ID.json
 ) -> dict:
     "id -> truth of each clip of a generated world; `LocalizationError` when there is none."
     files = sorted(Path(folder, 'truth').glob('*.json'))
-    if not files: raise LocalizationError(f"no truth about boxes and bands: {Path(folder).resolve().name}/truth holds no .json file; only generated worlds bring one")
+    if not files:
+        raise LocalizationError(f"no truth about boxes and bands: {Path(folder).resolve().name}/truth holds no .json file; "
+                                "only generated worlds bring one")
     out = {}
     for f in files:
         try: t = json.loads(f.read_text()); out[str(t['id'])] = t; t['sources'], t['fps']
-        except (ValueError, KeyError, TypeError) as e: raise LocalizationError(f"truth/{f.name} cannot be read ({type(e).__name__}: {e}); write the world again") from e
+        except (ValueError, KeyError, TypeError) as e:
+            raise LocalizationError(f"truth/{f.name} cannot be read ({type(e).__name__}: {e}); write the world again") from e
     return out
 
 
@@ -268,7 +279,7 @@ def one_source(
     "Ids of clips with exactly one sounding thing."
     return {i for i, t in truth.items() if sum(bool(s['sounding']) for s in t['sources']) == 1}
 
-
+# %% ../nbs/12_localization.ipynb #faaeca61
 def sounding_at(
     truth: dict,     # of one clip
     t: float,        # moment of the frame, s from the clip's start
@@ -279,10 +290,11 @@ def sounding_at(
     for s in truth['sources']:
         k = min(int(round(t * truth['fps'])), len(s['boxes']) - 1)
         acts = any(a < heard[1] and b > heard[0] for a, b in s['active'])
-        if s['sounding'] and acts and s['boxes'][k] is not None and s['band'] is not None: boxes.append(s['boxes'][k]); bands.append(s['band'])
+        if s['sounding'] and acts and s['boxes'][k] is not None and s['band'] is not None:
+            boxes.append(s['boxes'][k]); bands.append(s['band'])
     return np.array(boxes, float).reshape(-1, 4), np.array(bands, float).reshape(-1, 2)
 
-# %% ../nbs/12_localization.ipynb #e2d4f96c
+# %% ../nbs/12_localization.ipynb #d70c7f03
 def partners(
     labels,  # [B]
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -292,7 +304,7 @@ def partners(
     other = y[after] != y[:, None]
     return (np.arange(n) + 1) % n, np.where(other.any(1), np.take_along_axis(after, other.argmax(1)[:, None], 1)[:, 0] if n > 1 else 0, -1)
 
-# %% ../nbs/12_localization.ipynb #11564c41
+# %% ../nbs/12_localization.ipynb #cbd5d68d
 def model_maps(
     model,      # AVModel in eval mode
     video,      # [B, 3, T, H, W]
@@ -300,14 +312,16 @@ def model_maps(
     tau_m: float = 0.1,
     swaps: dict | None = None,  # name -> [B] whose other modality guides instead
 ) -> tuple[dict, dict]:
-    "Coarse maps (picture: name -> [B, h, w] of the middle frame; sound: name -> [B, F'']): guided, by one modality alone, swapped, mean |activation|."
+    """Coarse maps (picture: name -> [B, h, w] of the middle frame; sound: name -> [B, F'']): guided, by one modality alone,
+    swapped, mean |activation|."""
     import dataclasses, torch
     from avnb.attention import guided_maps
     with torch.inference_mode():
         out = model(video, spec)
         g = guided_maps(out, tau_m)
         mid = g['video_guided'].shape[1] // 2
-        picture = dict(guided=g['video_guided'][:, mid], vision_only=g['video_self'][:, mid], activation=out.video_map.abs().mean(1)[:, mid])
+        picture = dict(guided=g['video_guided'][:, mid], vision_only=g['video_self'][:, mid],
+                       activation=out.video_map.abs().mean(1)[:, mid])
         sound = dict(guided=g['audio_guided'], sound_only=g['audio_self'], activation=out.audio_map.abs().mean((1, 2)))
         for name, j in (swaps or {}).items():
             j = torch.as_tensor(j)
@@ -315,7 +329,7 @@ def model_maps(
             picture[f'{name}_audio'], sound[f'{name}_picture'] = s['video_guided'][:, mid], s['audio_guided']
     return picture, sound
 
-# %% ../nbs/12_localization.ipynb #79603268
+# %% ../nbs/12_localization.ipynb #4622af6c
 def trivial_maps(
     frames,  # uint8 [B, 3, T, H, W]
     index,   # [B] rows in the manifest
@@ -323,9 +337,10 @@ def trivial_maps(
 ) -> dict:
     "name -> [B, h, w] for the middle frame: whole, centre, random, energy, frame_difference."
     x, mid = np.asarray(frames), frames.shape[2] // 2
-    n = range(len(x))
-    return dict(whole=np.ones((len(x), *grid)), centre=np.stack([centre_map(grid)] * len(x)), random=np.stack([random_map(grid, int(i)) for i in index]),
-                energy=np.stack([energy_map(x[b, :, mid], grid) for b in n]), frame_difference=np.stack([difference_map(x[b], mid, grid) for b in n]))
+    each = lambda make: np.stack([make(b) for b in range(len(x))])
+    return dict(whole=each(lambda b: np.ones(grid)), centre=each(lambda b: centre_map(grid)),
+                random=each(lambda b: random_map(grid, int(index[b]))),
+                energy=each(lambda b: energy_map(x[b, :, mid], grid)), frame_difference=each(lambda b: difference_map(x[b], mid, grid)))
 
 
 def on_frame(
@@ -340,7 +355,7 @@ def on_frame(
     low = np.nanmin(m, (1, 2), keepdims=True)
     return np.where(np.isnan(m), low, m)
 
-# %% ../nbs/12_localization.ipynb #30e76c73
+# %% ../nbs/12_localization.ipynb #bc4bd6d7
 class Tally:
     "Per-clip outcomes: measure -> map name -> list, with the chance of each clip."
     def __init__(self): self.hits, self.chance = {}, {}
@@ -357,7 +372,7 @@ class Tally:
         chance = np.mean(self.chance[measure]) if measure in self.chance else base.get('random', 0.0)
         return Score(float(np.mean(h[name])), half_width(h[name]), float(chance), len(h[name]), base, note)
 
-# %% ../nbs/12_localization.ipynb #1c32e149
+# %% ../nbs/12_localization.ipynb #be2f57fa
 def score_picture(
     tally: Tally,
     maps: dict,   # name -> [H, W] on the frame
@@ -369,7 +384,8 @@ def score_picture(
     truth = box_mask(pixels, (H, W)).astype(float)
     for name, m in maps.items():
         c = ciou(threshold_mask(m, 'adaptive', truth), truth)
-        tally.add('pointing', name, float(truth[m == m.max()].mean())); tally.add('ciou', name, c); tally.add('ciou50', name, float(c >= 0.5))
+        tally.add('pointing', name, float(truth[m == m.max()].mean()))
+        tally.add('ciou', name, c); tally.add('ciou50', name, float(c >= 0.5))
     tally.guess('pointing', truth.mean())
     tally.add('bound', 'median', float(best_ciou(truth, 'ez-vsl') >= 0.5))
 
@@ -388,7 +404,7 @@ def score_sound(
     tally.guess('frequency', truth.mean())
     return truth
 
-# %% ../nbs/12_localization.ipynb #16701a00
+# %% ../nbs/12_localization.ipynb #4f7d4e6c
 def tally_batches(
     model,    # AVModel
     batches,  # iterable of `Batch`, middle windows
@@ -418,12 +434,13 @@ def tally_batches(
             start = float(b.audio_start[i])
             boxes, bands = sounding_at(truth[r], float(b.frame_times[i, b.frames.shape[2] // 2]), (start, start + cfg.view.audio_seconds))
             if not len(boxes): continue
-            lone = [f'{k}_{x}' for k in ('shuffled', 'wrong_class') for x in ('audio', 'picture') if len(rows) < 2 or k == 'wrong_class' and other[i] < 0]
+            none = (('shuffled', len(rows) < 2), ('wrong_class', other[i] < 0))
+            lone = [f'{k}_{x}' for k, alone in none if alone for x in ('audio', 'picture')]
             score_picture(tally, {k: m[i] for k, m in picture.items() if k not in lone}, boxes)
             right.append(score_sound(tally, {k: m[i] for k, m in sound.items() if k not in lone}, hear.hz, bands))
     return tally, right
 
-
+# %% ../nbs/12_localization.ipynb #76d193fb
 def localization_report(
     model,    # AVModel
     batches,  # iterable of `Batch`, middle windows
@@ -437,14 +454,16 @@ def localization_report(
     plain = ['whole', 'centre', 'random', 'energy', 'activation', 'frame_difference']
     wrong_a, wrong_v = (['untrained', f'shuffled_{x}', f'wrong_class_{x}'] for x in ('audio', 'picture'))
     c = tally.hits.get('ciou', {}).get('guided', [0.0])
-    note = f"adaptive rule; mean {np.mean(c):.2f}, AUC {success_auc(c):.2f}; the median rule allows at best {np.mean(tally.hits.get('bound', {}).get('median', [0])):.2f}"
+    bound = np.mean(tally.hits.get('bound', {}).get('median', [0]))
+    note = f"adaptive rule; mean {np.mean(c):.2f}, AUC {success_auc(c):.2f}; the median rule allows at best {bound:.2f}"
     fixed = dict(fixed_band=float(best_fixed_band(right).max())) if right else {}
-    return dict(pointing_guided=tally.score('pointing', 'guided', plain + wrong_a), pointing_vision_only=tally.score('pointing', 'vision_only', plain),
+    return dict(pointing_guided=tally.score('pointing', 'guided', plain + wrong_a),
+                pointing_vision_only=tally.score('pointing', 'vision_only', plain),
                 ciou_guided=tally.score('ciou50', 'guided', plain + wrong_a, note=note),
                 frequency_hit_guided=tally.score('frequency', 'guided', ['loudest_band', 'changing_band', 'activation'] + wrong_v, fixed),
                 frequency_hit_sound_only=tally.score('frequency', 'sound_only', ['loudest_band', 'changing_band', 'activation'], fixed))
 
-# %% ../nbs/12_localization.ipynb #2de29ffe
+# %% ../nbs/12_localization.ipynb #f9e4b867
 LOCAL = ('pointing_guided', 'pointing_vision_only', 'ciou_guided', 'frequency_hit_guided', 'frequency_hit_sound_only')
 
 
@@ -465,7 +484,7 @@ def localization_scores(
     of = {int(r): truth[str(i)] for r, i in table['id'].items()}
     return localization_report(run.model, batches, of, table['label'].astype(str).to_dict(), run.cfg, twin)
 
-
+# %% ../nbs/12_localization.ipynb #ce929111
 def evaluate_run(
     run,            # training.Run: model, bank, cfg, folder
     manifest=None,  # Manifest; None: the one the run was trained on
@@ -490,7 +509,7 @@ def evaluate_run(
     with atomic_write(out or Path(run.folder, 'report.json'), 'w') as f: json.dump(report, f, indent=1)
     return report
 
-# %% ../nbs/12_localization.ipynb #a8a1f2f2
+# %% ../nbs/12_localization.ipynb #191fe25c
 @dataclass(frozen=True)
 class Attended:
     "Where and at which frequencies a model attends along a clip; N windows at even distances."
@@ -512,7 +531,8 @@ def slide(
     "(frames uint8 [N, 3, T, H, W], waveform float32 [N, L], centres [N] s): what the model gets of a clip, in order of time."
     d, v, length = cfg.data, cfg.view, len(clip.frames) / clip.fps
     if not clip.has_audio: raise LocalizationError(f"{clip.id} has no sound track: nothing can guide the map; choose a clip with sound")
-    if clip.rate != d.rate: raise LocalizationError(f"{clip.id} was read at {clip.rate} Hz, the model hears {d.rate} Hz; read_clip(..., rate={d.rate})")
+    if clip.rate != d.rate:
+        raise LocalizationError(f"{clip.id} was read at {clip.rate} Hz, the model hears {d.rate} Hz; read_clip(..., rate={d.rate})")
     n = max(1, round(length * per_second))
     at = (np.arange(n) + 0.5) * length / n
     offsets = (np.arange(v.frames) - (v.frames - 1) / 2) * v.stride / d.fps
@@ -522,7 +542,7 @@ def slide(
     sound = np.pad(clip.waveform, (0, max(samples - len(clip.waveform), 0)))
     return clip.frames[k].transpose(0, 4, 1, 2, 3), np.stack([sound[f:f + samples] for f in first]), at
 
-
+# %% ../nbs/12_localization.ipynb #6a7f849d
 def attend(
     model,  # AVModel
     clip,   # Clip with sound, at data.rate
