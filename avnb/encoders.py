@@ -353,14 +353,14 @@ def encoders(
     near = difflib.get_close_matches(net, NETS, 1, 0.3)
     raise EncoderError(f"no networks named {net!r}" + (f"; did you mean {near[0]!r}?" if near else '') + f" Known: {', '.join(NETS)}")
 
-# %% ../nbs/06_encoders.ipynb #a4d38f07
+# %% ../nbs/06_encoders.ipynb #49e835dd
 @patch(cls_method=True)
 def from_config(cls: AVModel,
     cfg,  # a TrainConfig; its group `model` is read: net, width, dim, pool, heads
 ) -> AVModel:
     "The model a config describes, with fresh weights."
     m = cfg.model
-    return cls(*encoders(m.net, m.width), dim=m.dim, pool=m.pool, heads=getattr(m, 'heads', 'self'))
+    return cls(*encoders(m.net, m.width), dim=m.dim, pool=m.pool, heads=m.heads)
 
 # %% ../nbs/06_encoders.ipynb #cd24534c
 def load_avid(
