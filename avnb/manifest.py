@@ -29,36 +29,39 @@ COLUMNS = (*REQUIRED, 'split', 'label', 'faulty_kind',          # then what the 
            'loudness_db', 'silence_ratio', 'still_ratio', 'error')
 TEXT = ('id', 'path', 'split', 'label', 'faulty_kind', 'content_hash', 'video_codec', 'audio_codec', 'error')
 
-# %% ../nbs/02_manifest.ipynb #ede48a9b
+# %% ../nbs/02_manifest.ipynb #a7fe5b15
 def _checked(table, where) -> pd.DataFrame:
     "The table with all columns in order, or a `ManifestError` that names the first thing wrong."
-    missing = [c for c in REQUIRED if c not in table]
-    if missing: raise ManifestError(f"{where}: lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}; it has {', '.join(map(str, table)) or 'none'}")
+    missing, have = [c for c in REQUIRED if c not in table], ', '.join(map(str, table)) or 'none'
+    if missing: raise ManifestError(f"{where}: lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}; it has {have}")
     t = table.copy()
     for c in COLUMNS:
         if c in TEXT: t[c] = t[c].fillna('').astype(str) if c in t else ''
         else: t[c] = t[c].map(_number).astype(float) if c in t else np.nan
-    t['id'], where_id = t['id'].str.strip(), f"{where}: "
-    double = t['id'][t['id'].duplicated()]
-    if len(double): raise ManifestError(f"{where_id}the id {double.iloc[0]!r} stands in {(t['id'] == double.iloc[0]).sum()} rows; every row needs its own")
-    for what, bad in (("no id", t['id'] == ''), ("no path", t['path'] == ''), ("no number as start_s or a negative one", ~(t['start_s'] >= 0)),
-                      ("no number as seconds or a negative one", ~(t['seconds'] >= 0)),
-                      ("an absolute path (write it relative to the table's folder, so that both can move together)", t['path'].map(_absolute))):
-        if bad.any(): raise ManifestError(f"{where_id}row {t.index[bad][0]} (id {t['id'][bad].iloc[0]!r}, path {t['path'][bad].iloc[0]!r}) has {what}")
+    t['id'] = t['id'].str.strip()
+    wrong = {'no id': t['id'] == '', 'no path': t['path'] == '',
+             'no number as start_s, or a negative one': ~(t['start_s'] >= 0),
+             'no number as seconds, or a negative one': ~(t['seconds'] >= 0),
+             "an absolute path (write it relative to the table's folder, so that both can move)": t['path'].map(_absolute).astype(bool),
+             'the same id as another; every row needs its own': t['id'].duplicated()}
+    for what, bad in wrong.items():
+        if bad.any():
+            first = t[bad].iloc[0]
+            raise ManifestError(f"{where}: row {t.index[bad][0]} (id {first['id']!r}, path {first['path']!r}) has {what}")
     return t[[*COLUMNS, *[c for c in t if c not in COLUMNS]]]
 
-
+# %% ../nbs/02_manifest.ipynb #3ee15028
 def _number(x) -> float:
     "A float; NaN for what is none (so that the same digits always give the same number, they are not left to a CSV parser)."
     try: return float(x)
     except (TypeError, ValueError): return np.nan
 
-
+# %% ../nbs/02_manifest.ipynb #022ac14c
 def _absolute(p: str) -> bool:
     "Whether a path leaves no choice of folder, on this or another system."
     return os.path.isabs(p) or p.startswith(('\\', '~')) or p[1:3] in (':\\', ':/') or '://' in p
 
-# %% ../nbs/02_manifest.ipynb #655c6604
+# %% ../nbs/02_manifest.ipynb #da191034
 @dataclass(eq=False)
 class Manifest:
     "One row per clip; the index of `table` is the row's number in the whole set, which is its row in the memory bank."
@@ -80,19 +83,19 @@ class Manifest:
         t = self.table
         return digest([[a, b, float(c), float(d)] for a, b, c, d in zip(t['id'], t['content_hash'], t['start_s'], t['seconds'])])
 
-# %% ../nbs/02_manifest.ipynb #64ca06ee
+# %% ../nbs/02_manifest.ipynb #47c2cc71
 @patch
 def path(self: Manifest, i: int) -> Path:
     "The file of the i-th row of this table."
     return self.folder / self.table['path'].iloc[i]
 
-
+# %% ../nbs/02_manifest.ipynb #52ed23f6
 @patch
 def row(self: Manifest, i: int) -> dict:
     "The i-th row of this table as a dictionary; `bank` is its number in the whole set."
     return dict(self.table.iloc[i], bank=int(self.table.index[i]))
 
-
+# %% ../nbs/02_manifest.ipynb #21c8b32b
 @patch
 def where(
     self: Manifest,
@@ -105,7 +108,7 @@ def where(
         keep &= self.table[c].isin([v] if isinstance(v, str) or not hasattr(v, '__iter__') else list(v)).to_numpy()
     return Manifest(self.folder, self.table[keep])
 
-# %% ../nbs/02_manifest.ipynb #41ff7508
+# %% ../nbs/02_manifest.ipynb #d3df544b
 @patch
 def usable(self: Manifest) -> 'Manifest':
     "The rows to train on: no error, and a sound track where that has been looked at."
@@ -113,7 +116,7 @@ def usable(self: Manifest) -> 'Manifest':
     looked = t['content_hash'] != ''
     return Manifest(self.folder, t[(t['error'] == '') & ~(looked & (t['audio_codec'] == ''))])
 
-# %% ../nbs/02_manifest.ipynb #53e80774
+# %% ../nbs/02_manifest.ipynb #c8a1f000
 def _csv(table, old: Path, new: Path) -> bytes:
     "The table as CSV, its paths relative to the folder `new`."
     t = table.copy()
@@ -121,7 +124,7 @@ def _csv(table, old: Path, new: Path) -> bytes:
     for c in ('width', 'height', 'rate', 'channels'): t[c] = t[c].astype('Int64')
     return t.to_csv(index=False, lineterminator='\n').encode()
 
-
+# %% ../nbs/02_manifest.ipynb #e2b336b8
 @patch
 def save(
     self: Manifest,
@@ -136,7 +139,7 @@ def save(
     with atomic_write(path) as f: f.write(data)
     return path
 
-# %% ../nbs/02_manifest.ipynb #b0b5c97b
+# %% ../nbs/02_manifest.ipynb #c3f64dc7
 @patch(cls_method=True)
 def load(
     cls: Manifest,
@@ -148,11 +151,12 @@ def load(
     try: t = pd.read_csv(path, dtype=str, keep_default_na=False)
     except FileNotFoundError: raise ManifestError(f"there is no {path}; `avnb index FOLDER` writes one") from None
     except PermissionError: raise ManifestError(f"no permission to read {path}") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as e: raise ManifestError(f"{path} is not a CSV table: {e}") from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as e:
+        raise ManifestError(f"{path} is not a CSV table: {e}") from None
     if not len(t): raise ManifestError(f"{path} has no rows")
     return Manifest(path.parent, _checked(t, path))
 
-# %% ../nbs/02_manifest.ipynb #2fd71721
+# %% ../nbs/02_manifest.ipynb #a6ae7e71
 BLOCK, LOOKS, CHUNK = 10, 4, 60                                 # loudness blocks per s, pictures per s, s read at once
 SILENT_DB, STILL = -60.0, 4                                     # below: silent (dB re full scale); grey levels at most: still (ours)
 
@@ -174,30 +178,30 @@ def _look(path, seconds: float):
             break
     return np.concatenate([[], *power]), np.concatenate([[], *change]), there, error
 
-# %% ../nbs/02_manifest.ipynb #9c26894f
+# %% ../nbs/02_manifest.ipynb #8a96670b
 def _measure(power, change, start: float, seconds: float) -> dict:
     "loudness_db, silence_ratio and still_ratio of a window."
     p = power[int(start * BLOCK + .5):max(int((start + seconds) * BLOCK + .5), int(start * BLOCK + .5) + 1)]
     c = change[int(start * LOOKS + .5):max(int((start + seconds) * LOOKS + .5) - 1, int(start * LOOKS + .5) + 1)]
-    db = lambda x: 10 * np.log10(np.maximum(x, 1e-12))
-    return dict(loudness_db=round(float(db(p.mean())), 2) if len(p) else np.nan, silence_ratio=round(float((db(p) < SILENT_DB).mean()), 4) if len(p) else 1.0,
-                still_ratio=round(float((c < STILL).mean()), 4) if len(c) else 1.0)
+    loudness, silent, still = np.nan, 1.0, float((c < STILL).mean()) if len(c) else 1.0
+    if len(p): loudness, silent = 10 * np.log10(max(p.mean(), 1e-12)), float((p < 10 ** (SILENT_DB / 10)).mean())
+    return dict(loudness_db=round(float(loudness), 2), silence_ratio=round(silent, 4), still_ratio=round(still, 4))
 
-# %% ../nbs/02_manifest.ipynb #5df97a57
+# %% ../nbs/02_manifest.ipynb #6d251e84
 def _windows(duration: float, seconds: float | None, hop: float | None) -> list[tuple[float, float]]:
     "(start, length) in s of each instance of a file."
     if seconds is None or duration < seconds: return [(0.0, round(duration, 6))]
     hop = hop or seconds
     return [(round(k * hop, 6), float(seconds)) for k in range(int((duration - seconds) / hop + 1e-6) + 1)]
 
-
+# %% ../nbs/02_manifest.ipynb #eea4fd46
 def _window_id(name: str, start: float, seconds, hop) -> str:
     "'name' for a whole file, 'name_000012.5' for a window of it."
     if seconds is None: return name
     tenths = round(10 * (hop or seconds), 6) % 1 == 0
     return f"{name}_{start:08.1f}" if tenths else f"{name}_{start:010.3f}"
 
-# %% ../nbs/02_manifest.ipynb #ec46af23
+# %% ../nbs/02_manifest.ipynb #d4a614ba
 def examine(
     folder: str,             # the set's folder
     path: str,               # a file in it, relative
@@ -219,7 +223,7 @@ def examine(
     return [dict(base, **info, id=_window_id(name, s, seconds, hop), start_s=s, seconds=n, error='', **_measure(power, change, s, n))
             for s, n in _windows(info['duration_s'], seconds, hop)]
 
-# %% ../nbs/02_manifest.ipynb #e0d0986a
+# %% ../nbs/02_manifest.ipynb #295869b1
 VIDEOS = set('.mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .ts .mts .m2ts .3gp .3g2 .flv .f4v .ogv .wmv .asf .vob .mxf .divx'.split())
 
 
@@ -236,36 +240,40 @@ def _files(folder: Path) -> list[str]:
             if f.startswith('.') or Path(f).suffix.lower() not in VIDEOS: others += 1
             else: found.append(Path(where, f).relative_to(folder).as_posix())
     if not found:
-        raise ManifestError(f"{folder} " + (f"holds {others} files but no video (known endings: {' '.join(sorted(VIDEOS))})" if others else "is empty; put videos into it"))
+        known = f"holds {others} files but no video (known endings: {' '.join(sorted(VIDEOS))})"
+        raise ManifestError(f"{folder} {known if others else 'is empty; put videos into it'}")
     return sorted(found)
 
-# %% ../nbs/02_manifest.ipynb #84bddfc9
+# %% ../nbs/02_manifest.ipynb #28d111d0
 def _patterns(x, folder) -> list[str]:
     "Patterns from a list, a single pattern, or a text file with one per line ('#' begins a remark)."
     if x is None: return []
-    if isinstance(x, (str, Path)): x = Path(x).read_text(encoding='utf-8').splitlines() if os.path.isfile(x) and Path(x).suffix.lower() not in VIDEOS else [str(x)]
+    if isinstance(x, (str, Path)):
+        listed = os.path.isfile(x) and Path(x).suffix.lower() not in VIDEOS
+        x = Path(x).read_text(encoding='utf-8').splitlines() if listed else [str(x)]
     x = [p for p in (str(p).split(' #')[0].strip() for p in x) if p and not p.startswith('#')]
     for p in x:
-        if _absolute(p) or '..' in Path(p).parts: raise ManifestError(f"the pattern {p!r} leads out of {folder}; write it relative to that folder")
+        if _absolute(p) or '..' in Path(p).parts:
+            raise ManifestError(f"the pattern {p!r} leads out of {folder}; write it relative to that folder")
     return x
 
-
+# %% ../nbs/02_manifest.ipynb #916874de
 def _names(files) -> dict[str, str]:
     "File -> id: its path without the ending, '/' as '__'; with the ending where two would be alike."
     short = {f: os.path.splitext(f)[0].replace('/', '__') for f in files}
     many = pd.Series(short.values()).value_counts()
     return {f: s if many[s] == 1 else f.replace('/', '__') for f, s in short.items()}
 
-
+# %% ../nbs/02_manifest.ipynb #8dc24b8b
 def _hit(patterns, *names) -> bool: return any(fnmatch.fnmatchcase(n, p) for p in patterns for n in names)
 
-# %% ../nbs/02_manifest.ipynb #0244f41d
+# %% ../nbs/02_manifest.ipynb #cc6ae09c
 def _stamp(folder, f) -> list:
     "What tells that a file has changed: size and time of change."
     try: s = os.stat(os.path.join(folder, f)); return [s.st_size, s.st_mtime_ns]
     except OSError: return [0, 0]
 
-
+# %% ../nbs/02_manifest.ipynb #7d572c1e
 def _examined(partial: Path, key: str, folder) -> dict[str, list]:
     "Rows of the files that an earlier, interrupted run has examined with the same settings."
     done = {}
@@ -276,7 +284,7 @@ def _examined(partial: Path, key: str, folder) -> dict[str, list]:
             if x['key'] == key and x['stamp'] == _stamp(folder, x['path']): done[x['path']] = x['rows']
     return done
 
-# %% ../nbs/02_manifest.ipynb #6bde6680
+# %% ../nbs/02_manifest.ipynb #20e8cd39
 def _examine_all(folder, jobs, workers, seconds, hop):
     "Yield `(file, rows)` as files are done; `jobs` are (file, id) pairs."
     from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -291,41 +299,14 @@ def _examine_all(folder, jobs, workers, seconds, hop):
             for x in as_completed(waiting): yield waiting.pop(x), x.result()
         except BrokenProcessPool:
             left = sorted(waiting.values())
-            raise ManifestError(f"a worker process died; it was at {left[0]} or soon after it. Exclude that file and run again (what is done is kept), "
-                                "or use workers=1; a script needs `if __name__ == '__main__':` around its calls") from None
+            raise ManifestError(f"a worker process died; it was at {left[0]} or soon after it. Exclude that file and run again (what is "
+                                "done is kept), or use workers=1; a script needs `if __name__ == '__main__':`") from None
         finally: pool.shutdown(wait=True, cancel_futures=True)
 
-# %% ../nbs/02_manifest.ipynb #444886ea
-def index_folder(
-    folder: str | Path,             # the videos, in any depth
-    out: str | Path | None = None,  # the table to write; None: manifest.csv in the folder
-    seconds: float | None = None,   # length of an instance, s; None: one instance per file
-    hop: float | None = None,       # s from one instance to the next; None: `seconds`
-    workers: int = 2,               # processes
-    include=None,                   # patterns, paths or ids to keep: a list, or a text file; None: all
-    exclude=None,                   # the same, to leave out
-    overwrite: bool = False,        # replace an existing table that differs
-) -> Manifest:
-    "Examine every video of a folder and write the table; an interrupted run goes on where it stopped. Raises `ManifestError`."
-    folder = Path(folder); out = Path(out or folder / 'manifest.csv')
-    if seconds is not None and not seconds > 0 or hop is not None and not hop > 0: raise ManifestError(f"seconds and hop must be above 0, got {seconds} and {hop}")
-    wanted, unwanted = _patterns(include, folder), _patterns(exclude, folder)
-    names = _names(_files(folder))
-    names = {f: n for f, n in names.items() if (not wanted or _hit(wanted, f, n)) and not _hit(unwanted, f, n)}
-    if not names: raise ManifestError(f"include and exclude leave none of the videos in {folder}; patterns are relative paths like 'dogs/*.mp4' or ids")
-    if out.exists() and not overwrite: return _known(out, folder, names, seconds, hop, unwanted)
-    rows = _measured(folder, names, out, workers, seconds, hop)
-    rows = [r for f in sorted(names) for r in rows[f] if not _hit(unwanted, r['id'])]
-    _hearable(folder, rows)
-    m = Manifest(folder, pd.DataFrame(rows))
-    m.save(out, overwrite)
-    _partial(out).unlink(missing_ok=True)
-    return Manifest.load(out)
-
-
+# %% ../nbs/02_manifest.ipynb #4149dffe
 def _partial(out: Path) -> Path: return out.with_name(f'.{out.name}.partial')
 
-# %% ../nbs/02_manifest.ipynb #ebf8b5ed
+# %% ../nbs/02_manifest.ipynb #9b5a9ad1
 def _measured(folder, names, out, workers, seconds, hop) -> dict[str, list]:
     "Rows per file; each finished file is noted beside `out` at once."
     partial, key = _partial(out), digest(['v1', str(folder.resolve()), seconds, hop])
@@ -342,50 +323,89 @@ def _measured(folder, names, out, workers, seconds, hop) -> dict[str, list]:
             done[f] = rows; bar.update()
     return done
 
-
+# %% ../nbs/02_manifest.ipynb #25578692
 def _hearable(folder, rows):
     "Refuse a set in which nothing can be read or nothing can be heard."
     bad = [r for r in rows if r['error']]
-    if len(bad) == len(rows): raise ManifestError(f"none of the {len(rows)} videos in {folder} can be read; the first, {bad[0]['path']}: {bad[0]['error']}")
+    if len(bad) == len(rows):
+        raise ManifestError(f"none of the {len(rows)} videos in {folder} can be read; the first, {bad[0]['path']}: {bad[0]['error']}")
     if not any(r.get('audio_codec') for r in rows):
-        raise ManifestError(f"none of the {len(rows) - len(bad)} readable clips in {folder} has a sound track; learning which sound belongs to which sight needs videos with sound")
+        raise ManifestError(f"none of the {len(rows) - len(bad)} readable clips in {folder} has a sound track; "
+                            "learning which sound belongs to which sight needs videos with sound")
 
-# %% ../nbs/02_manifest.ipynb #0e3241ae
+# %% ../nbs/02_manifest.ipynb #9eb8b2ed
 def _known(out, folder, names, seconds, hop, unwanted) -> Manifest:
     "The existing table, if it holds these files in these windows; else a `ManifestError` that says how it differs."
     old = Manifest.load(out)
-    t = old.table.assign(file=[os.path.relpath((old.folder / p).resolve(), folder.resolve()).replace(os.sep, '/') for p in old.table['path']])
+    t = old.table.assign(file=[Path(os.path.relpath((old.folder / p).resolve(), folder.resolve())).as_posix() for p in old.table['path']])
     have = t.drop_duplicates('file').set_index('file')
     new, gone = sorted(set(names) - set(have.index)), sorted(set(have.index) - set(names))
     changed = [f for f in names if f in have.index and sha256_file(folder / f) != have['content_hash'][f]]
     want = []
     for f in sorted(set(names) & set(have.index)):
-        windows = [(names[f], 0.0, 0.0)] if have['error'][f] else [(_window_id(names[f], s, seconds, hop), s, n) for s, n in _windows(have['duration_s'][f], seconds, hop)]
+        windows = [(_window_id(names[f], s, seconds, hop), s, n) for s, n in _windows(have['duration_s'][f], seconds, hop)] \
+            if not have['error'][f] else [(names[f], 0.0, 0.0)]
         want += [w for w in windows if not _hit(unwanted, w[0])]
     others = want != list(zip(t['id'], t['start_s'], t['seconds'])) and not (new or gone)
     if not (new or gone or changed or others): return old
-    what = ', '.join(f"{len(x)} {k} ({x[0]}{', ...' * (len(x) > 1)})" for k, x in (('new files', new), ('files gone', gone), ('files changed', changed)) if x)
-    raise ManifestError(f"{out} exists and is different: {what or 'other windows or ids'}. Give another out=, delete it, or say overwrite=True")
+    what = {'new files': new, 'files gone': gone, 'files changed': changed}
+    what = ', '.join(f"{len(x)} {k} ({x[0]}{', ...' * (len(x) > 1)})" for k, x in what.items() if x) or 'other windows or ids'
+    raise ManifestError(f"{out} exists and is different: {what}. Give another out=, delete it, or say overwrite=True")
 
-# %% ../nbs/02_manifest.ipynb #7331a777
+# %% ../nbs/02_manifest.ipynb #745fa1a3
+def index_folder(
+    folder: str | Path,             # the videos, in any depth
+    out: str | Path | None = None,  # the table to write; None: manifest.csv in the folder
+    seconds: float | None = None,   # length of an instance, s; None: one instance per file
+    hop: float | None = None,       # s from one instance to the next; None: `seconds`
+    workers: int = 2,               # processes
+    include=None,                   # patterns, paths or ids to keep: a list, or a text file; None: all
+    exclude=None,                   # the same, to leave out
+    overwrite: bool = False,        # replace an existing table that differs
+) -> Manifest:
+    "Examine every video of a folder and write the table; an interrupted run goes on where it stopped. Raises `ManifestError`."
+    folder = Path(folder); out = Path(out or folder / 'manifest.csv')
+    if any(x is not None and not x > 0 for x in (seconds, hop)):
+        raise ManifestError(f"seconds and hop must be above 0, got {seconds} and {hop}")
+    wanted, unwanted = _patterns(include, folder), _patterns(exclude, folder)
+    names = _names(_files(folder))
+    names = {f: n for f, n in names.items() if (not wanted or _hit(wanted, f, n)) and not _hit(unwanted, f, n)}
+    if not names:
+        raise ManifestError(f"include and exclude leave none of the videos in {folder}; patterns are paths like 'dogs/*.mp4' or ids")
+    if out.exists() and not overwrite: return _known(out, folder, names, seconds, hop, unwanted)
+    rows = _measured(folder, names, out, workers, seconds, hop)
+    rows = [r for f in sorted(names) for r in rows[f] if not _hit(unwanted, r['id'])]
+    _hearable(folder, rows)
+    m = Manifest(folder, pd.DataFrame(rows))
+    m.save(out, overwrite)
+    _partial(out).unlink(missing_ok=True)
+    return Manifest.load(out)
+
+# %% ../nbs/02_manifest.ipynb #f0a3d126
 def _complaints(t) -> pd.Series:
     "What is wrong with each row, '' for nothing."
-    files = t[t['content_hash'] != ''].groupby('content_hash')['path']
-    first = t['content_hash'].map(files.first()).fillna(t['path'])
+    files = t[t['content_hash'] != ''].groupby('content_hash')['path'].first().to_dict()
+    first = pd.Series([files.get(h, p) for h, p in zip(t['content_hash'], t['path'])], t.index, dtype=str)
     looked = (t['content_hash'] != '') & (t['error'] == '')
     notes = {'unreadable': t['error'] != '', 'no sound track': looked & (t['audio_codec'] == ''),
-             'silent': looked & (t['audio_codec'] != '') & (t['silence_ratio'] >= 0.95), 'still': looked & (t['still_ratio'] >= 0.95),
+             'silent': looked & (t['audio_codec'] != '') & (t['silence_ratio'] >= 0.95), 'still': looked & (t['still_ratio'] >= 0.9),
              'copy': first != t['path'], 'under one second': looked & (t['seconds'] < 1)}
     said = [', '.join(n for n, hit in notes.items() if hit[i]) for i in t.index]
     return pd.Series([s.replace('copy', f'copy of {f}') for s, f in zip(said, first)], t.index, dtype=str)
 
-
+# %% ../nbs/02_manifest.ipynb #73de1b50
 class Diagnosis(str):
     "A text to print; `flagged` is the table of rows with a complaint."
     flagged: pd.DataFrame
     def __repr__(self): return str(self)
 
-# %% ../nbs/02_manifest.ipynb #a5aef89d
+# %% ../nbs/02_manifest.ipynb #879b7ab1
+def _span(what, x, unit) -> str:
+    "A line on one column: smallest, largest, median."
+    if x.isna().all(): return f"  {what:12} not measured"
+    return f"  {what:12} {x.min():,.6g} to {x.max():,.6g} {unit}, median {x.median():,.6g}"
+
+# %% ../nbs/02_manifest.ipynb #2d4ac614
 def doctor(
     manifest: Manifest,  # an indexed set
     worst: int = 10,     # complaints shown in the text
@@ -393,11 +413,12 @@ def doctor(
     "A summary to print, with the rows that deserve a look as `.flagged`."
     t = manifest.table.assign(complaint=_complaints(manifest.table))
     files, good = t.drop_duplicates('path'), t[t['error'] == '']
-    span = lambda x, unit: f"{x.min():,.6g} to {x.max():,.6g} {unit}, median {x.median():,.6g}" if len(x.dropna()) else "not measured"
     kinds = lambda c: ', '.join(f"{n} {k or 'none'}" for k, n in files[files['error'] == ''][c].value_counts().items())
-    lines = [f"{len(t)} clips of {len(files)} files, {files['duration_s'].sum() / 60:.1f} minutes; {len(manifest.usable())} clips can train",
-             f"  length       {span(good['seconds'], 's')}", f"  size         {span(good[['width', 'height']].min(axis=1), 'pixels (short side)')}",
-             f"  frame rate   {span(good['fps'], 'fps')}", f"  sound        {span(good['rate'].where(good['rate'] > 0), 'Hz')}; loudness {span(good['loudness_db'], 'dB')}",
+    minutes = files['duration_s'].sum() / 60
+    lines = [f"{len(t)} clips of {len(files)} files, {minutes:.1f} minutes; {len(manifest.usable())} clips can train",
+             _span('length', good['seconds'], 's'), _span('short side', good[['width', 'height']].min(axis=1), 'pixels'),
+             _span('frame rate', good['fps'], 'fps'), _span('sound', good['rate'].where(good['rate'] > 0), 'Hz'),
+             _span('loudness', good['loudness_db'], 'dB'),
              f"  pictures as  {kinds('video_codec')}", f"  sound as     {kinds('audio_codec')}"]
     sick = t[t['complaint'] != ''].sort_values(['error', 'silence_ratio', 'still_ratio'], ascending=False, kind='stable')
     counts = sick['complaint'].str.replace(r'copy of [^,]+', 'copy', regex=True).str.split(', ').explode().value_counts()
@@ -407,7 +428,7 @@ def doctor(
     text = Diagnosis('\n'.join(lines)); text.flagged = sick
     return text
 
-# %% ../nbs/02_manifest.ipynb #5c1ad4ae
+# %% ../nbs/02_manifest.ipynb #75e9cc6a
 def split_by_file(
     manifest: Manifest,
     test: float = 0.25,  # share of the files
@@ -418,6 +439,7 @@ def split_by_file(
     group = t['content_hash'].where(t['content_hash'] != '', t['path'])
     groups = sorted(set(group[manifest.usable().table.index]), key=lambda g: hashlib.sha256(f'{seed} {g}'.encode()).digest())
     if not 0 < test < 1: raise ManifestError(f"test: expected a share between 0 and 1, got {test}")
-    if len(groups) < 2: raise ManifestError(f"a test needs files the model has not seen, but there is only {len(groups)} usable file; add videos")
+    if len(groups) < 2:
+        raise ManifestError(f"a test needs files the model has not seen, and there is only {len(groups)} usable file; add videos")
     held_out = set(groups[:min(max(1, round(test * len(groups))), len(groups) - 1)])
     return Manifest(manifest.folder, t.assign(split=np.where(group.isin(held_out), 'test', 'train')))

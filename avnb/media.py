@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['RUN_UP', 'NEAR', 'DRIFT', 'SOUND_FILES', 'MediaError', 'Clip', 'write_clip', 'probe', 'read_clip']
 
-# %% ../nbs/01_media.ipynb #07650509
-import bisect, io, os, stat
-from collections import OrderedDict
+# %% ../nbs/01_media.ipynb #1fb2e211
+import io, itertools, os, stat
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +44,7 @@ class Clip:
         return (f"Clip({self.id}: {self.frames.shape} at {self.fps:g} fps, {len(self.waveform)} samples at {self.rate} Hz, "
                 f"from {self.start:g} s{'' if self.has_audio else ', no sound track'}{pad})")
 
-# %% ../nbs/01_media.ipynb #89154c74
+# %% ../nbs/01_media.ipynb #1216297f
 def _check(path, frames, waveform):
     "Refuse what the encoders would quietly change."
     bad = lambda reason: MediaError(path, reason)
@@ -52,7 +52,8 @@ def _check(path, frames, waveform):
         got = f"{frames.dtype} {list(frames.shape)}" if isinstance(frames, np.ndarray) else type(frames).__name__
         raise bad(f"frames: expected a uint8 array [T,H,W,3], got {got}; scale to 0..255, round, and call .astype(np.uint8)")
     if frames.shape[1] % 2 or frames.shape[2] % 2:
-        raise bad(f"frames: H.264 in yuv420p needs an even height and width, got {frames.shape[1]} x {frames.shape[2]}; crop or resize by one pixel")
+        h, w = frames.shape[1:3]
+        raise bad(f"frames: H.264 in yuv420p needs an even height and width, got {h} x {w}; crop or resize by one pixel")
     if waveform is None: return
     if not isinstance(waveform, np.ndarray) or waveform.dtype != np.float32 or waveform.ndim != 1 or not len(waveform):
         got = f"{waveform.dtype} {list(waveform.shape)}" if isinstance(waveform, np.ndarray) else type(waveform).__name__
@@ -61,7 +62,7 @@ def _check(path, frames, waveform):
     peak = float(np.abs(waveform).max())
     if peak > 1: raise bad(f"waveform: must stay within [-1, 1], its peak is {peak:.3f}; divide by it or use np.clip")
 
-# %% ../nbs/01_media.ipynb #f5b5e3e9
+# %% ../nbs/01_media.ipynb #1c0fd6df
 def _frames_of(frames, fps, stream):
     "Encoder packets for the pictures."
     import av
@@ -71,11 +72,10 @@ def _frames_of(frames, fps, stream):
         yield from stream.encode(f)
     yield from stream.encode(None)
 
-
+# %% ../nbs/01_media.ipynb #a009df55
 def _samples_of(waveform, rate, stream):
     "Encoder packets for the sound."
     import av
-    from fractions import Fraction
     n = stream.codec_context.frame_size
     for i in range(0, len(waveform), n):
         f = av.AudioFrame.from_ndarray(np.ascontiguousarray(waveform[None, i:i + n]), format='fltp', layout='mono')
@@ -83,7 +83,7 @@ def _samples_of(waveform, rate, stream):
         yield from stream.encode(f)
     yield from stream.encode(None)
 
-# %% ../nbs/01_media.ipynb #5986c6d6
+# %% ../nbs/01_media.ipynb #9ab2b052
 def write_clip(
     path: str | Path,     # the mp4 to write
     frames: np.ndarray,   # uint8 [T,H,W,3], even height and width
@@ -96,7 +96,6 @@ def write_clip(
 ) -> Path:
     "Write H.264 and AAC in an mp4; the same input gives the same bytes. Raises `MediaError` for what cannot be encoded as it is."
     import av
-    from fractions import Fraction
     _check(path, frames, waveform)
     fps = Fraction(fps).limit_denominator(1001)
     buffer = io.BytesIO()
@@ -114,16 +113,16 @@ def write_clip(
     with atomic_write(path) as f: f.write(buffer.getvalue())
     return Path(path)
 
-# %% ../nbs/01_media.ipynb #c51a403d
+# %% ../nbs/01_media.ipynb #3be003fa
 def _why_closed(path, e) -> str:
     "The reason why a file does not open, in words."
     with open(path, 'rb') as f: head = f.read(64)
     what = ("the file is empty (0 bytes)" if not head else
-            "the beginning of an mp4 without its index (moov): it was cut off while being written or copied; fetch it again" if b'ftyp' in head else
+            "an mp4 without its index (moov): it was cut off while being written or copied; fetch it again" if b'ftyp' in head else
             "its content is not of a kind that FFmpeg knows; is it really a video or sound file?")
     return f"does not open ({type(e).__name__}): {what}"
 
-
+# %% ../nbs/01_media.ipynb #61be7462
 def _open(path):
     "An open container; whatever is not a readable media file is a `MediaError`."
     import av
@@ -136,7 +135,7 @@ def _open(path):
     except PermissionError: raise MediaError(path, "no permission to read it") from None
     except (av.error.FFmpegError, ValueError) as e: raise MediaError(path, _why_closed(path, e)) from None
 
-# %% ../nbs/01_media.ipynb #31f83fe5
+# %% ../nbs/01_media.ipynb #a83a5b5a
 def _streams(c):
     "The video and the audio stream of an open container, None where there is none."
     import av
@@ -147,51 +146,7 @@ def _streams(c):
         if s is not None: s.codec_context.thread_count, s.codec_context.thread_type = 1, 'NONE'    # many workers, one thread each
     return v, a
 
-# %% ../nbs/01_media.ipynb #0679ba20
-def _turns(frame) -> int:
-    "Quarter turns, counter-clockwise, that bring a decoded frame upright."
-    return round((frame.rotation or 0) / 90) % 4
-
-
-def _display(v, frame) -> tuple[float, float]:
-    "Height and width of a frame on the screen: square pixels, upright."
-    h, w = frame.height, frame.width * float(v.sample_aspect_ratio or 1)
-    return (w, h) if _turns(frame) % 2 else (h, w)
-
-# %% ../nbs/01_media.ipynb #b910a4d3
-def _last_time(path, v) -> float:
-    "Seconds from the first to the end of the last packet of a stream, for files whose header does not say."
-    with _open(path) as c:
-        s = c.streams[v.index]
-        t = [(p.pts, p.duration or 0) for p in c.demux(s) if p.pts is not None]
-    return (max(a + d for a, d in t) - min(t)[0]) * float(s.time_base) if t else 0.0
-
-
-def _seconds(path, c, s) -> float:
-    "How long a stream lasts, from the header where possible."
-    if s.duration: return s.duration * float(s.time_base)
-    if c.duration: return c.duration / 1e6 - max((s.start_time or 0) * float(s.time_base) - (c.start_time or 0) / 1e6, 0)
-    return _last_time(path, s)
-
-
-def probe(
-    path: str | Path,  # a video or sound file
-) -> dict:
-    "duration_s, fps, width, height, video_codec, audio_codec ('' where there is none), rate (Hz), channels. Raises `MediaError`."
-    with _open(path) as c:
-        v, a = _streams(c)
-        if v is None and a is None: raise MediaError(path, "holds neither a picture nor a sound that can be decoded")
-        d = dict(duration_s=round(_seconds(path, c, v or a), 6), fps=0.0, width=0, height=0, video_codec='', audio_codec='', rate=0, channels=0)
-        if a is not None: d.update(audio_codec=a.codec_context.codec.canonical_name, rate=a.codec_context.sample_rate, channels=a.codec_context.channels)
-        if v is not None:
-            first = next(_decode(v, c.demux(v)), None)
-            if first is None: raise MediaError(path, f"no picture of its {v.codec_context.codec.canonical_name} track can be decoded")
-            h, w = _display(v, first[1])
-            fps = float(v.average_rate or v.guessed_rate or 0)
-            d.update(fps=round(fps, 4), width=round(w), height=round(h), video_codec=v.codec_context.codec.canonical_name)
-    return d
-
-# %% ../nbs/01_media.ipynb #ccfad302
+# %% ../nbs/01_media.ipynb #89d73082
 def _stamp(x, s):
     "The time, in ticks, of a packet or frame of stream `s`; AVI stores no times of showing, and FFmpeg's guess loses every third picture."
     return x.dts if x.pts is None or s.container.format.name == 'avi' else x.pts
@@ -229,18 +184,18 @@ def _with_end(packets):
     except av.error.FFmpegError: pass                           # a container that breaks off: what came before it counts
     yield None
 
-# %% ../nbs/01_media.ipynb #2a708dbf
+# %% ../nbs/01_media.ipynb #1e69ca4e
 def _turns(frame) -> int:
     "Quarter turns, counter-clockwise, that bring a decoded frame upright."
     return round((frame.rotation or 0) / 90) % 4
 
-
+# %% ../nbs/01_media.ipynb #8f501e93
 def _display(v, frame) -> tuple[float, float]:
     "Height and width of a frame on the screen: square pixels, upright."
     h, w = frame.height, frame.width * float(v.sample_aspect_ratio or 1)
     return (w, h) if _turns(frame) % 2 else (h, w)
 
-
+# %% ../nbs/01_media.ipynb #7a22b859
 def _spread(path, s) -> tuple[float, float]:
     "Seconds from the first packet of a stream to the end of the last, and packets per second, for files whose header does not say."
     with _open(path) as c:
@@ -249,7 +204,7 @@ def _spread(path, s) -> tuple[float, float]:
     rate = (len(t) - 1) / max(t[-1][0] - t[0][0], 1e-6)
     return t[-1][0] - t[0][0] + (t[-1][1] or 1 / rate), rate
 
-# %% ../nbs/01_media.ipynb #58aa2c00
+# %% ../nbs/01_media.ipynb #b93bd92f
 def probe(
     path: str | Path,  # a video or sound file
 ) -> dict:
@@ -260,21 +215,24 @@ def probe(
         if main is None: raise MediaError(path, "holds neither a picture nor a sound that can be decoded")
         first = next(_decode(main, c.demux(main)), None)
         if first is None: raise MediaError(path, f"nothing of its {_codec(main)} track can be decoded")
-        seconds, fps = main.duration and main.duration * float(main.time_base), float(v.average_rate or v.guessed_rate or 0) if v is not None else 0.0
-        if not seconds or (v is not None and not fps): seconds, counted = _spread(path, main); fps = fps or counted
-        h, w = _display(v, first[1]) if v is not None else (0, 0)
-        return dict(duration_s=round(seconds, 6), fps=round(fps, 4) if v is not None else 0.0, width=round(w), height=round(h), video_codec=_codec(v),
-                    audio_codec=_codec(a), rate=a.codec_context.sample_rate if a is not None else 0, channels=a.codec_context.channels if a is not None else 0)
+        seconds, fps = (main.duration or 0) * float(main.time_base), 0.0 if v is None else float(v.average_rate or v.guessed_rate or 0)
+        if not seconds or (v is not None and not fps):
+            seconds, counted = _spread(path, main)
+            fps = 0.0 if v is None else fps or counted
+        h, w = (0, 0) if v is None else _display(v, first[1])
+        rate, channels = (0, 0) if a is None else (a.codec_context.sample_rate, a.codec_context.channels)
+        return dict(duration_s=round(seconds, 6), fps=round(fps, 4), width=round(w), height=round(h), video_codec=_codec(v),
+                    audio_codec=_codec(a), rate=rate, channels=channels)
 
-
+# %% ../nbs/01_media.ipynb #526f56e5
 def _codec(s) -> str:
     "The name of a stream's codec, '' for none."
     return '' if s is None else s.codec_context.codec.canonical_name
 
-# %% ../nbs/01_media.ipynb #ba04c2ee
+# %% ../nbs/01_media.ipynb #04150e58
 def _collect(demuxed, streams, t1: float, already=()) -> dict:
     "Packets per stream index, until each stream is past `t1` seconds, or one is ten seconds past it."
-    import av, itertools
+    import av
     got, after, done = {s.index: [] for s in streams}, {s.index: np.inf for s in streams}, set()
     try:
         for p in itertools.chain(already, demuxed):
@@ -288,7 +246,7 @@ def _collect(demuxed, streams, t1: float, already=()) -> dict:
     except av.error.FFmpegError: pass                           # the container breaks off here: use what there is
     return got
 
-# %% ../nbs/01_media.ipynb #f3fce9d2
+# %% ../nbs/01_media.ipynb #2f67ee92
 _zeros: dict = {}                                               # (path, modified, size, kind) -> seconds
 
 
@@ -309,7 +267,7 @@ def _zero(path, c, streams, main):
     _zeros[key] = first[0]
     return first[0], read
 
-# %% ../nbs/01_media.ipynb #f6474249
+# %% ../nbs/01_media.ipynb #3255e180
 RUN_UP = 0.35                                                   # s of sound that is decoded before the wanted start
 
 
@@ -325,7 +283,7 @@ def _seek(c, streams, main, zero, t0: float, t1: float):
         if any(p.is_keyframe and -np.inf < _at(p) <= t0 for p in got[main.index]): return got
     return None
 
-# %% ../nbs/01_media.ipynb #179bf929
+# %% ../nbs/01_media.ipynb #b27cd9ef
 NEAR = 1e-6                                                     # s: two distances closer than this are equal
 
 
@@ -340,7 +298,7 @@ def _nearest(pairs, wants):
         if here[0] >= wants[-1]: break
     if before is not None: yield from [before] * (len(wants) - k)
 
-# %% ../nbs/01_media.ipynb #c0275356
+# %% ../nbs/01_media.ipynb #3e644db8
 def _plan(v, packets, wants):
     "The pts that will be shown, or None where packets do not tell."
     if not v.codec_context.has_b_frames or v.container.format.name == 'avi': return None
@@ -349,7 +307,7 @@ def _plan(v, packets, wants):
     by_time = sorted((_at(p), p.pts) for p in shown)
     return {pts for _, pts in _nearest(by_time, wants)}
 
-# %% ../nbs/01_media.ipynb #5f2290bc
+# %% ../nbs/01_media.ipynb #b41bff86
 def _target(v, frame, size) -> tuple[int, int]:
     "Height and width of the frames we return, from `size`: None, the short side, or (height, width)."
     if isinstance(size, (tuple, list)): return tuple(size)
@@ -357,14 +315,14 @@ def _target(v, frame, size) -> tuple[int, int]:
     scale = 1 if size is None else size / min(h, w)
     return max(1, round(h * scale)), max(1, round(w * scale))
 
-
+# %% ../nbs/01_media.ipynb #42d34a9f
 def _picture(frame, target, scaler) -> np.ndarray:
     "An upright RGB array [H,W,3] of a decoded frame."
     turns = _turns(frame)
     h, w = target[::-1] if turns % 2 else target
-    return np.rot90(scaler.reformat(frame, width=w, height=h, format='rgb24', interpolation='BILINEAR').to_ndarray(), turns)
+    return np.rot90(scaler.reformat(frame, width=w, height=h, format='rgb24', interpolation='BILINEAR', threads=1).to_ndarray(), turns)
 
-# %% ../nbs/01_media.ipynb #772bb9a9
+# %% ../nbs/01_media.ipynb #06a1b776
 def _pictures(v, packets, wants, size, zero, whole):
     "Frames uint8 [T,H,W,3], how many are padding, and the picture's end (s); None where only a second attempt with `whole` can be right."
     from av.video.reformatter import VideoReformatter
@@ -386,12 +344,12 @@ def _pictures(v, packets, wants, size, zero, whole):
     if not made: return np.zeros((0, 0, 0, 3), np.uint8), len(wants), zero
     return np.stack(made), int((wants >= end - NEAR).sum()) if times[-1] < wants[-1] else 0, end
 
-
+# %% ../nbs/01_media.ipynb #e0f65bd0
 def _lasts(v, frame) -> float:
     "How long a frame is shown, s."
     return (frame.duration or 0) * float(v.time_base) or 1 / float(v.average_rate or v.guessed_rate or 25)
 
-# %% ../nbs/01_media.ipynb #63d9e198
+# %% ../nbs/01_media.ipynb #2decb6e1
 def _mono(f) -> np.ndarray:
     "Float32 [n] in [-1, 1] from an audio frame of any sample format and layout."
     x = f.to_ndarray()
@@ -400,7 +358,7 @@ def _mono(f) -> np.ndarray:
     elif x.dtype.kind == 'i': x = x.astype(np.float32) / -float(np.iinfo(x.dtype).min)
     return x.astype(np.float32).mean(0)
 
-# %% ../nbs/01_media.ipynb #b1f6eeb1
+# %% ../nbs/01_media.ipynb #fb51c8b6
 DRIFT = 0.025                                                   # s that times and counted samples may disagree within a run (ours)
 
 
@@ -416,7 +374,7 @@ def _positions(times, lengths, rate) -> list[int]:
         i += n
     return out
 
-# %% ../nbs/01_media.ipynb #f5d70019
+# %% ../nbs/01_media.ipynb #81477b92
 def _resample(x, old: int, new: int) -> np.ndarray:
     "Float32 mono at another rate; sample 0 stays where it is."
     import av
@@ -426,13 +384,13 @@ def _resample(x, old: int, new: int) -> np.ndarray:
     r = av.AudioResampler(format='flt', layout='mono', rate=new)
     return np.concatenate([y.to_ndarray()[0] for y in [*r.resample(f), *r.resample(None)]])
 
-
+# %% ../nbs/01_media.ipynb #f7f736a2
 def _margin(old: int, new: int) -> int:
     "About 10 ms in samples of the old rate, chosen so that it is a whole number of samples of the new one too."
     step = old // np.gcd(old, new)
     return int(step * -(-old // (100 * step))) if step <= old // 4 else 0
 
-# %% ../nbs/01_media.ipynb #b8546cdd
+# %% ../nbs/01_media.ipynb #c8078e44
 def _cut(chunks, t0: float, n: int, rate: int) -> tuple[np.ndarray, int]:
     "Waveform float32 [n] from `(seconds, mono, rate)` chunks, sample 0 at `t0`, and how many samples the chunks do not cover."
     if not chunks: return np.zeros(n, np.float32), n
@@ -449,7 +407,7 @@ def _cut(chunks, t0: float, n: int, rate: int) -> tuple[np.ndarray, int]:
     y = np.clip(_resample(y, old, rate)[m * rate // old:], -1, 1)[:n]
     return np.pad(y, (0, n - len(y))), min(missing, n)
 
-# %% ../nbs/01_media.ipynb #7168fa6b
+# %% ../nbs/01_media.ipynb #51711ad8
 SOUND_FILES = ('.wav', '.flac', '.ogg')
 
 
@@ -466,7 +424,7 @@ def _sound_file(path, start, n, rate):
         x = f.read(int(np.ceil(n * old / rate)) + 2 * _margin(old, rate) + 1, dtype='float32', always_2d=True).mean(1)
     return _cut([(first / old, x, old)], round(start * old) / old, n, rate)
 
-# %% ../nbs/01_media.ipynb #63a150aa
+# %% ../nbs/01_media.ipynb #80879be0
 def _attempt(path, start, wants, size, n, rate, audio, video, whole):
     "`(frames, padding), (waveform, missing), has_audio`; None where only an attempt with `whole` can be right."
     with _open(path) as c:
@@ -484,10 +442,11 @@ def _attempt(path, start, wants, size, n, rate, audio, video, whole):
         pictures = _pictures(v, got[v.index], wants, size, zero, whole) if video else (np.zeros((0, 0, 0, 3), np.uint8), 0, np.inf)
         if pictures is None: return None
         if wants[0] >= pictures[2] - NEAR:
-            raise MediaError(path, f"start {start:g} s lies after the end of the picture at {pictures[2] - zero:.3f} s; choose an earlier start")
+            end = pictures[2] - zero
+            raise MediaError(path, f"start {start:g} s lies after the end of the picture at {end:.3f} s; choose an earlier start")
         return pictures[:2], _track(a, got, t0, n, rate) if audio else (np.zeros(n, np.float32), n), a is not None
 
-
+# %% ../nbs/01_media.ipynb #ed9e2c63
 def _track(a, got, t0, n, rate):
     "Waveform and missing samples from collected packets."
     if a is None: return _cut([], t0, n, rate)
@@ -497,7 +456,7 @@ def _track(a, got, t0, n, rate):
         chunks.append((t, _mono(f), f.sample_rate))
     return _cut(chunks, t0, n, rate)
 
-# %% ../nbs/01_media.ipynb #e061729a
+# %% ../nbs/01_media.ipynb #cb979b89
 def read_clip(
     path: str | Path,        # a video file, or a sound file with video=False
     start: float = 0.0,      # s from the first decoded frame
