@@ -7,7 +7,7 @@ from prepare import DIRECTIVE, ROOT, WIDGET, export, fingerprint, notebooks, rea
 
 NOTEBOOKS = {p.relative_to(ROOT).as_posix(): nbformat.read(p, 4) for p in notebooks()}
 HAND_WRITTEN = {'__init__.py', '__main__.py'}
-TORCH_HOOKS = {'forward', 'extra_repr'} # what torch calls; the class's docstring says it
+TORCH_HOOKS = {'forward', 'extra_repr', 'state_dict', 'load_state_dict'} # torch's own names, documented there
 EXPORT = re.compile(r'^#\s*\|\s*exporti?s?\b', re.M)
 ABSOLUTE = re.compile(r'(?<![\w.:/])/(?:home|root|work|tmp|Users|mnt|data|private|var)/[\w./-]+')
 
