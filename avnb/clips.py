@@ -18,11 +18,11 @@ from .core import AvnbError, atomic_write, digest, free_space, progress, rng, un
 from .manifest import Manifest
 from .media import MediaError, read_clip
 
-# %% ../nbs/04_clips.ipynb #a079905e
+# %% ../nbs/04_clips.ipynb #3408d912
 class ClipError(AvnbError):
     "Clips that cannot be served: too many unreadable ones, a packed set that does not fit, a batch that cannot be filled."
 
-
+# %% ../nbs/04_clips.ipynb #8ce851e8
 @dataclass
 class Batch:
     "Clips as they go to the device; row b of every field belongs to the same clip."
@@ -35,12 +35,14 @@ class Batch:
 
     def __len__(self): return len(self.index)
 
-    def to(self, device):
-        "The same batch with index, frames and waveform on `device`; does not wait for the copy."
-        put = lambda x: x.to(device, non_blocking=True)
-        return Batch(put(self.index), put(self.frames), put(self.waveform), self.bad, self.frame_times, self.audio_start)
+# %% ../nbs/04_clips.ipynb #1a4d5c10
+@patch
+def to(self: Batch, device) -> Batch:
+    "The same batch with index, frames and waveform on `device`; does not wait for the copy."
+    put = lambda x: x.to(device, non_blocking=True)
+    return Batch(put(self.index), put(self.frames), put(self.waveform), self.bad, self.frame_times, self.audio_start)
 
-# %% ../nbs/04_clips.ipynb #54f10101
+# %% ../nbs/04_clips.ipynb #21be258b
 def draw_moments(
     u: np.ndarray,         # [B,2] uniform numbers in [0, 1)
     length: np.ndarray,    # [B] seconds of each clip
@@ -55,7 +57,7 @@ def draw_moments(
     hi = np.clip(a + audio_seconds + offset - video_seconds, lo, last)
     return lo + u[:, 1] * (hi - lo), a
 
-# %% ../nbs/04_clips.ipynb #4f4ca6f7
+# %% ../nbs/04_clips.ipynb #5e513b57
 def even_moments(
     w: int,                # which window, 0 .. n - 1
     n: int,                # windows in a clip
@@ -63,11 +65,12 @@ def even_moments(
     video_seconds: float, audio_seconds: float,
 ) -> tuple:                # (video starts, audio starts), s, [B] each
     "Starts of window `w` of `n` evenly spaced ones (ours); a single one sits in the middle."
-    if not 0 <= w < n: raise ClipError(f"window {w} of {n}: expected 0 to {n - 1}; with train=False the loader's `epoch` is the number of the window")
+    if not 0 <= w < n:
+        raise ClipError(f"window {w} of {n}: expected 0 to {n - 1}; with train=False the loader's `epoch` is the number of the window")
     a = np.maximum(length - audio_seconds, 0) * (w / (n - 1) if n > 1 else 0.5)
     return np.clip(a + (audio_seconds - video_seconds) / 2, 0, np.maximum(length - video_seconds, 0)), a
 
-# %% ../nbs/04_clips.ipynb #c0c6aa09
+# %% ../nbs/04_clips.ipynb #6487714d
 class ClipDataset:
     "Clips of a manifest at moments drawn from (seed, epoch, row); unreadable ones are replaced and reported."
     def __init__(
@@ -92,7 +95,7 @@ class ClipDataset:
 
     def __len__(self): return len(self.rows)
 
-# %% ../nbs/04_clips.ipynb #b2501e5e
+# %% ../nbs/04_clips.ipynb #fdf51948
 def clip_lengths(
     manifest: Manifest,  # the clips
     seconds: float,      # data.seconds
@@ -102,7 +105,7 @@ def clip_lengths(
     own, left = t['seconds'].to_numpy(float), (t['duration_s'] - t['start_s']).to_numpy(float)
     return np.fmin(np.fmin(np.where(own > 0, own, np.nan), np.where(left > 0, left, np.nan)), seconds)
 
-# %% ../nbs/04_clips.ipynb #0ada76c3
+# %% ../nbs/04_clips.ipynb #40abcef4
 @patch
 def moments(
     self: ClipDataset,
@@ -118,7 +121,7 @@ def moments(
     last = np.maximum(np.ceil(np.round(length * d.fps, 6)).astype(np.int64) - 1, 0)       # a clip that is too short repeats its last frame
     return np.minimum(frames, last[:, None]), np.floor(a * d.rate).astype(np.int64)
 
-# %% ../nbs/04_clips.ipynb #e25d5f5a
+# %% ../nbs/04_clips.ipynb #fe8e6185
 @patch
 def read_one(
     self: ClipDataset,
@@ -137,7 +140,7 @@ def read_one(
     sound = clip.waveform[max(skip, 0):max(skip, 0) + n]
     return clip.frames[np.minimum(frames - lo, len(clip.frames) - 1)], np.pad(sound, (0, n - len(sound)))
 
-# %% ../nbs/04_clips.ipynb #0732eb9f
+# %% ../nbs/04_clips.ipynb #6b9eb724
 @patch
 def replacements(
     self: ClipDataset,
@@ -148,7 +151,7 @@ def replacements(
     "Rows to try instead of `row`, in order: the same ones in every process and after every restart."
     return self.rows[rng(self.seed, epoch, int(row), 'replacement').integers(len(self.rows), size=n)]
 
-# %% ../nbs/04_clips.ipynb #263068c6
+# %% ../nbs/04_clips.ipynb #a88cf070
 @patch
 def fetch(
     self: ClipDataset,
@@ -160,15 +163,17 @@ def fetch(
     rows, bad = np.array(rows, np.int64), []
     if self.packed: rows = np.array([self._first_good(r, epoch, bad) for r in rows])
     frames, first = self.moments(rows, epoch)
-    if self.packed: pictures, sound = self.packed.read(self._slots_of(rows), frames, first, round(self.view.audio_seconds * self.data.rate))
+    n = round(self.view.audio_seconds * self.data.rate)
+    if self.packed: pictures, sound = self.packed.read(self._slots_of(rows), frames, first, n)
     else:
         views = [self._read_or_replace(r, epoch, bad) for r in rows]
         rows, frames, first = (np.stack([v[k] for v in views]) for k in range(3))
         pictures, sound = (np.stack([v[k] for v in views]) for k in (3, 4))
-    return Batch(torch.from_numpy(rows), torch.from_numpy(pictures).permute(0, 4, 1, 2, 3), torch.from_numpy(sound), bad,
-                 torch.from_numpy((frames / self.data.fps).astype(np.float32)), torch.from_numpy((first / self.data.rate).astype(np.float32)))
+    times = (frames / self.data.fps).astype(np.float32), (first / self.data.rate).astype(np.float32)
+    rows, pictures, sound, *times = map(torch.from_numpy, (rows, pictures, sound, *times))
+    return Batch(rows, pictures.permute(0, 4, 1, 2, 3), sound, bad, *times)
 
-# %% ../nbs/04_clips.ipynb #b88aae95
+# %% ../nbs/04_clips.ipynb #62a60269
 @patch
 def _read_or_replace(self: ClipDataset, row, epoch, bad):
     "(row, frames, first, pictures, sound) of `row`, or of the first replacement that can be read."
@@ -178,7 +183,7 @@ def _read_or_replace(self: ClipDataset, row, epoch, bad):
         except (MediaError, OSError) as e: bad.append(self._entry(r, getattr(e, 'reason', str(e))))
     raise ClipError(_nothing_left(self, bad))
 
-
+# %% ../nbs/04_clips.ipynb #6f15f0a3
 @patch
 def _first_good(self: ClipDataset, row, epoch, bad):
     "`row`, or its first replacement that was readable when the set was packed."
@@ -204,9 +209,10 @@ def _entry(self: ClipDataset, row, reason):
 def _nothing_left(ds, bad) -> str:
     "Why no batch can be made."
     what = 'evaluation replaces nothing' if not ds.train else f'{len(bad) - 1} replacements failed too'
-    return f"clip {bad[0]['id']} ({bad[0]['path']}) cannot be read: {bad[0]['reason']}; {what}. manifest.usable() leaves out what the index found unreadable."
+    first = "clip {id} ({path}) cannot be read: {reason}".format(**bad[0])
+    return f"{first}; {what}. manifest.usable() leaves out what the index found unreadable."
 
-# %% ../nbs/04_clips.ipynb #c5336bfa
+# %% ../nbs/04_clips.ipynb #f71d3e4c
 class Ledger:
     "What could not be read, why and how often; `ClipError` when it is more than the budget allows."
     def __init__(
@@ -216,28 +222,40 @@ class Ledger:
         entries=(),           # rows of an earlier ledger: dicts with id, path, reason, count
     ): self.total, self.budget, self.seen = total, budget, {e['id']: dict(e) for e in entries}
 
-    def add(self, bad: list):
-        "Count the entries of a batch, then check the budget."
-        for e in bad:
-            e = self.seen.setdefault(e['id'], dict(e, count=0))
-            e['count'] += 1
-        if len(self.seen) > self.budget * self.total: raise ClipError(self.summary())
 
-    def entries(self) -> list: return sorted(self.seen.values(), key=lambda e: (-e['count'], e['id']))
+@patch
+def add(self: Ledger, bad: list):
+    "Count the entries of a batch, then check the budget."
+    for e in bad:
+        e = self.seen.setdefault(e['id'], dict(e, count=0))
+        e['count'] += 1
+    if len(self.seen) > self.budget * self.total: raise ClipError(self.summary())
 
-    def summary(self) -> str:
-        "The worst ten, and what to do."
-        worst = '\n'.join(f"  {e['count']:4} x {e['id']}  {e['path']}: {e['reason']}" for e in self.entries()[:10])
-        return (f"{len(self.seen)} of {self.total} clips cannot be read, {len(self.seen) / self.total:.1%}; the budget is {self.budget:.1%}.\n{worst}\n"
-                "Mend these files, index again and use manifest.usable(), or raise data.bad_budget.")
+# %% ../nbs/04_clips.ipynb #723f185a
+@patch
+def entries(self: Ledger) -> list:
+    "Rows of ledger.csv, the most frequent first."
+    return sorted(self.seen.values(), key=lambda e: (-e['count'], e['id']))
 
-    def save(self, path):
-        "Write ledger.csv: id, path, reason, count."
-        import csv
-        with atomic_write(path, 'w') as f:
-            w = csv.DictWriter(f, ['id', 'path', 'reason', 'count'], lineterminator='\n'); w.writeheader(); w.writerows(self.entries())
 
-# %% ../nbs/04_clips.ipynb #22805843
+@patch
+def summary(self: Ledger) -> str:
+    "The worst ten, and what to do."
+    worst = '\n'.join(f"  {e['count']:4} x {e['id']}  {e['path']}: {e['reason']}" for e in self.entries()[:10])
+    return (f"{len(self.seen)} of {self.total} clips cannot be read, {len(self.seen) / self.total:.1%}; "
+            f"the budget is {self.budget:.1%}.\n{worst}\n"
+            "Mend these files, index again and use manifest.usable(), or raise data.bad_budget.")
+
+# %% ../nbs/04_clips.ipynb #5925da8d
+@patch
+def save(self: Ledger, path: str | Path):
+    "Write ledger.csv: id, path, reason, count."
+    import csv
+    with atomic_write(path, 'w') as f:
+        w = csv.DictWriter(f, ['id', 'path', 'reason', 'count'], lineterminator='\n')
+        w.writeheader(); w.writerows(self.entries())
+
+# %% ../nbs/04_clips.ipynb #db2153b0
 def epoch_order(
     n: int,      # clips
     seed: int,   # the run's seed
@@ -246,7 +264,7 @@ def epoch_order(
     "The order of the clips in one epoch."
     return rng(seed, epoch, 0, 'order').permutation(n)
 
-
+# %% ../nbs/04_clips.ipynb #c4fe28db
 def batch_plan(
     rows: np.ndarray,         # [N] rows in the order of this epoch
     batch: int,               # clips of a global batch
@@ -254,13 +272,15 @@ def batch_plan(
     drop_last: bool,          # leave out a last batch that is not full
 ) -> list:                    # arrays of rows, one per step
     "What this process reads at each step: its slice of each global batch."
-    if batch < 1 or batch % world: raise ClipError(f"data.batch={batch} cannot be shared by {world} processes; choose a multiple of {world}")
-    if drop_last and batch > len(rows): raise ClipError(f"data.batch={batch} but only {len(rows)} clips; lower data.batch or add clips")
+    if batch < 1 or batch % world:
+        raise ClipError(f"data.batch={batch} cannot be shared by {world} processes; choose a multiple of {world}")
+    if drop_last and batch > len(rows):
+        raise ClipError(f"data.batch={batch} but only {len(rows)} clips; lower data.batch or add clips")
     n, b = (len(rows) // batch if drop_last else -(-len(rows) // batch)), batch // world
     plan = [rows[k * batch:(k + 1) * batch][rank * b:(rank + 1) * b] for k in range(n)]
     return [p for p in plan if len(p)]
 
-# %% ../nbs/04_clips.ipynb #47f57843
+# %% ../nbs/04_clips.ipynb #bbf25420
 def clip_loader(
     dataset: ClipDataset,
     batch: int,               # clips of a global batch
@@ -276,7 +296,7 @@ def clip_loader(
     plan = batch_plan(rows, batch, rank, world, drop_last)[start:]
     return _by_workers(dataset, plan, epoch, workers) if workers else _ahead(dataset, plan, epoch)
 
-
+# %% ../nbs/04_clips.ipynb #cf38abda
 def _ahead(dataset, plan, epoch):
     "Fetch in a thread, one batch ahead of the consumer."
     with futures.ThreadPoolExecutor(1) as pool:
@@ -287,7 +307,7 @@ def _ahead(dataset, plan, epoch):
             nxt = pool.submit(dataset.fetch, rows, epoch) if rows is not None else None
             yield batch
 
-
+# %% ../nbs/04_clips.ipynb #a329d936
 class _Planned:
     "A plan as torch's map-style data set: item k is batch k."
     def __init__(self, dataset, plan, epoch): self.dataset, self.plan, self.epoch = dataset, plan, epoch
@@ -303,7 +323,7 @@ def _by_workers(dataset, plan, epoch, workers):
 
 def _same(x): return x
 
-# %% ../nbs/04_clips.ipynb #1393d1f4
+# %% ../nbs/04_clips.ipynb #eeaa2062
 class PackedSet:
     "Clips decoded once, in two memory-mapped arrays; needs numpy alone."
     def __init__(self, folder, meta, frames, audio):
@@ -316,7 +336,8 @@ class PackedSet:
         folder = Path(folder)
         try: meta = json.loads((folder / 'meta.json').read_text())
         except (OSError, ValueError) as e:
-            raise ClipError(f"{folder.name}: not a packed set (no readable meta.json: {type(e).__name__}); make one with avnb pack MANIFEST OUT") from e
+            why = f"no readable meta.json: {type(e).__name__}"
+            raise ClipError(f"{folder.name}: not a packed set ({why}); make one with avnb pack MANIFEST OUT") from e
         maps = [_open(folder, *a) for a in (('frames.u8', np.uint8, meta['frames']), ('audio.i16', np.int16, meta['audio']))]
         return cls(folder, meta, *maps)
 
@@ -324,14 +345,17 @@ class PackedSet:
 
     def __reduce__(self): return PackedSet.load, (self.folder,)    # a worker maps the files again instead of copying them
 
-
+# %% ../nbs/04_clips.ipynb #d56cb7b7
 def _open(folder, name, dtype, shape, mode='r'):
     "A memory map of exactly this shape."
-    want, have = int(np.prod(shape)) * np.dtype(dtype).itemsize, (folder / name).stat().st_size if (folder / name).exists() else 0
-    if want != have: raise ClipError(f"{folder.name}/{name}: expected {want:,} bytes for {tuple(shape)} {np.dtype(dtype)}, found {have:,}; the file is damaged: pack again")
+    want = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    have = (folder / name).stat().st_size if (folder / name).exists() else 0
+    if want != have:
+        raise ClipError(f"{folder.name}/{name}: expected {want:,} bytes for {tuple(shape)} {np.dtype(dtype)}, found {have:,}; "
+                        "the file is damaged: pack again")
     return np.memmap(folder / name, dtype, mode, shape=tuple(shape))
 
-# %% ../nbs/04_clips.ipynb #e87f2bf7
+# %% ../nbs/04_clips.ipynb #4b743064
 @patch
 def read(
     self: PackedSet,
@@ -347,7 +371,7 @@ def read(
         got = self.audio[s, a:a + n]; out[:len(got)] = got
     return self.frames[np.asarray(slots)[:, None], frames], sound * np.float32(1 / 32767)
 
-# %% ../nbs/04_clips.ipynb #0b20aaee
+# %% ../nbs/04_clips.ipynb #1f93f150
 @patch
 def slots(
     self: PackedSet,
@@ -357,23 +381,83 @@ def slots(
     "Where each clip of `manifest` stands in this set; `ClipError` when they do not fit."
     for k in ('seconds', 'fps', 'size', 'rate') if data else ():
         if getattr(data, k) != self.meta[k]:
-            raise ClipError(f"packed set {self.folder.name}: was packed with {k}={self.meta[k]}, the config says data.{k}={getattr(data, k)}; set data.{k} or pack again")
+            raise ClipError(f"packed set {self.folder.name}: was packed with {k}={self.meta[k]}, "
+                            f"the config says data.{k}={getattr(data, k)}; set data.{k} or pack again")
     here = {key[0]: (key, slot) for slot, key in enumerate(map(tuple, self.meta['keys']))}
     want = row_keys(manifest)
     wrong = [key for key in want if here.get(key[0], (None,))[0] != key]
     if wrong:
-        why = 'is not in it' if wrong[0][0] not in here else f'is another file or place now: packed {here[wrong[0][0]][0][1:]}, manifest {wrong[0][1:]}'
-        raise ClipError(f"packed set {self.folder.name} was made from another manifest (hash {self.meta['manifest_hash'][:12]}, here {manifest.hash[:12]}): "
-                        f"{len(wrong)} of {len(want)} clips do not fit; the first, {wrong[0][0]}, {why}. Pack this manifest into a new folder.")
+        first = wrong[0]
+        was = here.get(first[0])
+        why = f'is another file or place now: packed {was[0][1:]}, manifest {first[1:]}' if was else 'is not in it'
+        raise ClipError(f"packed set {self.folder.name} was made from another manifest (hash {self.meta['manifest_hash'][:12]}, "
+                        f"here {manifest.hash[:12]}): {len(wrong)} of {len(want)} clips do not fit; the first, {first[0]}, {why}. "
+                        "Pack this manifest into a new folder.")
     return np.array([here[key[0]][1] for key in want], np.int64)
 
-
+# %% ../nbs/04_clips.ipynb #71b6be80
 def row_keys(manifest: Manifest) -> list:
     "(id, content hash, start, seconds) of each row, as they go into the manifest's hash."
     t = manifest.table
     return [(a, b, float(c), float(d)) for a, b, c, d in zip(t['id'], t['content_hash'], t['start_s'], t['seconds'])]
 
-# %% ../nbs/04_clips.ipynb #e919ae87
+# %% ../nbs/04_clips.ipynb #d0c8cf80
+def _begin(out, meta, key):
+    "Announce the size, check the disk, make the two files; returns the folder to work in."
+    part, (n, *_) = out.with_name(out.name + '.partial'), meta['frames']
+    sizes = int(np.prod(meta['frames'])), int(np.prod(meta['audio'])) * 2
+    print(f"packing {n:,} clips into {out.name}: {sum(sizes) / 1e6:,.1f} MB (frames {sizes[0] / 1e6:,.1f}, sound {sizes[1] / 1e6:,.1f})")
+    plan = part / 'plan.json'
+    if plan.exists():
+        if json.loads(plan.read_text()) != key:
+            raise ClipError(f"{part.name} is the beginning of another packed set; delete it or choose another folder")
+        return part
+    free_space(part, sum(sizes)); part.mkdir(parents=True, exist_ok=True)
+    for name, size in zip(('frames.u8', 'audio.i16'), sizes):
+        with open(part / name, 'wb') as f: f.truncate(size)
+    with atomic_write(plan, 'w') as f: json.dump(key, f)
+    return part
+
+# %% ../nbs/04_clips.ipynb #2c20fc2a
+def _journal(part):
+    "First rows of the chunks that are done, and the unreadable rows among them."
+    done, bad = set(), {}
+    if (part / 'journal.jsonl').exists():
+        for line in (part / 'journal.jsonl').read_text().splitlines():
+            try: first, new = json.loads(line)
+            except ValueError: continue                    # the line a kill cut short: its chunk is made again
+            done.add(first); bad.update({int(k): v for k, v in new.items()})
+    return done, bad
+
+# %% ../nbs/04_clips.ipynb #2ffae2be
+def _pack_chunk(job):
+    "Decode the clips of a chunk into its rows of the two files; returns (first row, {row: reason})."
+    part, meta, first, clips = job
+    n, bad = len(clips), {}
+    files = ('frames.u8', np.uint8, meta['frames']), ('audio.i16', np.int16, meta['audio'])
+    frames, audio = (_open(Path(part), *f, 'r+') for f in files)
+    for k, (path, start) in enumerate(clips, first):
+        try:
+            c = read_clip(path, start=start, **{x: meta[x] for x in ('seconds', 'fps', 'size', 'rate')}, square=True)
+            if not c.has_audio: raise MediaError(path, "has no sound")
+            frames[k] = c.frames; audio[k] = np.round(np.clip(c.waveform, -1, 1) * 32767).astype(np.int16)
+        except (MediaError, OSError) as e: bad[k] = str(getattr(e, 'reason', e))
+    frames.flush(); audio.flush()
+    return first, bad
+
+# %% ../nbs/04_clips.ipynb #3f69af8c
+def _pack_all(work, workers):
+    "Results of all chunks as they come."
+    if not workers: yield from map(_pack_chunk, work); return
+    method = 'fork' if 'fork' in multiprocessing.get_all_start_methods() else 'spawn'
+    with futures.ProcessPoolExecutor(workers, multiprocessing.get_context(method)) as pool:
+        try:
+            for f in futures.as_completed([pool.submit(_pack_chunk, w) for w in work]): yield f.result()
+        except futures.process.BrokenProcessPool as e:
+            raise ClipError("a packing process was killed (out of memory?); call again with fewer workers, "
+                            "it goes on where it stopped") from e
+
+# %% ../nbs/04_clips.ipynb #4668b00b
 def pack(
     manifest: Manifest,      # clips to decode, all of them
     out: str | Path,         # folder to make
@@ -402,67 +486,15 @@ def pack(
             bad.update(new); log.write(json.dumps([first, new]) + '\n'); log.flush(); os.fsync(log.fileno()); bar.update(chunk)
     return _finish(part, out, manifest, dict(meta, bad={str(k): v for k, v in sorted(bad.items())}, key=key))
 
-# %% ../nbs/04_clips.ipynb #a0c17485
+# %% ../nbs/04_clips.ipynb #4b25782d
 def _packed_already(out, key):
     "The set in `out` if it is this very one, else an error."
     have = PackedSet.load(out)
     if have.meta['key'] != key:
-        raise ClipError(f"{out.name} holds another packed set (other clips, size or rate); nothing was changed. Choose another folder, or delete that one.")
+        raise ClipError(f"{out.name} holds another packed set (other clips, size or rate); nothing was changed. "
+                        "Choose another folder, or delete that one.")
     print(f"skipped because {out.name} holds these {len(have):,} clips already")
     return have
-
-
-def _begin(out, meta, key):
-    "Announce the size, check the disk, make the two files; returns the folder to work in."
-    part, (n, *_) = out.with_name(out.name + '.partial'), meta['frames']
-    sizes = int(np.prod(meta['frames'])), int(np.prod(meta['audio'])) * 2
-    print(f"packing {n:,} clips into {out.name}: {sum(sizes) / 1e6:,.1f} MB (frames {sizes[0] / 1e6:,.1f}, sound {sizes[1] / 1e6:,.1f})")
-    plan = part / 'plan.json'
-    if plan.exists():
-        if json.loads(plan.read_text()) != key: raise ClipError(f"{part.name} is the beginning of another packed set; delete it or choose another folder")
-        return part
-    free_space(part, sum(sizes)); part.mkdir(parents=True, exist_ok=True)
-    for name, size in zip(('frames.u8', 'audio.i16'), sizes):
-        with open(part / name, 'wb') as f: f.truncate(size)
-    with atomic_write(plan, 'w') as f: json.dump(key, f)
-    return part
-
-
-def _journal(part):
-    "First rows of the chunks that are done, and the unreadable rows among them."
-    done, bad = set(), {}
-    if (part / 'journal.jsonl').exists():
-        for line in (part / 'journal.jsonl').read_text().splitlines():
-            try: first, new = json.loads(line)
-            except ValueError: continue                    # the line a kill cut short: its chunk is made again
-            done.add(first); bad.update({int(k): v for k, v in new.items()})
-    return done, bad
-
-# %% ../nbs/04_clips.ipynb #6c99c93e
-def _pack_chunk(job):
-    "Decode the clips of a chunk into its rows of the two files; returns (first row, {row: reason})."
-    part, meta, first, clips = job
-    n, bad = len(clips), {}
-    frames, audio = _open(Path(part), 'frames.u8', np.uint8, meta['frames'], 'r+'), _open(Path(part), 'audio.i16', np.int16, meta['audio'], 'r+')
-    for k, (path, start) in enumerate(clips, first):
-        try:
-            c = read_clip(path, start=start, **{x: meta[x] for x in ('seconds', 'fps', 'size', 'rate')}, square=True)
-            if not c.has_audio: raise MediaError(path, "has no sound")
-            frames[k] = c.frames; audio[k] = np.round(np.clip(c.waveform, -1, 1) * 32767).astype(np.int16)
-        except (MediaError, OSError) as e: bad[k] = str(getattr(e, 'reason', e))
-    frames.flush(); audio.flush()
-    return first, bad
-
-
-def _pack_all(work, workers):
-    "Results of all chunks as they come."
-    if not workers: yield from map(_pack_chunk, work); return
-    method = 'fork' if 'fork' in multiprocessing.get_all_start_methods() else 'spawn'
-    with futures.ProcessPoolExecutor(workers, multiprocessing.get_context(method)) as pool:
-        try:
-            for f in futures.as_completed([pool.submit(_pack_chunk, w) for w in work]): yield f.result()
-        except futures.process.BrokenProcessPool as e:
-            raise ClipError("a packing process was killed (out of memory?); call again with fewer workers, it goes on where it stopped") from e
 
 
 def _finish(part, out, manifest, meta):
@@ -471,5 +503,6 @@ def _finish(part, out, manifest, meta):
     with atomic_write(part / 'meta.json', 'w') as f: json.dump(meta, f)
     for name in ('plan.json', 'journal.jsonl'): (part / name).unlink()
     os.replace(part, out)
-    if meta['bad']: print(f"{len(meta['bad'])} of {len(manifest)} clips could not be read; they are listed in meta.json and are replaced in training")
+    bad = len(meta['bad'])
+    if bad: print(f"{bad} of {len(manifest)} clips could not be read; they are listed in meta.json and are replaced in training")
     return PackedSet.load(out)

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['FREE', 'STOPS', 'TrainingError', 'RunStopped', 'device_of', 'join', 'gather', 'total', 'share_gradients', 'Objective',
-           'entropy', 'write_checkpoint', 'read_checkpoint', 'newest_checkpoint', 'run_settings', 'run_key', 'claim',
-           'new_model', 'new_optimizer', 'training_rows', 'norm_over_all', 'file_groups', 'Run', 'State', 'Log',
-           'stopping', 'training_manifest', 'prepare', 'fit', 'load_run']
+           'at_least_float', 'entropy', 'write_checkpoint', 'read_checkpoint', 'newest_checkpoint', 'run_settings',
+           'run_key', 'claim', 'new_model', 'new_optimizer', 'training_rows', 'norm_over_all', 'file_groups', 'Run',
+           'State', 'Log', 'stopping', 'training_manifest', 'prepare', 'fit', 'load_run']
 
 # %% ../nbs/10_training.ipynb #61720968
 import contextlib, csv, io, json, os, signal, threading, time, zipfile
@@ -28,7 +28,7 @@ from .memory import MemoryBank
 from .nce import group_mask, mix_targets, positive_weights, sample_candidates, soft_targets, xid_loss
 from .views import views_from
 
-# %% ../nbs/10_training.ipynb #fa063804
+# %% ../nbs/10_training.ipynb #cc7695fd
 class TrainingError(AvnbError):
     "A run cannot start, go on, or be trusted; the message says why and what to do."
 
@@ -37,18 +37,19 @@ class RunStopped(TrainingError):
     "The run was asked to stop, has saved everything, and can be continued."
     exit_code = 75                      # EX_TEMPFAIL: 'try again later', for schedulers
 
-
+# %% ../nbs/10_training.ipynb #8a3a31de
 def device_of(
     cfg: TrainConfig,  # run.device: 'auto', 'cpu' or 'cuda'
 ) -> torch.device:
     "The device of a run; under torchrun each process of a machine has its own GPU."
     want = cfg.run.device
     if want not in ('auto', 'cpu', 'cuda'): raise TrainingError(f"run.device: expected 'auto', 'cpu' or 'cuda', got {want!r}")
-    if want == 'cuda' and not torch.cuda.is_available(): raise TrainingError("run.device=cuda, but torch sees no GPU; use run.device=auto or cpu")
+    if want == 'cuda' and not torch.cuda.is_available():
+        raise TrainingError("run.device=cuda, but torch sees no GPU; use run.device=auto or cpu")
     if want == 'cpu' or not torch.cuda.is_available(): return torch.device('cpu')
     return torch.device('cuda', int(os.environ.get('LOCAL_RANK', 0)))
 
-# %% ../nbs/10_training.ipynb #53499160
+# %% ../nbs/10_training.ipynb #906a0b2e
 def join(
     device: torch.device,  # where this process computes
 ) -> tuple:                # (rank, world)
@@ -60,7 +61,7 @@ def join(
         if dist.get_rank(): os.environ['AVNB_PROGRESS'] = '0'             # one bar is enough
     return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
 
-
+# %% ../nbs/10_training.ipynb #6e060e4b
 class _Gather(torch.autograd.Function):
     "Rows of all processes in rank order; a row's gradient is the sum of what all processes have to say about it."
     @staticmethod
@@ -74,7 +75,7 @@ class _Gather(torch.autograd.Function):
         g = g.contiguous(); dist.all_reduce(g)
         return g.chunk(dist.get_world_size())[dist.get_rank()]
 
-
+# %% ../nbs/10_training.ipynb #ca558c5a
 def gather(x: Tensor) -> Tensor:
     "[b, ...] of each process to [B, ...] of the global batch, in its order, with gradients."
     return _Gather.apply(x) if dist.is_initialized() else x
@@ -86,7 +87,7 @@ def total(x: Tensor) -> Tensor:
     if dist.is_initialized(): dist.all_reduce(x)
     return x
 
-# %% ../nbs/10_training.ipynb #a243e37a
+# %% ../nbs/10_training.ipynb #6dcca339
 def share_gradients(
     parameters,  # of the model
 ):
@@ -96,7 +97,7 @@ def share_gradients(
     flat = torch.cat([g.reshape(-1) for g in grads]); dist.all_reduce(flat)
     for g, new in zip(grads, flat.split([g.numel() for g in grads])): g.copy_(new.view_as(g))
 
-# %% ../nbs/10_training.ipynb #2b547a45
+# %% ../nbs/10_training.ipynb #8e8b0a90
 class Objective:
     "The loss of a step: xID, and where the config asks for them weights, soft targets and attention consistency."
     def __init__(
@@ -114,32 +115,41 @@ class Objective:
         self.rows, self.groups, self.live = tensor(rows), tensor(groups), live_keys
         self.place = torch.zeros(n, dtype=torch.long, device=dev).scatter_(0, self.rows, torch.arange(len(self.rows), device=dev))
         self.alone = len(self.groups.unique()) == n
-        known = ('batch', 'sampled', 'full')
-        if cfg.xid.candidates not in known: raise TrainingError(f"xid.candidates: expected one of {', '.join(known)}, got {cfg.xid.candidates!r}")
-        if cfg.xid.candidates == 'sampled' and cfg.xid.negatives >= len(self.rows):
-            raise TrainingError(f"xid.negatives={cfg.xid.negatives}, but there are only {len(self.rows) - 1} other clips; use xid.candidates=full")
+        x, others = cfg.xid, len(self.rows) - 1
+        if x.candidates not in ('batch', 'sampled', 'full'):
+            raise TrainingError(f"xid.candidates: expected batch, sampled or full, got {x.candidates!r}")
+        if x.candidates == 'sampled' and x.negatives > others:
+            raise TrainingError(f"xid.negatives={x.negatives}, but there are only {others} other clips; use xid.candidates=full")
         self.begin_epoch()
 
-    def begin_epoch(self):
-        "Freeze keys, and the moments of their scores, for an epoch."
-        copy = (lambda x: x) if self.live else torch.clone
-        self.video, self.audio, self.written = (copy(x) for x in (self.bank.video, self.bank.audio, self.bank.written))
-        self.mean, self.var = self.bank.moments() if bool(self.written.any()) else (0.0, 0.0)
-        self.complete = bool(self.written[self.rows].all())
+# %% ../nbs/10_training.ipynb #731e9488
+@patch
+def begin_epoch(self: Objective):
+    "Freeze keys, and the moments of their scores, for an epoch."
+    copy = (lambda x: x) if self.live else torch.clone
+    self.video, self.audio, self.written = (copy(x) for x in (self.bank.video, self.bank.audio, self.bank.written))
+    self.mean, self.var = self.bank.moments() if bool(self.written.any()) else (0.0, 0.0)
+    self.complete = bool(self.written[self.rows].all())
 
-    def state_dict(self) -> dict:
-        return {k: getattr(self, k) for k in ('mean', 'var', 'complete') + (() if self.live else ('video', 'audio', 'written'))}
+# %% ../nbs/10_training.ipynb #9956e24e
+@patch
+def state_dict(self: Objective) -> dict:
+    "What is frozen; it cannot be made again from a bank that has moved on."
+    return {k: getattr(self, k) for k in ('mean', 'var', 'complete') + (() if self.live else ('video', 'audio', 'written'))}
 
-    def load_state_dict(self, state: dict):
-        for k, x in state.items(): setattr(self, k, x)
 
-# %% ../nbs/10_training.ipynb #0d9aaa24
+@patch
+def load_state_dict(self: Objective, state: dict):
+    "Put it back."
+    for k, x in state.items(): setattr(self, k, x)
+
+# %% ../nbs/10_training.ipynb #768a6044
 @patch
 def in_batch(self: Objective, step: int) -> bool:
     "Whether candidates come from the batch: always, or in the epochs that begin before `xid.warm_epochs`."
     return self.cfg.xid.candidates == 'batch' or step // self.steps_per_epoch < self.cfg.xid.warm_epochs
 
-
+# %% ../nbs/10_training.ipynb #5e6931c5
 @patch
 def candidates(
     self: Objective,
@@ -162,7 +172,7 @@ def candidates(
     mask = self.written & group_mask(self.groups, index)
     return self.video, self.audio, index, mask.scatter_(1, index[:, None], True)
 
-# %% ../nbs/10_training.ipynb #062dcca1
+# %% ../nbs/10_training.ipynb #e310733d
 @patch
 def weights(self: Objective, index: Tensor, step: int) -> Tensor:
     "Weight of each pair, float32 [b]: 0 without a positive in the bank, less than 1 where weights are on and the pair looks faulty."
@@ -171,10 +181,11 @@ def weights(self: Objective, index: Tensor, step: int) -> Tensor:
     trust = torch.ones_like(index, dtype=torch.float32)
     if on:
         score = (self.video[index] * self.audio[index]).sum(1)
-        trust = torch.where(written, positive_weights(score, w.delta, w.kappa, w.w_min, self.mean, self.var, w.floor, validate=False), trust)
+        known = positive_weights(score, w.delta, w.kappa, w.w_min, self.mean, self.var, w.floor, validate=False)
+        trust = torch.where(written, known, trust)
     return trust if self.in_batch(step) else trust * written
 
-
+# %% ../nbs/10_training.ipynb #c35aa3b8
 @patch
 def targets(
     self: Objective,
@@ -188,11 +199,12 @@ def targets(
     v_bar, a_bar, own, mask = keys
     if self.in_batch(step):                                        # the relations are read from memory where there is one
         everyone = gather(index); written = self.written[everyone][:, None]
-        v_bar, a_bar = torch.where(written, self.video[everyone], v_bar.detach()), torch.where(written, self.audio[everyone], a_bar.detach())
-    S = soft_targets(s.estimator, v, a, v_bar, a_bar, own, s.tau_s, s.tau_t, s.tau_n, s.exclude_self, mask, s.target_features, validate=False)
+        v_bar, a_bar = (torch.where(written, bar[everyone], live.detach()) for bar, live in ((self.video, v_bar), (self.audio, a_bar)))
+    S = soft_targets(s.estimator, v, a, v_bar, a_bar, own, s.tau_s, s.tau_t, s.tau_n, s.exclude_self, mask,
+                     s.target_features, validate=False)
     return mix_targets(S, own, s.lam, validate=False)
 
-# %% ../nbs/10_training.ipynb #1178cad7
+# %% ../nbs/10_training.ipynb #66a34ce1
 @patch
 def attention(
     self: Objective,
@@ -204,9 +216,10 @@ def attention(
     c = self.cfg.cmac
     if c.alpha <= 0: return {}
     s = attention_scores(out)
-    return {f'cmac_{k}': consistency_loss(s[f'{k}_self'], s[f'{k}_guided'], c.distance, c.tau_m, weights=w, validate=False) for k in ('video', 'audio')}
+    return {f'cmac_{k}': consistency_loss(s[f'{k}_self'], s[f'{k}_guided'], c.distance, c.tau_m, weights=w, validate=False)
+            for k in ('video', 'audio')}
 
-# %% ../nbs/10_training.ipynb #cc93cd8e
+# %% ../nbs/10_training.ipynb #57ea7a19
 @patch
 def __call__(
     self: Objective,
@@ -215,7 +228,7 @@ def __call__(
     step: int,      # steps taken before this one
 ) -> tuple:         # (this process's share of the loss, {name: its share of each logged mean})
     "The loss as the config asks for it (Robust-xID (3), (6), (8); CMAC-R (B3)) and what the log shows of it."
-    v, a, x = out.video.float(), out.audio.float(), self.cfg.xid
+    v, a, x = at_least_float(out.video), at_least_float(out.audio), self.cfg.xid
     w, keys = self.weights(index, step), self.candidates(v, a, index, step)
     T = self.targets(v, a, index, keys, step)
     l = xid_loss(v, a, *keys[:3], tau=x.tau, targets=T, mask=keys[3], reduction='none', validate=False)
@@ -231,11 +244,16 @@ def __call__(
     return loss, {k: p.detach() for k, p in parts.items()}
 
 
+def at_least_float(x: Tensor) -> Tensor:
+    "The loss is never computed in half precision."
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def entropy(T: Tensor) -> Tensor:
     "Entropy of each row of a distribution, nats."
     return -torch.xlogy(T, T).sum(1)
 
-# %% ../nbs/10_training.ipynb #dcd98c44
+# %% ../nbs/10_training.ipynb #76c940c0
 def write_checkpoint(
     path: str | Path,  # checkpoints/step-00001000.pt
     state: dict,       # plain dictionaries of numbers, strings and tensors
@@ -243,7 +261,7 @@ def write_checkpoint(
     "Write a checkpoint that is whole or absent."
     with atomic_write(path) as f: torch.save(state, f)
 
-
+# %% ../nbs/10_training.ipynb #c4f31b16
 def read_checkpoint(
     path: str | Path,
     device='cpu',  # where tensors go
@@ -257,7 +275,7 @@ def read_checkpoint(
         what = "holds code, not only data" if 'weights_only' in str(e).lower() else f"is damaged ({str(e).splitlines()[0][:80]})"
         raise TrainingError(f"{Path(path).name} {what}; use the checkpoint before it") from e
 
-
+# %% ../nbs/10_training.ipynb #9c5c8f3b
 def newest_checkpoint(
     folder: str | Path,  # of a run
     device='cpu',
@@ -269,7 +287,7 @@ def newest_checkpoint(
             print(f"{e}: falling back"); os.replace(path, path.with_name(path.name + '.damaged'))
     return None, None
 
-# %% ../nbs/10_training.ipynb #cda17aa6
+# %% ../nbs/10_training.ipynb #37b031ca
 FREE = {'data': ('manifest', 'workers'), 'run': ('folder', 'device', 'log_every', 'checkpoint_every', 'keep')}
 
 
@@ -283,7 +301,7 @@ def run_key(cfg: TrainConfig, manifest: Manifest) -> str:
     "Hash of what decides a run."
     return digest([run_settings(cfg), manifest.hash])
 
-
+# %% ../nbs/10_training.ipynb #f17f1820
 def claim(
     cfg: TrainConfig,
     manifest: Manifest,
@@ -296,22 +314,26 @@ def claim(
         now = run_settings(cfg)
         diff = [f"{k} {v!r} -> {now[k]!r}" for k, v in run_settings(old).items() if v != now[k]]
         if was != manifest.hash: diff.append(f"manifest {was[:12]} -> {manifest.hash[:12]} (clips were added, removed, replaced or moved)")
-        if diff: raise TrainingError(f"{folder.name} holds another run: {'; '.join(diff)}. Nothing was changed; choose another run.folder, or the old settings")
-        if resume is None: raise TrainingError(f"{folder.name} holds this run already; use resume='auto' to go on, or another run.folder")
+        if diff:
+            raise TrainingError(f"{folder.name} holds another run: {'; '.join(diff)}. Nothing was changed; "
+                                "choose another run.folder, or the old settings")
+        if resume is None:
+            raise TrainingError(f"{folder.name} holds this run already; use resume='auto' to go on, or another run.folder")
     elif any((folder / x).exists() for x in ('log.csv', 'checkpoints')):
-        raise TrainingError(f"{folder.name} holds log.csv or checkpoints but no config.toml, so it is not known which run it is; choose another run.folder")
+        raise TrainingError(f"{folder.name} holds log.csv or checkpoints but no config.toml, so it is not known which run it is; "
+                            "choose another run.folder")
     with atomic_write(folder / 'manifest.sha256', 'w') as f: f.write(manifest.hash + '\n')
     manifest.save(folder / 'manifest.csv', overwrite=True); save_config(cfg, there)        # the hash says it is the same one
     return folder
 
-# %% ../nbs/10_training.ipynb #2d470d83
+# %% ../nbs/10_training.ipynb #4b3c31a0
 def new_model(cfg: TrainConfig) -> AVModel:
     "An untrained model, the same for the same seed, whatever was drawn before."
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(rng(cfg.run.seed, 0, 0, 'init').integers(2 ** 62)))
         return AVModel.from_config(cfg)
 
-
+# %% ../nbs/10_training.ipynb #398b7a1f
 def new_optimizer(
     cfg: TrainConfig,
     model: torch.nn.Module,
@@ -324,30 +346,33 @@ def new_optimizer(
     if o.schedule == 'constant': return opt, torch.optim.lr_scheduler.ConstantLR(opt, 1.0)
     raise TrainingError(f"optim.schedule: expected 'onecycle' or 'constant', got {o.schedule!r}")
 
-
+# %% ../nbs/10_training.ipynb #6007f174
 def training_rows(cfg: TrainConfig, manifest: Manifest) -> Manifest:
     "The rows to train on: those of data.split, without what the index found unreadable or without sound."
     m = manifest.where(split=cfg.data.split) if cfg.data.split else manifest
-    if not len(m): raise TrainingError(f"data.split={cfg.data.split!r}: no clip of the manifest has it; it has {sorted(set(manifest.table['split']))}; use data.split='' for all")
+    if not len(m):
+        raise TrainingError(f"data.split={cfg.data.split!r}: no clip of the manifest has it; "
+                            f"it has {sorted(set(manifest.table['split']))}; use data.split='' for all")
     good = m.usable()
-    if not len(good): raise TrainingError(f"none of {len(m)} clips can be used: the manifest says that they cannot be read or have no sound track (columns error and audio_codec)")
-    if len(good) < len(m): print(f"{len(m) - len(good)} of {len(m)} clips are left out: the manifest says that they cannot be read or have no sound")
+    why = "the manifest says that they cannot be read or have no sound (columns error and audio_codec)"
+    if not len(good): raise TrainingError(f"none of {len(m)} clips can be used: {why}")
+    if len(good) < len(m): print(f"{len(m) - len(good)} of {len(m)} clips are left out: {why}")
     return good
 
-
+# %% ../nbs/10_training.ipynb #1f1d3110
 def norm_over_all(model, device):
-    "Several processes: batch norm over the global batch on GPUs; on CPUs torch cannot, so each process keeps its own statistics and says so."
+    "Several processes: batch norm over the global batch on GPUs; torch cannot on CPUs, so each process keeps its own, and says so."
     if not any(isinstance(m, torch.nn.modules.batchnorm._BatchNorm) for m in model.modules()): return model
     if device.type == 'cuda': return torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
-    print("batch norm over each process's own clips: the answer depends on the number of processes; model.net=tiny has group norm, which does not")
+    print("batch norm over each process's own clips: the answer depends on their number; model.net=tiny has group norm, which does not")
     return model
 
-
+# %% ../nbs/10_training.ipynb #96103ff3
 def file_groups(manifest: Manifest) -> np.ndarray:
     "Which file each row comes from, int64 [N]: windows of one file are not negatives of each other."
     return np.unique(manifest.table['path'].astype(str), return_inverse=True)[1].astype(np.int64)
 
-# %% ../nbs/10_training.ipynb #716839c3
+# %% ../nbs/10_training.ipynb #d30047d9
 @dataclass
 class Run:
     "A trained run: what `fit` and `load_run` return."
@@ -358,9 +383,11 @@ class Run:
     folder: Path
     log: object          # pandas.DataFrame of log.csv
 
-    def __repr__(self): return f"Run({self.folder.name}: step {int(self.log.step.max()) if len(self.log) else 0}, {len(self.manifest):,} clips, bank {self.bank.extra_repr()})"
+    def __repr__(self):
+        step = int(self.log.step.max()) if len(self.log) else 0
+        return f"Run({self.folder.name}: step {step}, {len(self.manifest):,} clips, bank {self.bank.extra_repr()})"
 
-# %% ../nbs/10_training.ipynb #70622a15
+# %% ../nbs/10_training.ipynb #f59e9df3
 class State:
     "Everything that changes while training, and the things it is made with. Monitors get this."
     def __init__(self, cfg: TrainConfig, manifest: Manifest):
@@ -381,27 +408,29 @@ class State:
         self.sums, self.n = {}, 0                                       # of the loss terms since the last log line
         self.waited, self.since, self.stop = 0.0, time.perf_counter(), threading.Event()
 
-# %% ../nbs/10_training.ipynb #6e07b2cc
+# %% ../nbs/10_training.ipynb #53be5509
 @patch
 def state_dict(self: State) -> dict:
     "All that a run needs to go on as if nothing had happened."
     parts = {k: getattr(self, k).state_dict() for k in ('model', 'optimizer', 'schedule', 'bank', 'objective')}
-    return dict(parts, step=self.step, epoch=self.epoch, position=self.position, done=self.step >= self.steps, sums={k: total(x) for k, x in self.sums.items()}, n=self.n,
-                ledger=self.all_bad().entries(), config=to_dict(self.cfg), key=run_key(self.cfg, self.manifest), manifest_hash=self.manifest.hash,
+    return dict(parts, step=self.step, epoch=self.epoch, position=self.position, done=self.step >= self.steps,
+                sums={k: total(x) for k, x in self.sums.items()}, n=self.n, ledger=self.all_bad().entries(),
+                config=to_dict(self.cfg), key=run_key(self.cfg, self.manifest), manifest_hash=self.manifest.hash,
                 versions=dict(avnb=_version(), torch=str(torch.__version__), numpy=np.__version__))
 
-
+# %% ../nbs/10_training.ipynb #015c93ec
 @patch
 def load_state_dict(self: State, state: dict):
     "Put everything back."
     if state['manifest_hash'] != self.manifest.hash:
-        raise TrainingError(f"the checkpoint belongs to manifest {state['manifest_hash'][:12]}, this is {self.manifest.hash[:12]}: its bank rows would mean other clips")
+        raise TrainingError(f"the checkpoint belongs to manifest {state['manifest_hash'][:12]}, this is {self.manifest.hash[:12]}: "
+                            "its bank rows would mean other clips")
     for k in ('model', 'optimizer', 'schedule', 'bank', 'objective'): getattr(self, k).load_state_dict(state[k])
     self.step, self.epoch, self.position = (state[k] for k in ('step', 'epoch', 'position'))
     self.sums, self.n = {k: x.to(self.device) * (self.rank == 0) for k, x in state['sums'].items()}, state['n']
     self.ledger = Ledger(self.ledger.total, self.ledger.budget, state['ledger'] if self.rank == 0 else ())
 
-
+# %% ../nbs/10_training.ipynb #ca241bdf
 @patch
 def all_bad(self: State) -> Ledger:
     "The ledger of all processes together."
@@ -416,7 +445,7 @@ def _version() -> str:
     from importlib.metadata import version
     return version('avnb')
 
-# %% ../nbs/10_training.ipynb #3125bf3c
+# %% ../nbs/10_training.ipynb #749d3619
 @patch
 def batches(self: State):
     "The rest of this epoch's batches, counting the seconds spent waiting for them."
@@ -428,7 +457,7 @@ def batches(self: State):
         self.ledger.add(batch.bad)
         yield batch
 
-
+# %% ../nbs/10_training.ipynb #bab6be2a
 @patch
 def see(self: State, batch) -> tuple:
     "(index, video view, sound view) of a batch, on the device."
@@ -437,9 +466,11 @@ def see(self: State, batch) -> tuple:
 
 
 @patch
-def autocast(self: State): return torch.autocast(self.device.type, torch.bfloat16, enabled=self.cfg.run.amp)
+def autocast(self: State):
+    "bfloat16 for the networks where `run.amp` asks for it."
+    return torch.autocast(self.device.type, torch.bfloat16, enabled=self.cfg.run.amp)
 
-
+# %% ../nbs/10_training.ipynb #a180017b
 @patch
 def learn(self: State, loss: Tensor):
     "One step of the optimiser."
@@ -449,7 +480,7 @@ def learn(self: State, loss: Tensor):
     if self.cfg.optim.clip > 0: torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.cfg.optim.clip)
     self.optimizer.step(); self.schedule.step()
 
-# %% ../nbs/10_training.ipynb #1979fd6e
+# %% ../nbs/10_training.ipynb #b27ce5ea
 @patch
 def check_loss(self: State, loss: Tensor, batch):
     "Stop when the loss is not finite (on a GPU: that of the step before)."
@@ -458,21 +489,21 @@ def check_loss(self: State, loss: Tensor, batch):
         loss, batch, step = self.unseen.pop(0)
         if not bool(torch.isfinite(loss)): self.dump(loss, batch, step)
 
-
+# %% ../nbs/10_training.ipynb #f27f2b13
 @patch
 def dump(self: State, loss, batch, step):
     "Write what is known about a batch that broke the loss, then stop."
     rows = self.manifest.table.loc[batch.index.tolist()]
     sound = batch.waveform.float()
     facts = dict(step=step, epoch=self.epoch, loss=str(float(loss)), lr=self.schedule.get_last_lr()[0], clips=[
-        dict(row=int(i), id=str(r['id']), path=str(r['path']), picture_mean=float(f.float().mean()), sound_rms=float(s.square().mean().sqrt()))
+        dict(row=int(i), id=r['id'], path=r['path'], picture_mean=float(f.float().mean()), sound_rms=float(s.square().mean().sqrt()))
         for i, (_, r), f, s in zip(batch.index, rows.iterrows(), batch.frames, sound)])
     path = self.folder / f'nan-step-{step:08}.json'
     with atomic_write(path, 'w') as f: json.dump(facts, f, indent=1)
     raise TrainingError(f"the loss is {float(loss)} at step {step}; the batch's ids and statistics are in {path.name}. "
                         "Nothing was saved after it: look at these clips, or lower optim.lr or set optim.clip=1, in a new run.folder")
 
-# %% ../nbs/10_training.ipynb #3879ba96
+# %% ../nbs/10_training.ipynb #6d249c47
 class Log:
     "log.csv, monitors.csv and TensorBoard of a run."
     def __init__(self, folder: Path, step: int):  # step: lines after it are dropped
@@ -495,20 +526,22 @@ class Log:
         if path == self.path and self.board:
             for k, x in row.items(): self.board.add_scalar(k, x, row['step'])
 
-    def note(self, step: int, epoch: int, values: dict):
-        "Numbers of a monitor, one line each: step, epoch, name, value."
-        for k, x in values.items():
-            self.write(dict(step=step, epoch=epoch, name=k, value=float(x)), self.notes)
-            if self.board: self.board.add_scalar(f'monitor/{k}', float(x), step)
+# %% ../nbs/10_training.ipynb #2e88a1a9
+@patch
+def note(self: Log, step: int, epoch: int, values: dict):
+    "Numbers of a monitor, one line each: step, epoch, name, value."
+    for k, x in values.items():
+        self.write(dict(step=step, epoch=epoch, name=k, value=float(x)), self.notes)
+        if self.board: self.board.add_scalar(f'monitor/{k}', float(x), step)
 
-
+# %% ../nbs/10_training.ipynb #5e5dfc7b
 def _tensorboard(folder, step):
     "A TensorBoard writer, or None where tensorboard is not installed."
     try: from torch.utils.tensorboard import SummaryWriter
     except ImportError: print("no live curves: tensorboard is not installed (log.csv has all numbers)"); return None
     return SummaryWriter(folder / 'tb', purge_step=step + 1 if step else None, flush_secs=20)
 
-# %% ../nbs/10_training.ipynb #0f7fcc10
+# %% ../nbs/10_training.ipynb #a14e6028
 @patch
 def tell(self: State, event: str, row: dict = None):
     "Move the progress bar, call the monitors, note what they return."
@@ -518,34 +551,14 @@ def tell(self: State, event: str, row: dict = None):
         values = monitor(self)
         if values and self.rank == 0: self.log.note(self.step, self.epoch, values)
 
-
+# %% ../nbs/10_training.ipynb #69268aaf
 @patch
 def end_epoch(self: State):
     "A pass over the data is done."
     self.epoch, self.position = self.epoch + 1, 0
     self.tell('end' if self.epoch == self.cfg.optim.epochs else 'epoch')
 
-# %% ../nbs/10_training.ipynb #d4007efa
-@patch
-def count(self: State, parts: dict):
-    "Note a step that was taken; log, save and stop when it is time."
-    self.step, self.position, self.n = self.step + 1, self.position + 1, self.n + 1
-    for k, x in parts.items(): self.sums[k] = self.sums[k] + x if k in self.sums else x.clone()
-    last = self.step == self.steps
-    if self.step % self.cfg.run.log_every == 0 or last: self.log_line()
-    stop = self.asked_to_stop()
-    if stop or last or self.step % self.cfg.run.checkpoint_every == 0: self.save()
-    if stop and not last: raise RunStopped(f"stopped at step {self.step} of {self.steps}, everything is saved; run it again to go on")
-
-
-@patch
-def asked_to_stop(self: State) -> bool:
-    "Whether any process got a signal; several processes agree on it at log lines."
-    if self.world == 1: return self.stop.is_set()
-    if self.step % self.cfg.run.log_every: return False
-    return bool(total(torch.tensor(float(self.stop.is_set()), device=self.device)))
-
-# %% ../nbs/10_training.ipynb #1651af8d
+# %% ../nbs/10_training.ipynb #bbb2fc63
 @patch
 def log_line(self: State):
     "One line of log.csv (and of TensorBoard): means since the last line, learning rate, speed, share of time spent waiting."
@@ -561,7 +574,7 @@ def log_line(self: State):
         if bad.seen: bad.save(self.folder / 'ledger.csv')
     self.tell('log', row)
 
-
+# %% ../nbs/10_training.ipynb #f2227c01
 @patch
 def save(self: State):
     "Write a checkpoint and keep the newest `run.keep`."
@@ -573,10 +586,30 @@ def save(self: State):
     write_checkpoint(self.folder / f'checkpoints/step-{self.step:08}.pt', state)
     for old in sorted(self.folder.glob('checkpoints/step-*.pt'))[:-max(self.cfg.run.keep, 1)]: old.unlink()
 
-# %% ../nbs/10_training.ipynb #0463a11a
+# %% ../nbs/10_training.ipynb #26fd0d79
+@patch
+def count(self: State, parts: dict):
+    "Note a step that was taken; log, save and stop when it is time."
+    self.step, self.position, self.n = self.step + 1, self.position + 1, self.n + 1
+    for k, x in parts.items(): self.sums[k] = self.sums[k] + x if k in self.sums else x.clone()
+    last = self.step == self.steps
+    if self.step % self.cfg.run.log_every == 0 or last: self.log_line()
+    stop = self.asked_to_stop()
+    if stop or last or self.step % self.cfg.run.checkpoint_every == 0: self.save()
+    if stop and not last: raise RunStopped(f"stopped at step {self.step} of {self.steps}, everything is saved; run it again to go on")
+
+# %% ../nbs/10_training.ipynb #148f46d0
+@patch
+def asked_to_stop(self: State) -> bool:
+    "Whether any process got a signal; several processes agree on it at log lines."
+    if self.world == 1: return self.stop.is_set()
+    if self.step % self.cfg.run.log_every: return False
+    return bool(total(torch.tensor(float(self.stop.is_set()), device=self.device)))
+
+# %% ../nbs/10_training.ipynb #d51ef440
 STOPS = [getattr(signal, s) for s in ('SIGINT', 'SIGTERM', 'SIGUSR1') if hasattr(signal, s)]
 
-
+# %% ../nbs/10_training.ipynb #dbd7274d
 @contextlib.contextmanager
 def stopping(
     stop: threading.Event,  # set when a signal asks to stop
@@ -590,14 +623,15 @@ def stopping(
     finally:
         for s, handler in old.items(): signal.signal(s, handler)
 
-# %% ../nbs/10_training.ipynb #c2875a4e
+# %% ../nbs/10_training.ipynb #b475a94f
 def training_manifest(cfg: TrainConfig) -> Manifest:
     "All rows of the manifest that the config names, or of the packed set when it names none."
     if not cfg.data.manifest and not cfg.data.packed:
-        raise TrainingError("data.manifest is empty: expected the manifest.csv of your clips; make one with avnb index FOLDER, or a world with avnb world OUT")
+        raise TrainingError("data.manifest is empty: expected the manifest.csv of your clips; "
+                            "make one with avnb index FOLDER, or a world with avnb world OUT")
     return Manifest.load(cfg.data.manifest or Path(cfg.data.packed, 'manifest.csv'))
 
-
+# %% ../nbs/10_training.ipynb #9c7dd84d
 def prepare(
     cfg: TrainConfig,
     resume,     # 'auto', None or a checkpoint
@@ -606,7 +640,8 @@ def prepare(
     "Everything a run needs, put back to where a checkpoint left it."
     manifest = training_manifest(cfg)
     s = State(cfg, manifest)
-    if s.steps_per_epoch < 1: raise TrainingError(f"data.batch={cfg.data.batch}, but only {len(s.data)} clips to train on; lower data.batch or add clips")
+    if s.steps_per_epoch < 1:
+        raise TrainingError(f"data.batch={cfg.data.batch}, but only {len(s.data)} clips to train on; lower data.batch or add clips")
     path = [None]
     if s.rank == 0:
         claim(cfg, manifest, resume)
@@ -618,7 +653,7 @@ def prepare(
     if path[0] and not s.done and s.rank == 0: print(f"going on from {Path(path[0]).name}: step {s.step} of {s.steps}")
     return s
 
-# %% ../nbs/10_training.ipynb #a847f55b
+# %% ../nbs/10_training.ipynb #8234da4a
 def fit(
     cfg: TrainConfig,
     resume='auto',  # 'auto': go on where the folder's newest good checkpoint left off; None: a new folder; or a checkpoint to start from
@@ -637,12 +672,12 @@ def fit(
                 loss, parts = s.objective(out, index, s.step)
                 s.check_loss(parts['loss'], batch)
                 s.learn(loss)
-                s.bank.update(gather(index), gather(out.video.detach().float()), gather(out.audio.detach().float()), validate=False)
+                s.bank.update(gather(index), gather(out.video.detach()), gather(out.audio.detach()), validate=False)
                 s.count(parts)
             s.end_epoch()
     return s.finished("done:")
 
-
+# %% ../nbs/10_training.ipynb #3ee1bd32
 @patch
 def finished(self: State, how: str) -> Run:
     "The `Run`, and a line that says what happened."
@@ -651,7 +686,7 @@ def finished(self: State, how: str) -> Run:
     log = pd.read_csv(self.folder / 'log.csv') if (self.folder / 'log.csv').exists() else pd.DataFrame()
     return Run(self.model.eval(), self.bank, self.cfg, self.manifest, self.folder, log)
 
-# %% ../nbs/10_training.ipynb #c53b5bd3
+# %% ../nbs/10_training.ipynb #d81d2c49
 def load_run(
     folder: str | Path,  # of a run
     device=None,         # None: as its config says
@@ -659,7 +694,8 @@ def load_run(
     "A run as its newest good checkpoint left it, ready to evaluate."
     import pandas as pd
     folder = Path(folder)
-    if not (folder / 'config.toml').exists(): raise TrainingError(f"{folder.name} is not a run: no config.toml in it; train one with avnb train")
+    if not (folder / 'config.toml').exists():
+        raise TrainingError(f"{folder.name} is not a run: no config.toml in it; train one with avnb train")
     cfg = load_config(folder / 'config.toml')
     device = device_of(cfg) if device is None else torch.device(device)
     path, state = newest_checkpoint(folder, device)

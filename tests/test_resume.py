@@ -31,7 +31,7 @@ def through(work):
 
 def killed(work, run, kill):
     "Train in a process that dies at `kill`."
-    r = subprocess.run([sys.executable, HERE / 'toys.py', work / 'toy', json.dumps([str(run)]), kill],
+    r = subprocess.run([sys.executable, HERE / 'toys.py', work / 'toy', json.dumps([[str(run)]]), kill],
                        env={**os.environ, 'OMP_NUM_THREADS': '1'}, capture_output=True, text=True, timeout=120)
     assert r.returncode == -signal.SIGKILL, r.stderr[-2000:]
 

@@ -1,6 +1,6 @@
 """A toy training set in the packed layout, and a process to train on it that can be killed at a chosen point.
 
-    python toys.py FOLDER OPTIONS_JSON [KILL]      KILL: step:K  log:K  save:N  write:N  rename:N  epoch:K
+    python toys.py FOLDER RUNS_JSON [KILL]      RUNS: [[folder, options, dtype], ...]   KILL: step:K  log:K  write:N  rename:N  epoch:K
 """
 import io, json, os, signal, sys
 from pathlib import Path
@@ -58,14 +58,24 @@ def plant(kill):
     if where == 'rename': before(avnb.core.os, 'replace', lambda a, b: str(b).endswith('.pt') and nth())
 
 
+def train(folder, run, options=(), dtype='float32'):
+    "Train the toy; in float64 when asked to."
+    import avnb.training as T
+    keep = T.new_model, T.MemoryBank, T.State.see
+    if dtype == 'float64':
+        T.new_model, T.MemoryBank = lambda cfg: keep[0](cfg).double(), lambda *a, **kw: keep[1](*a, **kw).double()
+        T.State.see = lambda s, batch: [x.double() if x.is_floating_point() else x for x in keep[2](s, batch)]
+    try: return T.fit(config(folder, run, options))
+    finally: T.new_model, T.MemoryBank, T.State.see = keep
+
+
 if __name__ == '__main__':
-    folder, options, *kill = sys.argv[1:]
-    options = json.loads(options)
+    folder, runs, *kill = sys.argv[1:]
     if kill: plant(kill[0])
-    from avnb.training import fit
-    run = fit(config(folder, *options))
     import torch.distributed as dist
-    if dist.is_initialized():                                                                  # model and bank are the same on all ranks
-        mine = [x.tolist() for part in (run.model, run.bank) for x in part.state_dict().values()]
-        everyone = [None] * dist.get_world_size(); dist.all_gather_object(everyone, mine)
-        assert all(x == mine for x in everyone), 'ranks differ'
+    for run in json.loads(runs):
+        run = train(folder, *run)
+        if dist.is_initialized():                                                              # model and bank are the same on all ranks
+            mine = [x.tolist() for part in (run.model, run.bank) for x in part.state_dict().values()]
+            everyone = [None] * dist.get_world_size(); dist.all_gather_object(everyone, mine)
+            assert all(x == mine for x in everyone), 'ranks differ'
