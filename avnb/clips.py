@@ -151,7 +151,46 @@ def replacements(
     "Rows to try instead of `row`, in order: the same ones in every process and after every restart."
     return self.rows[rng(self.seed, epoch, int(row), 'replacement').integers(len(self.rows), size=n)]
 
-# %% ../nbs/04_clips.ipynb #a88cf070
+# %% ../nbs/04_clips.ipynb #d1f861b1
+@patch
+def _read_or_replace(self: ClipDataset, row, epoch, bad):
+    "(row, frames, first, pictures, sound) of `row`, or of the first replacement that can be read."
+    for r in [row, *(self.replacements(row, epoch) if self.train else [])]:
+        frames, first = (x[0] for x in self.moments([r], epoch))
+        try: return (np.int64(r), frames, first, *self.read_one(r, frames, first))
+        except (MediaError, OSError) as e: bad.append(self._entry(r, getattr(e, 'reason', str(e))))
+    raise ClipError(_nothing_left(self, bad))
+
+# %% ../nbs/04_clips.ipynb #1eee182b
+@patch
+def _first_good(self: ClipDataset, row, epoch, bad):
+    "`row`, or its first replacement that was readable when the set was packed."
+    if self.slots[self.place[int(row)]] not in self.packed.bad: return row
+    for r in [row, *(self.replacements(row, epoch) if self.train else [])]:
+        reason = self.packed.bad.get(int(self.slots[self.place[int(r)]]))
+        if reason is None: return r
+        bad.append(self._entry(r, reason))
+    raise ClipError(_nothing_left(self, bad))
+
+# %% ../nbs/04_clips.ipynb #6d15ccfb
+@patch
+def _slots_of(self: ClipDataset, rows): return self.slots[[self.place[int(r)] for r in rows]]
+
+
+@patch
+def _entry(self: ClipDataset, row, reason):
+    "A ledger entry for a row."
+    t = self.manifest.table.iloc[self.place[int(row)]]
+    return dict(id=str(t['id']), path=str(t['path']), reason=str(reason))
+
+
+def _nothing_left(ds, bad) -> str:
+    "Why no batch can be made."
+    what = 'evaluation replaces nothing' if not ds.train else f'{len(bad) - 1} replacements failed too'
+    first = "clip {id} ({path}) cannot be read: {reason}".format(**bad[0])
+    return f"{first}; {what}. manifest.usable() leaves out what the index found unreadable."
+
+# %% ../nbs/04_clips.ipynb #9cecba7d
 @patch
 def fetch(
     self: ClipDataset,
@@ -173,46 +212,7 @@ def fetch(
     rows, pictures, sound, *times = map(torch.from_numpy, (rows, pictures, sound, *times))
     return Batch(rows, pictures.permute(0, 4, 1, 2, 3), sound, bad, *times)
 
-# %% ../nbs/04_clips.ipynb #62a60269
-@patch
-def _read_or_replace(self: ClipDataset, row, epoch, bad):
-    "(row, frames, first, pictures, sound) of `row`, or of the first replacement that can be read."
-    for r in [row, *(self.replacements(row, epoch) if self.train else [])]:
-        frames, first = (x[0] for x in self.moments([r], epoch))
-        try: return (np.int64(r), frames, first, *self.read_one(r, frames, first))
-        except (MediaError, OSError) as e: bad.append(self._entry(r, getattr(e, 'reason', str(e))))
-    raise ClipError(_nothing_left(self, bad))
-
-# %% ../nbs/04_clips.ipynb #6f15f0a3
-@patch
-def _first_good(self: ClipDataset, row, epoch, bad):
-    "`row`, or its first replacement that was readable when the set was packed."
-    if self.slots[self.place[int(row)]] not in self.packed.bad: return row
-    for r in [row, *(self.replacements(row, epoch) if self.train else [])]:
-        reason = self.packed.bad.get(int(self.slots[self.place[int(r)]]))
-        if reason is None: return r
-        bad.append(self._entry(r, reason))
-    raise ClipError(_nothing_left(self, bad))
-
-
-@patch
-def _slots_of(self: ClipDataset, rows): return self.slots[[self.place[int(r)] for r in rows]]
-
-
-@patch
-def _entry(self: ClipDataset, row, reason):
-    "A ledger entry for a row."
-    t = self.manifest.table.iloc[self.place[int(row)]]
-    return dict(id=str(t['id']), path=str(t['path']), reason=str(reason))
-
-
-def _nothing_left(ds, bad) -> str:
-    "Why no batch can be made."
-    what = 'evaluation replaces nothing' if not ds.train else f'{len(bad) - 1} replacements failed too'
-    first = "clip {id} ({path}) cannot be read: {reason}".format(**bad[0])
-    return f"{first}; {what}. manifest.usable() leaves out what the index found unreadable."
-
-# %% ../nbs/04_clips.ipynb #f71d3e4c
+# %% ../nbs/04_clips.ipynb #f1d339a8
 class Ledger:
     "What could not be read, why and how often; `ClipError` when it is more than the budget allows."
     def __init__(
@@ -231,7 +231,7 @@ def add(self: Ledger, bad: list):
         e['count'] += 1
     if len(self.seen) > self.budget * self.total: raise ClipError(self.summary())
 
-# %% ../nbs/04_clips.ipynb #723f185a
+# %% ../nbs/04_clips.ipynb #d1150359
 @patch
 def entries(self: Ledger) -> list:
     "Rows of ledger.csv, the most frequent first."
@@ -246,7 +246,7 @@ def summary(self: Ledger) -> str:
             f"the budget is {self.budget:.1%}.\n{worst}\n"
             "Mend these files, index again and use manifest.usable(), or raise data.bad_budget.")
 
-# %% ../nbs/04_clips.ipynb #5925da8d
+# %% ../nbs/04_clips.ipynb #cd7bde71
 @patch
 def save(self: Ledger, path: str | Path):
     "Write ledger.csv: id, path, reason, count."
@@ -255,7 +255,7 @@ def save(self: Ledger, path: str | Path):
         w = csv.DictWriter(f, ['id', 'path', 'reason', 'count'], lineterminator='\n')
         w.writeheader(); w.writerows(self.entries())
 
-# %% ../nbs/04_clips.ipynb #db2153b0
+# %% ../nbs/04_clips.ipynb #5c845138
 def epoch_order(
     n: int,      # clips
     seed: int,   # the run's seed
@@ -264,7 +264,7 @@ def epoch_order(
     "The order of the clips in one epoch."
     return rng(seed, epoch, 0, 'order').permutation(n)
 
-# %% ../nbs/04_clips.ipynb #c4fe28db
+# %% ../nbs/04_clips.ipynb #54e3988d
 def batch_plan(
     rows: np.ndarray,         # [N] rows in the order of this epoch
     batch: int,               # clips of a global batch
@@ -280,7 +280,7 @@ def batch_plan(
     plan = [rows[k * batch:(k + 1) * batch][rank * b:(rank + 1) * b] for k in range(n)]
     return [p for p in plan if len(p)]
 
-# %% ../nbs/04_clips.ipynb #bbf25420
+# %% ../nbs/04_clips.ipynb #6332065f
 def clip_loader(
     dataset: ClipDataset,
     batch: int,               # clips of a global batch
@@ -296,7 +296,7 @@ def clip_loader(
     plan = batch_plan(rows, batch, rank, world, drop_last)[start:]
     return _by_workers(dataset, plan, epoch, workers) if workers else _ahead(dataset, plan, epoch)
 
-# %% ../nbs/04_clips.ipynb #cf38abda
+# %% ../nbs/04_clips.ipynb #03eaf6ef
 def _ahead(dataset, plan, epoch):
     "Fetch in a thread, one batch ahead of the consumer."
     with futures.ThreadPoolExecutor(1) as pool:
@@ -307,7 +307,7 @@ def _ahead(dataset, plan, epoch):
             nxt = pool.submit(dataset.fetch, rows, epoch) if rows is not None else None
             yield batch
 
-# %% ../nbs/04_clips.ipynb #a329d936
+# %% ../nbs/04_clips.ipynb #1fdb0766
 class _Planned:
     "A plan as torch's map-style data set: item k is batch k."
     def __init__(self, dataset, plan, epoch): self.dataset, self.plan, self.epoch = dataset, plan, epoch
@@ -318,12 +318,15 @@ class _Planned:
 def _by_workers(dataset, plan, epoch, workers):
     "Fetch in `workers` processes, in order."
     from torch.utils.data import DataLoader
-    yield from DataLoader(_Planned(dataset, plan, epoch), batch_size=None, num_workers=workers, collate_fn=_same, prefetch_factor=2)
+    try: yield from DataLoader(_Planned(dataset, plan, epoch), batch_size=None, num_workers=workers, collate_fn=_same, prefetch_factor=2)
+    except RuntimeError as e:
+        if 'exited unexpectedly' not in str(e): raise
+        raise ClipError("a reading process was killed (out of memory?); use fewer data.workers, or a packed set, and run again") from e
 
 
 def _same(x): return x
 
-# %% ../nbs/04_clips.ipynb #eeaa2062
+# %% ../nbs/04_clips.ipynb #b49eadb4
 class PackedSet:
     "Clips decoded once, in two memory-mapped arrays; needs numpy alone."
     def __init__(self, folder, meta, frames, audio):
@@ -345,7 +348,7 @@ class PackedSet:
 
     def __reduce__(self): return PackedSet.load, (self.folder,)    # a worker maps the files again instead of copying them
 
-# %% ../nbs/04_clips.ipynb #d56cb7b7
+# %% ../nbs/04_clips.ipynb #3e7f3e74
 def _open(folder, name, dtype, shape, mode='r'):
     "A memory map of exactly this shape."
     want = int(np.prod(shape)) * np.dtype(dtype).itemsize
@@ -355,7 +358,7 @@ def _open(folder, name, dtype, shape, mode='r'):
                         "the file is damaged: pack again")
     return np.memmap(folder / name, dtype, mode, shape=tuple(shape))
 
-# %% ../nbs/04_clips.ipynb #4b743064
+# %% ../nbs/04_clips.ipynb #9ca07ab8
 @patch
 def read(
     self: PackedSet,
@@ -371,7 +374,7 @@ def read(
         got = self.audio[s, a:a + n]; out[:len(got)] = got
     return self.frames[np.asarray(slots)[:, None], frames], sound * np.float32(1 / 32767)
 
-# %% ../nbs/04_clips.ipynb #1f93f150
+# %% ../nbs/04_clips.ipynb #c32aa436
 @patch
 def slots(
     self: PackedSet,
@@ -395,13 +398,13 @@ def slots(
                         "Pack this manifest into a new folder.")
     return np.array([here[key[0]][1] for key in want], np.int64)
 
-# %% ../nbs/04_clips.ipynb #71b6be80
+# %% ../nbs/04_clips.ipynb #5ca8e9a7
 def row_keys(manifest: Manifest) -> list:
     "(id, content hash, start, seconds) of each row, as they go into the manifest's hash."
     t = manifest.table
     return [(a, b, float(c), float(d)) for a, b, c, d in zip(t['id'], t['content_hash'], t['start_s'], t['seconds'])]
 
-# %% ../nbs/04_clips.ipynb #d0c8cf80
+# %% ../nbs/04_clips.ipynb #e11ab88e
 def _begin(out, meta, key):
     "Announce the size, check the disk, make the two files; returns the folder to work in."
     part, (n, *_) = out.with_name(out.name + '.partial'), meta['frames']
@@ -418,7 +421,7 @@ def _begin(out, meta, key):
     with atomic_write(plan, 'w') as f: json.dump(key, f)
     return part
 
-# %% ../nbs/04_clips.ipynb #2c20fc2a
+# %% ../nbs/04_clips.ipynb #7222fdf4
 def _journal(part):
     "First rows of the chunks that are done, and the unreadable rows among them."
     done, bad = set(), {}
@@ -429,7 +432,7 @@ def _journal(part):
             done.add(first); bad.update({int(k): v for k, v in new.items()})
     return done, bad
 
-# %% ../nbs/04_clips.ipynb #2ffae2be
+# %% ../nbs/04_clips.ipynb #60f6f5b0
 def _pack_chunk(job):
     "Decode the clips of a chunk into its rows of the two files; returns (first row, {row: reason})."
     part, meta, first, clips = job
@@ -445,7 +448,7 @@ def _pack_chunk(job):
     frames.flush(); audio.flush()
     return first, bad
 
-# %% ../nbs/04_clips.ipynb #3f69af8c
+# %% ../nbs/04_clips.ipynb #b315a459
 def _pack_all(work, workers):
     "Results of all chunks as they come."
     if not workers: yield from map(_pack_chunk, work); return
@@ -457,7 +460,7 @@ def _pack_all(work, workers):
             raise ClipError("a packing process was killed (out of memory?); call again with fewer workers, "
                             "it goes on where it stopped") from e
 
-# %% ../nbs/04_clips.ipynb #4668b00b
+# %% ../nbs/04_clips.ipynb #515f49ac
 def pack(
     manifest: Manifest,      # clips to decode, all of them
     out: str | Path,         # folder to make
@@ -486,7 +489,7 @@ def pack(
             bad.update(new); log.write(json.dumps([first, new]) + '\n'); log.flush(); os.fsync(log.fileno()); bar.update(chunk)
     return _finish(part, out, manifest, dict(meta, bad={str(k): v for k, v in sorted(bad.items())}, key=key))
 
-# %% ../nbs/04_clips.ipynb #4b25782d
+# %% ../nbs/04_clips.ipynb #efc76575
 def _packed_already(out, key):
     "The set in `out` if it is this very one, else an error."
     have = PackedSet.load(out)
