@@ -102,7 +102,7 @@ def guided_maps(
     maps['audio_tf_guided'] = attention_maps(tf.flatten(1, 2), out.video, tau_m, validate=False)[1].unflatten(-1, tf.shape[1:3])
     return maps
 
-# %% ../nbs/09_attention.ipynb #7e5689c4
+# %% ../nbs/09_attention.ipynb #c518e00d
 def _distance(student, target, distance, tau_m):
     "Distance between softmax maps of two scores, over the last axis."
     if distance == 'kl':
@@ -111,7 +111,7 @@ def _distance(student, target, distance, tau_m):
     cosine = F.cosine_similarity((student / tau_m).softmax(-1), (target / tau_m).softmax(-1), dim=-1, eps=1e-12)
     return 1 - cosine if distance == 'cosine' else 2 - 2 * cosine          # |x - y|^2 of unit vectors is 2 - 2 x.y
 
-# %% ../nbs/09_attention.ipynb #98d21596
+
 def _check_consistency(student, target, distance, tau_m, weights, reduction, validate):
     "Raise `AttentionError` unless the arguments of `consistency_loss` are right."
     _need(distance in ('kl', 'l2', 'cosine'), 'distance', "'kl', 'l2' or 'cosine'", repr(distance))
@@ -128,7 +128,7 @@ def _check_consistency(student, target, distance, tau_m, weights, reduction, val
         ok = bool((weights >= 0).all()) and bool(weights.isfinite().all())
         _need(ok, 'weights', 'finite numbers, at least 0', f"a least value of {float(weights.min()):.3g}")
 
-# %% ../nbs/09_attention.ipynb #f7c5c58c
+# %% ../nbs/09_attention.ipynb #213506ec
 def consistency_loss(
     student_scores: Tensor,    # [B,P] or [B,T,P]: of one modality alone
     target_scores: Tensor,     # same shape: guided by the other modality
@@ -148,7 +148,7 @@ def consistency_loss(
         d = _distance(m, t.detach() if stop_gradient else t, distance, tau_m)
         return _reduce(d.mean(1) if d.ndim == 2 else d, weights, reduction)
 
-# %% ../nbs/09_attention.ipynb #e0e3adaa
+# %% ../nbs/09_attention.ipynb #f2d37f83
 def map_stats(
     maps: Tensor,  # [B,P] distributions
 ) -> dict[str, float]:
@@ -157,7 +157,7 @@ def map_stats(
     h = torch.special.entr(maps.detach()).sum(-1).mean()
     return dict(entropy=float(h) / math.log(maps.shape[1]), spread=float(torch.special.entr(maps.detach().mean(0)).sum() - h))
 
-# %% ../nbs/09_attention.ipynb #e21c087e
+# %% ../nbs/09_attention.ipynb #f9e2f59c
 def ramp(
     step: int,     # training step, from 0
     total: int,    # steps in all
@@ -167,7 +167,7 @@ def ramp(
     _need(0 <= share <= 1, 'share', 'a number in [0, 1]', share)
     return min(1., step / (share * total)) if share * total > 0 else 1.
 
-# %% ../nbs/09_attention.ipynb #4d4a37e4
+# %% ../nbs/09_attention.ipynb #45e7b5b7
 def _within(query, cross, within, index, tau, target, mask, reading):
     "One direction of the readings R1 to R3: l [B]."
     n = cross.shape[-2]
@@ -181,7 +181,7 @@ def _within(query, cross, within, index, tau, target, mask, reading):
     target = torch.cat([target, 0 * own], 1) if reading == 'R1' else torch.cat([target, own], 1) / 2
     return _cross_entropy(torch.cat([s_cross, s_within], 1), index, target, keep)
 
-# %% ../nbs/09_attention.ipynb #5f42a68d
+# %% ../nbs/09_attention.ipynb #fca40ff2
 def within_modal_xid(
     v: Tensor, a: Tensor,          # [B,D] live embeddings, unit norm
     v_bar: Tensor, a_bar: Tensor,  # candidates, [N,D] or [B,M,D], unit norm

@@ -23,14 +23,14 @@ class AvnbError(Exception):
 class ConfigError(AvnbError):
     "A setting that does not exist or has the wrong type; the message names the nearest setting."
 
-# %% ../nbs/00_core.ipynb #c0e03107
+# %% ../nbs/00_core.ipynb #b973c8ca
 def _word(x) -> int:
     "A 64-bit word for a key part: integers as they are, strings by their hash."
     if isinstance(x, str): return int.from_bytes(hashlib.sha256(x.encode()).digest()[:8], 'little')
     if isinstance(x, (int, np.integer)) and x >= 0: return int(x)
     raise AvnbError(f"rng: expected non-negative integers or a string as key, got {x!r} ({type(x).__name__})")
 
-
+# %% ../nbs/00_core.ipynb #e031d06c
 def rng(
     seed: int,       # the run's seed
     epoch: int = 0,  # pass over the data
@@ -40,7 +40,7 @@ def rng(
     "The one generator that belongs to (seed, epoch, index, view)."
     return np.random.Generator(np.random.Philox(np.random.SeedSequence([_word(p) for p in (seed, epoch, index, view)])))
 
-# %% ../nbs/00_core.ipynb #f714d661
+# %% ../nbs/00_core.ipynb #9bb4e7e6
 def uniforms(
     seed: int,   # the run's seed
     epoch: int,  # pass over the data
@@ -52,7 +52,7 @@ def uniforms(
     rows = [rng(seed, epoch, int(i), view).random(n, dtype=np.float32) for i in indices]
     return np.stack(rows) if rows else np.zeros((0, n), np.float32)
 
-# %% ../nbs/00_core.ipynb #6ac9e4e1
+# %% ../nbs/00_core.ipynb #44654f23
 @contextlib.contextmanager
 def atomic_write(
     path: str | Path,  # the file to make or replace
@@ -71,14 +71,14 @@ def atomic_write(
         raise
     finally: tmp.unlink(missing_ok=True)
 
-
+# %% ../nbs/00_core.ipynb #32b8936f
 def _why_not(path, e) -> str:
     "A sentence for an operating system's refusal to write."
     what = {28: "the disk is full; free some space or choose another folder", 13: "no permission; choose a folder you may write to",
             30: "the file system is read-only; choose another folder"}.get(e.errno, str(e))
     return f"cannot write {path}: {what}. Nothing was changed."
 
-# %% ../nbs/00_core.ipynb #9f48db2b
+# %% ../nbs/00_core.ipynb #6832026e
 def sha256_file(path: str | Path) -> str:
     "Hex sha256 of a file's bytes."
     with open(path, 'rb') as f: return hashlib.file_digest(f, 'sha256').hexdigest()
@@ -88,7 +88,7 @@ def digest(x) -> str:
     "Hex sha256 of anything JSON can hold, independent of the order of keys."
     return hashlib.sha256(json.dumps(x, sort_keys=True, separators=(',', ':'), default=str).encode()).hexdigest()
 
-# %% ../nbs/00_core.ipynb #94b18bf5
+# %% ../nbs/00_core.ipynb #39f4d073
 def free_space(
     path: str | Path,  # where something will be written
     need: int,         # bytes it will take
@@ -101,12 +101,12 @@ def free_space(
         raise AvnbError(f"{path}: needs {need / 1e9:.2f} GB and the disk has {free / 1e9:.2f} GB free; free some space or write elsewhere")
     return free
 
-# %% ../nbs/00_core.ipynb #d0a47516
+# %% ../nbs/00_core.ipynb #a4039227
 def _forget(name):
     "Drop a half-imported package, so that it can be imported again."
     for m in [m for m in sys.modules if m == name or m.startswith(name + '.')]: del sys.modules[m]
 
-
+# %% ../nbs/00_core.ipynb #313e98f7
 def import_torchvision():
     "torchvision, also where only its compiled operators do not fit the installed torch."
     try: return importlib.import_module('torchvision')
@@ -118,7 +118,7 @@ def import_torchvision():
     for op in ('nms', 'qnms'): import_torchvision.lib.define(op + '(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')
     return importlib.import_module('torchvision')
 
-
+# %% ../nbs/00_core.ipynb #03e288e7
 def import_torchaudio():
     "torchaudio, also where only its compiled extension does not fit the installed torch."
     try: return importlib.import_module('torchaudio')
@@ -131,7 +131,7 @@ def import_torchaudio():
     sys.modules['torchaudio._extension'] = stub
     return importlib.import_module('torchaudio')
 
-# %% ../nbs/00_core.ipynb #f9c45d46
+# %% ../nbs/00_core.ipynb #47962151
 def progress(
     it=None,           # what to go through
     total: int | None = None,
@@ -146,7 +146,7 @@ def progress(
     off = want == '0' if want is not None else not (in_notebook or sys.stderr.isatty())
     return tqdm(it, total=total, desc=desc, unit=unit, disable=off, leave=False, dynamic_ncols=True, **kw)
 
-# %% ../nbs/00_core.ipynb #4d1d0ac4
+# %% ../nbs/00_core.ipynb #1b26e651
 @dataclass(frozen=True)
 class DataConfig:
     "Where the clips are and how they are read."
@@ -161,7 +161,7 @@ class DataConfig:
     workers: int = 2           # decoding processes (0: none; a packed set needs none)
     bad_budget: float = 0.01   # share of unreadable clips above which a run stops
 
-
+# %% ../nbs/00_core.ipynb #11bb708a
 @dataclass(frozen=True)
 class ViewConfig:
     "What a network sees of a clip (Robust-xID: crop, flip, jitter, volume, small offset; sizes are ours)."
@@ -180,7 +180,7 @@ class ViewConfig:
     n_fft: int = 512           # window of the spectrogram, samples
     hop: int = 250             # step of the spectrogram, samples
 
-
+# %% ../nbs/00_core.ipynb #ce1cf66c
 @dataclass(frozen=True)
 class ModelConfig:
     "The two networks and their heads."
@@ -190,7 +190,7 @@ class ModelConfig:
     pool: str = 'lse'          # global pooling: 'max', 'mean', 'lse' (log-sum-exp) or 'attention'
     heads: str = 'self'        # attention from one sense alone: 'self' (guided by its own embedding), 'learned' or 'none'
 
-
+# %% ../nbs/00_core.ipynb #b5cb4a19
 @dataclass(frozen=True)
 class XidConfig:
     "Cross-modal instance discrimination."
@@ -233,7 +233,7 @@ class CmacConfig:
     tau_m: float = 0.1         # temperature of the maps
     ramp: float = 0.1          # share of the steps over which alpha rises
 
-
+# %% ../nbs/00_core.ipynb #40c21579
 @dataclass(frozen=True)
 class OptimConfig:
     "Optimisation."
@@ -243,7 +243,7 @@ class OptimConfig:
     schedule: str = 'onecycle'  # 'onecycle' or 'constant'
     clip: float = 0.0          # gradient norm at most; 0: no clipping
 
-
+# %% ../nbs/00_core.ipynb #73ebab36
 @dataclass(frozen=True)
 class RunConfig:
     "Where a run lives and how it is watched."
@@ -255,7 +255,7 @@ class RunConfig:
     checkpoint_every: int = 500  # steps between checkpoints
     keep: int = 2              # checkpoints kept
 
-# %% ../nbs/00_core.ipynb #b6f5e5d4
+# %% ../nbs/00_core.ipynb #8ac3c67d
 @dataclass(frozen=True)
 class TrainConfig:
     "All settings of a training run; saved as `config.toml` beside its results."
@@ -269,19 +269,19 @@ class TrainConfig:
     optim: OptimConfig = OptimConfig()
     run: RunConfig = RunConfig()
 
-
+# %% ../nbs/00_core.ipynb #515c83ce
 def to_dict(cfg) -> dict:
     "A config as plain nested dictionaries."
     return dataclasses.asdict(cfg)
 
-# %% ../nbs/00_core.ipynb #a925c3f4
+# %% ../nbs/00_core.ipynb #f9bca8a7
 def _typed(name, value, want):
     "`value` if it has the type of the setting (an integer may stand for a float), else `ConfigError`."
     if want is float and isinstance(value, int) and not isinstance(value, bool): return float(value)
     if type(value) is want: return value
     raise ConfigError(f"{name}: expected {want.__name__}, got {value!r} ({type(value).__name__})")
 
-
+# %% ../nbs/00_core.ipynb #6f134890
 def replace(
     cfg,            # a config or one of its groups
     changes: dict,  # nested dictionary of new values
@@ -300,14 +300,14 @@ def replace(
         else: new[k] = _typed(where + k, v, type(old))
     return dataclasses.replace(cfg, **new)
 
-# %% ../nbs/00_core.ipynb #1e5a11ad
+# %% ../nbs/00_core.ipynb #53c15d7f
 def _value(text: str):
     "A setting's value as typed on the command line: a TOML value, else the text itself."
     import tomllib
     try: return tomllib.loads(f'x = {text}')['x']
     except tomllib.TOMLDecodeError: return text
 
-
+# %% ../nbs/00_core.ipynb #b7955f93
 def set_options(
     cfg,                 # a config
     options: list[str],  # 'group.name=value' each
@@ -321,13 +321,13 @@ def set_options(
         cfg = replace(cfg, value)
     return cfg
 
-# %% ../nbs/00_core.ipynb #6420d938
+# %% ../nbs/00_core.ipynb #353e93fd
 def save_config(cfg, path: str | Path):
     "Write a config as TOML."
     import tomli_w
     with atomic_write(path) as f: f.write(tomli_w.dumps(to_dict(cfg)).encode())
 
-
+# %% ../nbs/00_core.ipynb #9e841c75
 def load_config(path: str | Path) -> TrainConfig:
     "Read a config written by `save_config` or by hand; settings that are not named keep their defaults."
     import tomllib

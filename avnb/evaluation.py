@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['METRICS', 'EvaluationError', 'Score', 'half_width', 'choose_C', 'linear_probe', 'unit', 'knn_accuracy',
            'retrieval_class', 'own_rank', 'retrieval_instance', 'auroc', 'colour_histogram', 'loudness', 'motion',
-           'average_rows', 'collect', 'Embeddings', 'encode', 'embed', 'as_embeddings', 'trivial', 'on_half_circle',
+           'RowMeans', 'collect', 'Embeddings', 'encode', 'embed', 'as_embeddings', 'trivial', 'on_half_circle',
            'untrained', 'readable', 'window_batches', 'score_rows', 'score_table', 'evaluation_parts', 'Measured',
            'measure', 'probe_score', 'class_score', 'instance_score', 'wrong_track_score', 'or_reason',
            'embedding_scores']
@@ -251,19 +251,30 @@ def motion(
     x = np.asarray(frames)[..., ::3, ::3].astype(np.int16)
     return np.abs(np.diff(x, axis=2)).mean((1, 2, 3, 4))[:, None]
 
-# %% ../nbs/11_evaluation.ipynb #35fae204
-def average_rows(
-    index,   # [M] row of the manifest for each window
-    values,  # [M, ...] one entry per window
-):
-    "(rows [N] sorted, mean of each row's windows [N, ...])."
-    rows, g = np.unique(np.asarray(index), return_inverse=True)
-    values = np.asarray(values, np.float64)
-    total = np.zeros((len(rows), *values.shape[1:]))
-    np.add.at(total, g, values)
-    return rows, total / np.bincount(g).reshape(-1, *[1] * (values.ndim - 1))
+# %% ../nbs/11_evaluation.ipynb #33ded72b
+class RowMeans:
+    "Means of windows by row of the manifest, added up as they come: memory grows with the rows, not with the windows."
 
+    def __init__(self): self.place, self.n, self.total = {}, np.zeros(0), {}
 
+    def add(
+        self,
+        index,         # [M] row of the manifest for each window
+        values: dict,  # key -> [M, ...] one entry per window
+    ):
+        "Take in some windows."
+        at = np.array([self.place.setdefault(int(i), len(self.place)) for i in np.asarray(index)], int)
+        def room(x, shape): return x if len(x) >= len(self.place) else np.concatenate([x, np.zeros((2 * len(self.place) - len(x), *shape))])
+        self.n = room(self.n, ()); np.add.at(self.n, at, 1)
+        for key, x in values.items():
+            x = np.asarray(x, np.float64); self.total[key] = room(self.total.get(key, np.zeros((0, *x.shape[1:]))), x.shape[1:]); np.add.at(self.total[key], at, x)
+
+    def result(self):
+        "(rows [N] sorted, {key: mean of each row's windows [N, ...]})."
+        rows = np.array(sorted(self.place), int); at = np.array([self.place[r] for r in rows.tolist()], int)
+        return rows, {k: x[at] / self.n[at].reshape(-1, *[1] * (x.ndim - 1)) for k, x in self.total.items()}
+
+# %% ../nbs/11_evaluation.ipynb #d34d0dda
 def collect(
     batches,       # iterable of `Batch`
     makers: dict,  # name -> function(batch, video, spec) -> dict of [B, ...]
@@ -272,20 +283,17 @@ def collect(
     total: int | None = None,  # batches, for the progress bar
 ):
     "Run every maker on every batch, average windows of a row: (rows [N], {name: {key: [N, ...]}})."
-    index, parts = [], {}
+    means = {name: RowMeans() for name in makers}
     for batch in progress(batches, total=total, desc='evaluating', unit='batch'):
         video, _ = views[0](torch.as_tensor(batch.frames).to(device), 0, 0, batch.index)
         spec = views[1](torch.as_tensor(batch.waveform).to(device), 0, 0, batch.index)
-        index.append(np.asarray(batch.index))
-        for name, make in makers.items():
-            for key, x in make(batch, video, spec).items(): parts.setdefault((name, key), []).append(np.asarray(x))
-    if not index: raise EvaluationError("no clip to evaluate: the manifest has no row in this split, or none could be read")
-    out = {}
-    for (name, key), x in parts.items():
-        rows, out.setdefault(name, {})[key] = average_rows(np.concatenate(index), np.concatenate(x))
-    return rows, out
+        for name, make in makers.items(): means[name].add(batch.index, make(batch, video, spec))
+    results = {name: m.result() for name, m in means.items()}
+    rows = next(iter(results.values()))[0]
+    if not len(rows): raise EvaluationError("no clip to evaluate: the manifest has no row in this split, or none could be read")
+    return rows, {name: values for name, (_, values) in results.items()}
 
-# %% ../nbs/11_evaluation.ipynb #d2a29b08
+# %% ../nbs/11_evaluation.ipynb #c5b139b5
 @dataclass(frozen=True)
 class Embeddings:
     "What a model makes of clips, averaged over the windows of each; rows in the order of `index`."
@@ -326,7 +334,7 @@ def as_embeddings(
     "Bring averaged embeddings back to unit length."
     return Embeddings(rows, unit(arrays['video']), unit(arrays['audio']), arrays['video_pooled'], arrays['audio_pooled'])
 
-# %% ../nbs/11_evaluation.ipynb #3ae4b1b5
+# %% ../nbs/11_evaluation.ipynb #db6549c2
 def trivial(batch, video, spec) -> dict:
     "A maker for `collect`: what can be read off a clip without learning."
     return dict(colour=colour_histogram(batch.frames), motion_colour=colour_histogram(batch.frames, moving=True),
@@ -341,7 +349,7 @@ def on_half_circle(
     angle = np.pi * rankdata(np.ravel(x)) / len(x)
     return np.stack([np.cos(angle), np.sin(angle)], 1)
 
-# %% ../nbs/11_evaluation.ipynb #3ff2cea6
+# %% ../nbs/11_evaluation.ipynb #b1cd4a72
 def untrained(
     cfg,         # TrainConfig
     batches=(),  # a few `Batch`es for the batch-norm statistics
@@ -361,7 +369,7 @@ def untrained(
             model(views[0](torch.as_tensor(b.frames), 0, 0, b.index)[0], views[1](torch.as_tensor(b.waveform), 0, 0, b.index))
     return model.eval()
 
-# %% ../nbs/11_evaluation.ipynb #5ba76977
+# %% ../nbs/11_evaluation.ipynb #910649ef
 def readable(
     manifest,     # Manifest
     packed=None,  # PackedSet, if any
@@ -386,7 +394,7 @@ def window_batches(
     loaders = (clip_loader(data, batch, w, workers=workers, shuffle=False, drop_last=False) for w in range(windows))
     return (b for loader in loaders for b in loader), windows * -(-len(data) // batch)
 
-# %% ../nbs/11_evaluation.ipynb #9f5fd338
+# %% ../nbs/11_evaluation.ipynb #ca4b7571
 METRICS = dict(
     linear_video='video, linear probe', linear_audio='audio, linear probe', knn_video='video, 20 nearest neighbours',
     retrieval_class_v2a_r1='picture finds a sound of its class', retrieval_class_a2v_r1='sound finds a picture of its class',
@@ -395,7 +403,7 @@ METRICS = dict(
     ciou_guided='cIoU >= 0.5, map guided by sound', frequency_hit_guided='frequency hit, guided by picture',
     frequency_hit_sound_only='frequency hit, sound alone')
 
-# %% ../nbs/11_evaluation.ipynb #14c7e433
+# %% ../nbs/11_evaluation.ipynb #aa0e50f3
 def score_rows(
     report: dict,  # name -> Score or its dict; 'skipped' -> {name: reason}
     most: int = 99,  # baselines shown, the best first
@@ -432,7 +440,7 @@ def score_table(
     width = [max(len(r[c]) for r in [head, *rows]) for c in range(5)]      # notes are long: in the other forms and in report.json
     return '\n'.join(['  '.join(c.ljust(w) for c, w in zip(r, width)).rstrip() for r in [head, *rows]] + tail)
 
-# %% ../nbs/11_evaluation.ipynb #351a6f00
+# %% ../nbs/11_evaluation.ipynb #42df34f0
 def evaluation_parts(
     manifest,    # the readable manifest
     one_source=None,  # ids of clips with one sounding thing; None: not known
@@ -449,7 +457,7 @@ def evaluation_parts(
                  wrong=train & col('faulty_kind').eq('wrong_track'), clean=train & clean & known)
     return {k: t.index[p.to_numpy()].to_numpy(np.int64) for k, p in parts.items()}
 
-# %% ../nbs/11_evaluation.ipynb #3d99b0ca
+# %% ../nbs/11_evaluation.ipynb #b2d7d534
 class Measured:
     "Averaged features of the parts of a data set, by source ('trained', 'untrained', 'trivial'), with look-up by row."
     def __init__(self, rows, features, table):
@@ -474,7 +482,7 @@ def measure(
     makers = {k: encode(m) for k, m in models.items()} | dict(trivial=trivial)
     return Measured(*collect(batches, makers, views_from(cfg, False), device, total), manifest.table)
 
-# %% ../nbs/11_evaluation.ipynb #663c6a87
+# %% ../nbs/11_evaluation.ipynb #5c1f1856
 def _beside(score, others, more=()):
     "The score with the values of other scores as baselines."
     baselines = score.baselines | {k: o.value for k, o in others.items()} | dict(more)
@@ -497,7 +505,7 @@ def probe_score(
     key = f'{modality}_pooled'
     return _beside(run('trained', key), {'untrained': run('untrained', key)} | {k: run('trivial', k) for k in plain})
 
-# %% ../nbs/11_evaluation.ipynb #f4a4b643
+# %% ../nbs/11_evaluation.ipynb #887b0419
 def class_score(
     m: Measured,  # features of the clips
     parts: dict,  # rows for each question
@@ -526,7 +534,7 @@ def instance_score(
     lively = run(on_half_circle(m.at('trivial', 'motion', te)), on_half_circle(m.at('trivial', 'loudness', te)))
     return _beside(nets['trained'], dict(untrained=nets['untrained'], motion_loudness=lively))
 
-# %% ../nbs/11_evaluation.ipynb #a83dac93
+# %% ../nbs/11_evaluation.ipynb #33ff1f58
 def wrong_track_score(
     m: Measured,  # features of the clips
     parts: dict,  # rows for each question
@@ -545,7 +553,7 @@ def wrong_track_score(
     loud = auroc(m.at('trivial', 'loudness', rows)[:, 0], truth).value
     return _beside(score, dict(untrained=fresh), dict(loudness=max(loud, 1 - loud)))
 
-# %% ../nbs/11_evaluation.ipynb #2106bfd9
+# %% ../nbs/11_evaluation.ipynb #5e16c6bb
 def or_reason(
     scores: dict,   # filled in place
     skipped: dict,  # filled in place

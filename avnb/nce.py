@@ -35,27 +35,27 @@ def _agreement(x, y):
     x, y = _wide(x, y)
     return (x * y).sum(-1)
 
-# %% ../nbs/08_nce.ipynb #1470eaa8
+# %% ../nbs/08_nce.ipynb #7a2c5af5
 class NceError(AvnbError):
     "An argument of a loss is not what it must be; the message names it, what was expected and what came."
 
-# %% ../nbs/08_nce.ipynb #83a63d76
+
 def _need(ok, name, expected, came):
     "Raise `NceError` unless `ok`."
     if not ok: raise NceError(f"{name}: expected {expected}, got {came}")
 
-# %% ../nbs/08_nce.ipynb #667242a9
+# %% ../nbs/08_nce.ipynb #fa191958
 def _number(name, x, low=-math.inf, high=math.inf, above=False):
     "Raise `NceError` unless low <= x <= high (low < x with `above`); NaN is refused."
     want = ' and '.join([f"{'above' if above else 'at least'} {low:g}"] * (low > -math.inf) + [f"at most {high:g}"] * (high < math.inf))
     _need((float(x) > low if above else float(x) >= low) and float(x) <= high, name, f"a number {want}".rstrip(), x)
 
-# %% ../nbs/08_nce.ipynb #b8cfdbc9
+# %% ../nbs/08_nce.ipynb #c6e6b597
 def _is(x):
     "A tensor in words: type and shape."
     return f"{str(x.dtype)[6:]} {list(x.shape)}" if isinstance(x, Tensor) else f"{x!r}"[:60] + f" ({type(x).__name__})"
 
-# %% ../nbs/08_nce.ipynb #ed506e23
+# %% ../nbs/08_nce.ipynb #2690d44b
 def _check_shapes(v, a, v_bar, a_bar, index, mask=None):
     "Raise `NceError` unless the shapes and types fit together; costs nothing on a device."
     for name, x in (('v', v), ('a', a), ('v_bar', v_bar), ('a_bar', a_bar)):
@@ -72,7 +72,7 @@ def _check_shapes(v, a, v_bar, a_bar, index, mask=None):
     _need(mask is None or (isinstance(mask, Tensor) and mask.dtype == torch.bool and mask.shape in ((n,), (B, n))),
           'mask', f"bool [{n}] or [{B},{n}], True where a candidate may be used", _is(mask))
 
-# %% ../nbs/08_nce.ipynb #0ae49789
+# %% ../nbs/08_nce.ipynb #a44fbd35
 def _check_rows(name, x, use=None):
     "Raise `NceError` unless all rows are finite and the rows in `use` have unit norm."
     norm = torch.linalg.vector_norm(x.detach(), dim=-1, dtype=torch.promote_types(x.dtype, torch.float32))
@@ -82,19 +82,19 @@ def _check_rows(name, x, use=None):
     limit = 1e-2 if x.dtype == torch.bfloat16 else 1e-3
     _need(worst <= limit, name, 'rows of unit norm, as F.normalize(x, dim=-1) makes them', f"a norm that is off by {worst:.3g}")
 
-# %% ../nbs/08_nce.ipynb #7f8f67f3
+
 def _check_places(index, n):
     "Raise `NceError` unless every place lies among n candidates."
     _need(bool(((index >= 0) & (index < n)).all()), 'index', f"places in 0..{n - 1}", f"{int(index.min())}..{int(index.max())}")
 
-# %% ../nbs/08_nce.ipynb #3aa47408
+# %% ../nbs/08_nce.ipynb #0117aabe
 def _check_mask(mask, index):
     "Raise `NceError` unless each query may use something, and its own row in any case."
     _need(bool(mask.any(-1).all()), 'mask', 'at least one usable candidate per query', 'none: all False')
     own = mask[index] if mask.ndim == 1 else mask.gather(1, index[:, None])[:, 0]
     _need(bool(own.all()), 'mask', "True at each query's own place", f"False for query {own.int().argmin()}")
 
-# %% ../nbs/08_nce.ipynb #ce341b22
+# %% ../nbs/08_nce.ipynb #6aede6bd
 def _check_values(v, a, v_bar, a_bar, index, mask=None):
     "Raise `NceError` for a place out of range, masked own rows, NaN, or rows that are not of unit norm; waits for the device."
     n, use = v_bar.shape[-2], mask
@@ -105,7 +105,7 @@ def _check_values(v, a, v_bar, a_bar, index, mask=None):
         elif mask.ndim == 2: use = mask.any(0)
     for name, x, rows in (('v', v, None), ('a', a, None), ('v_bar', v_bar, use), ('a_bar', a_bar, use)): _check_rows(name, x, rows)
 
-# %% ../nbs/08_nce.ipynb #063373cb
+# %% ../nbs/08_nce.ipynb #02f082c6
 def _cross_entropy(logits, index, target=None, mask=None):
     "-sum_j T(j) log softmax(logits)_j [B]; `target` None: all of it at `index`. Masked candidates take no part."
     logp = (logits if mask is None else logits.masked_fill(~mask, -math.inf)).log_softmax(-1)
@@ -113,7 +113,7 @@ def _cross_entropy(logits, index, target=None, mask=None):
     if mask is not None: logp = logp.masked_fill(~mask, 0)                # 0 * -inf is NaN
     return -(target.detach().to(logp) * logp).sum(-1)
 
-# %% ../nbs/08_nce.ipynb #01fc91be
+
 def _reduce(l, weights, reduction):
     "l(i) itself, or its weighted mean (0 when all weights are 0)."
     if reduction == 'none': return l
@@ -121,7 +121,7 @@ def _reduce(l, weights, reduction):
     w = weights.detach().to(l)
     return (w * l).sum() / torch.where(w.sum() > 0, w.sum(), 1.)
 
-# %% ../nbs/08_nce.ipynb #80feb89b
+# %% ../nbs/08_nce.ipynb #4ac19cc7
 def _check_distribution(name, T, mask=None):
     "Raise `NceError` unless rows are at least 0, sum to 1 and have nothing on masked candidates."
     sums = T.detach().sum(-1)
@@ -129,7 +129,7 @@ def _check_distribution(name, T, mask=None):
           f"sums in {float(sums.min()):.4g}..{float(sums.max()):.4g}, least entry {float(T.min()):.3g}")
     _need(mask is None or not bool((T > 0).logical_and(~mask).any()), name, '0 wherever mask is False', 'some mass on a masked candidate')
 
-# %% ../nbs/08_nce.ipynb #3b67e0cd
+# %% ../nbs/08_nce.ipynb #f50d7a6c
 def _check_rest(B, n, tau, targets, weights, mask, reduction, validate):
     "Raise `NceError` unless temperature, targets, weights and reduction are as `xid_loss` describes them."
     _number('tau', tau, 0, above=True)
@@ -143,7 +143,7 @@ def _check_rest(B, n, tau, targets, weights, mask, reduction, validate):
     if validate: _need(bool((weights >= 0).all()) and bool(weights.isfinite().all()), 'weights', 'finite numbers, at least 0',
                        f"{float(weights.min()):.3g}..{float(weights.max()):.3g}")
 
-# %% ../nbs/08_nce.ipynb #2e0c847e
+# %% ../nbs/08_nce.ipynb #f933f9c8
 def xid_loss(
     v: Tensor,       # [B,D] video embeddings of the batch, unit norm
     a: Tensor,       # [B,D] audio embeddings of the batch, unit norm
@@ -167,7 +167,7 @@ def xid_loss(
     l = _cross_entropy(_scores(v, a_bar, tau), index, T_v, mask) + _cross_entropy(_scores(a, v_bar, tau), index, T_a, mask)
     return _reduce(l, weights, reduction)
 
-# %% ../nbs/08_nce.ipynb #f3d4806b
+# %% ../nbs/08_nce.ipynb #b7a7edf4
 def sample_candidates(
     n: int,         # rows in the bank
     index: Tensor,  # int64 [B], each query's own row
@@ -185,7 +185,7 @@ def sample_candidates(
     own = index.cpu()[:, None]
     return torch.cat([own, other + (other >= own)], 1).to(index.device)      # the others, shifted past the own row
 
-# %% ../nbs/08_nce.ipynb #4cc02c9b
+# %% ../nbs/08_nce.ipynb #16e4512e
 def group_mask(
     groups: Tensor,  # int64 [N], group of each candidate: its file, or its clip
     index: Tensor,   # int64 [B], place of each query's own row
@@ -195,7 +195,7 @@ def group_mask(
     mask.scatter_(1, index[:, None], True)
     return mask
 
-# %% ../nbs/08_nce.ipynb #ef54699a
+# %% ../nbs/08_nce.ipynb #6ad3964d
 def _check_weighting(scores, delta, kappa, w_min, mean, var, floor, validate):
     "Raise `NceError` unless the arguments of `positive_weights` are right."
     ok = isinstance(scores, Tensor) and scores.is_floating_point() and scores.numel() > 0
@@ -209,7 +209,7 @@ def _check_weighting(scores, delta, kappa, w_min, mean, var, floor, validate):
         _need(mean is None or math.isfinite(mean), 'mean', 'a finite number', mean)
         if var is not None: _number('var', var, 0)
 
-# %% ../nbs/08_nce.ipynb #d62207b1
+# %% ../nbs/08_nce.ipynb #3f24bc0c
 def positive_weights(
     scores: Tensor,        # [B] memory scores v_bar_i . a_bar_i
     delta: float = 0.0,    # shifts the curve, in standard deviations; larger: more clips lose weight
@@ -229,7 +229,7 @@ def positive_weights(
     w = w_min + (1 - w_min) * phi if floor == 'affine' else phi.clamp(min=w_min)
     return torch.where(var > 0, w, 1.).to(torch.promote_types(scores.dtype, torch.float32))
 
-# %% ../nbs/08_nce.ipynb #2ad7d285
+# %% ../nbs/08_nce.ipynb #e5756e4f
 ESTIMATORS = ('bootstrap', 'swapped', 'neighbor', 'cycle')
 
 
@@ -240,38 +240,38 @@ def _soft_logits(estimator, mine, other, mine_bar, other_bar, tau_s, tau_t, tau_
     if estimator == 'neighbor': return _scores(mine, mine_bar, tau_n)
     return _scores(other, mine_bar, tau_s) + _agreement(mine_bar, other_bar) / tau_t
 
-# %% ../nbs/08_nce.ipynb #4cf1dcdc
+# %% ../nbs/08_nce.ipynb #c4511be4
 def _own(bar, index):
     "Each query's own row [B,D] among its candidates."
     return bar[index] if bar.ndim == 2 else bar[torch.arange(len(index), device=index.device), index]
 
-# %% ../nbs/08_nce.ipynb #9261d2fb
+# %% ../nbs/08_nce.ipynb #65fdc83c
 def _soft_queries(estimator, v, a, v_bar, a_bar, index, target_features):
     "What asks for S: the memory rows, or with 'live' (bootstrap and swapped only) the live embeddings."
     if target_features == 'live' and estimator in ('bootstrap', 'swapped'): return v.detach(), a.detach()
     return _own(v_bar, index).detach(), _own(a_bar, index).detach()
 
-# %% ../nbs/08_nce.ipynb #9f9ad055
+# %% ../nbs/08_nce.ipynb #0801978f
 def _keep(mask, index, n, exclude_self):
     "The mask with the own places taken out when `exclude_self`; None when nothing is masked."
     if not exclude_self: return mask
     other = torch.arange(n, device=index.device) != index[:, None]
     return other if mask is None else mask & other
 
-# %% ../nbs/08_nce.ipynb #65e0a7e6
+# %% ../nbs/08_nce.ipynb #0b8783eb
 def _check_soft(estimator, tau_s, tau_t, tau_n, target_features):
     "Raise `NceError` unless the settings of soft targets exist."
     _need(estimator in ESTIMATORS, 'estimator', f"one of {', '.join(ESTIMATORS)}", repr(estimator))
     _need(target_features in ('memory', 'live'), 'target_features', "'memory' or 'live'", repr(target_features))
     for name, x in (('tau_s', tau_s), ('tau_t', tau_t), ('tau_n', tau_n)): _number(name, x, 0, above=True)
 
-# %% ../nbs/08_nce.ipynb #cbbd6134
+# %% ../nbs/08_nce.ipynb #304790e8
 def _check_others(mask, n):
     "Raise `NceError` unless each query has another candidate than its own row."
     others = n - 1 if mask is None else int(mask.sum(-1).min()) - 1
     _need(others > 0, 'exclude_self', 'another usable candidate for each query', 'none')
 
-# %% ../nbs/08_nce.ipynb #a61b356c
+# %% ../nbs/08_nce.ipynb #8afec11f
 def soft_targets(
     estimator: str,  # 'bootstrap', 'swapped', 'neighbor' or 'cycle'
     v: Tensor,       # [B,D] live video embeddings; read with target_features='live'
@@ -299,7 +299,7 @@ def soft_targets(
         S_a = _soft_logits(estimator, q_a, q_v, a_bar, v_bar, tau_s, tau_t, tau_n)
         return tuple((S if keep is None else S.masked_fill(~keep, -math.inf)).softmax(-1) for S in (S_v, S_a))
 
-# %% ../nbs/08_nce.ipynb #2ae57e6a
+# %% ../nbs/08_nce.ipynb #5c2d4730
 def mix_targets(
     soft: tuple[Tensor, Tensor],  # (S_v, S_a), each [B,N], rows sum to 1
     index: Tensor,  # int64 [B], place of each query's own row
@@ -316,7 +316,7 @@ def mix_targets(
         mixed.append((lam * S.detach()).scatter_add(1, index[:, None], S.new_full((len(S), 1), 1 - lam)))
     return tuple(mixed)
 
-# %% ../nbs/08_nce.ipynb #cf22c8c9
+# %% ../nbs/08_nce.ipynb #8b29dc82
 class _Running:
     "Softmax over candidates that arrive in pieces: running sums of e = exp(logit), e * value, e * key, relative to the largest logit."
     def __init__(self, q):
@@ -333,7 +333,7 @@ class _Running:
 
     def log_z(self): return self.top + self.z.log()
 
-# %% ../nbs/08_nce.ipynb #1f27d951
+# %% ../nbs/08_nce.ipynb #77ec8db6
 class _Streamed(torch.autograd.Function):
     "One direction of the loss over a bank that is read in pieces; the gradient is made on the way."
     @staticmethod
@@ -359,7 +359,7 @@ class _Streamed(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx, g): return (g[:, None] * ctx.saved_tensors[0], *[None] * 7)
 
-# %% ../nbs/08_nce.ipynb #a19d3536
+# %% ../nbs/08_nce.ipynb #ec7b52c5
 def _check_streaming(v_bar, a_bar, estimator, lam, chunk):
     "Raise `NceError` unless there is one bank without gradient, and estimator, lam and chunk make sense."
     _need(v_bar.ndim == 2, 'v_bar', 'one bank [N,D] for all queries', _is(v_bar))
@@ -368,7 +368,7 @@ def _check_streaming(v_bar, a_bar, estimator, lam, chunk):
     _need(estimator or lam == 0, 'estimator', f"one of {', '.join(ESTIMATORS)} when lam is above 0", estimator)
     _need(isinstance(chunk, int) and chunk > 0, 'chunk', 'a positive integer', chunk)
 
-# %% ../nbs/08_nce.ipynb #77226913
+# %% ../nbs/08_nce.ipynb #aefbacbf
 def _soft_pieces(estimator, v, a, v_bar, a_bar, index, tau_s, tau_t, tau_n, exclude_self, mask, target_features):
     "Two functions, one per direction: slice of the bank -> masked logits of S [B,c]."
     q_v, q_a = _soft_queries(estimator, v, a, v_bar, a_bar, index, target_features)
@@ -380,7 +380,7 @@ def _soft_pieces(estimator, v, a, v_bar, a_bar, index, tau_s, tau_t, tau_n, excl
         return piece_logits
     return piecewise(q_v, q_a, v_bar, a_bar), piecewise(q_a, q_v, a_bar, v_bar)
 
-# %% ../nbs/08_nce.ipynb #ebb6d66a
+# %% ../nbs/08_nce.ipynb #5ff49674
 def xid_loss_chunked(
     v: Tensor,      # [B,D] video embeddings of the batch, unit norm
     a: Tensor,      # [B,D] audio embeddings of the batch, unit norm
@@ -417,7 +417,7 @@ def xid_loss_chunked(
         l_a = _Streamed.apply(q_a, v_bar, index, tau, lam, soft_a, mask, chunk)
     return _reduce(l_v + l_a, weights, reduction)
 
-# %% ../nbs/08_nce.ipynb #d8ec5432
+# %% ../nbs/08_nce.ipynb #3a5c1a4f
 def _pieces_of(v, a, v_bar, a_bar, index, tau, mask, validate, reduction='mean', weights=None):
     "Checked scores of both directions, each as (scores with -inf where masked, own score)."
     _check_shapes(v, a, v_bar, a_bar, index, mask)
@@ -427,7 +427,7 @@ def _pieces_of(v, a, v_bar, a_bar, index, tau, mask, validate, reduction='mean',
         s = _scores(q, keys, tau)
         yield (s if mask is None else s.masked_fill(~mask, -math.inf)), s.gather(1, index[:, None])[:, 0]
 
-# %% ../nbs/08_nce.ipynb #3f4efe23
+# %% ../nbs/08_nce.ipynb #b9d1c4a7
 def rince_loss(
     v: Tensor, a: Tensor,          # [B,D] each, unit norm
     v_bar: Tensor, a_bar: Tensor,  # [N,D] or [B,M,D] each, unit norm
@@ -447,7 +447,7 @@ def rince_loss(
             for s, own in _pieces_of(v, a, v_bar, a_bar, index, tau, mask, validate, reduction, weights))
     return _reduce(l, weights, reduction)
 
-# %% ../nbs/08_nce.ipynb #42396701
+# %% ../nbs/08_nce.ipynb #3cab4dfd
 def debiased_loss(
     v: Tensor, a: Tensor,          # [B,D] each, unit norm
     v_bar: Tensor, a_bar: Tensor,  # [N,D] or [B,M,D] each, unit norm
@@ -471,7 +471,7 @@ def debiased_loss(
         l = l + (pos + g).log() - (own - top)
     return _reduce(l, weights, reduction)
 
-# %% ../nbs/08_nce.ipynb #587da987
+# %% ../nbs/08_nce.ipynb #b5be9dd4
 def uniform_targets(
     index: Tensor,  # int64 [B]
     n: int,         # candidates
@@ -482,7 +482,7 @@ def uniform_targets(
     S = S / S.sum(1, keepdim=True)
     return S, S
 
-# %% ../nbs/08_nce.ipynb #1d608759
+
 def oracle_targets(
     classes: Tensor,  # [N] or [B,M] true class of each candidate
     index: Tensor,    # int64 [B], own place
@@ -493,7 +493,7 @@ def oracle_targets(
     same = classes == classes.gather(1, index[:, None])
     return uniform_targets(index, classes.shape[1], same if mask is None else same & mask)
 
-# %% ../nbs/08_nce.ipynb #081d4349
+# %% ../nbs/08_nce.ipynb #90a967aa
 def oracle_weights(
     faulty: Tensor,      # bool [B], True: picture and sound do not belong together
     w_min: float = 0.0,  # weight of a faulty pair
@@ -502,7 +502,7 @@ def oracle_weights(
     _number('w_min', w_min, 0, 1)
     return torch.where(faulty, w_min, 1.)
 
-# %% ../nbs/08_nce.ipynb #2a085228
+# %% ../nbs/08_nce.ipynb #b02242c4
 def shuffle_weights(
     weights: Tensor,  # [B]
     seed: int,        # the run's seed
@@ -511,7 +511,7 @@ def shuffle_weights(
     "The same weights on other clips of the batch: a control that must not help."
     return weights[torch.from_numpy(rng(seed, step, 0, 'shuffle').permutation(len(weights))).to(weights.device)]
 
-# %% ../nbs/08_nce.ipynb #0f58b716
+# %% ../nbs/08_nce.ipynb #7b555379
 def target_stats(
     S: Tensor,      # [B,N] soft targets
     index: Tensor,  # int64 [B], own place

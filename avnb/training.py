@@ -6,12 +6,13 @@
 __all__ = ['FREE', 'STOPS', 'TrainingError', 'RunStopped', 'device_of', 'join', 'gather', 'total', 'share_gradients', 'Objective',
            'at_least_float', 'entropy', 'write_checkpoint', 'read_checkpoint', 'newest_checkpoint', 'run_settings',
            'run_key', 'claim', 'new_model', 'new_optimizer', 'training_rows', 'norm_over_all', 'file_groups', 'Run',
-           'State', 'Log', 'stopping', 'training_manifest', 'prepare', 'fit', 'load_run']
+           'State', 'Log', 'stopping', 'training_manifest', 'prepare', 'fit', 'load_run', 'save_model', 'load_model']
 
-# %% ../nbs/10_training.ipynb #61720968
+# %% ../nbs/10_training.ipynb #44dd4d34
 import contextlib, csv, io, json, os, signal, threading, time, zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -705,3 +706,28 @@ def load_run(
     bank = MemoryBank(len(state['bank']['video']), cfg.model.dim, cfg.xid.momentum).to(device)
     bank.load_state_dict(state['bank'])
     return Run(model.eval(), bank, cfg, Manifest.load(folder / 'manifest.csv'), folder, pd.read_csv(folder / 'log.csv'))
+
+# %% ../nbs/10_training.ipynb #c2c2f12c
+def save_model(
+    run: Run,
+    folder: str | Path,  # to write
+) -> Path:
+    "Weights (safetensors) and config of a run's network into a folder of two files."
+    from safetensors.torch import save
+    state = {k: (x.half() if x.is_floating_point() and x.ndim > 1 else x).contiguous().cpu() for k, x in run.model.state_dict().items()}
+    with atomic_write(Path(folder, 'model.safetensors')) as f: f.write(save(state))
+    save_config(run.cfg, Path(folder, 'config.toml'))
+    return Path(folder)
+
+
+def load_model(
+    folder: str | Path | None = None,  # written by `save_model`; None: the tiny network that ships with the package
+) -> tuple[AVModel, TrainConfig]:
+    "A network in evaluation mode and the config it was trained with."
+    from importlib.resources import files
+    from safetensors.torch import load
+    folder = files('avnb') / 'static' / 'tiny' if folder is None else Path(folder)
+    if not (folder / 'model.safetensors').is_file(): raise TrainingError(f"{folder} holds no model.safetensors; save_model(load_run('runs/demo'), FOLDER) writes one")
+    with TemporaryDirectory() as tmp: Path(tmp, 'c.toml').write_bytes((folder / 'config.toml').read_bytes()); cfg = load_config(Path(tmp, 'c.toml'))
+    model = AVModel.from_config(cfg); model.load_state_dict({k: x.float() if x.is_floating_point() else x for k, x in load((folder / 'model.safetensors').read_bytes()).items()})
+    return model.eval(), cfg
