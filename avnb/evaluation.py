@@ -5,26 +5,27 @@
 # %% auto #0
 __all__ = ['METRICS', 'EvaluationError', 'Score', 'half_width', 'choose_C', 'linear_probe', 'unit', 'knn_accuracy',
            'retrieval_class', 'own_rank', 'retrieval_instance', 'auroc', 'colour_histogram', 'loudness', 'motion',
-           'RowMeans', 'collect', 'Embeddings', 'encode', 'embed', 'as_embeddings', 'trivial', 'on_half_circle',
+           'RowMeans', 'collect', 'Embeddings', 'as_embeddings', 'encode', 'embed', 'trivial', 'on_half_circle',
            'untrained', 'readable', 'window_batches', 'score_rows', 'score_table', 'evaluation_parts', 'Measured',
            'measure', 'probe_score', 'class_score', 'instance_score', 'wrong_track_score', 'or_reason',
            'embedding_scores']
 
-# %% ../nbs/11_evaluation.ipynb #4ba56448
+# %% ../nbs/11_evaluation.ipynb #07286032
 import html
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
+from fastcore.basics import patch
 
 from .core import AvnbError, progress, rng
 
-# %% ../nbs/11_evaluation.ipynb #bdbc3550
+# %% ../nbs/11_evaluation.ipynb #d2a594da
 class EvaluationError(AvnbError):
     "Nothing can be measured from what was given; the message says what is missing."
 
-
+# %% ../nbs/11_evaluation.ipynb #d5c2bc56
 @dataclass(frozen=True)
 class Score:
     "A measured value with what it has to be read against."
@@ -35,18 +36,21 @@ class Score:
     baselines: dict = field(default_factory=dict)  # name -> value of a method that has learned nothing
     note: str = ''  # protocol, where it is not the usual one
 
-    @property
-    def margin(self) -> float:
-        "Distance to the best of chance and baselines; worth a claim when it is larger than `error`."
-        return self.value - max([self.chance, *self.baselines.values()])
+# %% ../nbs/11_evaluation.ipynb #c4c896e9
+@patch(as_prop=True)
+def margin(self: Score) -> float:
+    "Distance to the best of chance and baselines; worth a claim when it is larger than `error`."
+    return self.value - max([self.chance, *self.baselines.values()])
 
-    def to_dict(self) -> dict:
-        "Plain numbers for `report.json`; the note only where there is one."
-        d = dict(value=float(self.value), error=float(self.error), chance=float(self.chance), n=int(self.n),
-                 baselines={k: float(v) for k, v in self.baselines.items()})
-        return d | (dict(note=self.note) if self.note else {})
 
-# %% ../nbs/11_evaluation.ipynb #1cbfc7d2
+@patch
+def to_dict(self: Score) -> dict:
+    "Plain numbers for `report.json`; the note only where there is one."
+    d = dict(value=float(self.value), error=float(self.error), chance=float(self.chance), n=int(self.n),
+             baselines={k: float(v) for k, v in self.baselines.items()})
+    return d | (dict(note=self.note) if self.note else {})
+
+# %% ../nbs/11_evaluation.ipynb #94d88e0f
 def half_width(
     hits,         # [N] successes in [0, 1]
     groups=None,  # [N] the file each comes from; None: one each
@@ -63,7 +67,7 @@ def half_width(
     lo, hi = np.quantile((times @ total) / (times @ size), [0.025, 0.975])
     return float(hi - lo) / 2
 
-# %% ../nbs/11_evaluation.ipynb #c0f37671
+# %% ../nbs/11_evaluation.ipynb #ee5aa2e4
 def _features(name, x, y):
     "Features as float64 [N, C] and labels as an array, or an error that names the part."
     x, y = np.asarray(x, np.float64), np.asarray(y)
@@ -73,14 +77,14 @@ def _features(name, x, y):
     if bad: raise EvaluationError(f"{name}: {bad} of {len(x)} rows hold NaN or infinity")
     return x, y
 
-
+# %% ../nbs/11_evaluation.ipynb #61055306
 def _fit(x, y, C, model=None):
     "A logistic regression; starts from the last one's weights when given."
     from sklearn.linear_model import LogisticRegression
     model = model or LogisticRegression(max_iter=200, tol=1e-3, warm_start=True)
     return model.set_params(C=C).fit(x, y)
 
-
+# %% ../nbs/11_evaluation.ipynb #91498889
 def choose_C(
     x,            # [N, C] standardised features
     y,            # [N] labels
@@ -100,7 +104,14 @@ def choose_C(
             right.append((model.predict(x[held]) == y[held]).mean())
     return grid[int(np.argmax(right))]
 
-# %% ../nbs/11_evaluation.ipynb #c4eb0162
+# %% ../nbs/11_evaluation.ipynb #147faa14
+def _standardise(x, *others):
+    "All with the mean and spread of `x` taken out, column by column."
+    mu, sd = x.mean(0), x.std(0)
+    sd[sd < 1e-9] = 1                                                      # a constant feature says nothing; it must not become noise
+    return [(a - mu) / sd for a in (x, *others)]
+
+# %% ../nbs/11_evaluation.ipynb #9a9a56fb
 def linear_probe(
     train_x,  # [N, C] frozen features of the training clips
     train_y,  # [N] labels
@@ -115,16 +126,14 @@ def linear_probe(
     classes, counts = np.unique(y, return_counts=True)
     if len(classes) < 2:
         raise EvaluationError(f"a probe needs two classes or more in training, got {list(classes)}; check the manifest's label column")
-    mu, sd = x.mean(0), x.std(0)
-    sd[sd < 1e-9] = 1                                                      # a constant feature says nothing; it must not become noise
-    x, tx = (x - mu) / sd, (tx - mu) / sd
+    x, tx = _standardise(x, tx)
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
         right = _fit(x, y, choose_C(x, y, groups)).predict(tx) == ty
     majority = (ty == classes[counts.argmax()]).mean()
     return Score(right.mean(), half_width(right, test_groups), 1 / len(classes), len(ty), dict(majority=majority))
 
-# %% ../nbs/11_evaluation.ipynb #e61a34bb
+# %% ../nbs/11_evaluation.ipynb #d11aa6c0
 def unit(
     x,  # [N, C]
 ) -> np.ndarray:
@@ -132,7 +141,14 @@ def unit(
     x = np.asarray(x, np.float64)
     return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
 
+# %% ../nbs/11_evaluation.ipynb #c02e5eec
+def _votes(cosine, y, classes, k, tau):
+    "Weight `[M, classes]` that the k most similar of N training clips give each class; `cosine` [M, N], `y` [N] from 0."
+    near = np.argsort(-cosine, 1, kind='stable')[:, :k]
+    weight = np.exp((np.take_along_axis(cosine, near, 1) - 1) / tau)       # -1: the largest exponent is 0
+    return (weight[:, :, None] * (y[near][:, :, None] == np.arange(classes))).sum(1)
 
+# %% ../nbs/11_evaluation.ipynb #b3eb3e18
 def knn_accuracy(
     train_x,  # [N, C] features of the training clips
     train_y,  # [N] labels
@@ -146,18 +162,15 @@ def knn_accuracy(
     (x, y), (tx, ty) = _features('train', train_x, train_y), _features('test', test_x, test_y)
     classes, y = np.unique(y, return_inverse=True)
     cosine = unit(tx) @ unit(x).T
-    near = np.argsort(-cosine, 1, kind='stable')[:, :k]
-    weight = np.exp((np.take_along_axis(cosine, near, 1) - 1) / tau)       # -1: the largest exponent is 0
-    votes = (weight[:, :, None] * (y[near][:, :, None] == np.arange(len(classes)))).sum(1)
-    right = classes[votes.argmax(1)] == ty
+    right = classes[_votes(cosine, y, len(classes), k, tau).argmax(1)] == ty
     return Score(right.mean(), half_width(right, test_groups), 1 / len(classes), len(ty))
 
-# %% ../nbs/11_evaluation.ipynb #e141a8c9
+# %% ../nbs/11_evaluation.ipynb #b0406198
 def _files(n, groups):
     "Files as integers [n]; every clip its own file when not told."
     return np.arange(n) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
 
-
+# %% ../nbs/11_evaluation.ipynb #0489761f
 def retrieval_class(
     query,        # [N, D] one modality
     gallery,      # [N, D] the other, same clips in the same order
@@ -173,7 +186,7 @@ def retrieval_class(
     hits = (tied & same).sum(1) / tied.sum(1)
     return Score(hits.mean(), half_width(hits, file), ((other & same).sum(1) / other.sum(1)).mean(), len(labels))
 
-# %% ../nbs/11_evaluation.ipynb #5885f5e3
+# %% ../nbs/11_evaluation.ipynb #30be083b
 def own_rank(
     query,        # [N, D] one modality
     gallery,      # [N, D] the other, paired by row
@@ -186,7 +199,7 @@ def own_rank(
     above, tied = other & (cosine > own + 1e-12), other & (np.abs(cosine - own) <= 1e-12)
     return above.sum(1), tied.sum(1), other.sum(1) + 1
 
-
+# %% ../nbs/11_evaluation.ipynb #164121c9
 def retrieval_instance(
     query,        # [N, D] one modality
     gallery,      # [N, D] the other, paired by row
@@ -201,7 +214,14 @@ def retrieval_instance(
     out = {f'r{k}': Score(h.mean(), half_width(h, groups), np.minimum(k / size, 1).mean(), len(h), note=note) for k, h in hits.items()}
     return out | dict(median_rank=float(np.median(1 + above + tied / 2)), gallery=float(size.mean()))
 
-# %% ../nbs/11_evaluation.ipynb #b07091ab
+# %% ../nbs/11_evaluation.ipynb #a048900a
+def _auroc_error(A, P, N):
+    "Half-width of the 95 % interval of an area A from P positives and N negatives (Hanley and McNeil, 1982)."
+    variance = (A * (1 - A) + (P - 1) * (A / (2 - A) - A * A) + (N - 1) * (2 * A * A / (1 + A) - A * A)) / (P * N)
+    least = 1 - 0.05 ** (1 / min(P, N)) if A in (0, 1) else 0              # perfect on few clips is not certain: the rule of three
+    return max(1.96 * max(variance, 0) ** 0.5, least)
+
+# %% ../nbs/11_evaluation.ipynb #e0b2690c
 def auroc(
     scores,     # [N] higher: more likely positive
     positives,  # [N] bool, the truth
@@ -214,11 +234,17 @@ def auroc(
     bad = int((~np.isfinite(scores)).sum())
     if bad: raise EvaluationError(f"AUROC: {bad} of {len(scores)} scores are not finite")
     A = (rankdata(scores)[p].sum() - P * (P + 1) / 2) / (P * N)
-    variance = (A * (1 - A) + (P - 1) * (A / (2 - A) - A * A) + (N - 1) * (2 * A * A / (1 + A) - A * A)) / (P * N)
-    least = 1 - 0.05 ** (1 / min(P, N)) if A in (0, 1) else 0              # perfect on few clips is not certain: the rule of three
-    return Score(A, max(1.96 * max(variance, 0) ** 0.5, least), 0.5, P + N)
+    return Score(A, _auroc_error(A, P, N), 0.5, P + N)
 
-# %% ../nbs/11_evaluation.ipynb #ea043c9c
+# %% ../nbs/11_evaluation.ipynb #41229556
+def _changes(x):
+    "How much each pixel differs from the frames before and after it, the larger of the two, summed over colours: [B, T, H, W]."
+    c = np.zeros((len(x), *x.shape[2:]))
+    c[:, 1:] = np.abs(np.diff(x.astype(np.int16), axis=2)).sum(1)
+    c[:, :-1] = np.maximum(c[:, :-1], c[:, 1:])
+    return c
+
+# %% ../nbs/11_evaluation.ipynb #2f51442f
 def colour_histogram(
     frames,         # uint8 [B, 3, T, H, W]
     moving: bool = False,  # weigh each pixel by how much it changes to the next frame
@@ -226,17 +252,12 @@ def colour_histogram(
     "Joint histogram of 4 x 4 x 4 colours over frames and pixels (every third row and column), float64 [B, 64], rows sum to 1."
     x = np.ascontiguousarray(np.asarray(frames)[..., ::3, ::3])
     code = ((x[:, 0] >> 6) * 16 + (x[:, 1] >> 6) * 4 + (x[:, 2] >> 6)).astype(np.int64)
-    weight = None
-    if moving:
-        weight = np.zeros(code.shape)
-        weight[:, 1:] = np.abs(np.diff(x.astype(np.int16), axis=2)).sum(1)
-        weight[:, :-1] = np.maximum(weight[:, :-1], weight[:, 1:])
-        weight = weight.ravel() + 1e-9
+    weight = _changes(x).ravel() + 1e-9 if moving else None
     code += 64 * np.arange(len(x))[:, None, None, None]
     h = np.bincount(code.ravel(), weight, 64 * len(x)).reshape(len(x), 64)
     return h / h.sum(1, keepdims=True)
 
-
+# %% ../nbs/11_evaluation.ipynb #8e3aba41
 def loudness(
     waveform,  # float [B, L]
 ) -> np.ndarray:
@@ -251,30 +272,35 @@ def motion(
     x = np.asarray(frames)[..., ::3, ::3].astype(np.int16)
     return np.abs(np.diff(x, axis=2)).mean((1, 2, 3, 4))[:, None]
 
-# %% ../nbs/11_evaluation.ipynb #33ded72b
+# %% ../nbs/11_evaluation.ipynb #0e02e7f8
 class RowMeans:
     "Means of windows by row of the manifest, added up as they come: memory grows with the rows, not with the windows."
 
     def __init__(self): self.place, self.n, self.total = {}, np.zeros(0), {}
 
-    def add(
-        self,
-        index,         # [M] row of the manifest for each window
-        values: dict,  # key -> [M, ...] one entry per window
-    ):
-        "Take in some windows."
-        at = np.array([self.place.setdefault(int(i), len(self.place)) for i in np.asarray(index)], int)
-        def room(x, shape): return x if len(x) >= len(self.place) else np.concatenate([x, np.zeros((2 * len(self.place) - len(x), *shape))])
-        self.n = room(self.n, ()); np.add.at(self.n, at, 1)
-        for key, x in values.items():
-            x = np.asarray(x, np.float64); self.total[key] = room(self.total.get(key, np.zeros((0, *x.shape[1:]))), x.shape[1:]); np.add.at(self.total[key], at, x)
+# %% ../nbs/11_evaluation.ipynb #e5ad1fb8
+@patch
+def add(self: RowMeans,
+    index,         # [M] row of the manifest for each window
+    values: dict,  # key -> [M, ...] one entry per window
+):
+    "Take in some windows."
+    at = np.array([self.place.setdefault(int(i), len(self.place)) for i in np.asarray(index)], int)
+    def room(x, shape): return x if len(x) >= len(self.place) else np.concatenate([x, np.zeros((2 * len(self.place) - len(x), *shape))])
+    self.n = room(self.n, ()); np.add.at(self.n, at, 1)
+    for key, x in values.items():
+        x = np.asarray(x, np.float64)
+        self.total[key] = room(self.total.get(key, np.zeros((0, *x.shape[1:]))), x.shape[1:])
+        np.add.at(self.total[key], at, x)
 
-    def result(self):
-        "(rows [N] sorted, {key: mean of each row's windows [N, ...]})."
-        rows = np.array(sorted(self.place), int); at = np.array([self.place[r] for r in rows.tolist()], int)
-        return rows, {k: x[at] / self.n[at].reshape(-1, *[1] * (x.ndim - 1)) for k, x in self.total.items()}
+# %% ../nbs/11_evaluation.ipynb #f970cf58
+@patch
+def result(self: RowMeans) -> tuple:
+    "(rows [N] sorted, {key: mean of each row's windows [N, ...]})."
+    rows = np.array(sorted(self.place), int); at = np.array([self.place[r] for r in rows.tolist()], int)
+    return rows, {k: x[at] / self.n[at].reshape(-1, *[1] * (x.ndim - 1)) for k, x in self.total.items()}
 
-# %% ../nbs/11_evaluation.ipynb #d34d0dda
+# %% ../nbs/11_evaluation.ipynb #9ae3f696
 def collect(
     batches,       # iterable of `Batch`
     makers: dict,  # name -> function(batch, video, spec) -> dict of [B, ...]
@@ -293,7 +319,7 @@ def collect(
     if not len(rows): raise EvaluationError("no clip to evaluate: the manifest has no row in this split, or none could be read")
     return rows, {name: values for name, (_, values) in results.items()}
 
-# %% ../nbs/11_evaluation.ipynb #c5b139b5
+# %% ../nbs/11_evaluation.ipynb #5bff27cb
 @dataclass(frozen=True)
 class Embeddings:
     "What a model makes of clips, averaged over the windows of each; rows in the order of `index`."
@@ -304,6 +330,14 @@ class Embeddings:
     audio_pooled: np.ndarray  # [N, C]
 
 
+def as_embeddings(
+    rows,       # [N] from `collect`
+    arrays: dict,  # what `encode` made
+) -> Embeddings:
+    "Bring averaged embeddings back to unit length."
+    return Embeddings(rows, unit(arrays['video']), unit(arrays['audio']), arrays['video_pooled'], arrays['audio_pooled'])
+
+# %% ../nbs/11_evaluation.ipynb #a639bfab
 def encode(
     model,  # AVModel, in eval mode
 ):
@@ -314,7 +348,7 @@ def encode(
         return {k: getattr(out, k).float().cpu().numpy() for k in ('video', 'audio', 'video_pooled', 'audio_pooled')}
     return make
 
-
+# %% ../nbs/11_evaluation.ipynb #0ba71201
 def embed(
     model,    # AVModel
     batches,  # iterable of `Batch`; several windows of a clip share its index
@@ -326,21 +360,13 @@ def embed(
     rows, out = collect(batches, dict(m=encode(model)), views, next(model.parameters()).device, total)
     return as_embeddings(rows, out['m'])
 
-
-def as_embeddings(
-    rows,       # [N] from `collect`
-    arrays: dict,  # what `encode` made
-) -> Embeddings:
-    "Bring averaged embeddings back to unit length."
-    return Embeddings(rows, unit(arrays['video']), unit(arrays['audio']), arrays['video_pooled'], arrays['audio_pooled'])
-
-# %% ../nbs/11_evaluation.ipynb #db6549c2
+# %% ../nbs/11_evaluation.ipynb #20c68e56
 def trivial(batch, video, spec) -> dict:
     "A maker for `collect`: what can be read off a clip without learning."
     return dict(colour=colour_histogram(batch.frames), motion_colour=colour_histogram(batch.frames, moving=True),
                 spectrum=spec.float().mean((1, 2)).cpu().numpy(), loudness=loudness(batch.waveform), motion=motion(batch.frames))
 
-
+# %% ../nbs/11_evaluation.ipynb #6bd5ccd2
 def on_half_circle(
     x,  # [N, 1] one number per clip
 ) -> np.ndarray:
@@ -349,7 +375,21 @@ def on_half_circle(
     angle = np.pi * rankdata(np.ravel(x)) / len(x)
     return np.stack([np.cos(angle), np.sin(angle)], 1)
 
-# %% ../nbs/11_evaluation.ipynb #b1cd4a72
+# %% ../nbs/11_evaluation.ipynb #db5c8f7e
+def _settle_norms(
+    model,    # any network
+    batches,  # a few `Batch`es
+    views,    # (VideoView, AudioView)
+):
+    "Give the batch norms of a network the plain average statistics of some batches; nothing else changes."
+    norms = [m for m in model.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
+    for m in norms: m.momentum = None                                      # plain average over what follows
+    model.train()
+    with torch.no_grad():
+        for b in batches if norms else ():
+            model(views[0](torch.as_tensor(b.frames), 0, 0, b.index)[0], views[1](torch.as_tensor(b.waveform), 0, 0, b.index))
+
+# %% ../nbs/11_evaluation.ipynb #cc37f59c
 def untrained(
     cfg,         # TrainConfig
     batches=(),  # a few `Batch`es for the batch-norm statistics
@@ -361,15 +401,10 @@ def untrained(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = AVModel.from_config(cfg)
-    norms = [m for m in model.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
-    for m in norms: m.momentum = None                                      # plain average over what follows
-    model.train()
-    with torch.no_grad():
-        for b in batches if norms else ():
-            model(views[0](torch.as_tensor(b.frames), 0, 0, b.index)[0], views[1](torch.as_tensor(b.waveform), 0, 0, b.index))
+    _settle_norms(model, batches, views)
     return model.eval()
 
-# %% ../nbs/11_evaluation.ipynb #910649ef
+# %% ../nbs/11_evaluation.ipynb #b2393982
 def readable(
     manifest,     # Manifest
     packed=None,  # PackedSet, if any
@@ -379,7 +414,7 @@ def readable(
     if packed is None or not packed.bad: return manifest
     return type(manifest)(manifest.folder, manifest.table[~np.isin(packed.slots(manifest), list(packed.bad))])
 
-
+# %% ../nbs/11_evaluation.ipynb #a30cb3b4
 def window_batches(
     manifest,      # Manifest, or a part of one
     cfg,           # TrainConfig
@@ -394,7 +429,7 @@ def window_batches(
     loaders = (clip_loader(data, batch, w, workers=workers, shuffle=False, drop_last=False) for w in range(windows))
     return (b for loader in loaders for b in loader), windows * -(-len(data) // batch)
 
-# %% ../nbs/11_evaluation.ipynb #ca4b7571
+# %% ../nbs/11_evaluation.ipynb #09e96d89
 METRICS = dict(
     linear_video='video, linear probe', linear_audio='audio, linear probe', knn_video='video, 20 nearest neighbours',
     retrieval_class_v2a_r1='picture finds a sound of its class', retrieval_class_a2v_r1='sound finds a picture of its class',
@@ -403,24 +438,43 @@ METRICS = dict(
     ciou_guided='cIoU >= 0.5, map guided by sound', frequency_hit_guided='frequency hit, guided by picture',
     frequency_hit_sound_only='frequency hit, sound alone')
 
-# %% ../nbs/11_evaluation.ipynb #aa0e50f3
+# %% ../nbs/11_evaluation.ipynb #dd8b7c52
+def _score_row(name, s, most):
+    "One row of the table; a star behind the name where the margin is larger than the error."
+    base = [f'{k} {v:.2f}' for k, v in sorted(s.baselines.items(), key=lambda kv: -kv[1])]
+    base = base[:most] + [f'{len(base) - most} more'] * (len(base) > most)
+    chance = f'{s.chance:.2f}' if s.chance >= 0.1 else f'{s.chance:.3f}'
+    mark = '*' if s.margin > s.error else ''
+    return [METRICS.get(name, name) + mark, f'{s.value:.2f} ± {s.error:.2f}', chance, ', '.join(base), str(s.n), s.note]
+
+
 def score_rows(
     report: dict,  # name -> Score or its dict; 'skipped' -> {name: reason}
     most: int = 99,  # baselines shown, the best first
 ) -> list:
     "What a table shows, row by row: metric, value and error, chance, baselines from the best down, n, note."
-    rows = []
-    for name, s in report.items():
-        if name == 'skipped': continue
-        s = s if isinstance(s, Score) else Score(**s)
-        base = [f'{k} {v:.2f}' for k, v in sorted(s.baselines.items(), key=lambda kv: -kv[1])]
-        mark = '*' if s.margin > s.error else ''
-        base = base[:most] + [f'{len(base) - most} more'] * (len(base) > most)
-        chance = f'{s.chance:.2f}' if s.chance >= 0.1 else f'{s.chance:.3f}'
-        rows.append([METRICS.get(name, name) + mark, f'{s.value:.2f} ± {s.error:.2f}', chance, ', '.join(base), str(s.n), s.note])
-    return rows
+    return [_score_row(name, s if isinstance(s, Score) else Score(**s), most) for name, s in report.items() if name != 'skipped']
+
+# %% ../nbs/11_evaluation.ipynb #99fd5c7d
+def _html_table(head, rows, tail):
+    "A table and paragraphs, escaped."
+    def cell(tag, row): return '<tr>' + ''.join(f'<{tag}>{html.escape(c)}</{tag}>' for c in row) + '</tr>'
+    body = cell('th', head) + ''.join(cell('td', r) for r in rows)
+    return f'<table>{body}</table>' + ''.join(f'<p>{html.escape(t)}</p>' for t in tail)
 
 
+def _markdown_table(head, rows, tail):
+    "A table and the lines below it; a star there begins no list."
+    lines = ['| ' + ' | '.join(r) + ' |' for r in [head, ['---'] * len(head), *rows]]
+    return '\n'.join(lines + [''] + [t.replace('*', '\\*') + '  ' for t in tail])
+
+
+def _text_table(head, rows, tail):
+    "Columns one below the other, without the last one: notes are long, and stand in the other forms and in report.json."
+    width = [max(len(r[c]) for r in [head, *rows]) for c in range(5)]
+    return '\n'.join(['  '.join(c.ljust(w) for c, w in zip(r, width)).rstrip() for r in [head, *rows]] + tail)
+
+# %% ../nbs/11_evaluation.ipynb #e86eb250
 def score_table(
     report: dict,  # name -> Score or its dict; 'skipped' -> {name: reason}
     form: str = 'text',  # 'text', 'markdown' or 'html'
@@ -428,19 +482,11 @@ def score_table(
     "Scores with their company as a table; a star where the value beats chance and every baseline by more than its error."
     head = ['metric', 'value', 'chance', 'baselines, the best first', 'n', 'note']
     rows = score_rows(report, 3 if form == 'text' else 99)
-    def cell(tag, row): return '<tr>' + ''.join(f'<{tag}>{html.escape(c)}</{tag}>' for c in row) + '</tr>'
     tail = [f'left out: {METRICS.get(k, k)}: {why}' for k, why in report.get('skipped', {}).items()]
     tail += ['* above chance and every baseline by more than the 95 % error']
-    if form == 'html':
-        body = cell('th', head) + ''.join(cell('td', r) for r in rows)
-        return f'<table>{body}</table>' + ''.join(f'<p>{html.escape(t)}</p>' for t in tail)
-    if form == 'markdown':
-        lines = ['| ' + ' | '.join(r) + ' |' for r in [head, ['---'] * 6, *rows]]
-        return '\n'.join(lines + [''] + [t.replace('*', '\\*') + '  ' for t in tail])
-    width = [max(len(r[c]) for r in [head, *rows]) for c in range(5)]      # notes are long: in the other forms and in report.json
-    return '\n'.join(['  '.join(c.ljust(w) for c, w in zip(r, width)).rstrip() for r in [head, *rows]] + tail)
+    return dict(text=_text_table, markdown=_markdown_table, html=_html_table).get(form, _text_table)(head, rows, tail)
 
-# %% ../nbs/11_evaluation.ipynb #42df34f0
+# %% ../nbs/11_evaluation.ipynb #9ef835bb
 def evaluation_parts(
     manifest,    # the readable manifest
     one_source=None,  # ids of clips with one sounding thing; None: not known
@@ -457,15 +503,21 @@ def evaluation_parts(
                  wrong=train & col('faulty_kind').eq('wrong_track'), clean=train & clean & known)
     return {k: t.index[p.to_numpy()].to_numpy(np.int64) for k, p in parts.items()}
 
-# %% ../nbs/11_evaluation.ipynb #b2d7d534
+# %% ../nbs/11_evaluation.ipynb #b62cbc0b
 class Measured:
     "Averaged features of the parts of a data set, by source ('trained', 'untrained', 'trivial'), with look-up by row."
     def __init__(self, rows, features, table):
         self.rows, self.features, self.table = rows, features, table
-    def at(self, source, key, rows): return self.features[source][key][np.searchsorted(self.rows, rows)]
-    def column(self, name, rows): return self.table[name].loc[rows].astype(str).to_numpy()
 
+    def at(self, source, key, rows):
+        "Feature `key` of `source` at these rows of the manifest, [len(rows), ...]."
+        return self.features[source][key][np.searchsorted(self.rows, rows)]
 
+    def column(self, name, rows):
+        "A column of the manifest at these rows, as strings."
+        return self.table[name].loc[rows].astype(str).to_numpy()
+
+# %% ../nbs/11_evaluation.ipynb #b368d76f
 def measure(
     models: dict,  # name -> AVModel in eval mode
     manifest,      # the readable manifest
@@ -482,13 +534,13 @@ def measure(
     makers = {k: encode(m) for k, m in models.items()} | dict(trivial=trivial)
     return Measured(*collect(batches, makers, views_from(cfg, False), device, total), manifest.table)
 
-# %% ../nbs/11_evaluation.ipynb #5c1f1856
+# %% ../nbs/11_evaluation.ipynb #9a0fb239
 def _beside(score, others, more=()):
     "The score with the values of other scores as baselines."
     baselines = score.baselines | {k: o.value for k, o in others.items()} | dict(more)
     return Score(score.value, score.error, score.chance, score.n, baselines, score.note)
 
-
+# %% ../nbs/11_evaluation.ipynb #dd610ae7
 def probe_score(
     m: Measured,  # features of the clips
     parts: dict,  # rows for each question
@@ -505,7 +557,14 @@ def probe_score(
     key = f'{modality}_pooled'
     return _beside(run('trained', key), {'untrained': run('untrained', key)} | {k: run('trivial', k) for k in plain})
 
-# %% ../nbs/11_evaluation.ipynb #887b0419
+# %% ../nbs/11_evaluation.ipynb #f222e88b
+def _nets_beside_lively(m, rows, run):
+    "`run(video, audio)` on the trained net, beside the untrained one and liveliness against loudness."
+    nets = {s: run(m.at(s, 'video', rows), m.at(s, 'audio', rows)) for s in ('trained', 'untrained')}
+    lively = run(on_half_circle(m.at('trivial', 'motion', rows)), on_half_circle(m.at('trivial', 'loudness', rows)))
+    return _beside(nets['trained'], dict(untrained=nets['untrained'], motion_loudness=lively))
+
+
 def class_score(
     m: Measured,  # features of the clips
     parts: dict,  # rows for each question
@@ -517,11 +576,9 @@ def class_score(
     def run(v, a):
         q, g = (v, a) if direction == 'v2a' else (a, v)
         return retrieval_class(q, g, m.column('label', te), m.column('path', te))
-    nets = {s: run(m.at(s, 'video', te), m.at(s, 'audio', te)) for s in ('trained', 'untrained')}
-    lively = run(on_half_circle(m.at('trivial', 'motion', te)), on_half_circle(m.at('trivial', 'loudness', te)))
-    return _beside(nets['trained'], dict(untrained=nets['untrained'], motion_loudness=lively))
+    return _nets_beside_lively(m, te, run)
 
-
+# %% ../nbs/11_evaluation.ipynb #5aede3fe
 def instance_score(
     m: Measured,  # features of the clips
     parts: dict,  # rows for each question
@@ -530,11 +587,9 @@ def instance_score(
     "Does the picture find its own sound, beside the untrained net and liveliness against loudness."
     te = parts['pairs']
     run = lambda v, a: retrieval_instance(v, a, m.column('path', te), (k,))[f'r{k}']
-    nets = {s: run(m.at(s, 'video', te), m.at(s, 'audio', te)) for s in ('trained', 'untrained')}
-    lively = run(on_half_circle(m.at('trivial', 'motion', te)), on_half_circle(m.at('trivial', 'loudness', te)))
-    return _beside(nets['trained'], dict(untrained=nets['untrained'], motion_loudness=lively))
+    return _nets_beside_lively(m, te, run)
 
-# %% ../nbs/11_evaluation.ipynb #33ff1f58
+# %% ../nbs/11_evaluation.ipynb #0fe3ae1e
 def wrong_track_score(
     m: Measured,  # features of the clips
     parts: dict,  # rows for each question
@@ -553,7 +608,7 @@ def wrong_track_score(
     loud = auroc(m.at('trivial', 'loudness', rows)[:, 0], truth).value
     return _beside(score, dict(untrained=fresh), dict(loudness=max(loud, 1 - loud)))
 
-# %% ../nbs/11_evaluation.ipynb #5e16c6bb
+# %% ../nbs/11_evaluation.ipynb #4a248d69
 def or_reason(
     scores: dict,   # filled in place
     skipped: dict,  # filled in place
@@ -564,7 +619,18 @@ def or_reason(
     try: scores[name] = make()
     except AvnbError as e: skipped[name] = str(e)
 
+# %% ../nbs/11_evaluation.ipynb #e5b39e0e
+def _ask(m, parts, bank):
+    "(name -> Score, name -> reason left out): every question about embeddings."
+    scores, skipped = {}, {}
+    for x in ('video', 'audio'): or_reason(scores, skipped, f'linear_{x}', lambda: probe_score(m, parts, x))
+    or_reason(scores, skipped, 'knn_video', lambda: probe_score(m, parts, 'video', knn_accuracy))
+    for d in ('v2a', 'a2v'): or_reason(scores, skipped, f'retrieval_class_{d}_r1', lambda: class_score(m, parts, d))
+    or_reason(scores, skipped, 'retrieval_instance_v2a_r1', lambda: instance_score(m, parts))
+    or_reason(scores, skipped, 'auroc_wrong_track', lambda: wrong_track_score(m, parts, bank))
+    return scores, skipped
 
+# %% ../nbs/11_evaluation.ipynb #d1b96c1a
 def embedding_scores(
     run,          # training.Run: model, bank, cfg, manifest
     manifest,     # Manifest; split 'test' is evaluated, or everything where there is none
@@ -584,10 +650,5 @@ def embedding_scores(
     few = window_batches(type(manifest)(manifest.folder, manifest.table.loc[used[:200]]), run.cfg, packed, 1)[0]
     twin = untrained(run.cfg, few, views_from(run.cfg, False)).to(device)
     m = measure(dict(trained=run.model.eval(), untrained=twin), manifest, used, run.cfg, packed, windows)
-    scores, skipped = {}, {}
-    for x in ('video', 'audio'): or_reason(scores, skipped, f'linear_{x}', lambda: probe_score(m, parts, x))
-    or_reason(scores, skipped, 'knn_video', lambda: probe_score(m, parts, 'video', knn_accuracy))
-    for d in ('v2a', 'a2v'): or_reason(scores, skipped, f'retrieval_class_{d}_r1', lambda: class_score(m, parts, d))
-    or_reason(scores, skipped, 'retrieval_instance_v2a_r1', lambda: instance_score(m, parts))
-    or_reason(scores, skipped, 'auroc_wrong_track', lambda: wrong_track_score(m, parts, bank))
+    scores, skipped = _ask(m, parts, bank)
     return scores, skipped, twin

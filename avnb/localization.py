@@ -10,17 +10,18 @@ __all__ = ['RULES', 'LOCAL', 'LocalizationError', 'box_mask', 'pointing_hit', 'c
            'score_picture', 'score_sound', 'tally_batches', 'localization_report', 'localization_scores',
            'evaluate_run', 'Attended', 'slide', 'attend']
 
-# %% ../nbs/12_localization.ipynb #2cfe9269
+# %% ../nbs/12_localization.ipynb #12ec42e7
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from fastcore.basics import patch
 
 from .core import AvnbError, atomic_write, progress, rng
 from .evaluation import Score, embedding_scores, evaluation_parts, half_width, readable, window_batches
 
-# %% ../nbs/12_localization.ipynb #002cfb84
+# %% ../nbs/12_localization.ipynb #39ed1e97
 class LocalizationError(AvnbError):
     "A map, a box or a truth file that cannot be scored; the message says why."
 
@@ -33,7 +34,7 @@ def _map(m, dims=2) -> np.ndarray:
     if not np.isfinite(m).all(): raise LocalizationError(f"the map holds {int((~np.isfinite(m)).sum())} values that are NaN or infinite")
     return m
 
-
+# %% ../nbs/12_localization.ipynb #df6b7321
 def box_mask(
     boxes,  # [K, 4] x0, y0, x1, y1 in pixels; x1 and y1 exclusive
     shape: tuple[int, int],  # height, width
@@ -47,7 +48,7 @@ def box_mask(
                                 "(x0, y0, x1, y1 in pixels)")
     return mask
 
-
+# %% ../nbs/12_localization.ipynb #03f5f352
 def pointing_hit(
     map,    # [H, W] at the size of the frame
     boxes,  # [K, 4] x0, y0, x1, y1 in pixels; x1 and y1 exclusive
@@ -56,7 +57,7 @@ def pointing_hit(
     m = _map(map)
     return float(box_mask(boxes, m.shape)[m == m.max()].mean())
 
-# %% ../nbs/12_localization.ipynb #e351041b
+# %% ../nbs/12_localization.ipynb #d36965f7
 def ciou(
     pred_mask,  # bool [H, W]
     gt_map,     # [H, W] weights in [0, 1]; 0: outside
@@ -69,7 +70,7 @@ def ciou(
                                 "leave clips without a visible source out and count them")
     return float(g[A].sum() / (g.sum() + (A & (g == 0)).sum()))
 
-
+# %% ../nbs/12_localization.ipynb #6f546d8b
 def success_auc(
     cious,  # [N] one per sample
 ) -> float:
@@ -80,7 +81,7 @@ def success_auc(
     rate = (c[:, None] >= np.arange(21) / 20).mean(0)                      # k / 20: k * 0.05 is not the float nearest to 0.15
     return float((rate[1:] + rate[:-1]).sum() / 40)
 
-# %% ../nbs/12_localization.ipynb #3e669d1a
+# %% ../nbs/12_localization.ipynb #6cdd19ff
 RULES = ('adaptive', 'lvs', 'ez-vsl', 'slavc')
 
 
@@ -91,7 +92,7 @@ def minmax(
     m = np.asarray(map, np.float64)
     return (m - m.min()) / (np.ptp(m) or 1)
 
-
+# %% ../nbs/12_localization.ipynb #f36c2c86
 def threshold_mask(
     map,    # [H, W]; for 'slavc' on an absolute scale in [0, 1], for example (cosine + 1) / 2
     rule: str = 'adaptive',  # 'adaptive', 'lvs', 'ez-vsl' or 'slavc'
@@ -109,7 +110,7 @@ def threshold_mask(
     k = int((np.asarray(gt_map) > 0).sum())
     return m >= np.sort(m.ravel())[-k]                                     # all ties are in: a flat map predicts the whole image
 
-
+# %% ../nbs/12_localization.ipynb #f4ef7404
 def best_ciou(
     gt_map,  # [H, W]
     rule: str = 'adaptive',
@@ -121,7 +122,7 @@ def best_ciou(
     covered = np.sort(g.ravel())[::-1][:area]
     return float(covered.sum() / (g.sum() + (covered == 0).sum()))
 
-# %% ../nbs/12_localization.ipynb #5d53bea7
+# %% ../nbs/12_localization.ipynb #cc08f714
 def conventions(
     maps,     # [N, H, W] guided maps; in [0, 1] for 'slavc'
     gt_maps,  # [N, H, W]
@@ -136,7 +137,7 @@ def conventions(
                          area=float((np.asarray(gt_maps) > 0).mean()))
     return out
 
-# %% ../nbs/12_localization.ipynb #2e9db126
+# %% ../nbs/12_localization.ipynb #7e365e77
 def energy_in_box(
     map,    # [H, W], no negative values
     boxes,  # [K, 4] pixels
@@ -147,7 +148,7 @@ def energy_in_box(
     m = m if m.any() else np.ones_like(m)
     return float(m[box_mask(boxes, m.shape)].sum() / m.sum())
 
-# %% ../nbs/12_localization.ipynb #6e0c501d
+# %% ../nbs/12_localization.ipynb #53b02503
 def stretch(
     map,     # [..., F''] cells of a coarse map
     n: int,  # bins of the spectrogram
@@ -158,7 +159,7 @@ def stretch(
     lo = np.floor(at).astype(int); hi = np.minimum(lo + 1, m.shape[-1] - 1)
     return m[..., lo] * (1 - (at - lo)) + m[..., hi] * (at - lo)
 
-
+# %% ../nbs/12_localization.ipynb #a77ec1bb
 def in_bands(
     hz,     # [F] centre of each bin, Hz
     bands,  # [lo, hi] or several of them, Hz
@@ -170,7 +171,7 @@ def in_bands(
         raise LocalizationError(f"no bin centre of the axis {hz.min():.0f} to {hz.max():.0f} Hz lies in the bands {b.tolist()} Hz")
     return mask
 
-
+# %% ../nbs/12_localization.ipynb #8de3e2ff
 def frequency_hit(
     map,   # [F]
     hz,    # [F] centre of each bin, Hz
@@ -180,7 +181,7 @@ def frequency_hit(
     m = _map(map, 1)
     return float(in_bands(hz, band)[m == m.max()].mean())
 
-
+# %% ../nbs/12_localization.ipynb #d3be0bd8
 def frequency_iou(
     map,   # [F]
     hz,    # [F] centre of each bin, Hz
@@ -191,7 +192,7 @@ def frequency_iou(
     pred = m >= np.sort(m)[-int(truth.sum())]
     return float((pred & truth).sum() / (pred | truth).sum())
 
-# %% ../nbs/12_localization.ipynb #9d0cf6a9
+# %% ../nbs/12_localization.ipynb #ada3a16a
 def centre_map(
     grid: tuple[int, int],  # rows, columns
 ) -> np.ndarray:
@@ -208,7 +209,7 @@ def random_map(
     "Noise that depends on (seed, index) only, [h, w]."
     return rng(seed, index=index, view='random_map').random(grid)
 
-
+# %% ../nbs/12_localization.ipynb #9e27e202
 def cells(
     image,  # [..., H, W]
     grid: tuple[int, int],  # rows, columns; at most H, W
@@ -221,7 +222,7 @@ def cells(
         x = np.add.reduceat(x, edges, axis) / (size[:, None] if axis == -2 else size)
     return x
 
-# %% ../nbs/12_localization.ipynb #2a5fcaa3
+# %% ../nbs/12_localization.ipynb #03a9eab2
 def energy_map(
     frame,  # uint8 [3, H, W]
     grid: tuple[int, int],  # rows, columns
@@ -230,7 +231,7 @@ def energy_map(
     x = np.asarray(frame, np.float64)
     return np.sqrt(np.maximum(cells(x * x, grid) - cells(x, grid) ** 2, 0)).sum(0)
 
-
+# %% ../nbs/12_localization.ipynb #dcc4713a
 def difference_map(
     frames,  # uint8 [3, T, H, W]
     t: int,  # the frame in question
@@ -241,7 +242,7 @@ def difference_map(
     around = [np.abs(x[:, s + 1] - x[:, s]).sum(0) for s in (t - 1, t) if 0 <= s < x.shape[1] - 1]
     return cells(np.mean(around, 0), grid) if around else np.ones(grid)
 
-# %% ../nbs/12_localization.ipynb #1b1d395d
+# %% ../nbs/12_localization.ipynb #b438b5ec
 def band_maps(
     spec,  # [B, 1, T, F] spectrogram in dB, up to a constant
 ) -> dict:
@@ -256,7 +257,7 @@ def best_fixed_band(
     "Share of clips whose bands hold each bin, [F]; its maximum is what the best fixed guess reaches."
     return np.asarray(truths, np.float64).mean(0)
 
-# %% ../nbs/12_localization.ipynb #3ee3bcc0
+# %% ../nbs/12_localization.ipynb #fd036c78
 def read_truth(
     folder: str | Path,  # of the manifest; holds truth/ID.json
 ) -> dict:
@@ -279,7 +280,7 @@ def one_source(
     "Ids of clips with exactly one sounding thing."
     return {i for i, t in truth.items() if sum(bool(s['sounding']) for s in t['sources']) == 1}
 
-# %% ../nbs/12_localization.ipynb #faaeca61
+# %% ../nbs/12_localization.ipynb #4b5ed41b
 def sounding_at(
     truth: dict,     # of one clip
     t: float,        # moment of the frame, s from the clip's start
@@ -294,7 +295,7 @@ def sounding_at(
             boxes.append(s['boxes'][k]); bands.append(s['band'])
     return np.array(boxes, float).reshape(-1, 4), np.array(bands, float).reshape(-1, 2)
 
-# %% ../nbs/12_localization.ipynb #d70c7f03
+# %% ../nbs/12_localization.ipynb #b55c215d
 def partners(
     labels,  # [B]
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -304,7 +305,7 @@ def partners(
     other = y[after] != y[:, None]
     return (np.arange(n) + 1) % n, np.where(other.any(1), np.take_along_axis(after, other.argmax(1)[:, None], 1)[:, 0] if n > 1 else 0, -1)
 
-# %% ../nbs/12_localization.ipynb #cbd5d68d
+# %% ../nbs/12_localization.ipynb #9bd6bed4
 def model_maps(
     model,      # AVModel in eval mode
     video,      # [B, 3, T, H, W]
@@ -329,7 +330,7 @@ def model_maps(
             picture[f'{name}_audio'], sound[f'{name}_picture'] = s['video_guided'][:, mid], s['audio_guided']
     return picture, sound
 
-# %% ../nbs/12_localization.ipynb #4622af6c
+# %% ../nbs/12_localization.ipynb #bafd113e
 def trivial_maps(
     frames,  # uint8 [B, 3, T, H, W]
     index,   # [B] rows in the manifest
@@ -342,7 +343,7 @@ def trivial_maps(
                 random=each(lambda b: random_map(grid, int(index[b]))),
                 energy=each(lambda b: energy_map(x[b, :, mid], grid)), frame_difference=each(lambda b: difference_map(x[b], mid, grid)))
 
-
+# %% ../nbs/12_localization.ipynb #ba2be8f8
 def on_frame(
     maps,    # [B, h, w]
     view,    # VideoView that made the network's input
@@ -355,24 +356,36 @@ def on_frame(
     low = np.nanmin(m, (1, 2), keepdims=True)
     return np.where(np.isnan(m), low, m)
 
-# %% ../nbs/12_localization.ipynb #bc4bd6d7
+# %% ../nbs/12_localization.ipynb #8df2eeb6
 class Tally:
     "Per-clip outcomes: measure -> map name -> list, with the chance of each clip."
     def __init__(self): self.hits, self.chance = {}, {}
 
-    def add(self, measure: str, name: str, value: float): self.hits.setdefault(measure, {}).setdefault(name, []).append(value)
+    def add(self, measure: str, name: str, value: float):
+        "Note one clip's outcome of a measure for one map."
+        self.hits.setdefault(measure, {}).setdefault(name, []).append(value)
 
-    def guess(self, measure: str, value: float): self.chance.setdefault(measure, []).append(value)
+    def guess(self, measure: str, value: float):
+        "Note what guessing would score on this clip."
+        self.chance.setdefault(measure, []).append(value)
 
-    def score(self, measure: str, name: str, beside=(), more=(), note: str = '') -> Score:
-        "Mean over clips of one map, the others' means beside it; an error when nothing was scored."
-        h = self.hits.get(measure, {})
-        if not h.get(name): raise LocalizationError("no clip of this split has a visible sounding thing in its truth")
-        base = {k: float(np.mean(h[k])) for k in beside if h.get(k)} | dict(more)
-        chance = np.mean(self.chance[measure]) if measure in self.chance else base.get('random', 0.0)
-        return Score(float(np.mean(h[name])), half_width(h[name]), float(chance), len(h[name]), base, note)
+# %% ../nbs/12_localization.ipynb #73cd06e1
+@patch
+def score(self: Tally,
+    measure: str,  # for example 'pointing'
+    name: str,     # the map in question
+    beside=(),     # names of the maps to compare with; those never scored are left out
+    more=(),       # further baselines: name -> value
+    note: str = '',
+) -> Score:
+    "Mean over clips of one map, the others' means beside it; an error when nothing was scored."
+    h = self.hits.get(measure, {})
+    if not h.get(name): raise LocalizationError("no clip of this split has a visible sounding thing in its truth")
+    base = {k: float(np.mean(h[k])) for k in beside if h.get(k)} | dict(more)
+    chance = np.mean(self.chance[measure]) if measure in self.chance else base.get('random', 0.0)
+    return Score(float(np.mean(h[name])), half_width(h[name]), float(chance), len(h[name]), base, note)
 
-# %% ../nbs/12_localization.ipynb #be2f57fa
+# %% ../nbs/12_localization.ipynb #a3a2262c
 def score_picture(
     tally: Tally,
     maps: dict,   # name -> [H, W] on the frame
@@ -389,7 +402,7 @@ def score_picture(
     tally.guess('pointing', truth.mean())
     tally.add('bound', 'median', float(best_ciou(truth, 'ez-vsl') >= 0.5))
 
-
+# %% ../nbs/12_localization.ipynb #a885038c
 def score_sound(
     tally: Tally,
     maps: dict,  # name -> [F''] or [F]
@@ -404,7 +417,33 @@ def score_sound(
     tally.guess('frequency', truth.mean())
     return truth
 
-# %% ../nbs/12_localization.ipynb #4f7d4e6c
+# %% ../nbs/12_localization.ipynb #c6b1fdc8
+def _batch_maps(model, b, labels, cfg, twin=None):
+    "Everything that answers on a batch, learned or not: (picture: name -> [B, H, W], sound: name -> [B, F''], centres of the bins, Hz)."
+    import torch
+    from avnb.views import NORMS, views_from
+    see, hear = views_from(cfg, False)
+    rows, device = [int(i) for i in b.index], next(model.parameters()).device
+    video, params = see(torch.as_tensor(b.frames).to(device), 0, 0, rows)
+    spec = hear(torch.as_tensor(b.waveform).to(device), 0, 0, rows)
+    nxt, other = partners(labels)
+    picture, sound = model_maps(model, video, spec, cfg.cmac.tau_m, dict(shuffled=nxt, wrong_class=np.where(other < 0, nxt, other)))
+    if twin is not None:
+        p, s = model_maps(twin, video, spec, cfg.cmac.tau_m)
+        picture['untrained'], sound['untrained'] = p['guided'], s['guided']
+    picture |= trivial_maps(b.frames, rows, tuple(picture['guided'].shape[1:]))
+    picture = {k: on_frame(m, see, params, tuple(b.frames.shape[-2:])) for k, m in picture.items()}
+    sound = {k: m.float().cpu().numpy() for k, m in sound.items()} | band_maps(spec.cpu() * NORMS[cfg.view.front][1])
+    return picture, sound, hear.hz
+
+# %% ../nbs/12_localization.ipynb #344b6e29
+def _partnerless(labels):
+    "Per clip of a batch, the names of maps it cannot have because there is no other clip, or none of another class."
+    other = partners(labels)[1]
+    def names(i): return [k for k, alone in (('shuffled', len(labels) < 2), ('wrong_class', other[i] < 0)) if alone]
+    return [[f'{k}_{x}' for k in names(i) for x in ('audio', 'picture')] for i in range(len(labels))]
+
+# %% ../nbs/12_localization.ipynb #36f4b5fe
 def tally_batches(
     model,    # AVModel
     batches,  # iterable of `Batch`, middle windows
@@ -414,33 +453,20 @@ def tally_batches(
     twin=None,     # an untrained model of the same architecture
 ) -> tuple[Tally, list]:
     "(outcomes of every map on every clip with a visible sounding thing, [N] bins that are right)."
-    import torch
-    from avnb.views import NORMS, views_from
-    see, hear = views_from(cfg, False)
-    tally, right, device = Tally(), [], next(model.parameters()).device
+    tally, right = Tally(), []
     for b in progress(batches, desc='localization', unit='batch'):
         rows = [int(i) for i in b.index]
-        video, params = see(torch.as_tensor(b.frames).to(device), 0, 0, rows)
-        spec = hear(torch.as_tensor(b.waveform).to(device), 0, 0, rows)
-        nxt, other = partners([labels[r] for r in rows])
-        picture, sound = model_maps(model, video, spec, cfg.cmac.tau_m, dict(shuffled=nxt, wrong_class=np.where(other < 0, nxt, other)))
-        if twin is not None:
-            p, s = model_maps(twin, video, spec, cfg.cmac.tau_m)
-            picture['untrained'], sound['untrained'] = p['guided'], s['guided']
-        picture |= trivial_maps(b.frames, rows, tuple(picture['guided'].shape[1:]))
-        picture = {k: on_frame(m, see, params, tuple(b.frames.shape[-2:])) for k, m in picture.items()}
-        sound = {k: m.float().cpu().numpy() for k, m in sound.items()} | band_maps(spec.cpu() * NORMS[cfg.view.front][1])
-        for i, r in enumerate(rows):
+        kinds = [labels[r] for r in rows]
+        picture, sound, hz = _batch_maps(model, b, kinds, cfg, twin)
+        for i, (r, lone) in enumerate(zip(rows, _partnerless(kinds))):
             start = float(b.audio_start[i])
             boxes, bands = sounding_at(truth[r], float(b.frame_times[i, b.frames.shape[2] // 2]), (start, start + cfg.view.audio_seconds))
             if not len(boxes): continue
-            none = (('shuffled', len(rows) < 2), ('wrong_class', other[i] < 0))
-            lone = [f'{k}_{x}' for k, alone in none if alone for x in ('audio', 'picture')]
             score_picture(tally, {k: m[i] for k, m in picture.items() if k not in lone}, boxes)
-            right.append(score_sound(tally, {k: m[i] for k, m in sound.items() if k not in lone}, hear.hz, bands))
+            right.append(score_sound(tally, {k: m[i] for k, m in sound.items() if k not in lone}, hz, bands))
     return tally, right
 
-# %% ../nbs/12_localization.ipynb #76d193fb
+# %% ../nbs/12_localization.ipynb #aacdf90a
 def localization_report(
     model,    # AVModel
     batches,  # iterable of `Batch`, middle windows
@@ -463,7 +489,7 @@ def localization_report(
                 frequency_hit_guided=tally.score('frequency', 'guided', ['loudest_band', 'changing_band', 'activation'] + wrong_v, fixed),
                 frequency_hit_sound_only=tally.score('frequency', 'sound_only', ['loudest_band', 'changing_band', 'activation'], fixed))
 
-# %% ../nbs/12_localization.ipynb #f9e4b867
+# %% ../nbs/12_localization.ipynb #350d4767
 LOCAL = ('pointing_guided', 'pointing_vision_only', 'ciou_guided', 'frequency_hit_guided', 'frequency_hit_sound_only')
 
 
@@ -484,7 +510,17 @@ def localization_scores(
     of = {int(r): truth[str(i)] for r, i in table['id'].items()}
     return localization_report(run.model, batches, of, table['label'].astype(str).to_dict(), run.cfg, twin)
 
-# %% ../nbs/12_localization.ipynb #ce929111
+# %% ../nbs/12_localization.ipynb #bd7004ad
+def _asked_for(run, manifest, packed):
+    "The manifest and the packed set to evaluate on; by default the run's own."
+    from avnb.clips import PackedSet
+    from avnb.manifest import Manifest
+    there = run.cfg.data.manifest                                          # truth/ lies beside this one, not beside the run's copy
+    manifest = manifest or (Manifest.load(there) if there and Path(there).exists() else run.manifest)
+    packed = run.cfg.data.packed if packed is None else packed
+    return manifest, PackedSet.load(packed) if isinstance(packed, (str, Path)) and str(packed) else packed or None
+
+# %% ../nbs/12_localization.ipynb #a0c7c991
 def evaluate_run(
     run,            # training.Run: model, bank, cfg, folder
     manifest=None,  # Manifest; None: the one the run was trained on
@@ -493,12 +529,7 @@ def evaluate_run(
     out: str | Path | None = None,  # file to write; None: report.json in the run's folder
 ) -> dict:
     "Everything that can be measured of a run: name -> Score's dict, and 'skipped': name -> reason; also written to `out`."
-    from avnb.clips import PackedSet
-    from avnb.manifest import Manifest
-    there = run.cfg.data.manifest                                          # truth/ lies beside this one, not beside the run's copy
-    manifest = manifest or (Manifest.load(there) if there and Path(there).exists() else run.manifest)
-    packed = run.cfg.data.packed if packed is None else packed
-    packed = PackedSet.load(packed) if isinstance(packed, (str, Path)) and str(packed) else packed or None
+    manifest, packed = _asked_for(run, manifest, packed)
     try: truth, why = read_truth(manifest.folder), ''
     except LocalizationError as e: truth, why = {}, str(e)
     scores, skipped, twin = embedding_scores(run, manifest, packed, windows, one_source(truth))
@@ -509,7 +540,7 @@ def evaluate_run(
     with atomic_write(out or Path(run.folder, 'report.json'), 'w') as f: json.dump(report, f, indent=1)
     return report
 
-# %% ../nbs/12_localization.ipynb #191fe25c
+# %% ../nbs/12_localization.ipynb #6414305d
 @dataclass(frozen=True)
 class Attended:
     "Where and at which frequencies a model attends along a clip; N windows at even distances."
@@ -522,7 +553,14 @@ class Attended:
     hz: np.ndarray            # [F] centre of each bin
     seconds: np.ndarray       # [T] s from the clip's start
 
+# %% ../nbs/12_localization.ipynb #e8a90b27
+def _check_sound(clip, rate):
+    "`LocalizationError` unless the clip has sound at the model's rate."
+    if not clip.has_audio: raise LocalizationError(f"{clip.id} has no sound track: nothing can guide the map; choose a clip with sound")
+    if clip.rate != rate:
+        raise LocalizationError(f"{clip.id} was read at {clip.rate} Hz, the model hears {rate} Hz; read_clip(..., rate={rate})")
 
+# %% ../nbs/12_localization.ipynb #63696a7c
 def slide(
     clip,  # Clip with sound
     cfg,   # TrainConfig
@@ -530,9 +568,7 @@ def slide(
 ) -> tuple:
     "(frames uint8 [N, 3, T, H, W], waveform float32 [N, L], centres [N] s): what the model gets of a clip, in order of time."
     d, v, length = cfg.data, cfg.view, len(clip.frames) / clip.fps
-    if not clip.has_audio: raise LocalizationError(f"{clip.id} has no sound track: nothing can guide the map; choose a clip with sound")
-    if clip.rate != d.rate:
-        raise LocalizationError(f"{clip.id} was read at {clip.rate} Hz, the model hears {d.rate} Hz; read_clip(..., rate={d.rate})")
+    _check_sound(clip, d.rate)
     n = max(1, round(length * per_second))
     at = (np.arange(n) + 0.5) * length / n
     offsets = (np.arange(v.frames) - (v.frames - 1) / 2) * v.stride / d.fps
@@ -542,7 +578,7 @@ def slide(
     sound = np.pad(clip.waveform, (0, max(samples - len(clip.waveform), 0)))
     return clip.frames[k].transpose(0, 4, 1, 2, 3), np.stack([sound[f:f + samples] for f in first]), at
 
-# %% ../nbs/12_localization.ipynb #6a7f849d
+# %% ../nbs/12_localization.ipynb #72b7bd91
 def attend(
     model,  # AVModel
     clip,   # Clip with sound, at data.rate

@@ -55,12 +55,12 @@ def resize_matrix(
     if flip is not None: w = torch.where(flip[:, None, None], w.flip(1), w)
     return w / w.sum(-1, keepdim=True)
 
-# %% ../nbs/05_views.ipynb #75ccfef1
+# %% ../nbs/05_views.ipynb #76bc8d23
 def _chunks(x):
     "The whole batch on a GPU; one clip at a time on a CPU, where a clip's pixels stay in the cache (2.5 times faster)."
     return [slice(None)] if x.is_cuda else [slice(b, b + 1) for b in range(len(x))]
 
-
+# %% ../nbs/05_views.ipynb #a50984e1
 def crop_resize(
     frames: torch.Tensor,  # [B, 3, T, H, W], uint8 or float
     box: torch.Tensor,     # [B, 4] x0, y0, x1, y1, fractions of the frame
@@ -78,25 +78,33 @@ def crop_resize(
         torch.matmul(wy[s, None], x, out=out[s])
     return out.view(B, C, T, size, size)
 
-# %% ../nbs/05_views.ipynb #6abea735
+# %% ../nbs/05_views.ipynb #7d41ba15
 LUMA = (0.299, 0.587, 0.114)  # Rec. 601 weights of red, green, blue
 _YIQ = ((0.299, 0.587, 0.114), (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))
 
 
+def _hue_matrix(
+    hue: torch.Tensor,  # [B] turns
+) -> torch.Tensor:
+    "Rotations `[B, 3, 3]` of red, green and blue about the grey axis."
+    yiq, turn = torch.tensor(_YIQ).to(hue), -2 * math.pi * hue
+    zero, unit = torch.zeros_like(hue), torch.ones_like(hue)
+    rows = torch.stack([unit, zero, zero, zero, turn.cos(), -turn.sin(), zero, turn.sin(), turn.cos()], 1).view(-1, 3, 3)
+    return torch.linalg.inv(yiq) @ rows @ yiq
+
+# %% ../nbs/05_views.ipynb #6ea341ae
 def colour_matrix(
     factors: torch.Tensor,  # [B, 4] brightness, contrast, saturation (1: as it was) and hue (0: as it was), hue in turns
     mean: torch.Tensor,     # [B, 3] mean colour of each clip
 ) -> tuple[torch.Tensor, torch.Tensor]:
     "Matrix `[B, 3, 3]` and shift `[B, 3, 1]` that jitter a clip's colours, in that order (AVID shuffles it)."
     b, c, s, hue = factors.T[:, :, None, None]                    # each [B, 1, 1]
-    luma, yiq = torch.tensor(LUMA).to(mean), torch.tensor(_YIQ).to(mean)
+    luma = torch.tensor(LUMA).to(mean)
     saturate = s * torch.eye(3).to(mean) + (1 - s) * luma.expand(3, 3)
-    turn, zero, unit = -2 * math.pi * hue[:, 0, 0], torch.zeros_like(hue[:, 0, 0]), torch.ones_like(hue[:, 0, 0])
-    rows = torch.stack([unit, zero, zero, zero, turn.cos(), -turn.sin(), zero, turn.sin(), turn.cos()], 1).view(-1, 3, 3)
-    matrix = torch.linalg.inv(yiq) @ rows @ yiq @ saturate * (b * c)
+    matrix = _hue_matrix(hue[:, 0, 0]) @ saturate * (b * c)
     return matrix, ((1 - c) * b * (mean @ luma)[:, None, None]).expand(-1, 3, 1)  # contrast pulls towards the clip's mean grey
 
-# %% ../nbs/05_views.ipynb #b24d2436
+# %% ../nbs/05_views.ipynb #99c9c80e
 PARAMS = ('x0', 'y0', 'x1', 'y1', 'flip', 'brightness', 'contrast', 'saturation', 'hue')
 
 
@@ -119,12 +127,14 @@ class VideoView:
         self.size, self.area_min, self.flip, self.jitter, self.hue = size, area_min, flip, jitter, hue
         self.train, self.device, self.mean, self.std = train, device, tuple(mean), tuple(std)
 
-    def __repr__(self):
-        if not self.train: return f"VideoView(whole frame -> {self.size} px)"
-        return (f"VideoView(crop {self.area_min:g}..1 of the area -> {self.size} px, flip {self.flip:g}, "
-                f"jitter {self.jitter:g}, hue {self.hue:g})")
+# %% ../nbs/05_views.ipynb #86c5d93d
+@patch
+def __repr__(self: VideoView):
+    if not self.train: return f"VideoView(whole frame -> {self.size} px)"
+    return (f"VideoView(crop {self.area_min:g}..1 of the area -> {self.size} px, flip {self.flip:g}, "
+            f"jitter {self.jitter:g}, hue {self.hue:g})")
 
-# %% ../nbs/05_views.ipynb #b10c9618
+# %% ../nbs/05_views.ipynb #4a906841
 @patch
 def params(self: VideoView,
     seed: int,    # the run's seed
@@ -141,7 +151,25 @@ def params(self: VideoView,
     factors = 1 + self.jitter * (2 * u[:, 5:8] - 1)
     return torch.cat([box, (u[:, 4:5] < self.flip).float(), factors, self.hue * (2 * u[:, 8:] - 1)], 1)
 
-# %% ../nbs/05_views.ipynb #7eac43f6
+# %% ../nbs/05_views.ipynb #7ff8737a
+@patch
+def _colour(self: VideoView, x, params):
+    "Jitter, scale and normalise the colours of `x` in place; `params` are those of the views, `[B, 9]`."
+    mean, std = (torch.tensor(v, device=x.device)[:, None] for v in (self.mean, self.std))
+    if self.train: matrix, shift = colour_matrix(params[:, 5:], x.mean((2, 3, 4)))
+    else: matrix, shift = torch.eye(3, device=x.device).expand(len(x), 3, 3), torch.zeros(len(x), 3, 1, device=x.device)
+    matrix, shift = matrix / (255 * std), (shift / 255 - mean) / std            # jitter, scale to [0, 1] and normalise in one product
+    for s in _chunks(x): x[s] = torch.baddbmm(shift[s], matrix[s], x[s].flatten(2)).clamp_(-mean / std, (1 - mean) / std).view_as(x[s])
+    return x
+
+# %% ../nbs/05_views.ipynb #9b12e78f
+def _check_frames(frames, index):
+    "`ViewError` unless frames are uint8 [B, 3, T, H, W] with an index for each clip."
+    if frames.ndim != 5 or frames.shape[1] != 3 or frames.dtype != torch.uint8 or len(index) != len(frames):
+        raise ViewError(f"expected frames uint8 [B, 3, T, H, W] and B indices, got {frames.dtype} {list(frames.shape)} "
+                        f"and {len(index)} indices; frames [T, H, W, 3] need a permute first")
+
+# %% ../nbs/05_views.ipynb #bf45a5cf
 @patch
 def __call__(self: VideoView,
     frames,      # uint8 [B, 3, T, H, W]
@@ -152,20 +180,22 @@ def __call__(self: VideoView,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     "Views float32 `[B, 3, T, size, size]`, normalised, and their parameters `[B, 9]`. Raises `ViewError` for other shapes."
     frames = torch.as_tensor(frames)
-    if frames.ndim != 5 or frames.shape[1] != 3 or frames.dtype != torch.uint8 or len(index) != len(frames):
-        raise ViewError(f"expected frames uint8 [B, 3, T, H, W] and B indices, got {frames.dtype} {list(frames.shape)} "
-                        f"and {len(index)} indices; frames [T, H, W, 3] need a permute first")
+    _check_frames(frames, index)
     if self.device is not None: frames = frames.to(self.device, non_blocking=True)
     params = self.params(seed, epoch, index, *frames.shape[-2:], view=view).to(frames.device)
     x = crop_resize(frames, params[:, :4], params[:, 4] > 0.5, self.size)
-    mean, std = (torch.tensor(v, device=x.device)[:, None] for v in (self.mean, self.std))
-    if self.train: matrix, shift = colour_matrix(params[:, 5:], x.mean((2, 3, 4)))
-    else: matrix, shift = torch.eye(3, device=x.device).expand(len(x), 3, 3), torch.zeros(len(x), 3, 1, device=x.device)
-    matrix, shift = matrix / (255 * std), (shift / 255 - mean) / std            # jitter, scale to [0, 1] and normalise in one product
-    for s in _chunks(x): x[s] = torch.baddbmm(shift[s], matrix[s], x[s].flatten(2)).clamp_(-mean / std, (1 - mean) / std).view_as(x[s])
-    return x, params
+    return self._colour(x, params), params
 
-# %% ../nbs/05_views.ipynb #4918383f
+# %% ../nbs/05_views.ipynb #2522c91c
+def _across(
+    n: int,            # pixels along this side of the frame
+    lo: torch.Tensor,  # [B] where the crop begins, fraction of the frame
+    hi: torch.Tensor,  # [B] where it ends
+) -> torch.Tensor:
+    "Where the frame's pixels lie across the view, `[B, n]`: 0 at its one edge, 1 at the other, beyond that outside."
+    return ((torch.arange(n, device=lo.device) + 0.5) / n - lo[:, None]) / (hi - lo)[:, None]
+
+# %% ../nbs/05_views.ipynb #c9e978a6
 @patch
 def to_frame(self: VideoView,
     maps: torch.Tensor,    # [B, T', h, w] over the view
@@ -176,16 +206,14 @@ def to_frame(self: VideoView,
     if maps.ndim != 4 or len(maps) != len(params):
         raise ViewError(f"expected maps [B, T', h, w] and params [B, 9], got {list(maps.shape)} and {list(params.shape)}")
     params = params.to(maps.device)
-    where = []
-    for n, lo, hi, axis in ((size[1], 0, 2, 'x'), (size[0], 1, 3, 'y')):
-        at = ((torch.arange(n, device=maps.device) + 0.5) / n - params[:, lo, None]) / (params[:, hi] - params[:, lo])[:, None]
-        where.append(torch.where(params[:, 4:5] > 0.5, 1 - at, at) if axis == 'x' else at)    # 0..1 across the view
-    x, y = where[0][:, None, :].expand(-1, size[0], -1), where[1][:, :, None].expand(-1, -1, size[1])
+    x, y = _across(size[1], params[:, 0], params[:, 2]), _across(size[0], params[:, 1], params[:, 3])
+    x = torch.where(params[:, 4:5] > 0.5, 1 - x, x)                            # mirrored
+    x, y = x[:, None, :].expand(-1, size[0], -1), y[:, :, None].expand(-1, -1, size[1])
     out = F.grid_sample(maps, torch.stack([x, y], -1) * 2 - 1, mode='bilinear', padding_mode='border', align_corners=False)
     inside = (x >= 0) & (x <= 1) & (y >= 0) & (y <= 1)
     return out.masked_fill(~inside[:, None], math.nan)
 
-# %% ../nbs/05_views.ipynb #0f2ffdac
+# %% ../nbs/05_views.ipynb #129dacf7
 def power_spectrogram(
     waveform: torch.Tensor,  # [B, L] in [-1, 1]
     n_fft: int = 512,        # window, samples
@@ -199,7 +227,7 @@ def power_spectrogram(
     z = torch.stft(waveform.float(), n_fft, hop, window=window, center=True, pad_mode='reflect', return_complex=True)
     return z.abs().square()[..., :waveform.shape[1] // hop]
 
-# %% ../nbs/05_views.ipynb #b1b5d55d
+# %% ../nbs/05_views.ipynb #ffc6d468
 def decibels(
     power: torch.Tensor,  # [B, ...]
     top_db: float = 80.0,  # nothing lies further than this below a clip's loudest cell
@@ -208,19 +236,7 @@ def decibels(
     db = 10 * power.clamp(min=1e-10).log10()
     return torch.maximum(db, db.flatten(1).amax(1).view(-1, *[1] * (db.ndim - 1)) - top_db)
 
-# %% ../nbs/05_views.ipynb #4cecf66d
-def log_mel(
-    waveform: torch.Tensor,  # [B, L] in [-1, 1]
-    rate: int = 16000,       # Hz
-    n_fft: int = 512,        # window, samples
-    hop: int = 250,          # step, samples
-    mels: int = 64,          # bands between 0 Hz and half the rate (HTK's mel scale)
-) -> torch.Tensor:
-    "Log-mel spectrogram in dB, `[B, L // hop, mels]`, floored 80 dB below the clip's maximum."
-    bank = _mel_bank(rate, n_fft, mels).to(waveform.device)
-    return decibels(torch.matmul(power_spectrogram(waveform, n_fft, hop).mT, bank))
-
-
+# %% ../nbs/05_views.ipynb #dfe43087
 def _mel_bank(rate, n_fft, mels) -> torch.Tensor:
     "Triangular weights [n_fft // 2 + 1, mels]; an error where a band would be empty."
     import warnings
@@ -232,7 +248,19 @@ def _mel_bank(rate, n_fft, mels) -> torch.Tensor:
                         "use fewer mels or a larger n_fft")
     return bank
 
-# %% ../nbs/05_views.ipynb #3026e672
+# %% ../nbs/05_views.ipynb #551a8034
+def log_mel(
+    waveform: torch.Tensor,  # [B, L] in [-1, 1]
+    rate: int = 16000,       # Hz
+    n_fft: int = 512,        # window, samples
+    hop: int = 250,          # step, samples
+    mels: int = 64,          # bands between 0 Hz and half the rate (HTK's mel scale)
+) -> torch.Tensor:
+    "Log-mel spectrogram in dB, `[B, L // hop, mels]`, floored 80 dB below the clip's maximum."
+    bank = _mel_bank(rate, n_fft, mels).to(waveform.device)
+    return decibels(torch.matmul(power_spectrogram(waveform, n_fft, hop).mT, bank))
+
+# %% ../nbs/05_views.ipynb #3546406b
 def linear_spectrogram(
     waveform: torch.Tensor,  # [B, L] in [-1, 1]
     n_fft: int = 1024,       # window, samples
@@ -243,7 +271,7 @@ def linear_spectrogram(
     p = torch.cat([p[:, :1], p[:, 1:].unflatten(1, (-1, 2)).mean(2)], 1)
     return decibels(p, 100.0).mT
 
-# %% ../nbs/05_views.ipynb #d2313e79
+# %% ../nbs/05_views.ipynb #c0ad397c
 NORMS = {'logmel': (-13.0, 20.0), 'linear': (-28.5, 19.7)}  # front end -> mean and spread, dB
 
 
@@ -268,18 +296,7 @@ class AudioView:
         self.volume, self.train, self.device, self.samples = volume, train, device, round(rate * seconds)
         if front == 'logmel': _mel_bank(rate, n_fft, mels)                  # says at once when bands would be empty
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        "(T, F): frames and bands of a view."
-        return self.samples // self.hop, len(self.hz)
-
-    def __repr__(self):
-        T, F = self.shape
-        jitter = f", volume 1 -+ {self.volume:g}" if self.train else ""
-        return (f"AudioView({self.front}: {self.duration:g} s at {self.rate} Hz -> {T} frames x {F} bands, "
-                f"{self.hz[0]:.0f} to {self.hz[-1]:.0f} Hz{jitter})")
-
-# %% ../nbs/05_views.ipynb #5c1bb5ba
+# %% ../nbs/05_views.ipynb #dea70978
 @patch(as_prop=True)
 def hz(self: AudioView) -> np.ndarray:
     "Centre frequencies of the bands, Hz `[F]`."
@@ -287,13 +304,39 @@ def hz(self: AudioView) -> np.ndarray:
     top = 2595 * np.log10(1 + self.rate / 2 / 700)
     return 700 * (10 ** (np.linspace(0, top, self.mels + 2)[1:-1] / 2595) - 1)
 
-
+# %% ../nbs/05_views.ipynb #4652f8ff
 @patch(as_prop=True)
 def seconds(self: AudioView) -> np.ndarray:
     "Times of the spectrogram's frames from the start of the view, s `[T]`."
     return np.arange(self.samples // self.hop) * self.hop / self.rate
 
-# %% ../nbs/05_views.ipynb #fc4b7480
+
+@patch(as_prop=True)
+def shape(self: AudioView) -> tuple[int, int]:
+    "(T, F): frames and bands of a view."
+    return self.samples // self.hop, len(self.hz)
+
+# %% ../nbs/05_views.ipynb #e7f83bde
+@patch
+def __repr__(self: AudioView):
+    (T, F), hz = self.shape, self.hz
+    jitter = f", volume 1 -+ {self.volume:g}" if self.train else ""
+    return (f"AudioView({self.front}: {self.duration:g} s at {self.rate} Hz -> {T} frames x {F} bands, "
+            f"{hz[0]:.0f} to {hz[-1]:.0f} Hz{jitter})")
+
+# %% ../nbs/05_views.ipynb #01de9f7c
+@patch
+def _check(self: AudioView, x, index):
+    "`ViewError` unless x is [B, samples] of finite numbers with an index for each clip."
+    if x.ndim != 2 or x.shape[1] != self.samples or len(index) != len(x):
+        raise ViewError(f"expected a waveform [B, {self.samples}] ({self.duration:g} s at {self.rate} Hz) and B indices, "
+                        f"got {list(x.shape)} and {len(index)} indices; read clips with the same rate and length")
+    if x.device.type == 'cpu' and not torch.isfinite(x).all():    # a GPU would have to wait for the answer; loaders deliver on the CPU
+        bad = [int(i) for i, ok in zip(index, torch.isfinite(x).all(1)) if not ok]
+        raise ViewError(f"the sound of rows {bad[:8]} holds NaN or infinity; expected numbers in [-1, 1]. "
+                        "Read these files again or exclude them from the manifest")
+
+# %% ../nbs/05_views.ipynb #65cf0c9b
 @patch
 def __call__(self: AudioView,
     waveform,    # [B, L] in [-1, 1], L = rate * seconds samples
@@ -304,20 +347,14 @@ def __call__(self: AudioView,
 ) -> torch.Tensor:
     "Spectrograms float32 `[B, 1, T, F]`, normalised. Silence gives a flat floor; NaN, infinity and other lengths are a `ViewError`."
     x = torch.as_tensor(waveform)
-    if x.ndim != 2 or x.shape[1] != self.samples or len(index) != len(x):
-        raise ViewError(f"expected a waveform [B, {self.samples}] ({self.duration:g} s at {self.rate} Hz) and B indices, "
-                        f"got {list(x.shape)} and {len(index)} indices; read clips with the same rate and length")
-    if x.device.type == 'cpu' and not torch.isfinite(x).all():    # a GPU would have to wait for the answer; loaders deliver on the CPU
-        bad = [int(i) for i, ok in zip(index, torch.isfinite(x).all(1)) if not ok]
-        raise ViewError(f"the sound of rows {bad[:8]} holds NaN or infinity; expected numbers in [-1, 1]. "
-                        "Read these files again or exclude them from the manifest")
+    self._check(x, index)
     if self.device is not None: x = x.to(self.device, non_blocking=True)
     if self.train: x = x * torch.from_numpy(1 + self.volume * (2 * uniforms(seed, epoch, index, view, 1) - 1)).to(x.device)
     spec = log_mel(x, self.rate, self.n_fft, self.hop, self.mels) if self.front == 'logmel' else linear_spectrogram(x, self.n_fft, self.hop)
     mean, std = NORMS[self.front]
     return ((spec - mean) / std)[:, None]
 
-# %% ../nbs/05_views.ipynb #9b431382
+# %% ../nbs/05_views.ipynb #f42be1dc
 @patch
 def cell_hz(self: AudioView,
     cells: int,  # frequency cells of a map, F''
@@ -328,7 +365,7 @@ def cell_hz(self: AudioView,
     at = np.interp(np.linspace(0, len(hz), cells + 1), np.arange(len(hz) + 1), edges)
     return np.stack([at[:-1], at[1:]], 1)
 
-
+# %% ../nbs/05_views.ipynb #afd69f6c
 @patch
 def cell_seconds(self: AudioView,
     cells: int,  # time cells of a map, T''
@@ -337,7 +374,7 @@ def cell_seconds(self: AudioView,
     at = np.linspace(0, self.shape[0] * self.hop / self.rate, cells + 1)
     return np.stack([at[:-1], at[1:]], 1)
 
-
+# %% ../nbs/05_views.ipynb #8d9107dd
 @patch
 def to_spectrogram(self: AudioView,
     maps: torch.Tensor,  # [B, T'', F''] over the view
@@ -346,7 +383,7 @@ def to_spectrogram(self: AudioView,
     if maps.ndim != 3: raise ViewError(f"expected maps [B, T'', F''], got {list(maps.shape)}")
     return F.interpolate(maps[:, None], self.shape, mode='bilinear', align_corners=False)[:, 0]
 
-# %% ../nbs/05_views.ipynb #ab3089e0
+# %% ../nbs/05_views.ipynb #9b82f7ae
 def views_from(
     cfg,            # a TrainConfig
     train: bool = True,  # False: no randomness
