@@ -199,19 +199,22 @@ def own_rank(
     above, tied = other & (cosine > own + 1e-12), other & (np.abs(cosine - own) <= 1e-12)
     return above.sum(1), tied.sum(1), other.sum(1) + 1
 
-# %% ../nbs/11_evaluation.ipynb #164121c9
+# %% ../nbs/11_evaluation.ipynb #e67a37f7
 def retrieval_instance(
     query,        # [N, D] one modality
     gallery,      # [N, D] the other, paired by row
     groups=None,  # [N] files
     ks=(1, 5, 10),
 ) -> dict:
-    "`r1`, `r5`, `r10` (each a `Score`), `median_rank` and `gallery` (mean size): is the clip's own partner among the k nearest?"
+    """`r1`, `r5`, `r10` (each a `Score`): is the clip's own partner among the k nearest? `auc`: the share of the gallery that it beats.
+    Also `median_rank` and `gallery` (mean size)."""
     above, tied, size = own_rank(query, gallery, groups)
     if size.max() < 2: raise EvaluationError("retrieval needs clips from at least two files; all clips come from one")
     note = f'gallery of {size.mean():.0f}'
     hits = {k: np.clip((k - above) / (tied + 1), 0, 1) for k in ks}       # of tied items any may stand first
     out = {f'r{k}': Score(h.mean(), half_width(h, groups), np.minimum(k / size, 1).mean(), len(h), note=note) for k, h in hits.items()}
+    beaten = 1 - (above + tied / 2) / np.maximum(size - 1, 1)
+    out['auc'] = Score(beaten.mean(), half_width(beaten, groups), 0.5, len(beaten), note=note)
     return out | dict(median_rank=float(np.median(1 + above + tied / 2)), gallery=float(size.mean()))
 
 # %% ../nbs/11_evaluation.ipynb #a048900a
@@ -429,11 +432,12 @@ def window_batches(
     loaders = (clip_loader(data, batch, w, workers=workers, shuffle=False, drop_last=False) for w in range(windows))
     return (b for loader in loaders for b in loader), windows * -(-len(data) // batch)
 
-# %% ../nbs/11_evaluation.ipynb #09e96d89
+# %% ../nbs/11_evaluation.ipynb #44531a36
 METRICS = dict(
     linear_video='video, linear probe', linear_audio='audio, linear probe', knn_video='video, 20 nearest neighbours',
     retrieval_class_v2a_r1='picture finds a sound of its class', retrieval_class_a2v_r1='sound finds a picture of its class',
-    retrieval_instance_v2a_r1='picture finds its own sound', auroc_wrong_track='bank score knows wrong tracks (AUROC)',
+    retrieval_instance_v2a_r1='picture finds its own sound', retrieval_instance_v2a_auc='own sound beats those of other files',
+    auroc_wrong_track='bank score knows wrong tracks (AUROC)',
     pointing_guided='pointing game, map guided by sound', pointing_vision_only='pointing game, map from vision alone',
     ciou_guided='cIoU >= 0.5, map guided by sound', frequency_hit_guided='frequency hit, guided by picture',
     frequency_hit_sound_only='frequency hit, sound alone')
@@ -578,15 +582,15 @@ def class_score(
         return retrieval_class(q, g, m.column('label', te), m.column('path', te))
     return _nets_beside_lively(m, te, run)
 
-# %% ../nbs/11_evaluation.ipynb #5aede3fe
+# %% ../nbs/11_evaluation.ipynb #f885509c
 def instance_score(
     m: Measured,  # features of the clips
     parts: dict,  # rows for each question
-    k: int = 1,   # how many may be shown
+    what: str = 'r1',  # 'r1': first of all; 'auc': the share of other files' sounds that it beats
 ) -> Score:
     "Does the picture find its own sound, beside the untrained net and liveliness against loudness."
     te = parts['pairs']
-    run = lambda v, a: retrieval_instance(v, a, m.column('path', te), (k,))[f'r{k}']
+    run = lambda v, a: retrieval_instance(v, a, m.column('path', te), (1,))[what]
     return _nets_beside_lively(m, te, run)
 
 # %% ../nbs/11_evaluation.ipynb #0fe3ae1e
@@ -619,14 +623,14 @@ def or_reason(
     try: scores[name] = make()
     except AvnbError as e: skipped[name] = str(e)
 
-# %% ../nbs/11_evaluation.ipynb #e5b39e0e
+# %% ../nbs/11_evaluation.ipynb #1179530e
 def _ask(m, parts, bank):
     "(name -> Score, name -> reason left out): every question about embeddings."
     scores, skipped = {}, {}
     for x in ('video', 'audio'): or_reason(scores, skipped, f'linear_{x}', lambda: probe_score(m, parts, x))
     or_reason(scores, skipped, 'knn_video', lambda: probe_score(m, parts, 'video', knn_accuracy))
     for d in ('v2a', 'a2v'): or_reason(scores, skipped, f'retrieval_class_{d}_r1', lambda: class_score(m, parts, d))
-    or_reason(scores, skipped, 'retrieval_instance_v2a_r1', lambda: instance_score(m, parts))
+    for k in ('r1', 'auc'): or_reason(scores, skipped, f'retrieval_instance_v2a_{k}', lambda: instance_score(m, parts, k))
     or_reason(scores, skipped, 'auroc_wrong_track', lambda: wrong_track_score(m, parts, bank))
     return scores, skipped
 

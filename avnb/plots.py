@@ -341,7 +341,7 @@ def show_weights(
     fig.suptitle(shorten(title, 80), x=.01, ha='left', fontsize=11)
     return fig
 
-# %% ../nbs/13_plots.ipynb #96932941
+# %% ../nbs/13_plots.ipynb #0c0cc185
 METRICS = {  # name -> heading, one plain sentence
     'linear_video': ('Class from the picture',
         'A linear classifier on frozen video features names the class of new clips: share that is right.'),
@@ -355,6 +355,8 @@ METRICS = {  # name -> heading, one plain sentence
         'Given a sound, the first silent video found is of the same class.'),
     'retrieval_instance_v2a_r1': ('Picture finds its own sound',
         'Given a silent video, the first sound found is the one recorded with it.'),
+    'retrieval_instance_v2a_auc': ('Own sound beats others',
+        'Given a silent video, its own sound is nearer than a sound from another file: share of those files, 0.5 is guessing.'),
     'auroc_wrong_track': ('Wrong tracks noticed',
         'A true pair agrees better than one with a wrong sound track: 1 is always, 0.5 is guessing.'),
     'pointing_guided': ('Points at the source, hearing it',

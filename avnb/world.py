@@ -165,7 +165,7 @@ def _place(r, radius, taken):
         if all(math.hypot(x - t.x, y - t.y) > 0.8 * (radius + t.radius) for t in taken): break
     return float(x), float(y)
 
-# %% ../nbs/03_world.ipynb #2619b4e6
+# %% ../nbs/03_world.ipynb #f946096b
 def _thing(r, kind, label, sounding, d: Dials, taken) -> Thing:
     "Draw one thing of a kind."
     radius = float(r.uniform(*d.radius)); x, y = _place(r, radius, taken)
@@ -173,7 +173,7 @@ def _thing(r, kind, label, sounding, d: Dials, taken) -> Thing:
     pitch = d.cue * (hi - radius) / (hi - lo) + (1 - d.cue) * float(r.random())
     return Thing(kind, label, sounding, radius, x, y, float(r.random()), _events(r, d.seconds), (kind.hue + float(r.normal(0, .012))) % 1, float(r.random()), pitch, tuple(r.uniform((.65, .4, .4, .8), (.95, .7, .75, 1.)).tolist()), float(r.uniform(.4, .85)))
 
-# %% ../nbs/03_world.ipynb #0aace947
+# %% ../nbs/03_world.ipynb #58296148
 class World:
     "Classes and dials drawn from a seed; `scene(i)` plans clip i, `render` and `stems` make it."
 
@@ -213,20 +213,20 @@ class World:
         shown = [mute(t) for t in things] if faulty_kind == 'off_screen' else things
         return Scene(self.seed, self.classes, index, label, faulty_kind, index if track is None else track, tuple(things), tuple(shown), d)
 
-# %% ../nbs/03_world.ipynb #b8f57896
+# %% ../nbs/03_world.ipynb #d9074fcb
 def _rgb(h, s, v) -> np.ndarray:
     "A colour from hue, saturation, value; float32 [3]."
     k = (np.array([5, 3, 1]) + h * 6) % 6
     return (v - v * s * np.clip(np.minimum(k, 4 - k), 0, 1)).astype(np.float32)
 
-# %% ../nbs/03_world.ipynb #f7c233a3
+# %% ../nbs/03_world.ipynb #d2a581b4
 def _act(thing: Thing, t: np.ndarray) -> np.ndarray:
     "How far into its movement a thing is at times t: 0 at rest, 1 at the height of an act."
     out = np.zeros_like(t)
     for a, b in thing.events: out += np.where((t > a) & (t < b), np.sin(np.pi * np.clip((t - a) / (b - a), 0, 1)), 0)
     return thing.zeal * out
 
-# %% ../nbs/03_world.ipynb #7f73c7e3
+# %% ../nbs/03_world.ipynb #2f237a55
 def _pose(thing: Thing, t: np.ndarray) -> tuple:
     "Centre x, y, radius (shares of the frame) and angle (turns) at times t."
     act, sway = _act(thing, t), 0.01 * np.sin(2 * np.pi * (t * 0.5 + thing.phase))
@@ -234,7 +234,7 @@ def _pose(thing: Thing, t: np.ndarray) -> tuple:
     return (thing.x + sway, thing.y - (0.075 * act if m == 'bounce' else 0), thing.radius * (1 + act * dict(pulse=.2, spin=.1, bounce=.0)[m]),
             thing.phase + (0.12 * act if m == 'spin' else 0))
 
-# %% ../nbs/03_world.ipynb #cda7c8e1
+# %% ../nbs/03_world.ipynb #3dd4e2d2
 def _draw(canvas: np.ndarray, thing: Thing, t: np.ndarray) -> np.ndarray:
     "Paint a thing over the canvas [T,S,S,3]; its boxes, shares of the frame, float32 [T,4]."
     size = canvas.shape[1]; x, y, radius, angle = (np.broadcast_to(np.asarray(v, np.float32), t.shape) for v in _pose(thing, t))
@@ -258,7 +258,7 @@ def _draw(canvas: np.ndarray, thing: Thing, t: np.ndarray) -> np.ndarray:
     (l, rr), (top, b) = span(1, x1 - x0, x0), span(2, y1 - y0, y0)
     return np.stack([l, top, rr, b], 1).astype(np.float32)
 
-# %% ../nbs/03_world.ipynb #f4d0cd03
+# %% ../nbs/03_world.ipynb #97efa0b7
 def _backdrop(r, size: int) -> np.ndarray:
     "A dim, quiet ground: a slope between two greyish tones and a few soft spots; float32 [S,S,3]."
     y, x = np.mgrid[0:1:size * 1j, 0:1:size * 1j].astype(np.float32); turn = r.uniform(0, 2 * np.pi)
@@ -268,7 +268,7 @@ def _backdrop(r, size: int) -> np.ndarray:
     a, b = (_rgb(r.random(), r.uniform(.05, .3), r.uniform(.12, .42)) for _ in range(2))
     return (a + slope[..., None].clip(0, 1) * (b - a)).astype(np.float32)
 
-# %% ../nbs/03_world.ipynb #3866f4e2
+# %% ../nbs/03_world.ipynb #4a6aa20a
 def _lights(canvas, r, n: int, t: np.ndarray, width: tuple, rate: tuple, strength: float):
     "Lights that blink at times of their own: the strongest motion in the picture, and it means nothing."
     size = canvas.shape[1]; t = t.astype(np.float32)[:, None]
@@ -281,7 +281,7 @@ def _lights(canvas, r, n: int, t: np.ndarray, width: tuple, rate: tuple, strengt
         glow = np.minimum(np.float32(1.4) * on[..., None] * bell(cy, drift[1], iy)[:, :, None] * bell(cx, drift[0], ix)[:, None, :], 1)[..., None]
         part = canvas[:, iy, ix]; part += np.float32(strength) * glow * (np.float32([1., .97, .86]) - part)
 
-# %% ../nbs/03_world.ipynb #55b4ce40
+# %% ../nbs/03_world.ipynb #4391d09f
 def picture(scene: Scene) -> tuple[np.ndarray, list]:
     "Frames uint8 [T,S,S,3] and, for each thing shown, its boxes per frame (shares of the frame, float32 [T,4])."
     d = scene.dials; t = np.arange(int(round(d.seconds * d.fps))) / d.fps
@@ -294,13 +294,13 @@ def picture(scene: Scene) -> tuple[np.ndarray, list]:
     canvas *= 255; canvas += .5
     return canvas.astype(np.uint8), boxes
 
-# %% ../nbs/03_world.ipynb #d2466235
+# %% ../nbs/03_world.ipynb #0fd4ffb7
 def _steps(timbre: str, u: np.ndarray) -> np.ndarray:
     "Place in the voice's range (0 low, 1 high) at progress u through an act."
     k = np.minimum((u * 4).astype(int), 3)
     return np.array(dict(rise=(0, 1, 2, 3), fall=(3, 2, 1, 0), trill=(1, 3, 0, 2), shake=(2, 0, 3, 1))[timbre])[k] / 3
 
-# %% ../nbs/03_world.ipynb #285216a3
+# %% ../nbs/03_world.ipynb #45703ab9
 def _melody(events, n: int, rate: int, r, steps) -> tuple:
     "Place (0 low, 1 high) and loudness [n] of a voice that makes four steps in each act; each step is struck and rings."
     place, env, t = np.zeros(n), np.zeros(n), np.arange(n) / rate
@@ -311,12 +311,12 @@ def _melody(events, n: int, rate: int, r, steps) -> tuple:
         env[i] = np.clip(u * 30, 0, 1) * np.clip((1 - u) * 12, 0, 1) * (0.35 + 0.65 * np.exp(-3 * (u * 4 % 1))) * r.uniform(.8, 1)
     soft = np.hanning(int(.008 * rate)); return place, np.convolve(env, soft / soft.sum(), 'same')     # no clicks: they would leave the band
 
-# %% ../nbs/03_world.ipynb #830196e8
+# %% ../nbs/03_world.ipynb #0159cd64
 def _sing(env, f, rate, r) -> np.ndarray:
     "Two slightly detuned oscillators at frequency f (Hz, [n]), float32 [n]."
     phase = 2 * np.pi * np.cumsum(f) / rate; return (env * (np.sin(phase) + .5 * np.sin(1.006 * phase + r.uniform(0, 6)))).astype(np.float32)
 
-# %% ../nbs/03_world.ipynb #04fcdd40
+# %% ../nbs/03_world.ipynb #94fb5abc
 def _band_noise(r, n: int, rate: int, band, slope: float = 0.0) -> np.ndarray:
     "Noise within a band (Hz), unit RMS, float32 [n]."
     f = np.fft.rfftfreq(n, 1 / rate); inside = (f >= band[0]) & (f <= band[1])
@@ -326,7 +326,7 @@ def _band_noise(r, n: int, rate: int, band, slope: float = 0.0) -> np.ndarray:
 
 def _unit(x) -> np.ndarray: return (x / (np.sqrt((x * x).mean()) + 1e-12)).astype(np.float32)
 
-# %% ../nbs/03_world.ipynb #a8b4a434
+# %% ../nbs/03_world.ipynb #46ed8d2f
 def voice(
     thing: Thing,
     d: Dials,
@@ -338,7 +338,7 @@ def voice(
     if thing.kind.timbre == 'shake': return (env * _band_noise(r, n, d.rate, thing.kind.band)).astype(np.float32)
     return _sing(env, np.exp(base + 0.62 * (hi - lo) * place), d.rate, r)
 
-# %% ../nbs/03_world.ipynb #e574fd3a
+# %% ../nbs/03_world.ipynb #2efadb28
 def _background(r, n: int, rate: int, band) -> np.ndarray:
     "A sound no thing makes: a bird that strays to and fro, gusts of wind, or drips, within a band; unit RMS, float32 [n]."
     which, lo, hi = r.choice(3, p=OTHERS), np.log(band[0]), np.log(band[1])
@@ -347,14 +347,14 @@ def _background(r, n: int, rate: int, band) -> np.ndarray:
     if which == 1: return _unit(_band_noise(r, n, rate, band) * env)
     return _unit(_sing(env, np.exp(lo + (.1 + .22 * r.random() + .62 * place) * (hi - lo)), rate, r))
 
-# %% ../nbs/03_world.ipynb #0855e4ba
+# %% ../nbs/03_world.ipynb #140d39ff
 def _drips(r, n: int, rate: int, lo: float, hi: float) -> np.ndarray:
     "Short ringing sounds at random times and pitches (log Hz)."
     x, m = np.zeros(n), int(.09 * rate); u = np.arange(m) / rate
     for at in r.integers(0, n - m, int(r.integers(7, 13))): x[at:at + m] += np.clip(u * 300, 0, 1) * np.exp(-45 * u) * np.sin(2 * np.pi * np.exp(r.uniform(lo, hi)) * u)
     return x
 
-# %% ../nbs/03_world.ipynb #0157e283
+# %% ../nbs/03_world.ipynb #356d0f88
 def _music(r, n: int, rate: int) -> np.ndarray:
     "A slow chord and plucked notes over the whole range, unit RMS."
     t, x, root = np.arange(n) / rate, np.zeros(n), 110 * 2 ** (r.integers(12) / 12)
@@ -365,7 +365,7 @@ def _music(r, n: int, rate: int) -> np.ndarray:
         f = root * 2 ** (scale[r.integers(5)] / 12 + r.integers(1, 4)); x[i] += np.exp(-7 * u) * sum(np.sin(2 * np.pi * f * h * u) / h for h in (1, 2, 3) if f * h < rate / 2.2)
     return (x / np.sqrt((x * x).mean())).astype(np.float32)
 
-# %% ../nbs/03_world.ipynb #9fc7daae
+# %% ../nbs/03_world.ipynb #0c148855
 def _babble(r, n: int, rate: int, speakers: int = 4) -> np.ndarray:
     "Several voices at once: pulses through changing formants, in syllables; unit RMS."
     t, x = np.arange(n) / rate, np.zeros(n)
@@ -376,10 +376,10 @@ def _babble(r, n: int, rate: int, speakers: int = 4) -> np.ndarray:
         for h in range(1, 20): x += syllable * np.sin(2 * np.pi * h * phase) * sum(np.exp(-((h * f0 - vowel[:, k]) / (120 + 80 * k)) ** 2) for k in (0, 1)) / h ** .3
     return (x / np.sqrt((x * x).mean())).astype(np.float32)
 
-# %% ../nbs/03_world.ipynb #0bb450b7
+# %% ../nbs/03_world.ipynb #8c5ae352
 def _world_of(scene: Scene) -> World: return World(scene.seed, scene.classes, scene.dials)
 
-# %% ../nbs/03_world.ipynb #c51d8d0b
+# %% ../nbs/03_world.ipynb #d90714f8
 def stems(scene: Scene) -> dict:
     "The parts of a clip's track before mixing: 'source 0', 'source 1', ..., 'others', 'over' (music or babble); float32 [L] each."
     if scene.faulty_kind == 'wrong_track' and scene.track != scene.index: return stems(_world_of(scene).scene(scene.track))
@@ -395,7 +395,7 @@ def stems(scene: Scene) -> dict:
     parts['others'] = sum((np.float32(10 ** (r.uniform(*d.others_db) / 20)) * _background(r, n, d.rate, b) for b in chosen), np.zeros(n, np.float32))
     return parts
 
-# %% ../nbs/03_world.ipynb #f4c97149
+# %% ../nbs/03_world.ipynb #66ca6bfe
 def sound(scene: Scene) -> np.ndarray:
     "The clip's track, float32 [L] in [-1, 1], at -20 dB give or take 2 whatever it holds; silence stays silent."
     r = rng(scene.seed, 0, scene.index, 'mix'); x = sum(stems(scene).values())
@@ -403,7 +403,7 @@ def sound(scene: Scene) -> np.ndarray:
     if rms < 1e-6: return (hiss * np.float32(.002)).astype(np.float32)
     return np.clip((x / rms + hiss) * np.float32(10 ** (r.uniform(-22, -18) / 20)), -1, 1).astype(np.float32)
 
-# %% ../nbs/03_world.ipynb #90256d7c
+# %% ../nbs/03_world.ipynb #0c2fb8d0
 SHARES = dict(wrong_track=0.6, off_screen=0.2, music=0.08, babble=0.08, silence=0.04)     # of the faulty clips; ours
 
 
@@ -424,7 +424,7 @@ def plan(
     ring = r.permutation(swapped); track[ring] = np.roll(ring, 1)                     # everyone hears the next in a ring
     return [world.scene(i, kind[i], int(track[i])) for i in range(n)] + [world.scene(i) for i in range(n, clips)]
 
-# %% ../nbs/03_world.ipynb #d93605a7
+# %% ../nbs/03_world.ipynb #9b06e600
 def truth(scene: Scene, boxes: list, world: World) -> dict:
     "All that is known of a clip, ready for JSON; boxes xyxy as shares of the frame, times in s, bands in Hz."
     d = scene.dials
@@ -436,13 +436,13 @@ def truth(scene: Scene, boxes: list, world: World) -> dict:
                 index=scene.index, track=scene.track, heard=None if silenced else heard.label, dials=asdict(d), fps=d.fps, seconds=d.seconds, size=d.size, rate=d.rate,
                 sources=[source(t, b) for t, b in zip(scene.shown, boxes)])
 
-# %% ../nbs/03_world.ipynb #5b0b359e
+# %% ../nbs/03_world.ipynb #d73df9c2
 def scene_of(truth: dict) -> Scene:
     "The scene behind a truth file."
     d = {k: tuple(v) if isinstance(v, list) else v for k, v in truth['dials'].items()}
     return World(truth['scene_seed'], truth['classes'], Dials(**d)).scene(truth['index'], truth['faulty_kind'], truth['track'])
 
-# %% ../nbs/03_world.ipynb #345859cd
+# %% ../nbs/03_world.ipynb #e4121238
 def _claim(out: Path, card: dict) -> bool:
     "Make the folder and write what world it holds; refuse one that holds something else. True if the world is there already."
     f = out / 'world.json'
@@ -455,7 +455,7 @@ def _claim(out: Path, card: dict) -> bool:
         with atomic_write(f, 'w') as g: json.dump(card, g, indent=1)
     return (out / 'manifest.csv').exists()
 
-# %% ../nbs/03_world.ipynb #fa3dba7b
+# %% ../nbs/03_world.ipynb #6e4e63aa
 def _journal(out: Path) -> dict:
     "Rows of clips that were finished before, by index; a half-written last line is dropped."
     rows = {}
@@ -464,7 +464,7 @@ def _journal(out: Path) -> dict:
         except (json.JSONDecodeError, KeyError): continue
     return {i: r for i, r in rows.items() if (out / r['path']).exists()}
 
-# %% ../nbs/03_world.ipynb #299ed54d
+# %% ../nbs/03_world.ipynb #a03227da
 class _pool:
     "`with _pool(workers, jobs) as run: run(f, jobs)` yields results as they are ready, in this process when one is enough."
     def __init__(self, workers, jobs): self.n = 1 if jobs < 16 else min(workers, jobs)
@@ -477,7 +477,7 @@ class _pool:
     def __exit__(self, *e):
         if self.n > 1: self.pool.shutdown(cancel_futures=True)
 
-# %% ../nbs/03_world.ipynb #8559180a
+# %% ../nbs/03_world.ipynb #12c2116e
 def _finish(out: Path, rows: list):
     "Write the manifest of a finished world; the journal has done its work."
     import pandas as pd
@@ -485,7 +485,7 @@ def _finish(out: Path, rows: list):
     Manifest(out, pd.DataFrame(rows)).save(out / 'manifest.csv', overwrite=True); (out / '.rows.jsonl').unlink(missing_ok=True)
     return Manifest.load(out / 'manifest.csv')
 
-# %% ../nbs/03_world.ipynb #256c4b3b
+# %% ../nbs/03_world.ipynb #1b4974d0
 def _make(job) -> dict:
     "Write one clip with its truth; its row of the manifest."
     from avnb.manifest import examine
@@ -496,7 +496,7 @@ def _make(job) -> dict:
     with atomic_write(Path(out, 'truth', name + '.json'), 'w') as f: json.dump(truth(scene, boxes, world), f)
     return examine(str(out), f'clips/{name}.mp4', name, None, None)[0] | dict(start_s=0.0, seconds=d.seconds, split=split, label=world.names[scene.label], faulty_kind=scene.faulty_kind)
 
-# %% ../nbs/03_world.ipynb #74213f05
+# %% ../nbs/03_world.ipynb #05fc82a3
 def write_world(
     out: str | Path,      # folder to write
     clips: int = 2000,    # how many, held-out ones included
@@ -522,7 +522,7 @@ def write_world(
             done[int(row['id'])] = row; journal.write(json.dumps(row) + '\n'); journal.flush()
     return _finish(out, [done[s.index] for s in scenes])
 
-# %% ../nbs/03_world.ipynb #254ef795
+# %% ../nbs/03_world.ipynb #afa98f90
 @dataclass(frozen=True)
 class Gate:
     "One shortcut: what it reaches, what guessing reaches, and how much is allowed."
@@ -536,18 +536,18 @@ class Gate:
         "Whether the shortcut is closed."
         return self.value <= self.limit
 
-# %% ../nbs/03_world.ipynb #c7fd03c9
+# %% ../nbs/03_world.ipynb #aa17919d
 def _hit(score: np.ndarray, box) -> float:
     "Share of the maxima of a map [S,S] that lie in a box (shares of the frame)."
     top = np.argwhere(score >= score.max() - 1e-9) + .5; y, x = (top / score.shape[0]).T
     return float(((x >= box[0]) & (x < box[2]) & (y >= box[1]) & (y < box[3])).mean())
 
-# %% ../nbs/03_world.ipynb #82ed9b35
+# %% ../nbs/03_world.ipynb #7b52fd8f
 def _blocks(a: np.ndarray, k: int) -> np.ndarray:
     "Means over k x k blocks of [S,S], blown up again."
     s = a.shape[0] // k; return np.kron(a[:s * k, :s * k].reshape(s, k, s, k).mean((1, 3)), np.ones((k, k)))
 
-# %% ../nbs/03_world.ipynb #ef29a8b0
+# %% ../nbs/03_world.ipynb #ac3c8b6a
 def _colours(rgb: np.ndarray, weight: np.ndarray) -> np.ndarray:
     "Weighted histograms over 24 hues and 3 saturations, and over 4 x 4 x 4 cells of RGB."
     hi, lo = rgb.max(-1), rgb.min(-1); c = hi - lo + 1e-6; r, g, b = np.moveaxis(rgb, -1, 0)
@@ -556,7 +556,7 @@ def _colours(rgb: np.ndarray, weight: np.ndarray) -> np.ndarray:
     cube = np.bincount(((rgb * 3.999).astype(int) @ [16, 4, 1]).ravel(), weight.ravel(), 64)
     return np.sqrt(np.concatenate([h.ravel() / (h.sum() + 1e-9), cube / (cube.sum() + 1e-9)]))
 
-# %% ../nbs/03_world.ipynb #fd1950ae
+# %% ../nbs/03_world.ipynb #c5009873
 def shortcuts(frames: np.ndarray, waveform: np.ndarray, box: np.ndarray, edges: np.ndarray, rate: int, at: int) -> dict:
     "What simple statistics see in one clip; half a second of frames from `at` on for the pointing."
     g = frames[at:at + 8].astype(np.float32) / 255; move = np.abs(np.diff(g, axis=0)).mean((0, 3)); size = move.shape[0]; b = box[at + 4]
@@ -571,7 +571,7 @@ def shortcuts(frames: np.ndarray, waveform: np.ndarray, box: np.ndarray, edges: 
                 spectrum=np.log(1e-8 + np.array([power[(f >= lo - 31) & (f < hi)].mean() for lo, hi in zip(mel[:-1], mel[1:])])), loud=[int(level.mean(0).argmax()), of_bin(power)], changing=[int((level.std(0) / level.mean(0)).argmax()), of_bin(db.std(0)), int(level.std(0).argmax())],
                 loudness=float(10 * np.log10((waveform ** 2).mean() + 1e-12)))
 
-# %% ../nbs/03_world.ipynb #8ce614f6
+# %% ../nbs/03_world.ipynb #2b7af13d
 def _probe(x, y, folds: int = 5) -> float:
     "Cross-validated accuracy of a linear classifier, or AUROC when y is boolean."
     from sklearn.linear_model import LogisticRegression
@@ -582,7 +582,7 @@ def _probe(x, y, folds: int = 5) -> float:
     model = make_pipeline(StandardScaler(), LogisticRegression(C=.1, max_iter=500))
     return float(cross_val_score(model, x, y, cv=StratifiedKFold(folds, shuffle=True, random_state=0), scoring=scoring).mean())
 
-# %% ../nbs/03_world.ipynb #d21c263d
+# %% ../nbs/03_world.ipynb #00d1c19b
 def _read_shortcuts(job) -> dict:
     "Read one clip of a world and collect its shortcuts."
     from avnb.media import read_clip
@@ -593,7 +593,7 @@ def _read_shortcuts(job) -> dict:
     band = int(np.argmin(np.abs(edges[:-1] - (first['band'] or [0])[0])))
     return dict(**s, label=known['class'], kind=faulty_kind, sources=sum(t['sounding'] for t in known['sources']), band=band, size=_stream_bytes(Path(folder, 'clips', name + '.mp4')))
 
-# %% ../nbs/03_world.ipynb #82505369
+# %% ../nbs/03_world.ipynb #f508cc65
 def _stream_bytes(path) -> tuple[int, int]:
     "Bytes of picture and of sound in a file."
     import av
@@ -602,7 +602,7 @@ def _stream_bytes(path) -> tuple[int, int]:
         for p in c.demux(): sizes[p.stream.type] += p.size
     return sizes['video'], sizes['audio']
 
-# %% ../nbs/03_world.ipynb #0bfeed8e
+# %% ../nbs/03_world.ipynb #59e9e1a6
 def check_world(
     folder: str | Path,  # written by write_world
     clips: int = 1600,   # how many to measure at most
@@ -618,17 +618,17 @@ def check_world(
     right = [r for r in rows if r['kind'] == 'none' and r['sources'] == 1]
     return _pointing_gates(right) + _class_gates(right) + _pair_gates(rows)
 
-# %% ../nbs/03_world.ipynb #9d43ff3d
+# %% ../nbs/03_world.ipynb #fb13fcae
 def _of(rows, key): return np.array([r[key] for r in rows])
 
-# %% ../nbs/03_world.ipynb #89531657
+# %% ../nbs/03_world.ipynb #99bed3fc
 def _pointing_gates(rows) -> list[Gate]:
     "Does motion, or the centre, give the source's place away?"
     n, area = len(rows), _of(rows, 'area').mean()
     move = max(('move_fine', 'move_4', 'move_12'), key=lambda k: _of(rows, k).mean())
     return [Gate('frame difference points at the source', _of(rows, move).mean(), area, area + .10, n), Gate('the centre points at the source', _of(rows, 'centre').mean(), area, .25, n)]
 
-# %% ../nbs/03_world.ipynb #12d483f0
+# %% ../nbs/03_world.ipynb #a52d79e6
 def _class_gates(rows) -> list[Gate]:
     "Do colours, the mean spectrum, loud bands or loudness give the class or its band away?"
     y, band, n = _of(rows, 'label'), _of(rows, 'band'), len(rows); c = 1 / len(set(y)); b = 1 / (1 + band.max())
@@ -637,7 +637,7 @@ def _class_gates(rows) -> list[Gate]:
             Gate('mean spectrum tells the class', _probe(_of(rows, 'spectrum'), y), c, .60, n), *[Gate(f'the {w} band is the source\'s', float((_of(rows, k) == band[:, None]).mean(0).max()), b, b + .15, n) for w, k in (('loudest', 'loud'), ('most changing', 'changing'))],
             Gate('best fixed band is the source\'s', np.bincount(band).max() / n, b, b + .15, n), Gate('loudness and sizes tell the class', _probe(meta, y), c, c + 3 * (c * (1 - c) / n) ** .5 + .02, n)]
 
-# %% ../nbs/03_world.ipynb #6f275863
+# %% ../nbs/03_world.ipynb #d5abd1ea
 def _pair_gates(rows) -> list[Gate]:
     "Can wrong pairs be told from one side alone, or a pair be matched by how its file was made? AUROC, 0.5 is chance."
     pairs = [r for r in rows if r['kind'] in ('none', 'wrong_track', 'off_screen')]; wrong = _of(pairs, 'kind') != 'none'; n = len(pairs)
@@ -649,7 +649,7 @@ def _pair_gates(rows) -> list[Gate]:
     size = np.log(_of([r for r in pairs if r['kind'] == 'none'], 'size')); m = len(size); r = abs(np.corrcoef(size.T)[0, 1])
     return gates + [Gate('sizes of picture and sound go together (|r|)', float(r), 0.0, 3 / m ** .5, m)]
 
-# %% ../nbs/03_world.ipynb #452591b2
+# %% ../nbs/03_world.ipynb #1c35f5d6
 def gate_table(gates: list[Gate]) -> str:
     "The gates as text, one line each."
     w = max(len(g.name) for g in gates)

@@ -130,9 +130,6 @@ def test_exported_cells_are_shown_at_work():
     def shows(c): return c.cell_type == 'code' and not EXPORT.search(c.source) and code_lines(c)
     fail_if([f"{name}: {', '.join(d.name for d in defs)}" for name, i, cells, defs in exported_cells() if not any(map(shows, cells[i + 1:i + 4]))],
         'defined, and none of the next three cells shows anything')
-    at_work = {name: '\n'.join(c.source for c in nb.cells if shows(c)) for name, nb in NOTEBOOKS.items()}
-    fail_if([f'{name}: {d.name}' for name, _, _, defs in exported_cells() for d in defs
-             if not d.name.startswith('_') and not re.search(rf'\b{d.name}\b', at_work[name])], 'public, and its notebook never uses it outside of exported cells')
 
 
 def test_public_names_are_documented():
