@@ -165,13 +165,13 @@ def _place(r, radius, taken):
         if all(math.hypot(x - t.x, y - t.y) > 0.8 * (radius + t.radius) for t in taken): break
     return float(x), float(y)
 
-# %% ../nbs/03_world.ipynb #f946096b
+# %% ../nbs/03_world.ipynb #44f26aed
 def _thing(r, kind, label, sounding, d: Dials, taken) -> Thing:
     "Draw one thing of a kind."
     radius = float(r.uniform(*d.radius)); x, y = _place(r, radius, taken)
     lo, hi = d.radius
     pitch = d.cue * (hi - radius) / (hi - lo) + (1 - d.cue) * float(r.random())
-    return Thing(kind, label, sounding, radius, x, y, float(r.random()), _events(r, d.seconds), (kind.hue + float(r.normal(0, .012))) % 1, float(r.random()), pitch, tuple(r.uniform((.65, .4, .4, .8), (.95, .7, .75, 1.)).tolist()), float(r.uniform(.4, .85)))
+    return Thing(kind, label, sounding, radius, x, y, float(r.random()), _events(r, d.seconds), (kind.hue + float(r.normal(0, .022))) % 1, float(r.random()), pitch, tuple(r.uniform((.5, .35, .35, .7), (.95, .75, .85, 1.)).tolist()), float(r.uniform(.4, .85)))
 
 # %% ../nbs/03_world.ipynb #58296148
 class World:
