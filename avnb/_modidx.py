@@ -595,7 +595,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                             'avnb.views.views_from': ('views.html#views_from', 'avnb/views.py')},
             'avnb.world': { 'avnb.world.Dials': ('world.html#dials', 'avnb/world.py'),
                             'avnb.world.Gate': ('world.html#gate', 'avnb/world.py'),
-                            'avnb.world.Gate.error': ('world.html#gate.error', 'avnb/world.py'),
                             'avnb.world.Gate.ok': ('world.html#gate.ok', 'avnb/world.py'),
                             'avnb.world.Kind': ('world.html#kind', 'avnb/world.py'),
                             'avnb.world.Scene': ('world.html#scene', 'avnb/world.py'),
