@@ -90,16 +90,19 @@ def attention_scores(
     return dict(video_self=alone('video', v, per_frame), video_guided=guided[0],
                 audio_self=alone('audio', a, False), audio_guided=guided[1])
 
-# %% ../nbs/09_attention.ipynb #f9a1e253
+# %% ../nbs/09_attention.ipynb #0a84cb49
 def guided_maps(
     out,  # AVOutput, or anything with its fields
     tau_m: float = 0.1,   # temperature of the maps
-) -> dict[str, Tensor]:   # 'video_guided', 'video_self' [B,T',H',W']; 'audio_guided', 'audio_self' [B,F'']; 'audio_tf_guided' [B,T'',F'']
+) -> dict[str, Tensor]:   # 'video_guided', 'video_self' [B,T',H',W']; 'audio_guided', 'audio_self' [B,F'']; 'audio_tf_*' [B,T'',F'']
     "Maps to look at, each a distribution: pictures per frame over their cells, sound over frequency cells and over the full grid."
     maps = {k: (s / tau_m).softmax(-1) for k, s in attention_scores(out, per_frame=True).items()}
     for k in ('video_guided', 'video_self'): maps[k] = maps[k].unflatten(-1, out.video_local.shape[3:])
     tf = places(out.audio_local, per_step=True)
-    maps['audio_tf_guided'] = attention_maps(tf.flatten(1, 2), out.video, tau_m, validate=False)[1].unflatten(-1, tf.shape[1:3])
+    score, query = (getattr(out, f'audio_{k}', None) for k in ('score', 'query'))
+    for k, q in (('guided', out.video), ('self', out.audio if query is None else query)):
+        maps[f'audio_tf_{k}'] = attention_maps(tf.flatten(1, 2), q, tau_m, validate=False)[1].unflatten(-1, tf.shape[1:3])
+    if score is not None: maps['audio_tf_self'] = (score.flatten(1) / tau_m).softmax(-1).view_as(score)
     return maps
 
 # %% ../nbs/09_attention.ipynb #c518e00d
