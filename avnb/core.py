@@ -190,7 +190,7 @@ class ModelConfig:
     pool: str = 'lse'          # global pooling: 'max', 'mean', 'lse' (log-sum-exp) or 'attention'
     heads: str = 'self'        # attention from one sense alone: 'self' (guided by its own embedding), 'learned' or 'none'
 
-# %% ../nbs/00_core.ipynb #b5cb4a19
+# %% ../nbs/00_core.ipynb #2142ca5a
 @dataclass(frozen=True)
 class XidConfig:
     "Cross-modal instance discrimination."
@@ -199,6 +199,7 @@ class XidConfig:
     negatives: int = 1024      # rows drawn when sampled
     momentum: float = 0.5      # of the memory bank
     warm_epochs: float = 1.0   # candidates from the batch until the bank has been written
+    shard: bool = False        # several processes: each holds a part of the bank
 
 
 @dataclass(frozen=True)
@@ -233,7 +234,7 @@ class CmacConfig:
     tau_m: float = 0.1         # temperature of the maps
     ramp: float = 0.1          # share of the steps over which alpha rises
 
-# %% ../nbs/00_core.ipynb #40c21579
+# %% ../nbs/00_core.ipynb #26fe8cd1
 @dataclass(frozen=True)
 class OptimConfig:
     "Optimisation."
@@ -242,8 +243,9 @@ class OptimConfig:
     weight_decay: float = 1e-5
     schedule: str = 'onecycle'  # 'onecycle' or 'constant'
     clip: float = 0.0          # gradient norm at most; 0: no clipping
+    accumulate: int = 1        # parts of a batch that go through the networks one after the other, to save memory
 
-# %% ../nbs/00_core.ipynb #73ebab36
+# %% ../nbs/00_core.ipynb #70cb723d
 @dataclass(frozen=True)
 class RunConfig:
     "Where a run lives and how it is watched."
@@ -251,9 +253,11 @@ class RunConfig:
     seed: int = 0
     device: str = 'auto'       # 'auto', 'cpu' or 'cuda'
     amp: bool = False          # bfloat16 autocast; the loss stays in float32
+    compile: bool = False      # torch.compile for the two networks
     log_every: int = 10        # steps between log lines
     checkpoint_every: int = 500  # steps between checkpoints
     keep: int = 2              # checkpoints kept
+    maps: int = 8              # clips whose attention is kept at each epoch's end; 0: none
 
 # %% ../nbs/00_core.ipynb #8ac3c67d
 @dataclass(frozen=True)
