@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['FREE', 'STOPS', 'TrainingError', 'RunStopped', 'device_of', 'join', 'gather', 'total', 'share_gradients', 'Objective',
            'at_least_float', 'entropy', 'write_checkpoint', 'read_checkpoint', 'newest_checkpoint', 'run_settings',
-           'run_key', 'claim', 'new_model', 'new_optimizer', 'training_rows', 'norm_over_all', 'file_groups', 'Run',
-           'State', 'Log', 'stopping', 'training_manifest', 'prepare', 'fit', 'load_run', 'save_model', 'load_model']
+           'run_key', 'claim', 'new_model', 'new_optimizer', 'training_rows', 'file_groups', 'Run', 'State', 'Log',
+           'stopping', 'training_manifest', 'prepare', 'fit', 'load_run', 'save_model', 'load_model']
 
-# %% ../nbs/10_training.ipynb #44dd4d34
+# %% ../nbs/10_training.ipynb #819339d4
 import contextlib, csv, io, json, os, signal, threading, time, zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,8 +20,8 @@ import torch.distributed as dist
 from fastcore.basics import patch
 from torch import Tensor
 
-from .attention import attention_scores, consistency_loss, ramp
-from .clips import ClipDataset, Ledger, clip_loader
+from .attention import attention_scores, consistency_loss, guided_maps, ramp
+from .clips import ClipDataset, ClipError, Ledger, clip_loader
 from .core import AvnbError, TrainConfig, atomic_write, digest, load_config, progress, rng, save_config, to_dict
 from .encoders import AVModel
 from .manifest import Manifest
@@ -288,8 +288,8 @@ def newest_checkpoint(
             print(f"{e}: falling back"); os.replace(path, path.with_name(path.name + '.damaged'))
     return None, None
 
-# %% ../nbs/10_training.ipynb #37b031ca
-FREE = {'data': ('manifest', 'workers'), 'run': ('folder', 'device', 'log_every', 'checkpoint_every', 'keep')}
+# %% ../nbs/10_training.ipynb #86327863
+FREE = {'data': ('manifest', 'workers'), 'run': ('folder', 'device', 'log_every', 'checkpoint_every', 'keep', 'maps')}
 
 
 def run_settings(cfg: TrainConfig) -> dict:
@@ -360,20 +360,12 @@ def training_rows(cfg: TrainConfig, manifest: Manifest) -> Manifest:
     if len(good) < len(m): print(f"{len(m) - len(good)} of {len(m)} clips are left out: {why}")
     return good
 
-# %% ../nbs/10_training.ipynb #1f1d3110
-def norm_over_all(model, device):
-    "Several processes: batch norm over the global batch on GPUs; torch cannot on CPUs, so each process keeps its own, and says so."
-    if not any(isinstance(m, torch.nn.modules.batchnorm._BatchNorm) for m in model.modules()): return model
-    if device.type == 'cuda': return torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
-    print("batch norm over each process's own clips: the answer depends on their number; model.net=tiny has group norm, which does not")
-    return model
-
-# %% ../nbs/10_training.ipynb #96103ff3
+# %% ../nbs/10_training.ipynb #40ef6712
 def file_groups(manifest: Manifest) -> np.ndarray:
     "Which file each row comes from, int64 [N]: windows of one file are not negatives of each other."
     return np.unique(manifest.table['path'].astype(str), return_inverse=True)[1].astype(np.int64)
 
-# %% ../nbs/10_training.ipynb #d30047d9
+# %% ../nbs/10_training.ipynb #d146fa9a
 @dataclass
 class Run:
     "A trained run: what `fit` and `load_run` return."
@@ -388,7 +380,7 @@ class Run:
         step = int(self.log.step.max()) if len(self.log) else 0
         return f"Run({self.folder.name}: step {step}, {len(self.manifest):,} clips, bank {self.bank.extra_repr()})"
 
-# %% ../nbs/10_training.ipynb #f59e9df3
+# %% ../nbs/10_training.ipynb #b6e5afd0
 class State:
     "Everything that changes while training, and the things it is made with. Monitors get this."
     def __init__(self, cfg: TrainConfig, manifest: Manifest):
@@ -399,7 +391,6 @@ class State:
         self.steps_per_epoch = len(self.data) // c.data.batch
         self.views = views_from(cfg, train=True)
         self.model = new_model(cfg).to(self.device)
-        if self.world > 1: self.model = norm_over_all(self.model, self.device)
         self.bank = MemoryBank(len(manifest), c.model.dim, c.xid.momentum, c.run.seed).to(self.device)
         self.objective = Objective(cfg, self.bank, self.steps_per_epoch, self.data.rows, file_groups(manifest))
         self.steps = c.optim.epochs * self.steps_per_epoch
@@ -409,17 +400,17 @@ class State:
         self.sums, self.n = {}, 0                                       # of the loss terms since the last log line
         self.waited, self.since, self.stop = 0.0, time.perf_counter(), threading.Event()
 
-# %% ../nbs/10_training.ipynb #53be5509
+# %% ../nbs/10_training.ipynb #95300d1c
 @patch
 def state_dict(self: State) -> dict:
     "All that a run needs to go on as if nothing had happened."
     parts = {k: getattr(self, k).state_dict() for k in ('model', 'optimizer', 'schedule', 'bank', 'objective')}
-    return dict(parts, step=self.step, epoch=self.epoch, position=self.position, done=self.step >= self.steps,
+    return dict(parts, step=self.step, epoch=self.epoch, position=self.position, done=self.epoch >= self.cfg.optim.epochs,
                 sums={k: total(x) for k, x in self.sums.items()}, n=self.n, ledger=self.all_bad().entries(),
                 config=to_dict(self.cfg), key=run_key(self.cfg, self.manifest), manifest_hash=self.manifest.hash,
                 versions=dict(avnb=_version(), torch=str(torch.__version__), numpy=np.__version__))
 
-# %% ../nbs/10_training.ipynb #015c93ec
+# %% ../nbs/10_training.ipynb #76482d3a
 @patch
 def load_state_dict(self: State, state: dict):
     "Put everything back."
@@ -431,7 +422,7 @@ def load_state_dict(self: State, state: dict):
     self.sums, self.n = {k: x.to(self.device) * (self.rank == 0) for k, x in state['sums'].items()}, state['n']
     self.ledger = Ledger(self.ledger.total, self.ledger.budget, state['ledger'] if self.rank == 0 else ())
 
-# %% ../nbs/10_training.ipynb #ca241bdf
+# %% ../nbs/10_training.ipynb #67952a23
 @patch
 def all_bad(self: State) -> Ledger:
     "The ledger of all processes together."
@@ -446,7 +437,7 @@ def _version() -> str:
     from importlib.metadata import version
     return version('avnb')
 
-# %% ../nbs/10_training.ipynb #749d3619
+# %% ../nbs/10_training.ipynb #67af6205
 @patch
 def batches(self: State):
     "The rest of this epoch's batches, counting the seconds spent waiting for them."
@@ -458,7 +449,7 @@ def batches(self: State):
         self.ledger.add(batch.bad)
         yield batch
 
-# %% ../nbs/10_training.ipynb #bab6be2a
+# %% ../nbs/10_training.ipynb #3aad475a
 @patch
 def see(self: State, batch) -> tuple:
     "(index, video view, sound view) of a batch, on the device."
@@ -471,7 +462,7 @@ def autocast(self: State):
     "bfloat16 for the networks where `run.amp` asks for it."
     return torch.autocast(self.device.type, torch.bfloat16, enabled=self.cfg.run.amp)
 
-# %% ../nbs/10_training.ipynb #a180017b
+# %% ../nbs/10_training.ipynb #22ef01f2
 @patch
 def learn(self: State, loss: Tensor):
     "One step of the optimiser."
@@ -481,7 +472,7 @@ def learn(self: State, loss: Tensor):
     if self.cfg.optim.clip > 0: torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.cfg.optim.clip)
     self.optimizer.step(); self.schedule.step()
 
-# %% ../nbs/10_training.ipynb #b27ce5ea
+# %% ../nbs/10_training.ipynb #5f5afb63
 @patch
 def check_loss(self: State, loss: Tensor, batch):
     "Stop when the loss is not finite (on a GPU: that of the step before)."
@@ -490,7 +481,7 @@ def check_loss(self: State, loss: Tensor, batch):
         loss, batch, step = self.unseen.pop(0)
         if not bool(torch.isfinite(loss)): self.dump(loss, batch, step)
 
-# %% ../nbs/10_training.ipynb #f27f2b13
+# %% ../nbs/10_training.ipynb #b0b04a72
 @patch
 def dump(self: State, loss, batch, step):
     "Write what is known about a batch that broke the loss, then stop."
@@ -504,15 +495,15 @@ def dump(self: State, loss, batch, step):
     raise TrainingError(f"the loss is {float(loss)} at step {step}; the batch's ids and statistics are in {path.name}. "
                         "Nothing was saved after it: look at these clips, or lower optim.lr or set optim.clip=1, in a new run.folder")
 
-# %% ../nbs/10_training.ipynb #6d249c47
+# %% ../nbs/10_training.ipynb #556acb15
 class Log:
     "log.csv, monitors.csv and TensorBoard of a run."
-    def __init__(self, folder: Path, step: int):  # step: lines after it are dropped
+    def __init__(self, folder: Path, step: int, epoch: int):  # lines after this step, or of a later epoch, are dropped
         self.folder, self.path, self.notes = folder, folder / 'log.csv', folder / 'monitors.csv'
         for path in (self.path, self.notes):
             if not path.exists(): continue
             head, *lines = path.read_text().splitlines(keepends=True) or ['']
-            keep = [l for l in lines if l.endswith('\n') and int(l.split(',')[0]) <= step]
+            keep = [l for l in lines if l.endswith('\n') and int(l.split(',')[0]) <= step and int(l.split(',')[1]) <= epoch]
             with atomic_write(path, 'w') as f: f.writelines([head, *keep])
         self.board = _tensorboard(folder, step)
 
@@ -527,7 +518,7 @@ class Log:
         if path == self.path and self.board:
             for k, x in row.items(): self.board.add_scalar(k, x, row['step'])
 
-# %% ../nbs/10_training.ipynb #2e88a1a9
+# %% ../nbs/10_training.ipynb #7d3d6e09
 @patch
 def note(self: Log, step: int, epoch: int, values: dict):
     "Numbers of a monitor, one line each: step, epoch, name, value."
@@ -535,14 +526,14 @@ def note(self: Log, step: int, epoch: int, values: dict):
         self.write(dict(step=step, epoch=epoch, name=k, value=float(x)), self.notes)
         if self.board: self.board.add_scalar(f'monitor/{k}', float(x), step)
 
-# %% ../nbs/10_training.ipynb #5e5dfc7b
+# %% ../nbs/10_training.ipynb #2318e82f
 def _tensorboard(folder, step):
     "A TensorBoard writer, or None where tensorboard is not installed."
     try: from torch.utils.tensorboard import SummaryWriter
     except ImportError: print("no live curves: tensorboard is not installed (log.csv has all numbers)"); return None
     return SummaryWriter(folder / 'tb', purge_step=step + 1 if step else None, flush_secs=20)
 
-# %% ../nbs/10_training.ipynb #a14e6028
+# %% ../nbs/10_training.ipynb #052e59d0
 @patch
 def tell(self: State, event: str, row: dict = None):
     "Move the progress bar, call the monitors, note what they return."
@@ -552,14 +543,48 @@ def tell(self: State, event: str, row: dict = None):
         values = monitor(self)
         if values and self.rank == 0: self.log.note(self.step, self.epoch, values)
 
-# %% ../nbs/10_training.ipynb #69268aaf
+# %% ../nbs/10_training.ipynb #d676bba8
+@patch
+def fixed_views(self: State) -> tuple:
+    "(rows int64 [K], pictures, spectrograms) of the clips whose attention is kept; unreadable ones are left out."
+    if not hasattr(self, '_fixed'):
+        c = self.cfg
+        still = ClipDataset(self.data.manifest, c.data, c.view, c.run.seed, self.data.packed or '', train=False)
+        rows, video, spec = [], [], []
+        for row in self.data.rows[np.linspace(0, len(self.data) - 1, min(c.run.maps, len(self.data))).astype(int)]:
+            try: one = still.fetch([row], 0)
+            except ClipError: continue
+            look, listen = views_from(c, train=False)
+            rows.append(row); video.append(look(one.frames, 0, 0, one.index)[0]); spec.append(listen(one.waveform, 0, 0, one.index))
+        self._fixed = np.array(rows, np.int64), torch.cat(video), torch.cat(spec)
+    return self._fixed
+
+# %% ../nbs/10_training.ipynb #ba5c1775
+@patch
+def save_maps(self: State) -> Path:
+    "Attention of the fixed clips as it is now: `maps/epoch-0003.npz` after three epochs, each picture's and each spectrogram's map summing to 1."
+    rows, *views = self.fixed_views()
+    like, modes = next(self.model.parameters()), [(m, m.training) for m in self.model.modules()]
+    self.model.eval()
+    with torch.no_grad(), torch.compiler.set_stance('force_eager'):
+        g = guided_maps(self.model(*(x.to(like) for x in views)), self.cfg.cmac.tau_m)
+    for m, mode in modes: m.training = mode
+    g = {k: g[k.replace('audio', 'audio_tf')].half().cpu().numpy() for k in ('video_guided', 'video_self', 'audio_guided', 'audio_self')}
+    path = self.folder / 'maps' / f'epoch-{self.epoch:04}.npz'
+    with atomic_write(path) as f: np.savez(f, rows=rows, **g)
+    return path
+
+# %% ../nbs/10_training.ipynb #5a1a9c11
 @patch
 def end_epoch(self: State):
     "A pass over the data is done."
     self.epoch, self.position = self.epoch + 1, 0
-    self.tell('end' if self.epoch == self.cfg.optim.epochs else 'epoch')
+    if self.cfg.run.maps and self.rank == 0: self.save_maps()
+    last = self.epoch == self.cfg.optim.epochs
+    self.tell('end' if last else 'epoch')
+    if last: self.save()
 
-# %% ../nbs/10_training.ipynb #bbb2fc63
+# %% ../nbs/10_training.ipynb #99476bf6
 @patch
 def log_line(self: State):
     "One line of log.csv (and of TensorBoard): means since the last line, learning rate, speed, share of time spent waiting."
@@ -575,7 +600,7 @@ def log_line(self: State):
         if bad.seen: bad.save(self.folder / 'ledger.csv')
     self.tell('log', row)
 
-# %% ../nbs/10_training.ipynb #f2227c01
+# %% ../nbs/10_training.ipynb #e6f771d8
 @patch
 def save(self: State):
     "Write a checkpoint and keep the newest `run.keep`."
@@ -587,7 +612,7 @@ def save(self: State):
     write_checkpoint(self.folder / f'checkpoints/step-{self.step:08}.pt', state)
     for old in sorted(self.folder.glob('checkpoints/step-*.pt'))[:-max(self.cfg.run.keep, 1)]: old.unlink()
 
-# %% ../nbs/10_training.ipynb #26fd0d79
+# %% ../nbs/10_training.ipynb #3da7ca5b
 @patch
 def count(self: State, parts: dict):
     "Note a step that was taken; log, save and stop when it is time."
@@ -596,10 +621,10 @@ def count(self: State, parts: dict):
     last = self.step == self.steps
     if self.step % self.cfg.run.log_every == 0 or last: self.log_line()
     stop = self.asked_to_stop()
-    if stop or last or self.step % self.cfg.run.checkpoint_every == 0: self.save()
+    if stop or self.step % self.cfg.run.checkpoint_every == 0: self.save()
     if stop and not last: raise RunStopped(f"stopped at step {self.step} of {self.steps}, everything is saved; run it again to go on")
 
-# %% ../nbs/10_training.ipynb #148f46d0
+# %% ../nbs/10_training.ipynb #2b02f79a
 @patch
 def asked_to_stop(self: State) -> bool:
     "Whether any process got a signal; several processes agree on it at log lines."
@@ -607,10 +632,10 @@ def asked_to_stop(self: State) -> bool:
     if self.step % self.cfg.run.log_every: return False
     return bool(total(torch.tensor(float(self.stop.is_set()), device=self.device)))
 
-# %% ../nbs/10_training.ipynb #d51ef440
+# %% ../nbs/10_training.ipynb #ec5c5072
 STOPS = [getattr(signal, s) for s in ('SIGINT', 'SIGTERM', 'SIGUSR1') if hasattr(signal, s)]
 
-# %% ../nbs/10_training.ipynb #dbd7274d
+# %% ../nbs/10_training.ipynb #a4fa4134
 @contextlib.contextmanager
 def stopping(
     stop: threading.Event,  # set when a signal asks to stop
@@ -624,7 +649,7 @@ def stopping(
     finally:
         for s, handler in old.items(): signal.signal(s, handler)
 
-# %% ../nbs/10_training.ipynb #b475a94f
+# %% ../nbs/10_training.ipynb #dd358810
 def training_manifest(cfg: TrainConfig) -> Manifest:
     "All rows of the manifest that the config names, or of the packed set when it names none."
     if not cfg.data.manifest and not cfg.data.packed:
@@ -632,7 +657,7 @@ def training_manifest(cfg: TrainConfig) -> Manifest:
                             "make one with avnb index FOLDER, or a world with avnb world OUT")
     return Manifest.load(cfg.data.manifest or Path(cfg.data.packed, 'manifest.csv'))
 
-# %% ../nbs/10_training.ipynb #9c7dd84d
+# %% ../nbs/10_training.ipynb #1c539006
 def prepare(
     cfg: TrainConfig,
     resume,     # 'auto', None or a checkpoint
@@ -649,12 +674,12 @@ def prepare(
         path[0] = newest_checkpoint(s.folder)[0] or (resume if resume not in ('auto', None) else None)
     if s.world > 1: dist.broadcast_object_list(path)
     if path[0]: s.load_state_dict(read_checkpoint(path[0], s.device))
-    s.monitors, s.done = list(monitors), s.step >= s.steps
-    if not s.done: s.log = Log(s.folder, s.step) if s.rank == 0 else None
+    s.monitors, s.done = list(monitors), s.epoch >= cfg.optim.epochs
+    if not s.done: s.log = Log(s.folder, s.step, s.epoch) if s.rank == 0 else None
     if path[0] and not s.done and s.rank == 0: print(f"going on from {Path(path[0]).name}: step {s.step} of {s.steps}")
     return s
 
-# %% ../nbs/10_training.ipynb #8234da4a
+# %% ../nbs/10_training.ipynb #b34bf265
 def fit(
     cfg: TrainConfig,
     resume='auto',  # 'auto': go on where the folder's newest good checkpoint left off; None: a new folder; or a checkpoint to start from
@@ -678,7 +703,7 @@ def fit(
             s.end_epoch()
     return s.finished("done:")
 
-# %% ../nbs/10_training.ipynb #3ee1bd32
+# %% ../nbs/10_training.ipynb #f7017752
 @patch
 def finished(self: State, how: str) -> Run:
     "The `Run`, and a line that says what happened."
@@ -687,7 +712,7 @@ def finished(self: State, how: str) -> Run:
     log = pd.read_csv(self.folder / 'log.csv') if (self.folder / 'log.csv').exists() else pd.DataFrame()
     return Run(self.model.eval(), self.bank, self.cfg, self.manifest, self.folder, log)
 
-# %% ../nbs/10_training.ipynb #d81d2c49
+# %% ../nbs/10_training.ipynb #1c63fa71
 def load_run(
     folder: str | Path,  # of a run
     device=None,         # None: as its config says
@@ -707,7 +732,7 @@ def load_run(
     bank.load_state_dict(state['bank'])
     return Run(model.eval(), bank, cfg, Manifest.load(folder / 'manifest.csv'), folder, pd.read_csv(folder / 'log.csv'))
 
-# %% ../nbs/10_training.ipynb #c2c2f12c
+# %% ../nbs/10_training.ipynb #a542386d
 def save_model(
     run: Run,
     folder: str | Path,  # to write
