@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['REQUIRED', 'COLUMNS', 'TEXT', 'BLOCK', 'LOOKS', 'CHUNK', 'SILENT_DB', 'STILL', 'VIDEOS', 'SETS', 'AUDIOS', 'SCENES',
-           'ALIASES', 'READERS', 'ManifestError', 'Manifest', 'examine', 'index_folder', 'Diagnosis', 'doctor',
-           'split_by_file', 'from_ucf101', 'from_hmdb51', 'from_kinetics', 'from_vggsound', 'from_audioset',
+           'ALIASES', 'READERS', 'ManifestError', 'Manifest', 'examine', 'in_parallel', 'index_folder', 'Diagnosis',
+           'doctor', 'split_by_file', 'from_ucf101', 'from_hmdb51', 'from_kinetics', 'from_vggsound', 'from_audioset',
            'from_esc50', 'from_dcase2014', 'Boxes', 'boxes_of', 'from_vggss', 'from_flickr_soundnet', 'from_folder',
            'from_csv']
 
@@ -305,30 +305,49 @@ def _examined(partial: Path, key: str, folder) -> dict[str, list]:
             if x['key'] == key and x['stamp'] == _stamp(folder, x['path']): done[x['path']] = x['rows']
     return done
 
-# %% ../nbs/02_manifest.ipynb #20e8cd39
-def _examine_all(folder, jobs, workers, seconds, hop):
-    "Yield `(file, rows)` as files are done; `jobs` are (file, id) pairs."
-    from concurrent.futures import ProcessPoolExecutor, as_completed
-    from concurrent.futures.process import BrokenProcessPool
-    from multiprocessing import get_context
-    if workers < 2 or len(jobs) < 2:
-        for f, name in jobs: yield f, examine(str(folder), f, name, seconds, hop)
-        return
-    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context('spawn')) as pool:
-        waiting = {pool.submit(examine, str(folder), f, name, seconds, hop): f for f, name in jobs}
-        try:
-            for x in as_completed(waiting): yield waiting.pop(x), x.result()
-        except BrokenProcessPool:
-            left = sorted(waiting.values())
-            raise ManifestError(f"a worker process died; it was at {left[0]} or soon after it. Exclude that file and run again (what is "
-                                "done is kept), or use workers=1; a script needs `if __name__ == '__main__':`") from None
-        finally: pool.shutdown(wait=True, cancel_futures=True)
+# %% ../nbs/02_manifest.ipynb #9382c5e8
+def in_parallel(
+    f,                      # a function of one job
+    jobs: list,
+    workers: int = 2,       # processes of this machine; 0 or 1: this one
+    engine: str = 'local',  # 'local', 'dask' (this process's client), 'dask=tcp://HOST:PORT', or another of joblib's backends
+):                          # -> (number of the job, its result) as they are ready
+    "Do all jobs; `ManifestError` when a worker process dies or the engine is not there."
+    import joblib
+    name, _, address = engine.partition('=')
+    if name == 'local' and (workers < 2 or len(jobs) < 2): yield from ((k, f(x)) for k, x in enumerate(jobs)); return
+    try:
+        with joblib.parallel_config('loky' if name == 'local' else name, **(dict(scheduler_host=address) if address else {})):
+            pool = joblib.Parallel(-1 if name == 'dask' else min(workers, len(jobs)), batch_size=1, return_as='generator_unordered')
+            results = pool(joblib.delayed(_numbered)(f, k, x) for k, x in enumerate(jobs))
+    except (ValueError, ImportError, OSError) as e: raise ManifestError(f"engine {engine!r} cannot be used: {e}") from e
+    try: yield from results
+    except Exception as e:
+        if type(e).__name__ not in ('TerminatedWorkerError', 'BrokenProcessPool', 'KilledWorker'): raise
+        raise ManifestError("a worker process died") from e
 
-# %% ../nbs/02_manifest.ipynb #4149dffe
+
+def _numbered(f, k, x): return k, f(x)
+
+# %% ../nbs/02_manifest.ipynb #a718e0d4
+def _examine_one(job): return examine(*job)
+
+
+def _examine_all(folder, jobs, workers, seconds, hop, engine='local'):
+    "Yield `(file, rows)` as files are done; `jobs` are (file, id) pairs."
+    left, home = [f for f, _ in jobs], os.path.abspath(folder)
+    try:
+        for k, rows in in_parallel(_examine_one, [(home, f, name, seconds, hop) for f, name in jobs], workers, engine):
+            left.remove(jobs[k][0]); yield jobs[k][0], rows
+    except ManifestError as e:
+        if 'died' not in str(e): raise
+        raise ManifestError(f"{e}; it was at {left[0]} or soon after it. Exclude that file and run again (what is done is kept), or use workers=1") from None
+
+# %% ../nbs/02_manifest.ipynb #c308c256
 def _partial(out: Path) -> Path: return out.with_name(f'.{out.name}.partial')
 
-# %% ../nbs/02_manifest.ipynb #9b5a9ad1
-def _measured(folder, names, out, workers, seconds, hop) -> dict[str, list]:
+# %% ../nbs/02_manifest.ipynb #97ed5df7
+def _measured(folder, names, out, workers, seconds, hop, engine='local') -> dict[str, list]:
     "Rows per file; each finished file is noted beside `out` at once."
     partial, key = _partial(out), digest(['v1', str(folder.resolve()), seconds, hop])
     done = _examined(partial, key, folder)
@@ -339,12 +358,12 @@ def _measured(folder, names, out, workers, seconds, hop) -> dict[str, list]:
         note = open(partial, 'a' if done else 'w', encoding='utf-8')
     except OSError as e: raise ManifestError(f"cannot write beside {out}: {e.strerror}; choose another place with out=") from None
     with note, progress(total=len(names), desc='index', unit='file', initial=len(done)) as bar:
-        for f, rows in _examine_all(folder, todo, workers, seconds, hop):
+        for f, rows in _examine_all(folder, todo, workers, seconds, hop, engine):
             note.write(json.dumps(dict(key=key, path=f, stamp=_stamp(folder, f), rows=rows)) + '\n'); note.flush()
             done[f] = rows; bar.update()
     return done
 
-# %% ../nbs/02_manifest.ipynb #25578692
+# %% ../nbs/02_manifest.ipynb #ae40fcb7
 def _hearable(folder, rows):
     "Refuse a set in which nothing can be read or nothing can be heard."
     bad = [r for r in rows if r['error']]
@@ -354,7 +373,7 @@ def _hearable(folder, rows):
         raise ManifestError(f"none of the {len(rows) - len(bad)} readable clips in {folder} has a sound track; "
                             "learning which sound belongs to which sight needs videos with sound")
 
-# %% ../nbs/02_manifest.ipynb #9eb8b2ed
+# %% ../nbs/02_manifest.ipynb #b8146391
 def _known(out, folder, names, seconds, hop, unwanted) -> Manifest:
     "The existing table, if it holds these files in these windows; else a `ManifestError` that says how it differs."
     old = Manifest.load(out)
@@ -373,7 +392,7 @@ def _known(out, folder, names, seconds, hop, unwanted) -> Manifest:
     what = ', '.join(f"{len(x)} {k} ({x[0]}{', ...' * (len(x) > 1)})" for k, x in what.items() if x) or 'other windows or ids'
     raise ManifestError(f"{out} exists and is different: {what}. Give another out=, delete it, or say overwrite=True")
 
-# %% ../nbs/02_manifest.ipynb #745fa1a3
+# %% ../nbs/02_manifest.ipynb #37f68422
 def index_folder(
     folder: str | Path,             # the videos, in any depth
     out: str | Path | None = None,  # the table to write; None: manifest.csv in the folder
@@ -383,6 +402,7 @@ def index_folder(
     include=None,                   # patterns, paths or ids to keep: a list, or a text file; None: all
     exclude=None,                   # the same, to leave out
     overwrite: bool = False,        # replace an existing table that differs
+    engine: str = 'local',          # or 'dask=tcp://HOST:PORT': see `in_parallel`
 ) -> Manifest:
     "Examine every video of a folder and write the table; an interrupted run goes on where it stopped. Raises `ManifestError`."
     folder = Path(folder); out = Path(out or folder / 'manifest.csv')
@@ -394,7 +414,7 @@ def index_folder(
     if not names:
         raise ManifestError(f"include and exclude leave none of the videos in {folder}; patterns are paths like 'dogs/*.mp4' or ids")
     if out.exists() and not overwrite: return _known(out, folder, names, seconds, hop, unwanted)
-    rows = _measured(folder, names, out, workers, seconds, hop)
+    rows = _measured(folder, names, out, workers, seconds, hop, engine)
     rows = [r for f in sorted(names) for r in rows[f] if not _hit(unwanted, r['id'])]
     _hearable(folder, rows)
     m = Manifest(folder, pd.DataFrame(rows))
@@ -402,7 +422,7 @@ def index_folder(
     _partial(out).unlink(missing_ok=True)
     return Manifest.load(out)
 
-# %% ../nbs/02_manifest.ipynb #f0a3d126
+# %% ../nbs/02_manifest.ipynb #d18f96bf
 def _complaints(t) -> pd.Series:
     "What is wrong with each row, '' for nothing."
     files = t[t['content_hash'] != ''].groupby('content_hash')['path'].first().to_dict()
@@ -414,19 +434,19 @@ def _complaints(t) -> pd.Series:
     said = [', '.join(n for n, hit in notes.items() if hit[i]) for i in t.index]
     return pd.Series([s.replace('copy', f'copy of {f}') for s, f in zip(said, first)], t.index, dtype=str)
 
-# %% ../nbs/02_manifest.ipynb #73de1b50
+# %% ../nbs/02_manifest.ipynb #c90d619a
 class Diagnosis(str):
     "A text to print; `flagged` is the table of rows with a complaint."
     flagged: pd.DataFrame
     def __repr__(self): return str(self)
 
-# %% ../nbs/02_manifest.ipynb #879b7ab1
+# %% ../nbs/02_manifest.ipynb #631a7b1f
 def _span(what, x, unit) -> str:
     "A line on one column: smallest, largest, median."
     if x.isna().all(): return f"  {what:12} not measured"
     return f"  {what:12} {x.min():,.6g} to {x.max():,.6g} {unit}, median {x.median():,.6g}"
 
-# %% ../nbs/02_manifest.ipynb #2d4ac614
+# %% ../nbs/02_manifest.ipynb #662293e4
 def doctor(
     manifest: Manifest,  # an indexed set
     worst: int = 10,     # complaints shown in the text
@@ -449,7 +469,7 @@ def doctor(
     text = Diagnosis('\n'.join(lines)); text.flagged = sick
     return text
 
-# %% ../nbs/02_manifest.ipynb #f4d17c91
+# %% ../nbs/02_manifest.ipynb #3554b946
 def split_by_file(
     manifest: Manifest,
     test: float = 0.25,  # share of the files
@@ -465,7 +485,7 @@ def split_by_file(
     held_out = set(groups[:min(max(1, round(test * len(groups))), len(groups) - 1)])
     return Manifest(manifest.folder, t.assign(split=np.where(group.isin(held_out), 'test', 'train')), manifest.missing)
 
-# %% ../nbs/02_manifest.ipynb #5085016e
+# %% ../nbs/02_manifest.ipynb #6dfdb83c
 SETS = dict(                                                    # name -> (what to get, where it goes in the folder)
     ucf101=("UCF101.rar and UCF101TrainTestSplits-RecognitionTask.zip (crcv.ucf.edu/data/UCF101.php)",
             "UCF-101/CLASS/v_CLASS_g01_c01.avi, ucfTrainTestlist/classInd.txt, trainlist01.txt, testlist01.txt, ..."),
@@ -485,7 +505,7 @@ SETS = dict(                                                    # name -> (what 
     flickr_soundnet=("Annotations and Data (github.com/ardasnck/learning_to_localize_sound_source), flickr_test.csv for the usual test of 249 "
                      "(github.com/hche11/Localizing-Visual-Sounds-the-Hard-Way)", "Annotations/ID.xml, Data/.../ID.jpg and ID.wav, flickr_test.csv"))
 
-# %% ../nbs/02_manifest.ipynb #03b0348a
+# %% ../nbs/02_manifest.ipynb #d8eb4726
 def _need(folder, of: str, *patterns: str) -> list[Path]:
     "The files that the first fitting pattern finds in the folder, or a `ManifestError` that says what to get."
     for p in patterns:
@@ -493,7 +513,7 @@ def _need(folder, of: str, *patterns: str) -> list[Path]:
     what, where = SETS[of]
     raise ManifestError(f"{folder} holds no {patterns[0]}. To read {of}, get {what}; it goes there as {where}")
 
-# %% ../nbs/02_manifest.ipynb #22756b42
+# %% ../nbs/02_manifest.ipynb #344496b5
 AUDIOS = set('.wav .flac .mp3 .ogg .opus .m4a .aac .wma'.split())
 
 
@@ -507,25 +527,25 @@ def _by_name(folder, endings) -> dict[str, list[str]]:
             if end.lower() in endings and f[0] != '.': have.setdefault(stem, []).append(Path(where, f).relative_to(folder).as_posix())
     return have
 
-# %% ../nbs/02_manifest.ipynb #b38c6bc7
+# %% ../nbs/02_manifest.ipynb #8f913cc9
 def _find(have, *wanted: tuple[str, str]) -> str:
     "Path of the first of the wanted (folder above or '', name) that is there, else ''."
     return next((p for above, name in wanted for p in have.get(name, ()) if not above or above in p.split('/')[:-1]), '')
 
-# %% ../nbs/02_manifest.ipynb #5341dd0e
+# %% ../nbs/02_manifest.ipynb #fb496b1a
 def _opened(folder, path: str) -> dict:
     "What the header of a file says, or the error."
     try: return probe(Path(folder, path))
     except (MediaError, OSError) as e: return dict(duration_s=0.0, error=getattr(e, 'reason', None) or str(e))
 
-# %% ../nbs/02_manifest.ipynb #d4f2c77e
+# %% ../nbs/02_manifest.ipynb #a5bc228f
 def _all_opened(folder, paths, check=True) -> list[dict]:
     "`_opened` of each path, several at a time."
     from concurrent.futures import ThreadPoolExecutor
     if not check: return [{} for _ in paths]
     with ThreadPoolExecutor(4) as pool: return list(progress(pool.map(lambda p: _opened(folder, p), paths), len(paths), 'open', 'file'))
 
-# %% ../nbs/02_manifest.ipynb #e9a2045e
+# %% ../nbs/02_manifest.ipynb #a2637fff
 def _read(folder, rows: list[dict], protocol: str, of: str = '', endings=VIDEOS, check=True) -> Manifest:
     """The manifest of listed files. Each row has `id`, `path` or `find` (what `_find` wants), perhaps `start_s`, `seconds`, `split`, `label` and more;
     with a `why` it was left out for that reason."""
@@ -545,7 +565,7 @@ def _read(folder, rows: list[dict], protocol: str, of: str = '', endings=VIDEOS,
     if missing: print(f"{protocol}: {len(missing)} of {m.listed} listed files are left out, named in .missing; the first: {missing[0]['path']} ({missing[0]['why']})")
     return m
 
-# %% ../nbs/02_manifest.ipynb #40be7af6
+# %% ../nbs/02_manifest.ipynb #61cacbce
 def _split_number(split) -> int:
     "1, 2 or 3, or an error."
     if split not in (1, 2, 3): raise ManifestError(f"split: expected 1, 2 or 3, the published numbers, got {split!r}")
@@ -570,7 +590,7 @@ def from_ucf101(
             rows.append(dict(id=name, find=[(label, name)], split=side, label=label, class_index=number[label], recording=source))
     return _read(folder, rows, f'UCF101 split {split}', 'ucf101')
 
-# %% ../nbs/02_manifest.ipynb #6d71670b
+# %% ../nbs/02_manifest.ipynb #22da51a2
 def from_hmdb51(
     folder: str | Path,  # holds the classes' folders and testTrainMulti_7030_splits/
     split: int = 1,      # published split: 1, 2 or 3
@@ -586,7 +606,7 @@ def from_hmdb51(
             if number != '0': rows.append(dict(id=f'{label}__{name}', find=[(label, name)], split=('train', 'test')[int(number) - 1], label=label))
     return _read(folder, rows, f'HMDB51 split {split}', 'hmdb51')
 
-# %% ../nbs/02_manifest.ipynb #333cdb5c
+# %% ../nbs/02_manifest.ipynb #d87412f0
 def from_kinetics(
     folder: str | Path,  # holds the lists, and the videos in any depth
     check: bool = True,  # open every file (50 to 100 per second and core); False: believe the list's lengths
@@ -604,7 +624,7 @@ def from_kinetics(
                              published_split=side, recording=x['youtube_id']))
     return _read(folder, rows, 'Kinetics, tested on its validation part', 'kinetics', check=check)
 
-# %% ../nbs/02_manifest.ipynb #ac4adfa0
+# %% ../nbs/02_manifest.ipynb #e7755cd6
 def from_vggsound(
     folder: str | Path,  # holds vggsound.csv, and the clips in any depth
     check: bool = True,  # open every file; False: believe that each holds 10 s
@@ -616,14 +636,14 @@ def from_vggsound(
     rows = [dict(id=n, find=[('', n)], seconds=10.0, split=s, label=l, recording=y) for n, y, l, s in zip(names, t[0], t[2], t[3])]
     return _read(folder, rows, 'VGGSound', 'vggsound', VIDEOS | AUDIOS, check)
 
-# %% ../nbs/02_manifest.ipynb #621dfc6e
+# %% ../nbs/02_manifest.ipynb #512cad42
 def _audioset_names(y: str, start: str, end: str) -> list[tuple[str, str]]:
     "Names under which downloading tools store a segment."
     a, b = float(start), float(end)
     tails = ('', f'_{a:g}', f'_{a:.3f}', f'_{a:g}_{b:g}', f'_{a:.3f}_{b:.3f}', f'_{a * 1000:.0f}', f'_{a * 1000:.0f}_{b * 1000:.0f}', f'_{int(a):06d}')
     return [('', p + y + t) for p in ('', 'Y') for t in tails]
 
-# %% ../nbs/02_manifest.ipynb #1a6b0ce0
+# %% ../nbs/02_manifest.ipynb #f6ee1e02
 def from_audioset(
     folder: str | Path,  # holds the lists of segments and of classes, and the clips in any depth
     check: bool = True,  # open every file; False: believe the list's lengths
@@ -639,7 +659,7 @@ def from_audioset(
                              split='test' if side == 'eval' else 'train', label='; '.join(names[x] for x in mids.split(',')), published_split=side))
     return _read(folder, rows, 'AudioSet', 'audioset', VIDEOS | AUDIOS, check)
 
-# %% ../nbs/02_manifest.ipynb #37a773a2
+# %% ../nbs/02_manifest.ipynb #06a76813
 def _by_source(rows: list[dict], test: float, seed: int):
     "Split rows in place so that all of a source, and some of each class, is on one side; classes of one source get a `why`."
     side, single = {}, set()
@@ -653,7 +673,7 @@ def _by_source(rows: list[dict], test: float, seed: int):
         if r['label'] in single: r['why'] = 'the only recording of its class, which cannot be on both sides'
         else: r['split'] = side[r['recording']]
 
-# %% ../nbs/02_manifest.ipynb #afbdb44f
+# %% ../nbs/02_manifest.ipynb #12dc68b0
 def from_esc50(
     folder: str | Path,  # holds meta/esc50.csv and audio/
     fold: int | None = 1,  # published fold to test on; None: a split by recording, for a part of the set
@@ -670,7 +690,7 @@ def from_esc50(
         protocol = f'{len(rows)} clips of ESC-50, split by recording: not the published protocol, too few to order methods by'
     return _read(folder, rows, protocol, 'esc50', AUDIOS)
 
-# %% ../nbs/02_manifest.ipynb #b4aeea0e
+# %% ../nbs/02_manifest.ipynb #9f143fa0
 SCENES = 'bus busystreet office openairmarket park quietstreet restaurant supermarket tube tubestation'.split()
 
 
@@ -682,7 +702,7 @@ def from_dcase2014(
             for side, above in (('train', 'scenes_stereo'), ('test', 'scenes_stereo_testset')) for c in SCENES for k in range(1, 11)]
     return _read(folder, rows, 'DCASE 2014', 'dcase2014', AUDIOS)
 
-# %% ../nbs/02_manifest.ipynb #9d6d4177
+# %% ../nbs/02_manifest.ipynb #aead4a2a
 @dataclass(frozen=True)
 class Boxes:
     "Published boxes of one clip."
@@ -690,13 +710,13 @@ class Boxes:
     votes: int = 1       # boxes that must cover a point for weight 1 (VGG-SS 1, Flickr-SoundNet 2)
     time_s: float = np.nan  # picture they were drawn on, s from the row's start; NaN: not known, or there is only one picture
 
-# %% ../nbs/02_manifest.ipynb #58673097
+# %% ../nbs/02_manifest.ipynb #7da305d2
 def _box_columns(boxes, votes=1, time_s='') -> dict:
     "The columns in which a row keeps its boxes."
     b = np.clip(np.asarray(boxes, float).reshape(-1, 4), 0, 1)
     return dict(boxes=json.dumps(b.round(6).tolist()), votes=str(votes), boxes_at_s=str(time_s))
 
-# %% ../nbs/02_manifest.ipynb #1bf35e09
+# %% ../nbs/02_manifest.ipynb #c50afb80
 def boxes_of(
     manifest: Manifest,
     i: int,  # row of this table, from 0
@@ -707,7 +727,7 @@ def boxes_of(
         raise ManifestError(f"{r['id']}: the table holds no boxes for it; from_vggss, from_flickr_soundnet and from_csv read them")
     return Boxes(np.array(json.loads(r['boxes']), float).reshape(-1, 4), int(r['votes']), float(r['boxes_at_s'] or 'nan'))
 
-# %% ../nbs/02_manifest.ipynb #f15557d4
+# %% ../nbs/02_manifest.ipynb #47683130
 def _with_stills(folder, rows: list[dict], protocol, of, check=True) -> Manifest:
     "The manifest of listed clips, each a video or a picture with a sound of the same name."
     videos, stills, sounds = (_by_name(folder, e) for e in (VIDEOS, {'.jpg', '.png'}, AUDIOS))
@@ -724,7 +744,7 @@ def _with_stills(folder, rows: list[dict], protocol, of, check=True) -> Manifest
     if check: m.table.loc[pair, 'seconds'] = sound['duration_s']
     return m
 
-# %% ../nbs/02_manifest.ipynb #2a8c798a
+# %% ../nbs/02_manifest.ipynb #c6fca31c
 def from_vggss(
     folder: str | Path,  # holds vggss.json and the clips, or frames/ and audio/
     check: bool = True,  # open every file
@@ -735,7 +755,7 @@ def from_vggss(
                  **_box_columns(x['bbox'], time_s=5.0)) for x in listed]
     return _with_stills(folder, rows, 'VGG-SS', 'vggss', check)
 
-# %% ../nbs/02_manifest.ipynb #9ef74b52
+# %% ../nbs/02_manifest.ipynb #43c92dbb
 def _flickr_boxes(xml: Path) -> list:
     "Boxes of all annotators, fractions of the frame: `bbox` holds a name and x0, y0, x1, y1 on a grid of 256 (LVS, utils.py:54)."
     import xml.etree.ElementTree as ET
@@ -754,7 +774,7 @@ def from_flickr_soundnet(
             for i in ids]
     return _with_stills(folder, rows, f'Flickr-SoundNet, {"test list of" if lists else "all"} {len(ids)}', 'flickr_soundnet')
 
-# %% ../nbs/02_manifest.ipynb #da53f513
+# %% ../nbs/02_manifest.ipynb #0d939c21
 def from_folder(
     folder: str | Path,  # CLASS/file, or SPLIT/CLASS/file; files at the top have no class
 ) -> Manifest:
@@ -767,7 +787,7 @@ def from_folder(
         rows.append(dict(id=name, path=p, split=split, label=above[-1] if len(above) > bool(split) else ''))
     return _read(folder, rows, 'folders')
 
-# %% ../nbs/02_manifest.ipynb #2955d7f1
+# %% ../nbs/02_manifest.ipynb #3a838e63
 ALIASES = dict(path=('path', 'file', 'filename', 'file_name', 'video', 'video_path', 'audio_path'), id=('id',), start_s=('start_s', 'start', 'time_start'),
                seconds=('seconds', 'duration_s', 'duration', 'length'), split=('split', 'subset', 'set'), label=('label', 'class', 'category', 'coarse_class'),
                faulty_kind=('faulty_kind',), boxes_at_s=('boxes_at_s', 'time_s'))
@@ -802,6 +822,6 @@ def from_csv(
             if c in r and not np.isnan(x := _number(r.pop(c))): r[c] = x
     return _read(path.parent, rows, path.name)
 
-# %% ../nbs/02_manifest.ipynb #4aaebcc2
+# %% ../nbs/02_manifest.ipynb #dff29ad6
 READERS = dict(ucf101=from_ucf101, hmdb51=from_hmdb51, kinetics=from_kinetics, vggsound=from_vggsound, audioset=from_audioset, esc50=from_esc50,
                dcase2014=from_dcase2014, vggss=from_vggss, flickr_soundnet=from_flickr_soundnet, folder=from_folder, csv=from_csv)

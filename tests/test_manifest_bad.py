@@ -206,16 +206,13 @@ def test_an_existing_table_is_not_replaced_in_silence(zoo):
 
 
 def test_a_worker_that_dies_is_named(zoo, monkeypatch):
-    import concurrent.futures as cf
-    from concurrent.futures.process import BrokenProcessPool
-
-    class Pool(cf.ThreadPoolExecutor):
-        def __init__(self, n, mp_context=None): super().__init__(n)
-    monkeypatch.setattr(cf, 'ProcessPoolExecutor', Pool)
-
-    def dies(*a): raise BrokenProcessPool()
-    monkeypatch.setattr(room, 'examine', dies)
+    monkeypatch.setattr(room, '_examine_one', die)
     with pytest.raises(ManifestError, match='a worker process died; it was at .*.mp4'): index_folder(zoo, workers=2)
+
+
+def die(job):
+    import os, signal
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 # ---- tables
