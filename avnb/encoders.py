@@ -258,13 +258,18 @@ class Head(nn.Module):
 
     def forward(self, x): return self.projection(x)
 
-# %% ../nbs/06_encoders.ipynb #6e6467d4
+# %% ../nbs/06_encoders.ipynb #846c02ee
 @patch
 def local(self: Head,
     x: torch.Tensor,  # [B, C, ...] a map
 ) -> torch.Tensor:
     "Every cell of a map on the unit sphere, `[B, dim, ...]`."
-    return F.normalize(self(x.movedim(1, -1)), dim=-1).movedim(-1, 1)
+    return _unit(self(x.movedim(1, -1)), -1).movedim(-1, 1)
+
+
+def _unit(x: torch.Tensor, dim: int = 1) -> torch.Tensor:
+    "Vectors of unit norm, never in half precision: under autocast everything behind them is float32."
+    return F.normalize(x.to(torch.promote_types(x.dtype, torch.float32)), dim=dim)
 
 # %% ../nbs/06_encoders.ipynb #a4bc4236
 @dataclass
@@ -328,7 +333,7 @@ def __repr__(self: AVModel):
     return (f"AVModel({self.video_model},\n        {self.audio_model},\n        pool {self.video_pool.how}, heads {self.heads}, "
             f"both end in {self.video_proj.projection[-1].out_features} dimensions)")
 
-# %% ../nbs/06_encoders.ipynb #a685f5d6
+# %% ../nbs/06_encoders.ipynb #f7f14aaa
 @patch
 def forward(self: AVModel,
     video: torch.Tensor,  # [B, 3, T, H, W]
@@ -339,11 +344,11 @@ def forward(self: AVModel,
     if len(video) != len(spec): raise EncoderError(f"expected as many clips as sounds, got {len(video)} and {len(spec)}")
     vm, am = self.video_model(video), self.audio_model(spec)
     vp, ap = self.video_pool(vm), self.audio_pool(am)
-    v, a = F.normalize(self.video_proj(vp), dim=1), F.normalize(self.audio_proj(ap), dim=1)
+    v, a = _unit(self.video_proj(vp)), _unit(self.audio_proj(ap))
     out = AVOutput(v, a, vp, ap, vm, am)
     if local: out.video_local, out.audio_local = self.video_proj.local(vm), self.audio_proj.local(am)
     if self.heads == 'self':
-        out.video_query, out.audio_query = F.normalize(self.video_guide(v), dim=1), F.normalize(self.audio_guide(a), dim=1)
+        out.video_query, out.audio_query = _unit(self.video_guide(v)), _unit(self.audio_guide(a))
     if self.heads == 'learned': out.video_score, out.audio_score = self.video_score(vm)[:, 0], self.audio_score(am)[:, 0]
     return out
 
