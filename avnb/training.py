@@ -13,7 +13,6 @@ __all__ = ['FREE', 'STOPS', 'LOWER', 'TrainingError', 'RunStopped', 'device_of',
 import contextlib, csv, errno, json, os, signal, threading, time, zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -789,22 +788,16 @@ def save_model(
     run: Run,
     folder: str | Path,  # to write
 ) -> Path:
-    "Weights (safetensors) and config of a run's network into a folder of two files."
-    from safetensors.torch import save
-    state = {k: (x.half() if x.is_floating_point() and x.ndim > 1 else x).contiguous().cpu() for k, x in run.model.state_dict().items()}
-    with atomic_write(Path(folder, 'model.safetensors')) as f: f.write(save(state))
-    save_config(run.cfg, Path(folder, 'config.toml'))
-    return Path(folder)
+    "Weights of a run's network (safetensors, half precision), and beside them what they are: config, manifest, scores, versions."
+    report = run.folder / 'report.json'
+    scores = json.loads(report.read_text()) if report.exists() else {}
+    return run.model.save_pretrained(folder, run.cfg, run.manifest.hash, scores, half=True)
 
 
 def load_model(
     folder: str | Path | None = None,  # written by `save_model`; None: the tiny network that ships with the package
 ) -> tuple[AVModel, TrainConfig]:
-    "A network in evaluation mode and the config it was trained with."
+    "A network in evaluation mode and the config it was trained with; `EncoderError` where that is not what the folder holds."
     from importlib.resources import files
-    from safetensors.torch import load
-    folder = files('avnb') / 'static' / 'tiny' if folder is None else Path(folder)
-    if not (folder / 'model.safetensors').is_file(): raise TrainingError(f"{folder} holds no model.safetensors; save_model(load_run('runs/demo'), FOLDER) writes one")
-    with TemporaryDirectory() as tmp: Path(tmp, 'c.toml').write_bytes((folder / 'config.toml').read_bytes()); cfg = load_config(Path(tmp, 'c.toml'))
-    model = AVModel.from_config(cfg); model.load_state_dict({k: x.float() if x.is_floating_point() else x for k, x in load((folder / 'model.safetensors').read_bytes()).items()})
-    return model.eval(), cfg
+    model = AVModel.from_pretrained(files('avnb') / 'static' / 'tiny' if folder is None else folder)
+    return model, model.config
