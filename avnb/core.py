@@ -175,7 +175,7 @@ class ViewConfig:
     hue: float = 0.05          # hue shift, turns
     volume: float = 0.1        # loudness: factor in 1 -+ volume
     offset: float = 0.25       # picture against sound, s at most
-    front: str = 'logmel'      # 'logmel' or 'linear' (the authors' 257 bins)
+    front: str = 'logmel'      # 'logmel', 'linear' (the authors' 257 bins), or an .npz file with mean and std per bin
     mels: int = 64             # mel bands
     n_fft: int = 512           # window of the spectrogram, samples
     hop: int = 250             # step of the spectrogram, samples
@@ -184,8 +184,8 @@ class ViewConfig:
 @dataclass(frozen=True)
 class ModelConfig:
     "The two networks and their heads."
-    net: str = 'tiny'          # 'tiny' or 'avid' (R(2+1)D-18 and the 9-layer audio net)
-    width: int = 32            # channels of the first stage
+    net: str = 'tiny'          # 'tiny', 'avid' (the authors'), 'avid_fine', 'vit', 'r3d_18', 'mc3_18', 'r2plus1d_18', or VIDEO+AUDIO
+    width: int = 32            # channels of the first stage; 64 for the authors' weights and for torchvision's nets
     dim: int = 128             # size of the shared embedding
     pool: str = 'lse'          # global pooling: 'max', 'mean', 'lse' (log-sum-exp) or 'attention'
     heads: str = 'self'        # attention from one sense alone: 'self' (guided by its own embedding), 'learned' or 'none'
