@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['BankError', 'MemoryBank', 'last_of']
 
-# %% ../nbs/07_memory.ipynb #c5d147a2
+# %% ../nbs/07_memory.ipynb #cc7b2eac
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from fastcore.basics import patch
 from torch import Tensor, nn
@@ -17,17 +18,27 @@ from .core import AvnbError
 class BankError(AvnbError):
     "Something is wrong with what was given to, or asked from, the memory bank."
 
-# %% ../nbs/07_memory.ipynb #1672a321
+# %% ../nbs/07_memory.ipynb #f9f324a8
+def _start(n, dim, g, lo, hi):
+    "Rows lo..hi of n random directions, drawn in pieces, so that no process needs room for all of them."
+    rows = 2 ** 16
+    pieces = ((a, torch.randn(min(rows, n - a), dim, generator=g)) for a in range(0, n, rows))
+    kept = [x[max(lo - a, 0):max(hi - a, 0)] for a, x in pieces]                 # all are drawn: the stream goes on behind them
+    return F.normalize(torch.cat(kept), dim=-1)
+
+# %% ../nbs/07_memory.ipynb #4ec026ba
 class MemoryBank(nn.Module):
     """Slow-moving unit-norm targets for N clips, one row per clip and modality (Robust-xID, "memory features"; update as in AVID).
 
-    `video` and `audio` [N,D] and `written` bool [N] are buffers: they move with `.to(device)` and are saved in checkpoints."""
+    `video` and `audio` [N,D] and `written` bool [N] are buffers: they move with `.to(device)` and are saved in checkpoints.
+    With `world` above 1 they hold the rows `lo` to `hi` only, the part of process `rank`."""
     def __init__(self,
         n: int,                # clips, rows of the manifest
         dim: int,              # size D of an embedding
         momentum: float = 0.5,  # m: share of the old row that a write keeps (AVID's value)
         seed: int = 0,         # of the random start; the same on every process
         first: str = 'ema',    # a row's first write: 'ema' mixes with the random start (AVID), 'copy' replaces it (ours)
+        rank: int = 0, world: int = 1,  # which part of the rows this one holds, of how many
     ):
         super().__init__()
         for name, x in (('n', n), ('dim', dim)):
@@ -35,13 +46,14 @@ class MemoryBank(nn.Module):
         if not 0 <= momentum < 1: raise BankError(f"momentum: expected a number in [0, 1), got {momentum}; at 1 a row would never move")
         if first not in ('ema', 'copy'): raise BankError(f"first: expected 'ema' or 'copy', got {first!r}")
         self.n, self.dim, self.momentum, self.first = n, dim, momentum, first
+        self.world, self.lo, self.hi = world, rank * n // world, (rank + 1) * n // world
         g = torch.Generator().manual_seed(seed)
-        for name in ('video', 'audio'): self.register_buffer(name, F.normalize(torch.randn(n, dim, generator=g), dim=-1))
-        self.register_buffer('written', torch.zeros(n, dtype=torch.bool))
+        for name in ('video', 'audio'): self.register_buffer(name, _start(n, dim, g, self.lo, self.hi))
+        self.register_buffer('written', torch.zeros(self.hi - self.lo, dtype=torch.bool))
 
     def extra_repr(self): return f'{self.n} x {self.dim}, momentum={self.momentum}, first={self.first!r}'
 
-# %% ../nbs/07_memory.ipynb #4465c08c
+# %% ../nbs/07_memory.ipynb #29ad21a6
 def last_of(
     index: Tensor,  # int64 [B], possibly with repeats
 ) -> Tensor:        # int64 [B]
@@ -49,7 +61,7 @@ def last_of(
     order = index.argsort(stable=True)                                      # equal indices stay in batch order
     return order[torch.searchsorted(index[order], index, right=True) - 1]   # the end of the run of equal ones
 
-# %% ../nbs/07_memory.ipynb #17829c9a
+# %% ../nbs/07_memory.ipynb #3800c836
 @patch
 def _check_index(self: MemoryBank, index):
     "Raise `BankError` unless `index` is int64 [B] and names rows of the bank."
@@ -74,7 +86,15 @@ def _check(self: MemoryBank, index, v, a):
         if (off > (1e-2 if x.dtype == torch.bfloat16 else 1e-3)).any():
             raise BankError(f"{name}: expected unit rows, got a norm of {norm[off.argmax()]:.4g}; use F.normalize(x, dim=-1)")
 
-# %% ../nbs/07_memory.ipynb #03e6c8ce
+# %% ../nbs/07_memory.ipynb #9f4bcdbd
+@patch
+def _mine(self: MemoryBank, index, last):
+    "(places here, last occurrences, bool): rows of others are replaced by one of ours (if there is none, by row 0, and the bool is False everywhere)."
+    here = (index >= self.lo) & (index < self.hi)
+    pick = torch.where(here, torch.arange(len(index), device=index.device), here.int().argmax())        # no waiting for the device
+    return (index - self.lo)[pick].clamp(0, len(self.written) - 1), last[pick], here
+
+# %% ../nbs/07_memory.ipynb #076214d3
 @patch
 def update(self: MemoryBank,
     index: Tensor,  # int64 [B], rows to write; of several equal ones the last in batch order wins
@@ -86,23 +106,40 @@ def update(self: MemoryBank,
 
     It writes in place, so call it after `backward`. With several processes pass the gathered batch on each: the banks stay identical."""
     if validate: self._check(index, v, a)
-    last = last_of(index)
+    last, here = last_of(index), torch.ones_like(index, dtype=torch.bool)
+    if self.world > 1: index, last, here = self._mine(index, last)
     with torch.no_grad():
         keep = self.momentum if self.first == 'ema' else self.momentum * self.written[index, None]
         for rows, x in ((self.video, v), (self.audio, a)):
-            rows[index] = F.normalize(keep * rows[index] + (1 - self.momentum) * x[last].to(rows), dim=-1)
-        self.written[index] = True
+            new = F.normalize(keep * rows[index] + (1 - self.momentum) * x[last].to(rows), dim=-1)
+            rows[index] = new if self.world == 1 else torch.where(here.any(), new, rows[index])
+        self.written[index] = True if self.world == 1 else here.any() | self.written[index]
 
-# %% ../nbs/07_memory.ipynb #94151d3a
+# %% ../nbs/07_memory.ipynb #9acd91b0
+@patch
+def collect(self: MemoryBank,
+    table: Tensor,  # `video`, `audio`, `written`, or a copy of one
+    index: Tensor,  # int64 [B], rows of the whole bank; the same on every process
+) -> Tensor:        # [B,...]
+    "Rows of a table that may lie on other processes (there: a sum of what each of them holds, the rest being zeros)."
+    if self.world == 1: return table[index]
+    here = (index >= self.lo) & (index < self.hi)
+    x = table[(index - self.lo).clamp(0, len(table) - 1)]
+    x = (x.T * here).T.contiguous() if table.is_floating_point() else (x & here).int()
+    dist.all_reduce(x)
+    return x.to(table.dtype)
+
+
 @patch
 def rows(self: MemoryBank,
     index: Tensor,  # int64, any shape
 ) -> tuple[Tensor, Tensor]:  # video and audio rows, each index.shape + [D]
     "Copies of the rows at `index`, without gradient."
     self._check_index(index.reshape(-1))
-    return self.video[index], self.audio[index]
+    v, a = (self.collect(x, index.reshape(-1)) for x in (self.video, self.audio))
+    return v.view(*index.shape, -1), a.view(*index.shape, -1)
 
-# %% ../nbs/07_memory.ipynb #95663369
+# %% ../nbs/07_memory.ipynb #e78618dd
 @patch
 def scores(self: MemoryBank) -> Tensor:  # [number of written rows], in [-1, 1]
     "Agreement v_bar . a_bar of each written row's two modalities, in row order."
@@ -112,6 +149,15 @@ def scores(self: MemoryBank) -> Tensor:  # [number of written rows], in [-1, 1]
 @patch
 def moments(self: MemoryBank) -> tuple[float, float]:
     "Mean and population variance of the scores; `BankError` when nothing has been written."
-    if not self.written.any(): raise BankError("moments: expected a bank with written rows, got none; train with in-batch candidates first")
     s = self.scores().double()
-    return float(s.mean()), float(s.var(correction=0))
+    n, first = self._sum(torch.stack([torch.full_like(s.sum(), len(s)), s.sum()]))
+    if not n: raise BankError("moments: expected a bank with written rows, got none; train with in-batch candidates first")
+    mean = first / n
+    return float(mean), float(self._sum((s - mean).square().sum()) / n)
+
+
+@patch
+def _sum(self: MemoryBank, x):
+    "Sum over the parts of the bank."
+    if self.world > 1: dist.all_reduce(x)
+    return x
