@@ -450,14 +450,14 @@ def row_keys(manifest: Manifest) -> list:
     t = manifest.table
     return [(a, b, float(c), float(d)) for a, b, c, d in zip(t['id'], t['content_hash'], t['start_s'], t['seconds'])]
 
-# %% ../nbs/04_clips.ipynb #6758c1b6
+# %% ../nbs/04_clips.ipynb #00f8db00
 class ShardSet(PackedSet):
     "Clips as small mp4 and flac files in WebDataset tar shards, found by their place in an index."
     def __init__(self, folder, meta, url=''):  # url: where shards come from that are not in the folder
         import pandas as pd
         self.folder, self.meta, self.url = Path(folder), meta, url
-        t = pd.read_csv(self.folder / 'index.csv', dtype=dict(id=str, content_hash=str, error=str), keep_default_na=False, float_precision='round_trip')
-        self.keys = list(zip(t['id'], t['content_hash'], t['start_s'].astype(float), t['seconds'].astype(float)))
+        t = pd.read_csv(self.folder / 'index.csv', dtype=str, keep_default_na=False)
+        self.keys = list(zip(t['id'], t['content_hash'], t['start_s'].map(float), t['seconds'].map(float)))
         self.at = t[PLACES].to_numpy(np.int64)                              # [N,6]
         self.bad = {k: e for k, e in enumerate(t['error']) if e}
         lost = [] if url else _lost(self.folder, meta)

@@ -505,7 +505,17 @@ def squeeze(
     soundfile.write(sound, np.round(waveform * 32767).astype(np.int16), rate, 'PCM_16', format='FLAC')
     return _mp4(frames, None, Fraction(fps).limit_denominator(1001), rate, crf=str(crf), preset='veryfast', tune='fastdecode', g=str(gop), bf='0'), sound.getvalue()
 
-# %% ../nbs/01_media.ipynb #04cf8213
+# %% ../nbs/01_media.ipynb #3362292e
+def _packets(data: bytes) -> tuple:
+    "(the decoder's head, where each packet begins [T+1], numbers of full pictures) in an mp4 of `squeeze`."
+    index = data.rindex(b'moov')
+    number = lambda k: int.from_bytes(data[k:k + 4], 'big')
+    sizes, keys, head = (data.index(name, index) for name in (b'stsz', b'stss', b'avcC'))
+    sizes = np.frombuffer(data, '>u4', number(sizes + 12), sizes + 16).astype(np.int64)
+    keys = np.frombuffer(data, '>u4', number(keys + 8), keys + 12).astype(np.int64) - 1
+    return data[head + 4:head - 4 + number(head - 4)], data.index(b'mdat') + 4 + np.concatenate([[0], np.cumsum(sizes)]), keys
+
+# %% ../nbs/01_media.ipynb #c134f9f1
 def picture_of(
     data: bytes,   # the mp4 of `squeeze`
     numbers,       # [n] which frames, rising; those after the end repeat the last
@@ -514,18 +524,17 @@ def picture_of(
     import av
     from av.video.reformatter import VideoReformatter
     try:
-        with av.open(io.BytesIO(data), format='mp4') as c:
-            v, _ = _streams(c)
-            packets = [p for p in c.demux(v) if p.size]
-            numbers = np.minimum(numbers, len(packets) - 1)
-            first = max(k for k in range(numbers[0] + 1) if packets[k].is_keyframe)
-            made = [f for p in [*packets[first:numbers[-1] + 1], None] for f in v.codec_context.decode(p)]
-        scaler, at = VideoReformatter(), dict.fromkeys(int(k) - first for k in numbers)
-        for k in at: at[k] = scaler.reformat(made[k], format='rgb24', threads=1).to_ndarray()
-    except (av.error.FFmpegError, AttributeError, IndexError, ValueError) as e: raise MediaError('packed clip', f"its picture does not decode ({type(e).__name__})") from None
-    return np.stack([at[int(k) - first] for k in numbers])
+        head, at, keys = _packets(data)
+        numbers = np.minimum(numbers, len(at) - 2).tolist()
+        first, c, scaler = int(keys[keys <= numbers[0]][-1]), av.CodecContext.create('h264', 'r'), VideoReformatter()
+        c.extradata, c.thread_count, c.thread_type = head, 1, 'NONE'
+        packets = [av.Packet(data[a:b]) for a, b in zip(at[first:].tolist(), at[first + 1:numbers[-1] + 2].tolist())]
+        made = [f for p in [*packets, None] for f in c.decode(p)]
+        shown = {k: scaler.reformat(made[k - first], format='rgb24', threads=1).to_ndarray() for k in set(numbers)}
+    except (av.error.FFmpegError, IndexError, ValueError) as e: raise MediaError('packed clip', f"its picture does not decode ({type(e).__name__})") from None
+    return np.stack([shown[k] for k in numbers])
 
-# %% ../nbs/01_media.ipynb #d72260dc
+# %% ../nbs/01_media.ipynb #9b8f3e74
 def sound_of(
     data: bytes,   # the flac of `squeeze`
     first: int,    # the first sample
@@ -536,6 +545,6 @@ def sound_of(
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as f:
             f.seek(min(first, f.frames))
-            x = f.read(n, dtype='int16')
+            x = f.read(n, dtype='int16', out=np.empty(n, np.int16), fill_value=0)
     except (soundfile.LibsndfileError, RuntimeError) as e: raise MediaError('packed clip', f"its sound does not decode ({e})") from None
-    return np.pad(x, (0, n - len(x))) * np.float32(1 / 32767)
+    return x * np.float32(1 / 32767)

@@ -1,8 +1,8 @@
 """Clips per second of one core: ours against moviepy, the peers' way, torchcodec and an ffmpeg pipe, on original files and on the packed set.
 
-Every method reads the same list of (file, moment): 8 frames at 16 per second, 112 x 112, and 2 s of mono sound at 16 kHz. One process on one core
-(what it starts stays on that core); methods take turns for several rounds, the median counts. Originals are the H.264 files of $AVNB_REAL_DATA
-(or ../shared/real) whose short side is 480 to 720 pixels; without them, 480p files with a full picture every 250 that are written here. The packed set is
+Every method reads the same list of (file, moment): 8 frames at 16 per second, 112 x 112, and 2 s of mono sound at 16 kHz. One process on one core, and what it
+starts stays on that core; counted are the processor's seconds, those of the processes it starts included. Methods take turns for several rounds, the median counts. Originals are the H.264 files of $AVNB_REAL_DATA
+(or ../shared/real) with a short side of 480 to 576 pixels and 48 pictures or more from one full one to the next; without them, 480p files with a full picture every 250 that are written here. The packed set is
 `avnb pack --layout shards` of the same windows; the other readers get its mp4 and flac members as plain files.
 Claims: within 5 % of the fastest on long-GOP originals; at least 3 times the peers' way on the packed set; packed at least 10 times the originals.
 
@@ -111,7 +111,7 @@ def originals(work, most):
         for f in sorted((root / 'clips').iterdir()):
             try: info = probe(f)
             except MediaError: continue
-            if info['video_codec'] == 'h264' and info['audio_codec'] and 480 <= min(info['width'], info['height']) <= 720 and info['duration_s'] >= WINDOW:
+            if info['video_codec'] == 'h264' and info['audio_codec'] and 480 <= min(info['width'], info['height']) <= 576 and info['duration_s'] >= WINDOW and gop(f) >= 48:
                 found.append(f)
         if found: return 'real', found[:most]
     return 'written', [written(work / f'{k}.mp4', k) for k in range(4)]
@@ -153,16 +153,16 @@ def items(files, work, seed, n):
     for _ in range(n):
         k = int(g.choice(slots)); first = int(g.integers(0, (WINDOW - SOUND) * FPS + 1)); at = first / FPS
         a.append(dict(video=m.path(k), sound=m.path(k), start=rows[k]['start_s'] + at))
-        video, sound = (members / f'{shards.key(k)}.{e}' for e in ('mp4', 'flac'))
+        video, sound = (members / f'{k:09}.{e}' for e in ('mp4', 'flac'))
         b.append(dict(video=video, sound=sound, start=at, shards=shards, slot=k, first_frame=first))
     return a, b
 
 
 def turn(f, todo, seconds, at):
-    "Clips read in about `seconds`, from place `at` of the list on; returns (clips per s, next place)."
-    n, t = 0, time.perf_counter()
+    "Clips read in about `seconds`, from place `at` of the list on; returns (clips per second of the processor, next place)."
+    n, t, used = 0, time.perf_counter(), sum(os.times()[:4])
     while n < 3 or time.perf_counter() - t < seconds: f(todo[(at + n) % len(todo)]); n += 1
-    return n / (time.perf_counter() - t), at + n
+    return n / (sum(os.times()[:4]) - used), at + n
 
 
 def agreement(f, reference, todo):
