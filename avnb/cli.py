@@ -251,7 +251,7 @@ def _run_world(a):
     m = write_world(a.out, a.clips, a.classes, a.faulty, a.seed, a.preset, a.test, a.workers)
     print(f'{len(m)} clips in {a.out}/clips, what is true of them in {a.out}/truth, the table in {a.out}/manifest.csv; measure its shortcuts with  avnb world {a.out} --check')
 
-# %% ../nbs/15_cli.ipynb #c1a9ae44
+# %% ../nbs/15_cli.ipynb #607d0a73
 def _index_verb(verb):
     "avnb index"
     q = verb('index', _run_index, 'list and examine the videos of a folder', 'avnb index my_videos --out my.csv --seconds 2 --hop 1')
@@ -259,27 +259,35 @@ def _index_verb(verb):
     q.add_argument('--seconds', type=float, help='cut long videos into windows of this length'); q.add_argument('--hop', type=float, help='from one window to the next, s')
     q.add_argument('--include', help='file of paths or patterns to keep'); q.add_argument('--exclude', help='file of paths or patterns to leave out')
     q.add_argument('--test', type=float, default=0.25, help='share of the files held out (default 0.25)'); q.add_argument('--workers', type=int, default=os.cpu_count() or 1)
+    _engine(q)
 
-# %% ../nbs/15_cli.ipynb #3c1d731f
+
+def _engine(q): q.add_argument('--engine', default='local', help="where the work is done: 'local' (default), or a dask cluster, 'dask=tcp://HOST:8786', that sees the same folders")
+
+# %% ../nbs/15_cli.ipynb #c5c18bf8
 def _run_index(a):
     "avnb index"
     from avnb.manifest import doctor, index_folder, split_by_file
-    m = split_by_file(index_folder(a.folder, a.out, a.seconds, a.hop, a.workers, a.include, a.exclude), a.test); m.save(a.out, overwrite=True); print(doctor(m))
+    m = split_by_file(index_folder(a.folder, a.out, a.seconds, a.hop, a.workers, a.include, a.exclude, engine=a.engine), a.test); m.save(a.out, overwrite=True); print(doctor(m))
 
-# %% ../nbs/15_cli.ipynb #bbd69871
+# %% ../nbs/15_cli.ipynb #0561fcc6
 def _pack_verb(verb):
     "avnb pack"
-    q = verb('pack', _run_pack, 'decode the clips of a manifest once, into arrays that training reads without a decoder', 'avnb pack manifest.csv packed --fps 8 --size 64')
+    q = verb('pack', _run_pack, 'decode the clips of a manifest once: into arrays, or into shards of small files', 'avnb pack manifest.csv packed --fps 8 --size 64\navnb pack manifest.csv packed --layout shards --verify')
     q.add_argument('manifest'); q.add_argument('out')
     for name, kind, default, text in (('seconds', float, 2.0, 'length of a clip, s'), ('fps', float, 16.0, 'frames per second'), ('size', int, 96, 'side of the frames, pixels'), ('rate', int, 16000, 'sampling rate, Hz'), ('workers', int, os.cpu_count() or 1, 'processes')):
         q.add_argument(f'--{name}', type=kind, default=default, help=f'{text} (default {default})')
+    q.add_argument('--layout', choices=['raw', 'shards'], default='raw', help='raw (default): arrays, for sets that fit a disk and machines without decoders; shards: tar files of mp4 and flac, twenty times smaller, also over http')
+    q.add_argument('--verify', action='store_true', help='read everything again and compare check sums; exit code 2 if a clip is damaged'); _engine(q)
 
-# %% ../nbs/15_cli.ipynb #2a6a3369
+# %% ../nbs/15_cli.ipynb #5e266517
 def _run_pack(a):
     "avnb pack"
-    from avnb.clips import pack
+    from avnb.clips import ClipError, pack, verify
     from avnb.manifest import Manifest
-    print(pack(Manifest.load(a.manifest), a.out, a.seconds, a.fps, a.size, a.rate, a.workers))
+    packed = pack(Manifest.load(a.manifest), a.out, a.seconds, a.fps, a.size, a.rate, a.workers, layout=a.layout, engine=a.engine); print(packed)
+    if a.verify and (found := verify(packed, a.workers, a.engine)): raise ClipError(f'{len(found)} places are damaged, the first: {found[0][1]}; delete that file and pack again')
+    if a.verify: print('verified: every check sum fits')
 
 # %% ../nbs/15_cli.ipynb #8502894b
 def _train_verb(verb):

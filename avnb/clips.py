@@ -365,7 +365,7 @@ def _by_workers(dataset, plan, epoch, workers):
 
 def _same(x): return x
 
-# %% ../nbs/04_clips.ipynb #74483331
+# %% ../nbs/04_clips.ipynb #0e202941
 class PackedSet:
     "Clips decoded once, in two memory-mapped arrays; needs numpy alone."
     def __init__(self, folder, meta, frames, audio):
@@ -383,6 +383,11 @@ class PackedSet:
         return cls(folder, meta, *maps)
 
     def __len__(self): return len(self.frames)
+
+    def __repr__(self):
+        t, size = self.meta['frames'][1:3]
+        kind = 'shards' if 'layout' in self.meta else 'arrays'
+        return f"{kind} in {self.folder.name}: {len(self):,} clips, {t} frames of {size} pixels, {len(self.bad)} unreadable"
 
     def __reduce__(self): return PackedSet.load, (self.folder,)    # a worker maps the files again instead of copying them
 
