@@ -698,7 +698,7 @@ def _results(f, work, workers, engine):
         if 'died' in str(e): raise ClipError("a packing process was killed (out of memory?); call again with fewer workers, it goes on where it stopped") from e
         raise
 
-# %% ../nbs/04_clips.ipynb #01004e12
+# %% ../nbs/04_clips.ipynb #342138f7
 def _packed_already(out, key):
     "The set in `out` if it is this very one; None if some of its shards are lost; else an error."
     meta = _meta(out)
@@ -719,7 +719,7 @@ def _finish(part, out, manifest, meta, chunk, bad, notes):
         meta = {k: v for k, v in meta.items() if k != 'keys'} | dict(bytes=[n[0] for n in notes])
         _write_index(part / 'index.csv', row_keys(manifest), [[k, *p] for k, n in enumerate(notes) for p in n[1]], bad)
     with atomic_write(part / 'meta.json', 'w') as f: json.dump(meta, f)
-    (part / 'plan.json').unlink(missing_ok=True)
+    for f in (part / 'plan.json', *part.glob('.*.tmp')): f.unlink(missing_ok=True)           # the latter from a process that was killed
     if part != out: os.replace(part, out)
     if bad: print(f"{len(bad)} of {len(manifest)} clips could not be read; the set knows them and their reasons, and training replaces them")
     return PackedSet.load(out)

@@ -505,14 +505,15 @@ def squeeze(
     soundfile.write(sound, np.round(waveform * 32767).astype(np.int16), rate, 'PCM_16', format='FLAC')
     return _mp4(frames, None, Fraction(fps).limit_denominator(1001), rate, crf=str(crf), preset='veryfast', tune='fastdecode', g=str(gop), bf='0'), sound.getvalue()
 
-# %% ../nbs/01_media.ipynb #3362292e
+# %% ../nbs/01_media.ipynb #cf7f53a2
 def _packets(data: bytes) -> tuple:
     "(the decoder's head, where each packet begins [T+1], numbers of full pictures) in an mp4 of `squeeze`."
     index = data.rindex(b'moov')
     number = lambda k: int.from_bytes(data[k:k + 4], 'big')
-    sizes, keys, head = (data.index(name, index) for name in (b'stsz', b'stss', b'avcC'))
-    sizes = np.frombuffer(data, '>u4', number(sizes + 12), sizes + 16).astype(np.int64)
-    keys = np.frombuffer(data, '>u4', number(keys + 8), keys + 12).astype(np.int64) - 1
+    sizes, keys, head = (data.find(name, index) for name in (b'stsz', b'stss', b'avcC'))
+    one, n = number(sizes + 8), number(sizes + 12)                      # the size, if all packets have the same
+    sizes = np.full(n, one) if one else np.frombuffer(data, '>u4', n, sizes + 16).astype(np.int64)
+    keys = np.arange(n) if keys < 0 else np.frombuffer(data, '>u4', number(keys + 8), keys + 12).astype(np.int64) - 1   # no table: all are full
     return data[head + 4:head - 4 + number(head - 4)], data.index(b'mdat') + 4 + np.concatenate([[0], np.cumsum(sizes)]), keys
 
 # %% ../nbs/01_media.ipynb #c134f9f1
