@@ -730,7 +730,7 @@ class ClassifierConfig:
     hue: float = 0.2
     random_clips: int = 25   # clips of each test video for clip@1
 
-# %% ../nbs/11_evaluation.ipynb #22ffd09c
+# %% ../nbs/11_evaluation.ipynb #e0d0d7d3
 @dataclass(frozen=True)
 class EvalConfig:
     "Settings of all protocols, one place for all: `avnb evaluate fewshot ... --set draws=20`."
@@ -747,7 +747,7 @@ class EvalConfig:
     finetune: ClassifierConfig = ClassifierConfig(warmup=5, epochs=16, milestones='6,10,14', gamma=0.3, batch=64, clips=10, dropout=0.5)
     linear: ClassifierConfig = ClassifierConfig()
 
-# %% ../nbs/11_evaluation.ipynb #bf46ac0f
+# %% ../nbs/11_evaluation.ipynb #4a39ce90
 _AT224 = dict(fps=16.0, size=224)
 RECIPES = dict(
     ucf101_8=dict(finetune=dict(_AT224, frames=8)),
@@ -764,7 +764,7 @@ def recipe(
     if name and name not in RECIPES: raise EvaluationError(f"no recipe {name!r}; known: {', '.join(RECIPES)}")
     return replace(EvalConfig(), RECIPES.get(name, {}))
 
-# %% ../nbs/11_evaluation.ipynb #eb32d681
+# %% ../nbs/11_evaluation.ipynb #097660fa
 class OneSense(ClipDataset):
     "Clips for a protocol that needs `sense` ('video', 'audio' or 'both'); the other one is black or silent."
     def __init__(self, manifest, data, view, sense: str = 'both', squeeze: bool = False, **kw):
@@ -785,7 +785,7 @@ class OneSense(ClipDataset):
         if self.sense != 'video': sound = read_clip(heard, start + first / d.rate, n / d.rate, rate=d.rate, video=False).waveform
         return pictures, sound
 
-# %% ../nbs/11_evaluation.ipynb #ff739103
+# %% ../nbs/11_evaluation.ipynb #dce5aa21
 def _look_at(path) -> dict:
     "What the header of a file says, or what is wrong with it."
     try: return probe(path)
@@ -814,7 +814,7 @@ def present(
     lost = t[why != ''].assign(why=why[why != ''])[['id', 'path', 'why']]
     return type(manifest)(manifest.folder, t[why == '']), pd.concat([manifest.missing[['id', 'path', 'why']], lost])
 
-# %% ../nbs/11_evaluation.ipynb #d413b1a1
+# %% ../nbs/11_evaluation.ipynb #a4e625cc
 def labelled(
     manifest,  # Manifest
 ) -> tuple:
@@ -826,7 +826,7 @@ def labelled(
                               f"(of {len(t)} clips {int((t['label'] == '').sum())} have no label); fill the manifest's columns label and split (train, test)")
     return type(manifest)(manifest.folder, t[keep]), int((~keep).sum())
 
-
+# %% ../nbs/11_evaluation.ipynb #a5969a0a
 def refuse_overlap(
     test,       # table of the test clips
     trained,    # table of what was trained on
@@ -841,7 +841,7 @@ def refuse_overlap(
                               "a score on them shows memory, not learning. Mend the splits, or say overlap=true to go on all the same")
     return len(both)
 
-# %% ../nbs/11_evaluation.ipynb #61d16c7b
+# %% ../nbs/11_evaluation.ipynb #fd02bfe0
 def weights_key(
     model: torch.nn.Module,
 ) -> str:
@@ -852,7 +852,7 @@ def weights_key(
         h.update(f'{name} {x.dtype} {list(x.shape)} '.encode()); h.update(x.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return h.hexdigest()
 
-
+# %% ../nbs/11_evaluation.ipynb #594748ed
 def feature_key(
     weights: str,  # of `weights_key`
     data: OneSense,
@@ -867,7 +867,7 @@ def feature_key(
     settings = {k: v for k, v in dataclasses.asdict(data.data).items() if k in ('fps', 'size', 'rate')} | dataclasses.asdict(data.view)
     return digest([weights, m.hash, files, lengths, settings, [repr(v) for v in views], data.sense, data.squeeze, data.windows, batch, bool(data.packed)])
 
-# %% ../nbs/11_evaluation.ipynb #3f4630f2
+# %% ../nbs/11_evaluation.ipynb #e6e874e9
 class FeatureCache:
     "Parts of features under a key, on disk (in memory without a folder)."
     def __init__(self, folder, key: str, about: dict):
@@ -890,7 +890,7 @@ class FeatureCache:
             with np.load(self._file(w, p)) as z: return z[key]
         return np.concatenate([part(p) for p in range(parts)])
 
-# %% ../nbs/11_evaluation.ipynb #6455b798
+# %% ../nbs/11_evaluation.ipynb #9f60548b
 class Features:
     "Features of clips by window, read when asked for: `each(key)` [N, W, C], `mean(key)` [N, C]."
     def __init__(self, read, windows: int): self.read, self.windows = read, windows
@@ -904,7 +904,7 @@ class Features:
         scale = unit if normed else np.asarray
         return scale(sum(scale(self.read(key, w)) for w in range(self.windows)) / self.windows)
 
-# %% ../nbs/11_evaluation.ipynb #8d168458
+# %% ../nbs/11_evaluation.ipynb #d01e9c78
 def describe(
     model,       # AVModel in eval mode
     sense: str,  # 'video', 'audio' or 'both'
@@ -922,7 +922,7 @@ def describe(
         return {k: v.float().cpu().numpy() for k, v in out.items()}
     return make
 
-
+# %% ../nbs/11_evaluation.ipynb #7a6f849e
 def plain(
     sense: str,  # 'video', 'audio' or 'both'
 ):
@@ -933,7 +933,7 @@ def plain(
         return out
     return make
 
-# %% ../nbs/11_evaluation.ipynb #a0ea3882
+# %% ../nbs/11_evaluation.ipynb #006ecafd
 PART = 20   # forward passes in a file of the cache
 
 
@@ -954,7 +954,7 @@ def _fill(data, makers, caches, views, device, w, batch, workers, bar):
             bar.update(len(b))
         for n, got in made.items(): caches[n][w, p] = {k: np.concatenate([g[k] for g in got]).astype(np.float32) for k in got[0]}
 
-# %% ../nbs/11_evaluation.ipynb #b2ad4d2f
+# %% ../nbs/11_evaluation.ipynb #68a57e94
 def features(
     models: dict,   # name -> AVModel in eval mode
     data: OneSense,  # clips and windows
@@ -972,7 +972,7 @@ def features(
         for w in range(data.windows): _fill(data, makers, caches, views, device, w, batch, workers, bar)
     return {n: Features(lambda key, w, c=c: c.read(key, w, parts), data.windows) for n, c in caches.items()}
 
-# %% ../nbs/11_evaluation.ipynb #3a242381
+# %% ../nbs/11_evaluation.ipynb #b88d6503
 @dataclass
 class Subject:
     "What a protocol is given: a network and how it sees, clips, settings, and a folder for what is kept."
@@ -990,14 +990,14 @@ def whole(cfg, packed=None):
     "The data settings of a protocol: a clip is as long as its row says, not as long as those trained on."
     return cfg.data if packed is not None else dataclasses.replace(cfg.data, seconds=1e6)
 
-# %% ../nbs/11_evaluation.ipynb #ba9169a7
+# %% ../nbs/11_evaluation.ipynb #ea1964ef
 @patch
 def data(self: Subject, sense, manifest=None, windows: int = 0, squeeze: bool = False) -> OneSense:
     "The clips as a data set of evenly spaced windows."
     return OneSense(self.manifest if manifest is None else manifest, whole(self.cfg, self.packed), self.cfg.view, sense, squeeze, seed=self.opts.seed,
                     packed=self.packed or '', train=False, windows=windows or self.opts.windows)
 
-
+# %% ../nbs/11_evaluation.ipynb #1f6fdce2
 @patch
 def twins(self: Subject, sense: str) -> dict:
     "name -> untrained network of the same architecture, `opts.seeds` of them, batch norm settled on up to 200 clips."
@@ -1015,7 +1015,7 @@ def features(self: Subject, sense: str) -> dict:
     cache = self.opts.cache or (Path(self.folder, 'cache') if self.folder else None)
     return features(dict(trained=self.model) | self.twins(sense), self.data(sense), views_from(self.cfg, False), cache, self.opts.batch, self.opts.workers)
 
-
+# %% ../nbs/11_evaluation.ipynb #b8e07618
 @patch
 def side(self: Subject, split: str) -> np.ndarray:
     "Positions of one split's clips in the manifest."
@@ -1028,7 +1028,7 @@ def column(self: Subject, name: str, at=slice(None)) -> np.ndarray:
     t = self.manifest.table
     return t[name if name in t else 'path'].astype(str).to_numpy()[at]
 
-# %% ../nbs/11_evaluation.ipynb #2d040116
+# %% ../nbs/11_evaluation.ipynb #951fdd26
 def against(
     run,      # function(name of Features, key) -> Score
     feats: dict,  # of `Subject.features`
@@ -1041,19 +1041,19 @@ def against(
     spread = s.spread | (dict(untrained=(float(np.std(fresh)), len(fresh))) if fresh else {})
     return dataclasses.replace(s, baselines=base, spread=spread)
 
-# %% ../nbs/11_evaluation.ipynb #c4de0322
+# %% ../nbs/11_evaluation.ipynb #d427bc83
 def _svm(x, y, C, model=None):
     "A one-vs-all linear support vector machine."
     from sklearn.svm import LinearSVC
     return LinearSVC(C=C, dual='auto', max_iter=2000, random_state=0).fit(x, y)
 
-
+# %% ../nbs/11_evaluation.ipynb #d20e61d3
 def _decide(model, x) -> np.ndarray:
     "Score of each class, [M, classes], whatever the classifier calls it."
     d = model.predict_proba(x) if hasattr(model, 'predict_proba') else model.decision_function(x)
     return np.stack([-d, d], 1) if d.ndim == 1 else d
 
-# %% ../nbs/11_evaluation.ipynb #5cb74859
+# %% ../nbs/11_evaluation.ipynb #c48cb544
 def window_accuracy(
     x,  # [N, W, C] features of the training clips, by window
     y,  # [N] labels
@@ -1072,7 +1072,7 @@ def window_accuracy(
     scores = _decide(model, test).reshape(len(ty), W, -1).mean(1)
     return model.classes_[scores.argmax(1)] == np.asarray(ty)
 
-# %% ../nbs/11_evaluation.ipynb #07fb78a3
+# %% ../nbs/11_evaluation.ipynb #fe37dcff
 def folds_of(
     table,  # of a manifest: split, and fold where there is one
 ) -> dict:
@@ -1081,7 +1081,7 @@ def folds_of(
     if set(fold[split == 'test']) & set(fold[split != 'test']) or 'fold' not in table: return {'test': (np.flatnonzero(split == 'train'), np.flatnonzero(split == 'test'))}
     return {f: (np.flatnonzero(fold != f), np.flatnonzero(fold == f)) for f in sorted(set(fold))}
 
-
+# %% ../nbs/11_evaluation.ipynb #d6e66fcb
 def _over_folds(right: list, y, groups) -> Score:
     "One score of all folds: each clip is tested once; the spread is that between folds."
     at, hit = (np.concatenate(z) for z in zip(*right))
@@ -1089,7 +1089,7 @@ def _over_folds(right: list, y, groups) -> Score:
     common = np.mean([(y[a] == max(set(y), key=list(np.delete(y, a)).count)).mean() for a, _ in right])
     return Score(float(hit.mean()), half_width(hit, groups[at]), 1 / len(set(y)), len(hit), dict(majority=float(common)), spread=spread)
 
-# %% ../nbs/11_evaluation.ipynb #aa75d6b8
+# %% ../nbs/11_evaluation.ipynb #146a6137
 def audio_protocol(s: Subject) -> dict:
     "Audio classification on pooled features: SVM, logistic regression, nearest neighbours; folds or train/test (methods A.11, D.3)."
     feats, y, groups, folds = s.features('audio'), s.column('label'), s.column('recording'), folds_of(s.manifest.table)
@@ -1106,7 +1106,7 @@ def audio_protocol(s: Subject) -> dict:
         return _over_folds(right, y, groups)
     return {f'audio_{kind}': against(lambda n, k: run(kind, n, k), feats, 'audio_pooled', ('spectrum', 'loudness')) for kind in ('svm', 'logistic', 'knn')}
 
-# %% ../nbs/11_evaluation.ipynb #064ec153
+# %% ../nbs/11_evaluation.ipynb #abbf2a2a
 def draw_shots(
     y,         # [N] labels of the training clips
     n: int,    # clips of each class, or all there are
@@ -1117,7 +1117,7 @@ def draw_shots(
     gen = rng(seed, draw, n, 'fewshot')
     return np.sort(np.concatenate([gen.permutation(np.flatnonzero(y == c))[:n] for c in np.unique(y)]))
 
-# %% ../nbs/11_evaluation.ipynb #f4ec4090
+# %% ../nbs/11_evaluation.ipynb #afcc75f0
 def few_shot(
     x, y,    # [N, C] and [N] training clips
     tx, ty,  # [M, C] and [M] test clips
@@ -1141,7 +1141,7 @@ def few_shot(
     spread = dict(value=(float(hits.mean(1).std()), draws))
     return Score(float(hits.mean()), half_width(hits.mean(0), groups), 1 / len(np.unique(y)), len(ty), note=note, spread=spread)
 
-# %% ../nbs/11_evaluation.ipynb #838310a6
+# %% ../nbs/11_evaluation.ipynb #c9d4f6ba
 def fewshot_protocol(s: Subject) -> dict:
     "One-vs-all linear SVM on 1, 5, 20 labelled videos of a class, many draws (methods A.11.4)."
     feats, tr, te, y = s.features('video'), s.side('train'), s.side('test'), s.column('label')
@@ -1150,7 +1150,7 @@ def fewshot_protocol(s: Subject) -> dict:
         return few_shot(x[tr], y[tr], x[te], y[te], n, s.opts.draws, s.opts.seed, s.column('path', te))
     return {f'fewshot_{n}': against(lambda name, k: run(n, name, k), feats, 'video_pooled', ('colour', 'motion_colour')) for n in map(int, s.opts.shots.split(','))}
 
-# %% ../nbs/11_evaluation.ipynb #bc4c60e2
+# %% ../nbs/11_evaluation.ipynb #32a17f79
 POOLINGS = {'global': ('{}_pooled', True), 'cells': ('{}_cells', False), 'embedding': ('{}', True)}  # name -> (feature, cosine?)
 
 
@@ -1164,7 +1164,7 @@ def similar(
     q, g = np.asarray(q, np.float64), np.asarray(g, np.float64)
     return 2 * q @ g.T - (g * g).sum(1) - (q * q).sum(1)[:, None]
 
-# %% ../nbs/11_evaluation.ipynb #24b0bc13
+# %% ../nbs/11_evaluation.ipynb #a7dfe3d6
 def retrieval(
     q, g,    # [N, C] queries, [M, C] gallery
     qy, gy,  # [N] and [M] labels; what has the query's label is right
@@ -1185,7 +1185,7 @@ def retrieval(
     out = {k: Score(float(x.mean()), half_width(x, groups), float(c.mean()), len(qy), note=note) for k, (x, c) in rows.items()}
     return out | dict(median_rank=float(np.median(rank)), chance_rank=float(np.median(chance)))
 
-# %% ../nbs/11_evaluation.ipynb #83584a5a
+# %% ../nbs/11_evaluation.ipynb #d8b0c6d6
 def _class_retrieval(s, feats, ks, out):
     "Test clips find training clips of their class, within and across the senses, by each pooling."
     tr, te, y, files = s.side('train'), s.side('test'), s.column('label'), s.column('path')
@@ -1196,13 +1196,13 @@ def _class_retrieval(s, feats, ks, out):
                      for n, f in feats.items() if n != 'plain'}
             _note_retrieval(s, out, f'{a}_to_{b}_{pool}' if a != b else f'{a}_{pool}', found)
 
-
+# %% ../nbs/11_evaluation.ipynb #92bc06c4
 def _note_retrieval(s, out, name, found):
     "Put scores under their names, beside those of untrained networks; ranks are said below."
     for k in [k for k, v in found['trained'].items() if isinstance(v, Score)]: out[f'retrieval_{name}_{k}'] = against(lambda n, _: found[n][k], found, '')
     r = found['trained']; s.about.setdefault('median ranks', {})[name] = [r['median_rank'], r['chance_rank']]
 
-
+# %% ../nbs/11_evaluation.ipynb #78ab2378
 def retrieval_protocol(s: Subject) -> dict:
     "Retrieval of the class within video, within audio and across (gallery: training split), and of the very partner (methods A.11.5, D.2)."
     feats, te, out = s.features('both'), s.side('test'), {}
@@ -1213,7 +1213,7 @@ def retrieval_protocol(s: Subject) -> dict:
         _note_retrieval(s, out, f'instance_{name}', own)
     return out
 
-# %% ../nbs/11_evaluation.ipynb #6a761632
+# %% ../nbs/11_evaluation.ipynb #b9cb25a6
 STAGE = re.compile(r'(?:\w+\.)*(conv[2-9]x|layer[1-4]|block\d|down\d|top)')
 GRIDS = (12, 8, 6, 4)    # cells across of the pooled map, from the first stage to the last (AVID, kinetics linear)
 
@@ -1239,7 +1239,7 @@ def stage_maps(
         for h in hooks: h.remove()
     return {n: m if m.ndim == 5 else m.unflatten(0, (len(x), -1)).transpose(1, 2) for n, m in kept.items()}
 
-# %% ../nbs/11_evaluation.ipynb #f9cfa732
+# %% ../nbs/11_evaluation.ipynb #f3965c79
 class VideoClassifier(torch.nn.Module):
     "Heads on the stages of a network, `[B, 3, T, H, W]` -> name -> logits [B, classes]."
     def __init__(self, encoder, classes: int, example, frozen: bool = True, dropout: float = 0.0):
@@ -1270,7 +1270,7 @@ class VideoClassifier(torch.nn.Module):
     def forward(self, x):
         return {self.label(n): self.heads[self.label(n)](z) for n, z in self.pooled(x).items()}
 
-# %% ../nbs/11_evaluation.ipynb #4bd3c4d7
+# %% ../nbs/11_evaluation.ipynb #a654d711
 def video_settings(
     cfg,                  # TrainConfig of the network
     c: ClassifierConfig,  # zeros: as the network was trained
@@ -1282,13 +1282,13 @@ def video_settings(
     if packed is not None: return cfg.data, view
     return dataclasses.replace(whole(cfg), fps=c.fps or cfg.data.fps, size=int(size / 0.875) if c.size else cfg.data.size), view
 
-
+# %% ../nbs/11_evaluation.ipynb #48120dbd
 def _middle(frames, size):
     "The middle square of size x size, where frames are larger than that by the published seventh."
     m = (frames.shape[-1] - size) // 2
     return frames[..., m:m + size, m:m + size] if int(size / 0.875) == frames.shape[-1] else frames
 
-# %% ../nbs/11_evaluation.ipynb #704a2459
+# %% ../nbs/11_evaluation.ipynb #3ea9e87c
 def epoch_rate(
     c: ClassifierConfig,
     epoch: int,  # from 0, warm-up included
@@ -1296,7 +1296,7 @@ def epoch_rate(
     "Learning rate of an epoch: the base rate in the warm-up, then down by gamma at each milestone."
     return c.lr * c.gamma ** sum(epoch - c.warmup >= int(m) for m in c.milestones.split(',') if m)
 
-# %% ../nbs/11_evaluation.ipynb #9050c62d
+# %% ../nbs/11_evaluation.ipynb #0e7cf0d5
 SAVE_SECONDS = 300   # between two states of a training in progress
 
 
@@ -1322,7 +1322,7 @@ class Classifying:
         if self.file is None or time.time() - self.saved < every: return
         write_checkpoint(self.file, dict(net=self.net.state_dict(), opt=self.opt.state_dict(), at=self.at)); self.saved = time.time()
 
-# %% ../nbs/11_evaluation.ipynb #d7605ca2
+# %% ../nbs/11_evaluation.ipynb #f3e0c004
 @patch
 def step(self: Classifying, b, epoch: int, turn: int):
     "Learn from a batch; what dropout draws depends on the position alone, so that a resumed training is the same one."
@@ -1336,7 +1336,7 @@ def step(self: Classifying, b, epoch: int, turn: int):
     self.opt.zero_grad(set_to_none=True); loss.backward(); self.opt.step()
     return float(loss.detach())
 
-
+# %% ../nbs/11_evaluation.ipynb #62de5647
 @patch
 def run(self: Classifying):
     "Train to the end; the network, in evaluation mode."
@@ -1351,7 +1351,7 @@ def run(self: Classifying):
     self.save()
     return self.net.eval()
 
-# %% ../nbs/11_evaluation.ipynb #f3b36399
+# %% ../nbs/11_evaluation.ipynb #784b9f80
 @torch.inference_mode()
 def dense(
     net,              # VideoClassifier in eval mode
@@ -1374,7 +1374,7 @@ def dense(
             s += p; right += p.argmax(1) == y
     return {n: (s.argmax(1) == y, right / passes) for n, (s, right) in total.items()}
 
-# %% ../nbs/11_evaluation.ipynb #1865bf5b
+# %% ../nbs/11_evaluation.ipynb #daee3e87
 def _classify(s: Subject, model, c: ClassifierConfig, frozen: bool, tag: str) -> dict:
     "Train a classifier on the training side and test it: head -> (video right [N], clip right [N]). A finished one is not trained again."
     data, view = video_settings(s.cfg, c, s.packed)
@@ -1395,7 +1395,7 @@ def _classify(s: Subject, model, c: ClassifierConfig, frozen: bool, tag: str) ->
     drawn = dense(net, part('test', True), c.random_clips, labels, view.size, s.opts.workers) if c.random_clips else even
     return {n: (even[n][0], drawn[n][1]) for n in even}
 
-# %% ../nbs/11_evaluation.ipynb #cb570e8b
+# %% ../nbs/11_evaluation.ipynb #e0ba5702
 def _video_scores(s, c, frozen, name):
     "video@1 and clip@1 of each head, beside untrained networks that were treated in the same way."
     te = s.side('test'); y, files = s.column('label', te), s.column('path', te)
@@ -1420,12 +1420,12 @@ def linear_protocol(s: Subject) -> dict:
         out[f'linear_{name}'] = against(run, feats, key, ('colour', 'motion_colour'))
     return out
 
-
+# %% ../nbs/11_evaluation.ipynb #2a2146c7
 def finetune_protocol(s: Subject) -> dict:
     "Full fine-tuning for action recognition: clip@1 and video@1 of dense prediction (methods A.11.1, A.11.2); untrained networks learn from scratch."
     return _video_scores(s, s.opts.finetune, False, 'finetune')
 
-# %% ../nbs/11_evaluation.ipynb #e182a232
+# %% ../nbs/11_evaluation.ipynb #20a5e36f
 PROTOCOLS = dict(finetune=(finetune_protocol, 'video'), linear=(linear_protocol, 'video'), fewshot=(fewshot_protocol, 'video'),
                  retrieval=(retrieval_protocol, 'both'), audio=(audio_protocol, 'audio'))  # name -> (function, sense that it needs)
 
@@ -1441,7 +1441,7 @@ def over_splits(
     spread = dict(value=(float(np.std([s.value for s in scores])), len(scores)))
     return Score(mean(s.value for s in scores), error, mean(s.chance for s in scores), sum(s.n for s in scores), base, f'mean of {len(scores)} splits', spread)
 
-# %% ../nbs/11_evaluation.ipynb #7d1ab8b0
+# %% ../nbs/11_evaluation.ipynb #5fdfe491
 def prepare_subject(
     sense: str,     # what the protocol needs: 'video', 'audio' or 'both'
     model, cfg,     # AVModel, TrainConfig
@@ -1466,7 +1466,7 @@ def prepare_subject(
         if both: s.about['trained on'] = f'{both} of {len(test)} test clips: these scores show memory as well'
     return s
 
-# %% ../nbs/11_evaluation.ipynb #969bcb6d
+# %% ../nbs/11_evaluation.ipynb #577954f5
 def write_report(
     folder,        # to write into
     protocol: str,
@@ -1483,7 +1483,7 @@ def write_report(
         with atomic_write(Path(folder, f'report-{protocol}.{name}'), 'w') as f: f.write(text + '\n')
     return report
 
-# %% ../nbs/11_evaluation.ipynb #8475a3b6
+# %% ../nbs/11_evaluation.ipynb #bc22dc93
 def run_protocol(
     protocol: str,   # a name in `PROTOCOLS`, or any with `make` and `sense`
     model, cfg,      # AVModel, TrainConfig
