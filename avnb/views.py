@@ -6,8 +6,8 @@
 __all__ = ['LUMA', 'PARAMS', 'NORMS', 'COLOURS', 'ViewError', 'crop_boxes', 'resize_matrix', 'crop_resize', 'colour_matrix',
            'VideoView', 'power_spectrogram', 'decibels', 'log_mel', 'linear_spectrogram', 'AudioView', 'views_from']
 
-# %% ../nbs/05_views.ipynb #9903a0b8
-import math
+# %% ../nbs/05_views.ipynb #885165b2
+import functools, math
 
 import numpy as np
 import torch
@@ -37,7 +37,7 @@ def crop_boxes(
     x, y = u[:, 2] * (1 - w), u[:, 3] * (1 - h)
     return torch.stack([x, y, x + w, y + h], 1)
 
-# %% ../nbs/05_views.ipynb #fe518383
+# %% ../nbs/05_views.ipynb #ddbccd00
 def resize_matrix(
     lo: torch.Tensor,  # [B] where the crop begins, pixels
     hi: torch.Tensor,  # [B] where it ends, pixels
@@ -46,21 +46,32 @@ def resize_matrix(
     flip: torch.Tensor | None = None,  # [B] bool: mirrored
 ) -> torch.Tensor:
     "Weights `[B, n_out, n_in]` that resample [lo, hi) to n_out pixels with an antialiasing triangle; rows sum to 1."
-    lo, hi = lo[:, None, None], hi[:, None, None]
+    lo, hi = lo.double()[:, None, None], hi.double()[:, None, None]   # in single precision a pixel's place would be off by up to 1e-5
     step = (hi - lo) / n_out                                          # input pixels per output pixel
     centre = lo + step * (torch.arange(n_out, device=lo.device)[:, None] + 0.5)
     j = torch.arange(n_in, device=lo.device)
     w = (1 - (j + 0.5 - centre).abs() / step.clamp(min=1)).clamp(min=0)
     w = w * ((j + 1 > lo + 1e-4) & (j < hi - 1e-4))                   # only pixels the crop touches (1e-4: rounding of fractions)
     if flip is not None: w = torch.where(flip[:, None, None], w.flip(1), w)
-    return w / w.sum(-1, keepdim=True)
+    return (w / w.sum(-1, keepdim=True)).float()
 
-# %% ../nbs/05_views.ipynb #76bc8d23
+# %% ../nbs/05_views.ipynb #6d45f439
+@functools.lru_cache(maxsize=64)
+def _constant(values: tuple, like: tuple) -> torch.Tensor:
+    "A tensor of fixed numbers of a (dtype, device), made once."
+    return torch.tensor(values, dtype=like[0], device=like[1])
+
+
+def _fixed(values: tuple, x: torch.Tensor) -> torch.Tensor:
+    "Fixed numbers where `x` is."
+    return _constant(values, (x.dtype, x.device))
+
+# %% ../nbs/05_views.ipynb #bcd5aa57
 def _chunks(x):
     "The whole batch on a GPU; one clip at a time on a CPU, where a clip's pixels stay in the cache (2.5 times faster)."
     return [slice(None)] if x.is_cuda else [slice(b, b + 1) for b in range(len(x))]
 
-# %% ../nbs/05_views.ipynb #a50984e1
+# %% ../nbs/05_views.ipynb #1503ac9c
 def crop_resize(
     frames: torch.Tensor,  # [B, 3, T, H, W], uint8 or float
     box: torch.Tensor,     # [B, 4] x0, y0, x1, y1, fractions of the frame
@@ -69,42 +80,43 @@ def crop_resize(
 ) -> torch.Tensor:
     "Cut each clip's box out, mirror it where asked and resize it: float32 `[B, 3, T, size, size]` in the units of `frames`."
     B, C, T, H, W = frames.shape
-    box = box.to(frames.device)
-    wx = resize_matrix(box[:, 0] * W, box[:, 2] * W, W, size, flip.to(frames.device))
-    wy = resize_matrix(box[:, 1] * H, box[:, 3] * H, H, size)
+    box, flip = (x.to(frames.device, non_blocking=True) for x in (box, flip))
+    wx = resize_matrix(box[:, 0].double() * W, box[:, 2].double() * W, W, size, flip)
+    wy = resize_matrix(box[:, 1].double() * H, box[:, 3].double() * H, H, size)
     out = torch.empty(B, C * T, size, size, device=frames.device)
     for s in _chunks(frames):
         x = torch.bmm(frames[s].reshape(-1, C * T * H, W).float(), wx[s].mT).view(-1, C * T, H, size)
         torch.matmul(wy[s, None], x, out=out[s])
     return out.view(B, C, T, size, size)
 
-# %% ../nbs/05_views.ipynb #7d41ba15
+# %% ../nbs/05_views.ipynb #9510f42e
 LUMA = (0.299, 0.587, 0.114)  # Rec. 601 weights of red, green, blue
 _YIQ = ((0.299, 0.587, 0.114), (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))
+_RGB = tuple(map(tuple, np.linalg.inv(_YIQ).tolist()))
 
 
 def _hue_matrix(
     hue: torch.Tensor,  # [B] turns
 ) -> torch.Tensor:
     "Rotations `[B, 3, 3]` of red, green and blue about the grey axis."
-    yiq, turn = torch.tensor(_YIQ).to(hue), -2 * math.pi * hue
+    turn = -2 * math.pi * hue
     zero, unit = torch.zeros_like(hue), torch.ones_like(hue)
     rows = torch.stack([unit, zero, zero, zero, turn.cos(), -turn.sin(), zero, turn.sin(), turn.cos()], 1).view(-1, 3, 3)
-    return torch.linalg.inv(yiq) @ rows @ yiq
+    return _fixed(_RGB, hue) @ rows @ _fixed(_YIQ, hue)
 
-# %% ../nbs/05_views.ipynb #6ea341ae
+# %% ../nbs/05_views.ipynb #90f4e74a
 def colour_matrix(
     factors: torch.Tensor,  # [B, 4] brightness, contrast, saturation (1: as it was) and hue (0: as it was), hue in turns
     mean: torch.Tensor,     # [B, 3] mean colour of each clip
 ) -> tuple[torch.Tensor, torch.Tensor]:
     "Matrix `[B, 3, 3]` and shift `[B, 3, 1]` that jitter a clip's colours, in that order (AVID shuffles it)."
     b, c, s, hue = factors.T[:, :, None, None]                    # each [B, 1, 1]
-    luma = torch.tensor(LUMA).to(mean)
-    saturate = s * torch.eye(3).to(mean) + (1 - s) * luma.expand(3, 3)
+    luma = _fixed(LUMA, mean)
+    saturate = s * torch.eye(3, dtype=mean.dtype, device=mean.device) + (1 - s) * luma.expand(3, 3)
     matrix = _hue_matrix(hue[:, 0, 0]) @ saturate * (b * c)
     return matrix, ((1 - c) * b * (mean @ luma)[:, None, None]).expand(-1, 3, 1)  # contrast pulls towards the clip's mean grey
 
-# %% ../nbs/05_views.ipynb #99c9c80e
+# %% ../nbs/05_views.ipynb #5ea95e05
 PARAMS = ('x0', 'y0', 'x1', 'y1', 'flip', 'brightness', 'contrast', 'saturation', 'hue')
 
 
@@ -127,14 +139,14 @@ class VideoView:
         self.size, self.area_min, self.flip, self.jitter, self.hue = size, area_min, flip, jitter, hue
         self.train, self.device, self.mean, self.std = train, device, tuple(mean), tuple(std)
 
-# %% ../nbs/05_views.ipynb #86c5d93d
+# %% ../nbs/05_views.ipynb #5e818e9b
 @patch
 def __repr__(self: VideoView):
     if not self.train: return f"VideoView(whole frame -> {self.size} px)"
     return (f"VideoView(crop {self.area_min:g}..1 of the area -> {self.size} px, flip {self.flip:g}, "
             f"jitter {self.jitter:g}, hue {self.hue:g})")
 
-# %% ../nbs/05_views.ipynb #4a906841
+# %% ../nbs/05_views.ipynb #0d416deb
 @patch
 def params(self: VideoView,
     seed: int,    # the run's seed
@@ -151,25 +163,25 @@ def params(self: VideoView,
     factors = 1 + self.jitter * (2 * u[:, 5:8] - 1)
     return torch.cat([box, (u[:, 4:5] < self.flip).float(), factors, self.hue * (2 * u[:, 8:] - 1)], 1)
 
-# %% ../nbs/05_views.ipynb #7ff8737a
+# %% ../nbs/05_views.ipynb #0cd27c3e
 @patch
 def _colour(self: VideoView, x, params):
     "Jitter, scale and normalise the colours of `x` in place; `params` are those of the views, `[B, 9]`."
-    mean, std = (torch.tensor(v, device=x.device)[:, None] for v in (self.mean, self.std))
+    mean, std = (_fixed(v, x)[:, None] for v in (self.mean, self.std))
     if self.train: matrix, shift = colour_matrix(params[:, 5:], x.mean((2, 3, 4)))
     else: matrix, shift = torch.eye(3, device=x.device).expand(len(x), 3, 3), torch.zeros(len(x), 3, 1, device=x.device)
     matrix, shift = matrix / (255 * std), (shift / 255 - mean) / std            # jitter, scale to [0, 1] and normalise in one product
     for s in _chunks(x): x[s] = torch.baddbmm(shift[s], matrix[s], x[s].flatten(2)).clamp_(-mean / std, (1 - mean) / std).view_as(x[s])
     return x
 
-# %% ../nbs/05_views.ipynb #9b12e78f
+# %% ../nbs/05_views.ipynb #2fcb5c84
 def _check_frames(frames, index):
     "`ViewError` unless frames are uint8 [B, 3, T, H, W] with an index for each clip."
     if frames.ndim != 5 or frames.shape[1] != 3 or frames.dtype != torch.uint8 or len(index) != len(frames):
         raise ViewError(f"expected frames uint8 [B, 3, T, H, W] and B indices, got {frames.dtype} {list(frames.shape)} "
                         f"and {len(index)} indices; frames [T, H, W, 3] need a permute first")
 
-# %% ../nbs/05_views.ipynb #bf45a5cf
+# %% ../nbs/05_views.ipynb #05ed036b
 @patch
 def __call__(self: VideoView,
     frames,      # uint8 [B, 3, T, H, W]
@@ -182,11 +194,11 @@ def __call__(self: VideoView,
     frames = torch.as_tensor(frames)
     _check_frames(frames, index)
     if self.device is not None: frames = frames.to(self.device, non_blocking=True)
-    params = self.params(seed, epoch, index, *frames.shape[-2:], view=view).to(frames.device)
+    params = self.params(seed, epoch, index, *frames.shape[-2:], view=view).to(frames.device, non_blocking=True)
     x = crop_resize(frames, params[:, :4], params[:, 4] > 0.5, self.size)
     return self._colour(x, params), params
 
-# %% ../nbs/05_views.ipynb #2522c91c
+# %% ../nbs/05_views.ipynb #7b59b40c
 def _across(
     n: int,            # pixels along this side of the frame
     lo: torch.Tensor,  # [B] where the crop begins, fraction of the frame
@@ -195,7 +207,7 @@ def _across(
     "Where the frame's pixels lie across the view, `[B, n]`: 0 at its one edge, 1 at the other, beyond that outside."
     return ((torch.arange(n, device=lo.device) + 0.5) / n - lo[:, None]) / (hi - lo)[:, None]
 
-# %% ../nbs/05_views.ipynb #c9e978a6
+# %% ../nbs/05_views.ipynb #53fc3028
 @patch
 def to_frame(self: VideoView,
     maps: torch.Tensor,    # [B, T', h, w] over the view
@@ -213,21 +225,21 @@ def to_frame(self: VideoView,
     inside = (x >= 0) & (x <= 1) & (y >= 0) & (y <= 1)
     return out.masked_fill(~inside[:, None], math.nan)
 
-# %% ../nbs/05_views.ipynb #129dacf7
+# %% ../nbs/05_views.ipynb #0c032af8
 def power_spectrogram(
     waveform: torch.Tensor,  # [B, L] in [-1, 1]
     n_fft: int = 512,        # window, samples
     hop: int = 250,          # step, samples
 ) -> torch.Tensor:
-    "Power of a Hann-windowed Fourier transform, `[B, n_fft // 2 + 1, L // hop]`; edges are reflected."
+    "Power of a Hann-windowed Fourier transform, `[B, n_fft // 2 + 1, L // hop]`; edges are reflected. In float64: see below."
     if waveform.ndim != 2 or waveform.shape[1] <= n_fft // 2 or hop < 1:
         raise ViewError(f"expected a waveform [B, L] with more than {n_fft // 2} samples (half a window of {n_fft}), "
                         f"got {list(waveform.shape)}; read more sound or use a smaller n_fft")
-    window = torch.hann_window(n_fft, device=waveform.device)
-    z = torch.stft(waveform.float(), n_fft, hop, window=window, center=True, pad_mode='reflect', return_complex=True)
-    return z.abs().square()[..., :waveform.shape[1] // hop]
+    window = torch.hann_window(n_fft, device=waveform.device, dtype=torch.float64)
+    z = torch.stft(waveform.double(), n_fft, hop, window=window, center=True, pad_mode='reflect', return_complex=True)
+    return (z.real ** 2 + z.imag ** 2)[..., :waveform.shape[1] // hop].float()
 
-# %% ../nbs/05_views.ipynb #ffc6d468
+# %% ../nbs/05_views.ipynb #ab830bf7
 def decibels(
     power: torch.Tensor,  # [B, ...]
     top_db: float = 80.0,  # nothing lies further than this below a clip's loudest cell
@@ -236,7 +248,7 @@ def decibels(
     db = 10 * power.clamp(min=1e-10).log10()
     return torch.maximum(db, db.flatten(1).amax(1).view(-1, *[1] * (db.ndim - 1)) - top_db)
 
-# %% ../nbs/05_views.ipynb #dfe43087
+# %% ../nbs/05_views.ipynb #54944d58
 def _mel_bank(rate, n_fft, mels) -> torch.Tensor:
     "Triangular weights [n_fft // 2 + 1, mels]; an error where a band would be empty."
     import warnings
@@ -248,7 +260,13 @@ def _mel_bank(rate, n_fft, mels) -> torch.Tensor:
                         "use fewer mels or a larger n_fft")
     return bank
 
-# %% ../nbs/05_views.ipynb #551a8034
+# %% ../nbs/05_views.ipynb #ce2f0738
+@functools.lru_cache(maxsize=16)
+def _bank_on(rate, n_fft, mels, device) -> torch.Tensor:
+    "`_mel_bank` on a device, made once."
+    return _mel_bank(rate, n_fft, mels).to(device)
+
+# %% ../nbs/05_views.ipynb #591deedb
 def log_mel(
     waveform: torch.Tensor,  # [B, L] in [-1, 1]
     rate: int = 16000,       # Hz
@@ -257,10 +275,10 @@ def log_mel(
     mels: int = 64,          # bands between 0 Hz and half the rate (HTK's mel scale)
 ) -> torch.Tensor:
     "Log-mel spectrogram in dB, `[B, L // hop, mels]`, floored 80 dB below the clip's maximum."
-    bank = _mel_bank(rate, n_fft, mels).to(waveform.device)
+    bank = _bank_on(rate, n_fft, mels, waveform.device)
     return decibels(torch.matmul(power_spectrogram(waveform, n_fft, hop).mT, bank))
 
-# %% ../nbs/05_views.ipynb #3546406b
+# %% ../nbs/05_views.ipynb #6a450aec
 def linear_spectrogram(
     waveform: torch.Tensor,  # [B, L] in [-1, 1]
     n_fft: int = 1024,       # window, samples
@@ -271,7 +289,7 @@ def linear_spectrogram(
     p = torch.cat([p[:, :1], p[:, 1:].unflatten(1, (-1, 2)).mean(2)], 1)
     return decibels(p, 100.0).mT
 
-# %% ../nbs/05_views.ipynb #16787655
+# %% ../nbs/05_views.ipynb #2cd93172
 NORMS = {'logmel': (-13.0, 20.0), 'linear': (-28.5, 19.7)}  # front end -> mean and spread, dB
 
 
@@ -283,7 +301,7 @@ def _band_norm(path: str, bands: int) -> tuple[torch.Tensor, torch.Tensor]:
     if not mean.shape == std.shape == (bands,): raise ViewError(f"{path} holds {list(mean.shape)} means, and the spectrogram has {bands} bands")
     return mean, std + 1e-5                                                 # as theirs, preprocessing.py:183
 
-# %% ../nbs/05_views.ipynb #70cb9f86
+# %% ../nbs/05_views.ipynb #690b2b06
 class AudioView:
     "Batched views of sound: volume jitter, spectrogram, normalised; knows its frequencies in Hz and its times in s."
 
@@ -306,7 +324,7 @@ class AudioView:
         self.norm = _band_norm(stats, n_fft // 4 + 1) if stats else NORMS[front]
         if front == 'logmel': _mel_bank(rate, n_fft, mels)                  # says at once when bands would be empty
 
-# %% ../nbs/05_views.ipynb #332aaef4
+# %% ../nbs/05_views.ipynb #3ebefce7
 @patch(as_prop=True)
 def hz(self: AudioView) -> np.ndarray:
     "Centre frequencies of the bands, Hz `[F]`."
@@ -314,7 +332,7 @@ def hz(self: AudioView) -> np.ndarray:
     top = 2595 * np.log10(1 + self.rate / 2 / 700)
     return 700 * (10 ** (np.linspace(0, top, self.mels + 2)[1:-1] / 2595) - 1)
 
-# %% ../nbs/05_views.ipynb #fb3fd050
+# %% ../nbs/05_views.ipynb #994a6699
 @patch(as_prop=True)
 def seconds(self: AudioView) -> np.ndarray:
     "Times of the spectrogram's frames from the start of the view, s `[T]`."
@@ -326,7 +344,7 @@ def shape(self: AudioView) -> tuple[int, int]:
     "(T, F): frames and bands of a view."
     return self.samples // self.hop, len(self.hz)
 
-# %% ../nbs/05_views.ipynb #a415ea51
+# %% ../nbs/05_views.ipynb #4a203f65
 @patch
 def __repr__(self: AudioView):
     (T, F), hz = self.shape, self.hz
@@ -334,7 +352,7 @@ def __repr__(self: AudioView):
     return (f"AudioView({self.front}: {self.duration:g} s at {self.rate} Hz -> {T} frames x {F} bands, "
             f"{hz[0]:.0f} to {hz[-1]:.0f} Hz{jitter})")
 
-# %% ../nbs/05_views.ipynb #a3c3a6bc
+# %% ../nbs/05_views.ipynb #86b5aac6
 @patch
 def _check(self: AudioView, x, index):
     "`ViewError` unless x is [B, samples] of finite numbers with an index for each clip."
@@ -346,7 +364,7 @@ def _check(self: AudioView, x, index):
         raise ViewError(f"the sound of rows {bad[:8]} holds NaN or infinity; expected numbers in [-1, 1]. "
                         "Read these files again or exclude them from the manifest")
 
-# %% ../nbs/05_views.ipynb #723c3cca
+# %% ../nbs/05_views.ipynb #a14d1eac
 @patch
 def __call__(self: AudioView,
     waveform,    # [B, L] in [-1, 1], L = rate * seconds samples
@@ -359,12 +377,12 @@ def __call__(self: AudioView,
     x = torch.as_tensor(waveform)
     self._check(x, index)
     if self.device is not None: x = x.to(self.device, non_blocking=True)
-    if self.train: x = x * torch.from_numpy(1 + self.volume * (2 * uniforms(seed, epoch, index, view, 1) - 1)).to(x.device)
+    if self.train: x = x * torch.from_numpy(1 + self.volume * (2 * uniforms(seed, epoch, index, view, 1) - 1)).to(x.device, non_blocking=True)
     spec = log_mel(x, self.rate, self.n_fft, self.hop, self.mels) if self.front == 'logmel' else linear_spectrogram(x, self.n_fft, self.hop)
-    mean, std = (m.to(spec.device) if isinstance(m, torch.Tensor) else m for m in self.norm)
+    mean, std = (m.to(spec.device, non_blocking=True) if isinstance(m, torch.Tensor) else m for m in self.norm)
     return ((spec - mean) / std)[:, None]
 
-# %% ../nbs/05_views.ipynb #7de2cb8a
+# %% ../nbs/05_views.ipynb #ad7e0a98
 @patch
 def cell_hz(self: AudioView,
     cells: int,  # frequency cells of a map, F''
@@ -375,7 +393,7 @@ def cell_hz(self: AudioView,
     at = np.interp(np.linspace(0, len(hz), cells + 1), np.arange(len(hz) + 1), edges)
     return np.stack([at[:-1], at[1:]], 1)
 
-# %% ../nbs/05_views.ipynb #5986d8a1
+# %% ../nbs/05_views.ipynb #06e67bc8
 @patch
 def cell_seconds(self: AudioView,
     cells: int,  # time cells of a map, T''
@@ -384,7 +402,7 @@ def cell_seconds(self: AudioView,
     at = np.linspace(0, self.shape[0] * self.hop / self.rate, cells + 1)
     return np.stack([at[:-1], at[1:]], 1)
 
-# %% ../nbs/05_views.ipynb #8507f014
+# %% ../nbs/05_views.ipynb #a83ee252
 @patch
 def to_spectrogram(self: AudioView,
     maps: torch.Tensor,  # [B, T'', F''] over the view
@@ -393,12 +411,12 @@ def to_spectrogram(self: AudioView,
     if maps.ndim != 3: raise ViewError(f"expected maps [B, T'', F''], got {list(maps.shape)}")
     return F.interpolate(maps[:, None], self.shape, mode='bilinear', align_corners=False)[:, 0]
 
-# %% ../nbs/05_views.ipynb #825ffbb8
+# %% ../nbs/05_views.ipynb #1fbfd97f
 _KINETICS = (.43216, .394666, .37645), (.22803, .22145, .216989)
 COLOURS = dict(avid=((.485, .456, .406), (.229, .224, .225)), avid_fine=((.485, .456, .406), (.229, .224, .225)),
                r3d_18=_KINETICS, mc3_18=_KINETICS, r2plus1d_18=_KINETICS)  # nets with weights given away -> colours these were trained on
 
-# %% ../nbs/05_views.ipynb #713a4cff
+# %% ../nbs/05_views.ipynb #5ffb852e
 def views_from(
     cfg,            # a TrainConfig
     train: bool = True,  # False: no randomness
