@@ -2,6 +2,7 @@
 const VIEW = { layer: 'guided', band: 'guided', opacity: 0.75, colour: 'inferno', per: 'clip', contours: false, truth: true, speed: 1, loop: true, from: null, to: null, hear: 0, volume: 1 };
 const NAMES = { picture: { alone: 'vision alone', guided: 'guided by the sound', difference: 'difference: guided − alone', none: 'no map' },
   sound: { alone: 'frequency alone', guided: 'guided by the picture', difference: 'difference: guided − alone', none: 'no map' } };
+const MARK = '#4ff0ff';
 let ids = 0;
 
 // An element with attributes and children; strings become text, never HTML.
@@ -86,7 +87,7 @@ class View {
     root.append(make('header', {}, make('h3', {}, scene.title), ...scene.notes.map(n => make('p', { class: 'avnb-note', role: 'status' }, n))));
     this.grid = make('div', { class: 'avnb-panels', 'data-panels': this.panels.length }); root.append(this.grid);
     this.panels.forEach((p, k) => this.grid.append(this.buildPanel(p, k)));
-    this.answer = make('p', { class: 'avnb-answer', 'aria-live': 'polite', id: `${this.id}-answer` }, this.invitation()); root.append(this.answer, this.buildTransport(), this.buildOptions(), this.buildHelp());
+    this.answer = make('p', { class: 'avnb-answer', 'aria-live': 'polite', id: `${this.id}-answer` }, this.invitation()); root.append(this.answer, this.buildTransport(), this.buildOptions(), make('footer', {}, this.buildHelp(), this.saves));
     this.sayView();
   }
 
@@ -138,8 +139,8 @@ class View {
         this.choice('per', 'scale', [['clip', 'over the clip'], ['frame', 'per frame']]), this.checkbox('contours', 'contours', 'lines at half and at 85 % of the scale'));
     }
     if (this.scene.truth.length) row.append(this.checkbox('truth', 'truth', 'what is known: boxes and bands; solid what sounds, dotted what does not'));
-    row.append(make('span', { class: 'avnb-saves' }, make('button', { type: 'button', class: 'avnb-png', onclick: () => this.savePng(), title: 'save this picture as PNG' }, 'PNG'),
-      make('button', { type: 'button', class: 'avnb-svg', onclick: () => this.saveSvg(), title: 'save the spectrogram as SVG' }, 'SVG')));
+    this.saves = make('span', { class: 'avnb-saves' }, make('button', { type: 'button', class: 'avnb-png', onclick: () => this.savePng(), title: 'save this picture as PNG' }, 'PNG'),
+      make('button', { type: 'button', class: 'avnb-svg', onclick: () => this.saveSvg(), title: 'save the spectrogram as SVG' }, 'SVG'));
     return row;
   }
 
@@ -367,11 +368,12 @@ class View {
 
   arrange() {
     if (!this.panels || !this.scene.panels) return;
-    const W = this.width = this.root.clientWidth || 900, n = this.panels.length, wide = n === 1 && W >= 640, gap = 16, [H0, W0] = this.scene.size, aspect = H0 ? W0 / H0 : 1;
-    const columns = wide ? 1 : W < 520 ? 1 : Math.min(n, W >= 900 ? 4 : 2), each = (W - gap * (columns - 1)) / columns;
+    const W = this.width = this.root.clientWidth || 900, n = this.panels.length, gap = 16, [H0, W0] = this.scene.size, aspect = H0 ? W0 / H0 : 1;
+    const columns = n === 1 || W < 560 ? 1 : n === 3 && W >= 840 ? 3 : 2, each = (W - gap * (columns - 1)) / columns, wide = each >= 500;  // picture and spectrogram side by side
+    const tall = n === 1 ? Math.min(460, Math.max(220, W * 0.4)) : n === 2 || wide ? 270 : 230;
     this.grid.style.gridTemplateColumns = `repeat(${columns}, minmax(0, 1fr))`; this.root.classList.toggle('avnb-wide', wide);
-    const tall = wide ? Math.min(460, Math.max(220, W * 0.4)) : 320; let w = H0 ? Math.min(wide ? W * 0.5 : each, tall * aspect) : 0, h = H0 ? w / aspect : 0;
-    const right = wide && H0 ? W - w - gap : each, waveHeight = wide ? 64 : 48, specHeight = wide ? Math.max(150, (h || 300) - waveHeight) : 150;
+    const w = H0 ? Math.min(wide ? each * 0.5 : each, tall * aspect) : 0, h = H0 ? w / aspect : 0;
+    const right = wide && H0 ? each - w - gap : each, waveHeight = n === 1 ? 64 : 44, specHeight = wide ? Math.max(140, Math.min(tall, 380) - waveHeight, h - waveHeight) : 150;
     for (const p of this.panels) {
       p.element.classList.toggle('avnb-nopicture', !H0);
       this.size(p.canvas.picture, w, h); this.size(p.canvas.sound, right, specHeight); this.size(p.canvas.wave, right, waveHeight); p.soundKey = p.groundKey = p.barKey = null;
@@ -441,7 +443,7 @@ class View {
     }
   }
 
-  outline(g, x, y, w, h, dash = []) { for (const [c, lw] of [['#000', 3.4], ['#fff', 1.6]]) { g.setLineDash(dash); g.strokeStyle = c; g.lineWidth = lw; g.strokeRect(x, y, w, h); } g.setLineDash([]); }
+  outline(g, x, y, w, h, dash = [], colour = '#fff') { for (const [c, lw] of [['#000', 3.6], [colour, 1.8]]) { g.setLineDash(dash); g.strokeStyle = c; g.lineWidth = lw; g.strokeRect(x, y, w, h); } g.setLineDash([]); }
 
   drawBoxes(g, c) {
     for (const s of this.scene.truth) { const b = s.boxes[Math.min(this.frame, s.boxes.length - 1)]; if (b) this.outline(g, b[0] * c.w, b[1] * c.h, (b[2] - b[0]) * c.w, (b[3] - b[1]) * c.h, s.sounding ? [] : [2, 4]); }
@@ -451,7 +453,7 @@ class View {
   drawMark(g, p, box) {
     const t = this.lock || this.hover; if (!t || t.kind !== 'picture' || !p.local.video) return;
     const [, h, w] = p.local.video.shape, x = Math.floor(t.x * w), y = Math.floor(t.y * h);
-    this.outline(g, box.x + x / w * box.w, box.y + y / h * box.h, box.w / w, box.h / h); if (this.lock) { g.fillStyle = '#fff'; g.strokeStyle = '#000'; g.lineWidth = 1; g.beginPath(); g.arc(box.x + (x + 0.5) / w * box.w, box.y + (y + 0.5) / h * box.h, 4, 0, 7); g.fill(); g.stroke(); }
+    this.outline(g, box.x + x / w * box.w, box.y + y / h * box.h, box.w / w, box.h / h, [], MARK); if (this.lock) { g.fillStyle = MARK; g.strokeStyle = '#000'; g.lineWidth = 1; g.beginPath(); g.arc(box.x + (x + 0.5) / w * box.w, box.y + (y + 0.5) / h * box.h, 4, 0, 7); g.fill(); g.stroke(); }
   }
 
   // The sound's map: what answers, or the chosen layer, over all times.
@@ -493,7 +495,7 @@ class View {
     }
     if (this.view.truth) this.drawBands(g, p, box);
     const t = this.lock || this.hover;
-    if (t?.kind === 'sound' && p.local.audio) { const [M, F] = p.local.audio.shape, s = this.sounds[p.sound].seconds, m = moment(t.time, s, M), f = Math.min(F - 1, Math.floor(t.y * F)); this.outline(g, box.x + m / M * box.w, box.y + box.h - (f + 1) / F * box.h, box.w / M, box.h / F); }
+    if (t?.kind === 'sound' && p.local.audio) { const [M, F] = p.local.audio.shape, s = this.sounds[p.sound].seconds, m = moment(t.time, s, M), f = Math.min(F - 1, Math.floor(t.y * F)); this.outline(g, box.x + m / M * box.w, box.y + box.h - (f + 1) / F * box.h, box.w / M, box.h / F, [], MARK); }
     p.bars.sound.element.hidden = !p.heard;
   }
 
@@ -528,7 +530,7 @@ class View {
       for (let i = 0; i < n; i++) { const lo = s.wave[2 * i] / 127, hi = s.wave[2 * i + 1] / 127; g.fillRect(box.x + i / n * box.w * part, mid - hi * box.h / 2, Math.max(0.6, box.w / n * part), Math.max(1, (hi - lo) * box.h / 2)); }
       g.fillStyle = this.ink; g.font = '11px system-ui, sans-serif'; g.textAlign = 'center'; g.textBaseline = 'bottom';
       for (const k of timeTicks(this.scene.start, this.scene.seconds)) { const x = box.x + (k - this.scene.start) / this.scene.seconds * box.w; if (x < box.x + box.w - 12) g.fillText(`${k}`, x, c.h); g.fillRect(x, box.y + box.h, 1, 3); }
-      g.textAlign = 'right'; g.fillText('s', box.x + box.w, c.h);
+      g.textAlign = 'left'; g.fillText('s', box.x + box.w - 4, c.h); if (p.heard) g.fillText('now', box.x + box.w + 6, box.y + 12);
       const x = box.x + Math.min(t / this.scene.seconds, 1) * box.w, sc = p.canvas.sound, sb = this.boxOf(p, 'sound'), sg = sc.getContext('2d');
       if (p.lineAt !== x) { if (p.heardLine) this.drawSound(p); p.lineAt = x; }
       sg.setTransform(sc.ratio, 0, 0, sc.ratio, 0, 0); p.heardLine = true;
