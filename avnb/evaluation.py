@@ -13,8 +13,8 @@ __all__ = ['METRICS', 'RECIPES', 'PART', 'POOLINGS', 'STAGE', 'GRIDS', 'SAVE_SEC
            'refuse_overlap', 'weights_key', 'feature_key', 'FeatureCache', 'Features', 'describe', 'plain', 'features',
            'Subject', 'whole', 'against', 'window_accuracy', 'folds_of', 'audio_protocol', 'draw_shots', 'few_shot',
            'fewshot_protocol', 'similar', 'retrieval', 'retrieval_protocol', 'stage_names', 'stage_maps',
-           'VideoClassifier', 'video_settings', 'epoch_rate', 'Classifying', 'dense', 'linear_protocol',
-           'finetune_protocol', 'over_splits', 'prepare_subject', 'write_report', 'run_protocol']
+           'VideoClassifier', 'video_config', 'epoch_rate', 'Classifying', 'dense', 'linear_protocol',
+           'finetune_protocol', 'over_splits', 'prepare_subject', 'write_report', 'open_network', 'run_protocol']
 
 # %% ../nbs/11_evaluation.ipynb #281e8125
 import dataclasses, html, json, re, time
@@ -814,12 +814,12 @@ def present(
     lost = t[why != ''].assign(why=why[why != ''])[['id', 'path', 'why']]
     return type(manifest)(manifest.folder, t[why == '']), pd.concat([manifest.missing[['id', 'path', 'why']], lost])
 
-# %% ../nbs/11_evaluation.ipynb #a4e625cc
+# %% ../nbs/11_evaluation.ipynb #b3139ab6
 def labelled(
     manifest,  # Manifest
 ) -> tuple:
-    "(the rows with a label and a split, how many have none); an error when no row is left on one of the two sides."
-    t = manifest.table; keep = (t['label'] != '') & t['split'].isin(['train', 'test'])
+    "(the rows with a label and a split whose pair is not known to be faulty, how many others); an error when a side has no row."
+    t = manifest.table; keep = (t['label'] != '') & t['split'].isin(['train', 'test']) & t['faulty_kind'].isin(['', 'none'])
     have = {k: int((keep & (t['split'] == k)).sum()) for k in ('train', 'test')}
     if not all(have.values()):
         raise EvaluationError(f"expected labelled clips in both splits, got {have['train']} to train on and {have['test']} to test on "
@@ -1270,17 +1270,18 @@ class VideoClassifier(torch.nn.Module):
     def forward(self, x):
         return {self.label(n): self.heads[self.label(n)](z) for n, z in self.pooled(x).items()}
 
-# %% ../nbs/11_evaluation.ipynb #a654d711
-def video_settings(
+# %% ../nbs/11_evaluation.ipynb #59a47aab
+def video_config(
     cfg,                  # TrainConfig of the network
     c: ClassifierConfig,  # zeros: as the network was trained
     packed=None,
-) -> tuple:
-    "(data, view) settings of a classifier. Frames are decoded a seventh larger than they are cropped to (256 for 224)."
-    size = c.size or cfg.view.size
-    view = dataclasses.replace(cfg.view, frames=c.frames or cfg.view.frames, stride=1 if c.frames else cfg.view.stride, size=size, area_min=c.area_min, jitter=c.jitter, hue=c.hue)
-    if packed is not None: return cfg.data, view
-    return dataclasses.replace(whole(cfg), fps=c.fps or cfg.data.fps, size=int(size / 0.875) if c.size else cfg.data.size), view
+):
+    "The network's config with a classifier's input. Frames are decoded a seventh larger than they are cropped to (256 for 224)."
+    size, v = c.size or cfg.view.size, cfg.view
+    view = dataclasses.replace(v, frames=c.frames or v.frames, stride=1 if c.frames else v.stride, size=size, area_min=c.area_min, jitter=c.jitter, hue=c.hue)
+    data = whole(cfg, packed)
+    if packed is None: data = dataclasses.replace(data, fps=c.fps or data.fps, size=int(size / 0.875) if c.size else data.size)
+    return dataclasses.replace(cfg, data=data, view=view)
 
 # %% ../nbs/11_evaluation.ipynb #48120dbd
 def _middle(frames, size):
@@ -1296,16 +1297,15 @@ def epoch_rate(
     "Learning rate of an epoch: the base rate in the warm-up, then down by gamma at each milestone."
     return c.lr * c.gamma ** sum(epoch - c.warmup >= int(m) for m in c.milestones.split(',') if m)
 
-# %% ../nbs/11_evaluation.ipynb #0e7cf0d5
+# %% ../nbs/11_evaluation.ipynb #c911f295
 SAVE_SECONDS = 300   # between two states of a training in progress
 
 
 class Classifying:
     "A classifier in training, with all that is needed to go on where it stopped."
-    def __init__(self, net, data, labels: dict, c: ClassifierConfig, view, seed: int = 0, file=None, workers: int = 0):
-        from avnb.views import VideoView
+    def __init__(self, net, data, labels: dict, c: ClassifierConfig, see, seed: int = 0, file=None, workers: int = 0):
+        self.see = see                                                     # a VideoView that augments
         self.net, self.data, self.labels, self.c, self.seed, self.file, self.workers = net, data, labels, c, seed, file, workers
-        self.see = VideoView(view.size, c.area_min, view.flip, c.jitter, c.hue, train=True)
         self.opt = torch.optim.Adam(net.parameters(), lr=c.lr)
         self.passes, self.at, self.saved = (c.warmup + c.epochs) * c.clips, [0, 0], time.time()   # one pass: a clip of every video
         if file is not None and Path(file).exists(): self.load()
@@ -1351,51 +1351,57 @@ def run(self: Classifying):
     self.save()
     return self.net.eval()
 
-# %% ../nbs/11_evaluation.ipynb #784b9f80
+# %% ../nbs/11_evaluation.ipynb #27cdbf2f
 @torch.inference_mode()
 def dense(
     net,              # VideoClassifier in eval mode
     data: OneSense,   # evenly spaced or random clips of the test videos
     passes: int,      # clips of each video
     labels: dict,     # row -> class
-    size: int,        # of the input, pixels
+    see,              # VideoView without augmentation
     workers: int = 0,
 ) -> dict:
     "head -> (right by video [N] with softmax averaged over its clips, share of right clips [N]); rows in the order of the data."
-    from avnb.views import VideoView
-    see, device, total = VideoView(size, train=False), next(net.parameters()).device, {}
+    device, total = next(net.parameters()).device, {}
     y = np.array([labels[int(r)] for r in data.rows])
     for w in progress(range(passes), total=passes, desc='predicting', unit='pass'):
         got = {}
         for b in clip_loader(data, 50, w, workers=0 if data.packed else workers, shuffle=False, drop_last=False):
-            for n, z in net(see(_middle(b.frames, size).to(device), 0, 0, b.index)[0]).items(): got.setdefault(n, []).append(z.softmax(1).cpu().double().numpy())
+            for n, z in net(see(_middle(b.frames, see.size).to(device), 0, 0, b.index)[0]).items(): got.setdefault(n, []).append(z.softmax(1).cpu().double().numpy())
         for n, p in got.items():
             p = np.concatenate(p); s, right = total.setdefault(n, (np.zeros_like(p), np.zeros(len(y))))
             s += p; right += p.argmax(1) == y
     return {n: (s.argmax(1) == y, right / passes) for n, (s, right) in total.items()}
 
-# %% ../nbs/11_evaluation.ipynb #daee3e87
-def _classify(s: Subject, model, c: ClassifierConfig, frozen: bool, tag: str) -> dict:
-    "Train a classifier on the training side and test it: head -> (video right [N], clip right [N]). A finished one is not trained again."
-    data, view = video_settings(s.cfg, c, s.packed)
-    t, names = s.manifest.table, sorted(set(s.manifest.table['label'][s.side('train')]))
-    labels = {int(i): names.index(l) if l in names else -1 for i, l in t['label'].items()}
-    part = lambda split, train: OneSense(type(s.manifest)(s.manifest.folder, t[t['split'] == split]), data, view, 'video', seed=s.opts.seed, packed=s.packed or '',
-                                         train=train, windows=s.opts.windows)
-    key = digest([weights_key(model), s.manifest.hash, dataclasses.asdict(c), dataclasses.asdict(view), list(t['split']), list(t['label']), frozen, s.opts.seed])
-    file = Path(s.folder, f'{tag}-{key[:16]}.pt') if s.folder else None
+# %% ../nbs/11_evaluation.ipynb #0bb19a92
+def _new_classifier(model, cfg, classes, frozen, dropout, seed):
+    "A classifier on a copy of a network's picture side, its heads the same for the same seed."
     import copy
     device = next(model.parameters()).device
-    example = torch.zeros(2, 3, view.frames, view.size, view.size, device=device)
+    example = torch.zeros(2, 3, cfg.view.frames, cfg.view.size, cfg.view.size, device=device)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(s.opts.seed)
-        net = VideoClassifier(copy.deepcopy(model.video_model), len(names), example, frozen, c.dropout).to(device)
-    net = Classifying(net, part('train', True), labels, c, view, s.opts.seed, file, s.opts.workers).run()
-    even = dense(net, part('test', False), s.opts.windows, labels, view.size, s.opts.workers)
-    drawn = dense(net, part('test', True), c.random_clips, labels, view.size, s.opts.workers) if c.random_clips else even
+        torch.manual_seed(seed)
+        return VideoClassifier(copy.deepcopy(model.video_model), classes, example, frozen, dropout).to(device)
+
+# %% ../nbs/11_evaluation.ipynb #9c51e506
+def _classify(s: Subject, model, c: ClassifierConfig, frozen: bool, tag: str) -> dict:
+    "Train a classifier on the training side and test it: head -> (video right [N], clip right [N]). A finished one is not trained again."
+    from avnb.views import views_from
+    cfg, t = video_config(s.cfg, c, s.packed), s.manifest.table
+    names = sorted(set(t['label'][t['split'] == 'train']))
+    labels = {int(i): names.index(l) if l in names else -1 for i, l in t['label'].items()}
+    def part(split, train): return OneSense(type(s.manifest)(s.manifest.folder, t[t['split'] == split]), cfg.data, cfg.view, 'video', seed=s.opts.seed,
+                                            packed=s.packed or '', train=train, windows=s.opts.windows)
+    key = digest([weights_key(model), s.manifest.hash, dataclasses.asdict(c), dataclasses.asdict(cfg.view), list(t['split']), list(t['label']), frozen, s.opts.seed])
+    file = Path(s.folder, f'{tag}-{key[:16]}.pt') if s.folder else None
+    net = _new_classifier(model, cfg, len(names), frozen, c.dropout, s.opts.seed)
+    net = Classifying(net, part('train', True), labels, c, views_from(cfg)[0], s.opts.seed, file, s.opts.workers).run()
+    see = views_from(cfg, False)[0]
+    even = dense(net, part('test', False), s.opts.windows, labels, see, s.opts.workers)
+    drawn = dense(net, part('test', True), c.random_clips, labels, see, s.opts.workers) if c.random_clips else even
     return {n: (even[n][0], drawn[n][1]) for n in even}
 
-# %% ../nbs/11_evaluation.ipynb #e0ba5702
+# %% ../nbs/11_evaluation.ipynb #50dba1ad
 def _video_scores(s, c, frozen, name):
     "video@1 and clip@1 of each head, beside untrained networks that were treated in the same way."
     te = s.side('test'); y, files = s.column('label', te), s.column('path', te)
@@ -1420,12 +1426,12 @@ def linear_protocol(s: Subject) -> dict:
         out[f'linear_{name}'] = against(run, feats, key, ('colour', 'motion_colour'))
     return out
 
-# %% ../nbs/11_evaluation.ipynb #2a2146c7
+# %% ../nbs/11_evaluation.ipynb #b0fe7910
 def finetune_protocol(s: Subject) -> dict:
     "Full fine-tuning for action recognition: clip@1 and video@1 of dense prediction (methods A.11.1, A.11.2); untrained networks learn from scratch."
     return _video_scores(s, s.opts.finetune, False, 'finetune')
 
-# %% ../nbs/11_evaluation.ipynb #20a5e36f
+# %% ../nbs/11_evaluation.ipynb #7e0e2257
 PROTOCOLS = dict(finetune=(finetune_protocol, 'video'), linear=(linear_protocol, 'video'), fewshot=(fewshot_protocol, 'video'),
                  retrieval=(retrieval_protocol, 'both'), audio=(audio_protocol, 'audio'))  # name -> (function, sense that it needs)
 
@@ -1441,7 +1447,7 @@ def over_splits(
     spread = dict(value=(float(np.std([s.value for s in scores])), len(scores)))
     return Score(mean(s.value for s in scores), error, mean(s.chance for s in scores), sum(s.n for s in scores), base, f'mean of {len(scores)} splits', spread)
 
-# %% ../nbs/11_evaluation.ipynb #5fdfe491
+# %% ../nbs/11_evaluation.ipynb #d3e1474a
 def prepare_subject(
     sense: str,     # what the protocol needs: 'video', 'audio' or 'both'
     model, cfg,     # AVModel, TrainConfig
@@ -1456,7 +1462,7 @@ def prepare_subject(
     if not len(there): raise EvaluationError(f"none of {manifest.listed} clips can be evaluated; the first, {lost['path'].iloc[0]}: {lost['why'].iloc[0]}")
     part, unlabelled = labelled(there) if sides else (there, 0)
     s = Subject(model, cfg, part, opts, folder, packed, lost)
-    s.about['clips'] = f"{len(part)} of {manifest.listed} in the list" + (f'; {unlabelled} without a label or split' if unlabelled else '')
+    s.about['clips'] = f"{len(part)} of {manifest.listed} in the list" + (f'; {unlabelled} have no label or split, or a pair known to be faulty' if unlabelled else '')
     if 'protocol' in part.table: s.about['data'] = part.table['protocol'].iloc[0]
     split = part.table['split']
     test = part.table if not sides or len(folds_of(part.table)) > 1 else part.table[split == 'test']
@@ -1466,7 +1472,7 @@ def prepare_subject(
         if both: s.about['trained on'] = f'{both} of {len(test)} test clips: these scores show memory as well'
     return s
 
-# %% ../nbs/11_evaluation.ipynb #577954f5
+# %% ../nbs/11_evaluation.ipynb #48d72ecb
 def write_report(
     folder,        # to write into
     protocol: str,
@@ -1483,7 +1489,22 @@ def write_report(
         with atomic_write(Path(folder, f'report-{protocol}.{name}'), 'w') as f: f.write(text + '\n')
     return report
 
-# %% ../nbs/11_evaluation.ipynb #bc22dc93
+# %% ../nbs/11_evaluation.ipynb #0134ee0c
+def open_network(
+    path,  # a run's folder, weights saved with save_pretrained, or a checkpoint of the authors (AVID-CMA)
+) -> tuple:
+    "(AVModel, its TrainConfig, table of the clips it was trained on or None). What is neither is an error that says what differs."
+    from avnb.encoders import AVModel, load_avid_cma
+    from avnb.training import load_run
+    path = Path(path)
+    if not path.exists(): raise EvaluationError(f"there is no {path}; expected a run's folder, saved weights (.safetensors) or an AVID-CMA checkpoint")
+    if path.is_dir() and (path / 'config.toml').exists() and not list(path.glob('*.safetensors')):
+        run = load_run(path); t, split = run.manifest.table, run.cfg.data.split
+        return run.model, run.cfg, t[t['split'] == split] if split else t
+    model = AVModel.from_pretrained(path) if path.is_dir() or path.suffix == '.safetensors' else load_avid_cma(path)
+    return model.eval(), model.config, None
+
+# %% ../nbs/11_evaluation.ipynb #2c6f465d
 def run_protocol(
     protocol: str,   # a name in `PROTOCOLS`, or any with `make` and `sense`
     model, cfg,      # AVModel, TrainConfig
