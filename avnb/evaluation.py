@@ -747,7 +747,7 @@ class EvalConfig:
     finetune: ClassifierConfig = ClassifierConfig(warmup=5, epochs=16, milestones='6,10,14', gamma=0.3, batch=64, clips=10, dropout=0.5)
     linear: ClassifierConfig = ClassifierConfig()
 
-# %% ../nbs/11_evaluation.ipynb #4a39ce90
+# %% ../nbs/11_evaluation.ipynb #3a8c49a7
 _AT224 = dict(fps=16.0, size=224)
 RECIPES = dict(
     ucf101_8=dict(finetune=dict(_AT224, frames=8)),
@@ -758,9 +758,12 @@ RECIPES = dict(
 
 
 def recipe(
-    name: str = '',  # in RECIPES; empty: the defaults
+    name: str = '',  # in RECIPES, or a .toml file of settings; empty: the defaults
 ) -> EvalConfig:
-    "Settings under a name; an unknown one is an error that lists them."
+    "Settings under a name or from a file; an unknown one is an error that lists them."
+    if str(name).endswith('.toml'):
+        import tomllib
+        return replace(EvalConfig(), tomllib.loads(Path(name).read_text()))
     if name and name not in RECIPES: raise EvaluationError(f"no recipe {name!r}; known: {', '.join(RECIPES)}")
     return replace(EvalConfig(), RECIPES.get(name, {}))
 
