@@ -52,30 +52,32 @@ def uniforms(
     rows = [rng(seed, epoch, int(i), view).random(n, dtype=np.float32) for i in indices]
     return np.stack(rows) if rows else np.zeros((0, n), np.float32)
 
-# %% ../nbs/00_core.ipynb #44654f23
+# %% ../nbs/00_core.ipynb #1d4e7ab6
 @contextlib.contextmanager
 def atomic_write(
     path: str | Path,  # the file to make or replace
     mode: str = 'wb',  # 'wb' or 'w'
 ):
     "Open a temporary file beside `path`; it takes the name `path` only if the block ends without an error."
-    path = Path(path); path.parent.mkdir(parents=True, exist_ok=True)
-    tmp = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+    path = Path(path); tmp = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with open(tmp, mode, **({} if 'b' in mode else dict(encoding='utf-8', newline=''))) as f:
             yield f
             f.flush(); os.fsync(f.fileno())
         os.replace(tmp, path)
     except OSError as e:
-        if e.filename in (None, str(tmp), str(path)): raise AvnbError(_why_not(path, e)) from e
+        if e.filename is None or Path(e.filename) in (tmp, path, *path.parents): raise AvnbError(_why_not(path, e)) from e
         raise
-    finally: tmp.unlink(missing_ok=True)
+    finally:
+        with contextlib.suppress(OSError): tmp.unlink(missing_ok=True)
 
-# %% ../nbs/00_core.ipynb #32b8936f
+# %% ../nbs/00_core.ipynb #a953c727
 def _why_not(path, e) -> str:
     "A sentence for an operating system's refusal to write."
     what = {28: "the disk is full; free some space or choose another folder", 13: "no permission; choose a folder you may write to",
-            30: "the file system is read-only; choose another folder"}.get(e.errno, str(e))
+            30: "the file system is read-only; choose another folder",
+            20: "a part of this path is a file, not a folder; choose another folder"}.get(e.errno, str(e))
     return f"cannot write {path}: {what}. Nothing was changed."
 
 # %% ../nbs/00_core.ipynb #6832026e
@@ -161,7 +163,7 @@ class DataConfig:
     workers: int = 2           # decoding processes (0: none; a packed set needs none)
     bad_budget: float = 0.01   # share of unreadable clips above which a run stops
 
-# %% ../nbs/00_core.ipynb #11bb708a
+# %% ../nbs/00_core.ipynb #dca998cb
 @dataclass(frozen=True)
 class ViewConfig:
     "What a network sees of a clip (Robust-xID: crop, flip, jitter, volume, small offset; sizes are ours)."
@@ -180,7 +182,7 @@ class ViewConfig:
     n_fft: int = 512           # window of the spectrogram, samples
     hop: int = 250             # step of the spectrogram, samples
 
-# %% ../nbs/00_core.ipynb #ce1cf66c
+# %% ../nbs/00_core.ipynb #61c0bf45
 @dataclass(frozen=True)
 class ModelConfig:
     "The two networks and their heads."
