@@ -9,11 +9,10 @@ __all__ = ['NAMES', 'SCALES', 'LIMIT', 'SCRIPTS', 'SWAPS', 'ORDERS', 'HUES', 'IN
            'middle_square', 'sound_cells', 'hears', 'model_panel', 'with_sound', 'clips_to_show', 'a_network',
            'networks', 'trust', 'pick_rows', 'soon', 'Picker', 'AttentionExplorer', 'Rows', 'bank_rows',
            'embedded_rows', 'row_weights', 'weight_facts', 'in_span', 'soft_shares', 'share_facts', 'flatten', 'paint',
-           'ClipMedia', 'ClipBoard', 'notice', 'tell', 'sheet', 'inline_svg', 'sample_clips', 'clips_of', 'rows_of',
-           'slider', 'toggle', 'facts_table', 'Shelf', 'TrustPanel', 'SharePanel', 'PlanePanel', 'NoiseExplorer',
-           'whole_lines', 'curves_of', 'pd_numbers', 'RunFolder', 'runs_of', 'path_of', 'curve_svg', 'strip', 'apart',
-           'table_html', 'ledger_html', 'scores_html', 'CurvePanel', 'MapPanel', 'RunExplorer', 'practise',
-           'practice_run']
+           'ClipMedia', 'ClipBoard', 'notice', 'tell', 'sheet', 'inline_svg', 'sample_clips', 'rows_of', 'slider',
+           'toggle', 'facts_table', 'Shelf', 'TrustPanel', 'SharePanel', 'PlanePanel', 'NoiseExplorer', 'whole_lines',
+           'curves_of', 'pd_numbers', 'RunFolder', 'runs_of', 'path_of', 'curve_svg', 'strip', 'apart', 'table_html',
+           'ledger_html', 'scores_html', 'CurvePanel', 'MapPanel', 'RunExplorer', 'practise', 'practice_run']
 
 # %% ../nbs/14_explorer.ipynb #25496bc0
 import asyncio, base64, dataclasses, functools, hashlib, html, importlib.resources, io, json, math, os, re, tempfile
@@ -371,16 +370,19 @@ def with_sound(
     else: raise ExplorerError(f"what if: expected one of {', '.join(filter(None, SWAPS.values()))}, got {how!r}")
     return dataclasses.replace(clip, waveform=np.clip(y, -1, 1).astype(np.float32), has_audio=True)
 
-# %% ../nbs/14_explorer.ipynb #49a81e7d
+# %% ../nbs/14_explorer.ipynb #2e0e2353
 def clips_to_show(
-    clips=None,  # Manifest; manifest.csv; folder with one, or with media files; a file or a list of files; None: data_samples
+    clips=None,  # Manifest; manifest.csv; folder with one, or with media files; a file or a list of files; None: the held-out sample clips
 ):
     "The clips as a Manifest; files are not opened before they are shown."
     import pandas as pd
     from avnb.manifest import VIDEOS, Manifest
     from avnb.media import SOUND_FILES
     if isinstance(clips, Manifest): return clips
-    if clips is None: clips = next((p for up in ('.', '..', '../..') if (p := Path(up, 'data_samples')).is_dir()), Path('data_samples'))
+    if clips is None:
+        folder = next((p for up in ('.', '..', '../..') if (p := Path(up, 'data_samples')).is_dir()), None)
+        if folder is None: raise ExplorerError("the sample clips are not here; give a folder of videos, a manifest.csv or a list of files")
+        return Manifest.load(folder / 'manifest.csv').where(split='test')
     if isinstance(clips, (str, Path)):
         p = Path(clips)
         if p.suffix == '.csv': return Manifest.load(p)
@@ -456,7 +458,7 @@ def soon(
     try: asyncio.get_running_loop().call_soon(f)
     except RuntimeError: f()
 
-# %% ../nbs/14_explorer.ipynb #54d44799
+# %% ../nbs/14_explorer.ipynb #f8d76dec
 class Picker(ipywidgets.VBox):
     "Clips to choose from: thumbnails, a search by class or name, an order. Calls `choose(i)` with the row's position."
 
@@ -464,13 +466,13 @@ class Picker(ipywidgets.VBox):
         manifest,     # Manifest
         choose,       # function of a row's position
         weights=None,  # id -> weight, allows to sort by it
-        many: int = 10,  # thumbnails at once
+        many: int = 8,  # thumbnails at once
     ):
         self.manifest, self.choose, self.weights, self.many, self.first, self.now, self.pictures = manifest, choose, weights or {}, many, 0, -1, {}
         self.text = ipywidgets.Text(placeholder='class or name', description='find', continuous_update=True, layout={'width': '260px'})
         self.order = ipywidgets.Dropdown(options=ORDERS if self.weights else ORDERS[:2], description='order', layout={'width': '240px'})
         self.back, self.on = (ipywidgets.Button(description=d, tooltip=t, layout={'width': '40px'}) for d, t in (('‹', 'clips before'), ('›', 'clips after')))
-        self.count, self.row = ipywidgets.Label(), ipywidgets.HBox(layout={'flex_flow': 'row wrap'})
+        self.count, self.row = ipywidgets.Label(), ipywidgets.HBox(layout={'overflow': 'auto hidden', 'min_height': '112px'})
         self.text.observe(lambda _: self.refresh(0), 'value'); self.order.observe(lambda _: self.refresh(0), 'value')
         self.back.on_click(lambda _: self.refresh(max(0, self.first - many))); self.on.on_click(lambda _: self.refresh(self.first + many))
         super().__init__([ipywidgets.HBox([self.text, self.order, self.back, self.on, self.count], layout={'flex_flow': 'row wrap'}), self.row])
@@ -489,7 +491,7 @@ def picture(self: Picker,
         self.pictures[i] = poster(frame, 96)
     return self.pictures[i]
 
-# %% ../nbs/14_explorer.ipynb #045d3685
+# %% ../nbs/14_explorer.ipynb #808362b1
 @patch
 def refresh(self: Picker,
     first: int | None = None,  # number of the first thumbnail; None: as it is
@@ -499,20 +501,21 @@ def refresh(self: Picker,
     self.first = min(self.first if first is None else first, max(0, (len(rows) - 1) // self.many * self.many)); cards = []
     for i in rows[self.first:self.first + self.many]:
         r = self.manifest.row(i); w = self.weights.get(r['id']); name = str(r['label'] or r['id'])
-        button = ipywidgets.Button(description=name, tooltip=f"{r['id']} {r['faulty_kind']}" + (f', weight {w:.2f}' if w is not None else ''), layout={'width': '96px', 'margin': '0'})
+        button = ipywidgets.Button(description=name, tooltip=f"{r['id']} {r['faulty_kind']}" + (f', weight {w:.2f}' if w is not None else ''), layout={'width': '96px', 'height': '24px', 'margin': '0'}, style={'font_size': '11px'})
         button.button_style = 'primary' if i == self.now else ''; button.on_click(lambda _, i=i: self.choose(i))
-        cards.append(ipywidgets.VBox([ipywidgets.Image(value=self.picture(i), format='jpeg', layout={'width': '96px', 'height': '72px', 'object_fit': 'cover'}), button]))
+        cards.append(ipywidgets.VBox([ipywidgets.Image(value=self.picture(i), format='jpeg', layout={'width': '96px', 'height': '76px', 'margin': '0', 'object_fit': 'cover'}), button], layout={'min_width': '96px', 'margin': '0 6px 0 0', 'overflow': 'hidden'}))
     self.row.children = cards; last = self.first + len(cards)
     self.count.value = f'{self.first + 1} to {last} of {len(rows)}' if rows else 'nothing found'
     self.back.disabled, self.on.disabled = self.first == 0, last >= len(rows)
 
-# %% ../nbs/14_explorer.ipynb #5119c42c
+# %% ../nbs/14_explorer.ipynb #298f7b2c
 class AttentionExplorer(ipywidgets.VBox):
     "Where does it look, what does it listen to? Clips, networks, other sounds; play, point, compare, save."
 
     def __init__(self,
         model=None,   # as in `networks`: the shipped network, a run, a folder, or up to four of them side by side
         clips=None,   # as in `clips_to_show`
+        first: int = 0,  # position of the clip to begin with
         seconds: float = 10.0,  # of a long file that are looked at at once
         out: str | Path = 'exports',  # folder for pages and films
         **view,       # what is switched on, as in `Player.view`
@@ -520,11 +523,11 @@ class AttentionExplorer(ipywidgets.VBox):
         self.sources, self.loaded, self.seconds, self.out = networks(model), {}, seconds, Path(out)
         self.manifest, self.player, self.clip, self.panels = clips_to_show(clips), Player(**view), None, {}
         if not len(self.manifest): raise ExplorerError("there are no clips to show: the table is empty")
-        first = self.network(next(iter(self.sources)))
-        self.picker = Picker(self.manifest, lambda i: self.look_at(i), trust(first[2]))
+        run = self.network(next(iter(self.sources)))[2]
+        self.picker = Picker(self.manifest, lambda i: self.look_at(i), trust(run))
         self.status, self.quiet = ipywidgets.HTML(), False; self.build()
         super().__init__([self.picker, self.start, self.status, self.player, self.tools]); self.add_class('avnb-explorer')
-        self.look_at(0)
+        self.look_at(min(first, len(self.manifest) - 1))
 
     def __repr__(self): return f'AttentionExplorer({len(self.manifest)} clips, {len(self.sources)} networks; run the cell to see it)'
 
@@ -729,7 +732,7 @@ def embedded_rows(
     note = f'no memory bank: {len(rows)} of {len(manifest)} clips as the network sees them now' + lost
     return Rows(name, manifest, cfg, np.array(rows), torch.stack(v), torch.stack(a), note)
 
-# %% ../nbs/14_explorer.ipynb #a3f8adae
+# %% ../nbs/14_explorer.ipynb #f6138a09
 def row_weights(
     rows: Rows,
     **curve,  # delta, kappa, w_min, floor, as in nce.positive_weights
@@ -738,7 +741,7 @@ def row_weights(
     import torch
     return positive_weights(torch.from_numpy(rows.scores), **curve).numpy()
 
-
+# %% ../nbs/14_explorer.ipynb #069a4c4e
 def weight_facts(
     rows: Rows,
     weights: np.ndarray,  # [M]
@@ -750,7 +753,7 @@ def weight_facts(
     return facts | {'mean weight of true pairs': weights[~bad].mean(), 'mean weight of faulty pairs': weights[bad].mean(),
                     'low scores find faulty pairs (AUROC)': auroc(-rows.scores, bad).value}
 
-# %% ../nbs/14_explorer.ipynb #80de3e5f
+# %% ../nbs/14_explorer.ipynb #0714b7b9
 def in_span(
     rows: Rows,
     lo: float,          # score
@@ -763,7 +766,7 @@ def in_span(
     by = hit[np.argsort(rows.scores[hit], kind='stable')] if order != 'at random' else rng(0, view='span').permutation(hit)
     return (by[::-1] if order == 'best first' else by)[:most], len(hit)
 
-# %% ../nbs/14_explorer.ipynb #26ea5efc
+# %% ../nbs/14_explorer.ipynb #066883b0
 def soft_shares(
     rows: Rows,
     place: int,           # of the clip that asks
@@ -778,7 +781,7 @@ def soft_shares(
     S = soft_targets(estimator, rows.video[index], rows.audio[index], rows.video, rows.audio, index, mask=group_mask(groups, index), **temperatures)
     return mix_targets(S, index, lam)[0 if asks == 'picture' else 1][0].numpy()
 
-
+# %% ../nbs/14_explorer.ipynb #4b1a3b9f
 def share_facts(
     rows: Rows,
     place: int,
@@ -791,7 +794,7 @@ def share_facts(
     if not label[place] or rest <= 1e-9: return facts
     return facts | {'of the rest, on the same class': p @ same, 'by guessing': same.mean()}
 
-# %% ../nbs/14_explorer.ipynb #f8d87d0a
+# %% ../nbs/14_explorer.ipynb #b54423e4
 def flatten(
     rows: Rows,
     of: str = 'picture and sound',  # or 'picture' or 'sound': whose rows
@@ -809,10 +812,10 @@ def flatten(
     y = np.pad(y, ((0, 0), (0, 2 - y.shape[1]))); lo, hi = y.min(0), y.max(0)
     return at, ((y - lo) / np.where(hi > lo, hi - lo, 1)).astype(np.float32)
 
-# %% ../nbs/14_explorer.ipynb #c77b6df5
+# %% ../nbs/14_explorer.ipynb #71cf7a3c
 HUES = [[0, 114, 178], [213, 94, 0], [0, 158, 115], [204, 121, 167], [86, 180, 233], [230, 159, 0]]  # Okabe and Ito; with 4 shapes 24 kinds
 
-
+# %% ../nbs/14_explorer.ipynb #9b3edf0b
 def paint(
     values: np.ndarray,  # [n] numbers, or words
     title: str,          # of the legend
@@ -829,7 +832,7 @@ def paint(
     if len(words) > 24: entries[-1]['label'] = f'{len(words) - 23} more'
     return dict(rgb=np.array(HUES, np.uint8)[code % 6].tobytes(), shape=(code // 6).astype(np.uint8).tobytes(), legend=dict(title=title, entries=entries))
 
-# %% ../nbs/14_explorer.ipynb #7ae0ccba
+# %% ../nbs/14_explorer.ipynb #9d9e0b4b
 class ClipMedia:
     "Thumbnails and videos of the clips of a manifest, by row."
     def __init__(self, manifest, seconds: float = 10.):  # of a clip at most
@@ -840,17 +843,21 @@ class ClipMedia:
         r = self.manifest.row(row); start, long = (float(r.get(k) or 0) for k in ('start_s', 'seconds'))
         return self.manifest.path(row), start if start == start else 0., min(long, self.seconds) if long > 0 else self.seconds
 
-    def thumb(self, row: int) -> bytes:
-        "A JPEG from the middle of the clip."
-        path, start, seconds = self.window(row)
-        return poster(read_window(path, start + seconds / 2, .1, size=144, fps=10).frames[0], 144)
+# %% ../nbs/14_explorer.ipynb #89ab5ee3
+@patch
+def thumb(self: ClipMedia, row: int) -> bytes:
+    "A JPEG from the middle of the clip."
+    path, start, seconds = self.window(row)
+    return poster(read_window(path, start + seconds / 2, .1, size=144, fps=10).frames[0], 144)
 
-    def video(self, row: int) -> bytes:
-        "mp4 of the clip, at most 10 s and 288 pixels."
-        path, start, seconds = self.window(row)
-        return browser_media(path, start, seconds)
+# %% ../nbs/14_explorer.ipynb #b495a6c5
+@patch
+def video(self: ClipMedia, row: int) -> bytes:
+    "mp4 of the clip, at most 10 s and 288 pixels."
+    path, start, seconds = self.window(row)
+    return browser_media(path, start, seconds)
 
-# %% ../nbs/14_explorer.ipynb #a3b6eaa2
+# %% ../nbs/14_explorer.ipynb #16e8a618
 class ClipBoard(anywidget.AnyWidget):
     "Clips as cards (`mode='cards'`) or points of a plane ('plane') that play when pointed at; `chosen` is the row that was clicked."
     _esm, _css = static('board.js'), static('board.css')
@@ -872,16 +879,18 @@ class ClipBoard(anywidget.AnyWidget):
 
     def __repr__(self): return f"ClipBoard({len(self.items)} clips as {self.mode}; run the cell to see it)"
 
-    def answer(self, _, asked, buffers):
-        "Send what the browser asks for: the bytes, or why there are none."
-        kind, row = asked.get('kind'), asked.get('row')
-        if kind not in ('thumb', 'video') or row not in {i['row'] for i in self.items}: return
-        try: data, why = getattr(self.media, kind)(row), ''
-        except Exception as e: data, why = b'', shorten(getattr(e, 'reason', None) or str(e) or type(e).__name__, 160)   # whatever is wrong with a file is said on its card
-        mime = 'image/jpeg' if kind == 'thumb' else 'audio/wav' if data[:4] == b'RIFF' else 'video/mp4'
-        self.send(dict(kind=kind, row=row, why=why, mime=mime), [data])
+# %% ../nbs/14_explorer.ipynb #9db7a80a
+@patch
+def answer(self: ClipBoard, _, asked, buffers):
+    "Send what the browser asks for: the bytes, or why there are none."
+    kind, row = asked.get('kind'), asked.get('row')
+    if kind not in ('thumb', 'video') or row not in {i['row'] for i in self.items}: return
+    try: data, why = getattr(self.media, kind)(row), ''
+    except Exception as e: data, why = b'', shorten(getattr(e, 'reason', None) or str(e) or type(e).__name__, 160)   # whatever is wrong with a file is said on its card
+    mime = 'image/jpeg' if kind == 'thumb' else 'audio/wav' if data[:4] == b'RIFF' else 'video/mp4'
+    self.send(dict(kind=kind, row=row, why=why, mime=mime), [data])
 
-# %% ../nbs/14_explorer.ipynb #17cd9a26
+# %% ../nbs/14_explorer.ipynb #372be3bc
 def notice(
     text: str,           # plain text; never read as HTML
     kind: str = 'line',  # 'line', 'warn' or 'heading'
@@ -890,20 +899,20 @@ def notice(
     line = ipywidgets.HTML(layout=ipywidgets.Layout(width='auto')); line.kind = kind; tell(line, text)
     return line
 
-
+# %% ../nbs/14_explorer.ipynb #ca13ae51
 def tell(line: ipywidgets.HTML, text: str):
     "Other text in a `notice`."
     line.value = f'<div class="avnb-{line.kind}" {"role=status" * (line.kind != "heading")}>{html.escape(text)}</div>' if text else ''
 
-
+# %% ../nbs/14_explorer.ipynb #2a13e797
 def sheet() -> ipywidgets.HTML:
     "The style of tables, curves and lines in an explorer."
     return ipywidgets.HTML(f'<style>{static("panels.css")}</style>', layout=ipywidgets.Layout(display='none'))
 
-# %% ../nbs/14_explorer.ipynb #15b8990b
+# %% ../nbs/14_explorer.ipynb #49b0d4bf
 INKS = {'#010203': 'var(--jp-ui-font-color1, currentColor)', '#dddddd': 'var(--jp-border-color2, #ddd)', '#0072b2': 'var(--avnb-0)', '#d55e00': 'var(--avnb-1)', '#009e73': 'var(--avnb-2)', '#cc79a7': 'var(--avnb-3)'}
 
-
+# %% ../nbs/14_explorer.ipynb #9437e084
 def inline_svg(
     make,      # draws a figure with the package's colours
     alt: str,  # what is said to those who cannot see it
@@ -915,37 +924,25 @@ def inline_svg(
     for old, new in INKS.items(): text = text.replace(old, new)
     return text.replace('<svg ', f'<svg class="avnb-figure" role="img" aria-label="{html.escape(alt, quote=True)}" preserveAspectRatio="xMinYMid meet" ', 1)
 
-# %% ../nbs/14_explorer.ipynb #a5ea1b05
+# %% ../nbs/14_explorer.ipynb #33f962f0
 def sample_clips() -> Path:
     "The sample set of the repository."
     for p in (*(Path(up, 'data_samples') for up in ('.', '..', '../..')), Path(__file__ if '__file__' in globals() else '.').resolve().parents[1] / 'data_samples'):
         if (p / 'manifest.csv').exists(): return p
     raise ExplorerError("there are no clips to show: data_samples is not here; name a folder of videos or a manifest.csv")
 
-
-def clips_of(
-    clips=None,  # Manifest, manifest.csv, folder of videos; None: the sample set
-):
-    "The clips as a Manifest; a folder without a table is indexed once, and the table is kept with the transcoded media."
-    from avnb.manifest import Manifest, index_folder
-    if isinstance(clips, Manifest): return clips
-    folder = Path(clips) if clips is not None else sample_clips()
-    if folder.suffix == '.csv' or (folder / 'manifest.csv').exists(): return Manifest.load(folder)
-    if not folder.is_dir(): raise ExplorerError(f"there is no folder {folder}; name a folder of videos, a manifest.csv or a run")
-    return index_folder(folder, cache_folder().parent / 'tables' / digest(str(folder.resolve()))[:16] / 'manifest.csv', overwrite=True).usable()
-
-
+# %% ../nbs/14_explorer.ipynb #8cbeeca1
 def rows_of(
-    run=None,    # Rows; Run; folder of a run or of `save_model`; None: the network that ships with the package
-    clips=None,  # as in `clips_of`; for a network without a run
+    run=None,    # Rows, or as in `a_network`
+    clips=None,  # as in `clips_to_show`; for a network without a run
 ) -> Rows:
     "What a `NoiseExplorer` looks at."
-    from avnb.training import Run, load_model, load_run
-    if isinstance(run, (Rows, Run)): return bank_rows(run) if isinstance(run, Run) else run
-    if run is not None and not Path(run, 'model.safetensors').exists(): return bank_rows(load_run(run, 'cpu'))
-    return embedded_rows(*load_model(run), clips_of(clips), 'the network that ships with avnb' if run is None else Path(run).name)
+    if isinstance(run, Rows): return run
+    model, cfg, trained = a_network(run)
+    if trained is not None: return bank_rows(trained)
+    return embedded_rows(model, cfg, clips_to_show(clips), 'the network that ships with avnb' if run is None else Path(str(run)).name)
 
-# %% ../nbs/14_explorer.ipynb #c44e73ca
+# %% ../nbs/14_explorer.ipynb #695152b9
 def slider(kind, value, low, high, text: str, tip: str, **more):
     "A slider with a name and a sentence; `kind` is 'plain' or 'log' (low and high are then powers of ten)."
     make = ipywidgets.FloatLogSlider if kind == 'log' else ipywidgets.FloatSlider
@@ -953,22 +950,22 @@ def slider(kind, value, low, high, text: str, tip: str, **more):
     layout = ipywidgets.Layout(width='auto')
     return make(value=value, min=low, max=high, description=text, tooltip=tip, layout=layout, **dict(readout_format='.2f', step=.05) | more)
 
-
+# %% ../nbs/14_explorer.ipynb #50cafd7c
 def toggle(options, value, tips, text: str) -> ipywidgets.ToggleButtons:
     "A choice among a few words, each with a sentence."
     t = ipywidgets.ToggleButtons(options=options, value=value, tooltips=tips, description=text); t.style.button_width = '84px'
     return t
 
-
+# %% ../nbs/14_explorer.ipynb #95754a11
 def facts_table(
     facts: dict,  # name -> number
 ) -> str:
     "HTML table of two columns."
-    number = lambda v: f'{v:,.0f}' if v >= 100 else f'{v:.2f}' if v >= .01 or v == 0 else f'{v:.1e}'
+    number = lambda v: f'{v:,.0f}' if v >= 100 else f'{v:.2f}'
     lines = ''.join(f'<tr data-fact="{html.escape(k, quote=True)}" data-value="{float(v):.6g}"><td>{html.escape(k)}</td><td>{number(v)}</td></tr>' for k, v in facts.items())
     return f'<table class="avnb-facts-table">{lines}</table>'
 
-# %% ../nbs/14_explorer.ipynb #e1f5cd90
+# %% ../nbs/14_explorer.ipynb #d9382b83
 class Shelf:
     "The clips of some rows as boards show them, and the one that is chosen: a click on any board chooses it for all."
     def __init__(self,
@@ -981,17 +978,6 @@ class Shelf:
         self.names = [shorten(f'{i}  {l}', 70) for i, l in zip(rows.column('id'), label)]
         if len(set(self.names)) < len(rows): self.names = [f'{r}: {n}' for r, n in zip(rows.rows, self.names)]
 
-    def board(self, label: str = '', empty: str = '', mode: str = 'cards') -> ClipBoard:
-        "A board whose clicks choose."
-        b = ClipBoard(self.media, label=label, empty=empty, mode=mode); self.boards.append(b)
-        b.observe(lambda change: self.choose(change['new']), 'chosen')
-        return b
-
-    def item(self, k: int, facts: str, **more) -> dict:
-        "The clip at place k for a board: id, some facts, class, and what is known to be wrong with it."
-        r = self.rows.manifest.row(int(self.rows.rows[k])); wrong = self.kinds[k].replace('_', ' ') if self.known is not None and self.kinds[k] != 'none' else ''
-        return dict(row=int(self.rows.rows[k]), title=shorten(r['id'], 24), facts='\n'.join(x for x in (facts, shorten(r.get('label') or '', 30), wrong) if x), **more)
-
     def choose(self, row: int):
         "One clip, by its row of the manifest, for everybody."
         if row not in self.place or row == self.chosen: return
@@ -999,10 +985,25 @@ class Shelf:
         for b in self.boards: b.chosen = row
         for tell_them in self.listeners: tell_them(self.place[row])
 
-# %% ../nbs/14_explorer.ipynb #114c1fa9
+# %% ../nbs/14_explorer.ipynb #f9240d35
+@patch
+def board(self: Shelf, label: str = '', empty: str = '', mode: str = 'cards') -> ClipBoard:
+    "A board whose clicks choose."
+    b = ClipBoard(self.media, label=label, empty=empty, mode=mode); self.boards.append(b)
+    b.observe(lambda change: self.choose(change['new']), 'chosen')
+    return b
+
+# %% ../nbs/14_explorer.ipynb #a375a49e
+@patch
+def item(self: Shelf, k: int, facts: str, **more) -> dict:
+    "The clip at place k for a board: id, some facts, class, and what is known to be wrong with it."
+    r = self.rows.manifest.row(int(self.rows.rows[k])); wrong = self.kinds[k].replace('_', ' ') if self.known is not None and self.kinds[k] != 'none' else ''
+    return dict(row=int(self.rows.rows[k]), title=shorten(r['id'], 24), facts='\n'.join(x for x in (facts, shorten(r.get('label') or '', 30), wrong) if x), **more)
+
+# %% ../nbs/14_explorer.ipynb #13dab20e
 WRAP = dict(flex_flow='row wrap')
 
-
+# %% ../nbs/14_explorer.ipynb #9c5e83ee
 class TrustPanel(ipywidgets.VBox):
     "Histogram of scores with the weight curve, its settings, and the clips of a stretch of scores."
     def __init__(self, shelf: Shelf):
@@ -1012,7 +1013,7 @@ class TrustPanel(ipywidgets.VBox):
         self.w_min = slider('plain', w.w_min, 0, 1, 'w_min', 'The smallest weight: no pair counts less')
         self.floor = toggle(['affine', 'clip'], w.floor, ['w_min + (1 - w_min) Phi', 'the larger of w_min and Phi'], 'floor')
         lo, hi = math.floor(100 * s.min()) / 100, math.ceil(100 * s.max()) / 100 + 1e-9
-        self.span = ipywidgets.FloatRangeSlider(value=(lo, max(lo, float(np.quantile(s, .1)))), min=lo, max=hi, step=(hi - lo) / 200, description='scores', readout_format='.2f',
+        self.span = ipywidgets.FloatRangeSlider(value=(lo, max(lo, float(np.quantile(s, min(1, max(.1, shelf.cards / len(s))))))), min=lo, max=hi, step=(hi - lo) / 200, description='scores', readout_format='.2f',
             tooltip='The stretch of scores whose clips are shown below; shaded in the histogram', layout=ipywidgets.Layout(flex='1 1 400px', width='auto'))
         self.order = ipywidgets.Dropdown(options=['worst first', 'best first', 'at random'], description='show', layout=ipywidgets.Layout(width='210px'))
         self.facts, self.figure = ipywidgets.HTML(), ipywidgets.HTML(layout=ipywidgets.Layout(flex='1 1 460px', min_width='0'))
@@ -1022,7 +1023,7 @@ class TrustPanel(ipywidgets.VBox):
         for x in (self.delta, self.kappa, self.w_min, self.floor, self.span, self.order): x.observe(lambda _: self.draw(), 'value')
         self.draw()
 
-# %% ../nbs/14_explorer.ipynb #de1b2fee
+# %% ../nbs/14_explorer.ipynb #b89c1f14
 @patch
 def draw(self: TrustPanel):
     "The curve, the numbers beside it and the clips of the stretch, with the settings as they are."
@@ -1037,7 +1038,7 @@ def draw(self: TrustPanel):
     self.board.label = f'{len(places)} of {many:,} clips with a score from {span[0]:.2f} to {span[1]:.2f}, {self.order.value}'
     for tell_them in self.listeners: tell_them()
 
-# %% ../nbs/14_explorer.ipynb #62d9274e
+# %% ../nbs/14_explorer.ipynb #e9bc92b2
 class SharePanel(ipywidgets.VBox):
     "One clip's soft targets: who shares its answer, by estimator and temperatures."
     def __init__(self, shelf: Shelf):
@@ -1060,11 +1061,13 @@ class SharePanel(ipywidgets.VBox):
         for x in (self.estimator, self.asks, self.lam, self.tau_s, self.tau_t, self.tau_n, self.alone): x.observe(lambda _: self.draw(), 'value')
         shelf.listeners.append(self.ask); self.draw()
 
-    def ask(self, place: int):
-        "Another clip asks."
-        self.asker, self.picker.value = place, self.shelf.names[place]; self.draw()
+# %% ../nbs/14_explorer.ipynb #d9d2a87d
+@patch
+def ask(self: SharePanel, place: int):
+    "Another clip asks."
+    self.asker, self.picker.value = place, self.shelf.names[place]; self.draw()
 
-# %% ../nbs/14_explorer.ipynb #6f1ea711
+# %% ../nbs/14_explorer.ipynb #f49fdb13
 @patch
 def draw(self: SharePanel):
     "The clips that get most of the chosen clip's answer, the clip itself first."
@@ -1079,7 +1082,7 @@ def draw(self: SharePanel):
     self.facts.value, others = facts_table(share_facts(rows, i, share)), 'sounds' if asks == 'picture' else 'pictures'
     self.board.label = f'The {asks} of {self.shelf.names[i]} asks which {others} would be right, too: {share[near].sum():.0%} of the answer goes to these {len(near)}'
 
-# %% ../nbs/14_explorer.ipynb #c0431f1e
+# %% ../nbs/14_explorer.ipynb #699c1825
 class PlanePanel(ipywidgets.VBox):
     "All clips as points of a plane, coloured by what is known about them or by their weights."
     def __init__(self, shelf: Shelf, trust: TrustPanel):
@@ -1093,13 +1096,15 @@ class PlanePanel(ipywidgets.VBox):
         for x in (self.how, self.of, self.colour): x.observe(lambda _: self.draw(), 'value')
         trust.listeners.append(lambda: self.colour.value == 'weight' and self.draw()); self.draw()
 
-    def compute(self, key: tuple):
-        "The plane of `key`; drawn when it is done."
-        try: self.known[key] = flatten(self.shelf.rows, *key)
-        except ValueError as e: return tell(self.note, f'no {key[1]} of these rows: {e}')
-        self.draw()
+# %% ../nbs/14_explorer.ipynb #5020fea4
+@patch
+def compute(self: PlanePanel, key: tuple):
+    "The plane of `key`; drawn when it is done."
+    try: self.known[key] = flatten(self.shelf.rows, *key)
+    except ValueError as e: return tell(self.note, f'no {key[1]} of these rows: {e}')
+    self.draw()
 
-# %% ../nbs/14_explorer.ipynb #3fcb4453
+# %% ../nbs/14_explorer.ipynb #c27aaaeb
 @patch
 def draw(self: PlanePanel):
     "The plane with its colours; t-SNE is computed in the background."
@@ -1115,12 +1120,12 @@ def draw(self: PlanePanel):
         for name, value in look.items(): setattr(self.board, name, value)
     tell(self.note, '')
 
-# %% ../nbs/14_explorer.ipynb #9a1b19b0
+# %% ../nbs/14_explorer.ipynb #3cf4beac
 class NoiseExplorer(ipywidgets.VBox):
     "Which pairs a run trusts, who else would be right, and a map of its clips: everything can be seen and heard, all settings are live."
     def __init__(self,
-        run=None,      # folder of a run, Run, folder of `save_model`; None: the network that ships with the package
-        clips=None,    # for a network without a run: Manifest, manifest.csv or folder of videos; None: the sample set
+        run=None,      # folder of a run, or as in `a_network`; None: the network that ships with the package
+        clips=None,    # for a network without a run, as in `clips_to_show`: Manifest, manifest.csv, folder of videos; None: the sample set
         cards: int = 12,  # clips shown at a time
     ):
         super().__init__(); self.add_class('avnb-explorer'); self.add_class('avnb-noise')
@@ -1134,7 +1139,7 @@ class NoiseExplorer(ipywidgets.VBox):
 
     def __repr__(self): return f"NoiseExplorer({self.shelf.rows.name!r}, {len(self.shelf.rows)} pairs; run the cell to see it)" if hasattr(self, 'shelf') else 'NoiseExplorer(nothing to show)'
 
-# %% ../nbs/14_explorer.ipynb #f003a731
+# %% ../nbs/14_explorer.ipynb #bc34db6a
 def whole_lines(
     path: Path,  # a CSV file
 ):
@@ -1146,7 +1151,7 @@ def whole_lines(
     try: return pd.read_csv(io.StringIO(text), keep_default_na=True) if text.count('\n') > 1 else None
     except ValueError: return None
 
-
+# %% ../nbs/14_explorer.ipynb #70693440
 def curves_of(
     folder: Path,  # of a run
 ) -> dict:
@@ -1158,13 +1163,13 @@ def curves_of(
         curves |= {str(k): (pd_numbers(t['step']), pd_numbers(t['value'])) for k, t in notes.groupby('name', sort=False)}
     return curves
 
-
+# %% ../nbs/14_explorer.ipynb #67644303
 def pd_numbers(x) -> np.ndarray:
     "A column as float64; what is not a number is NaN."
     import pandas as pd
     return pd.to_numeric(x, errors='coerce').to_numpy(np.float64)
 
-# %% ../nbs/14_explorer.ipynb #516928d8
+# %% ../nbs/14_explorer.ipynb #bd39afb1
 class RunFolder:
     "A run as its folder shows it now; `refresh` reads again what has changed."
     def __init__(self, folder):
@@ -1178,47 +1183,50 @@ class RunFolder:
             except OSError: return None
         return tuple(mark(self.folder / n) for n in ('log.csv', 'monitors.csv', 'ledger.csv', 'report.json', 'config.toml', 'maps'))
 
-    def refresh(self) -> bool:
-        "Whether anything is new."
-        stamp = self.files()
-        if stamp == self.stamp: return False
-        self.stamp, self.gone = stamp, not self.folder.is_dir()
-        if self.gone: return True
-        try: self.config = read_config(self.folder)
-        except AvnbError: pass                                             # half written; the next look sees it whole
-        self.curves = curves_of(self.folder); self.steps = self.steps or self.planned()
-        self.epochs = sorted(int(p.stem[6:]) for p in self.folder.glob('maps/epoch-*.npz') if p.stem[6:].isdigit())
-        return True
+    @property
+    def evaluated(self) -> bool:
+        "Whether its scores are there."
+        return (self.folder / 'report.json').exists()
 
     def setting(self, name: str, default=None):
         "A setting of config.toml, as 'optim.epochs'."
         return functools.reduce(lambda d, k: d.get(k, default) if isinstance(d, dict) else default, name.split('.'), self.config)
 
-    def planned(self) -> int:
-        "Steps of the whole run; 0 where it cannot be told."
-        t, split = whole_lines(self.folder / 'manifest.csv'), self.setting('data.split', '')
-        n = 0 if t is None else int((t['split'] == split).sum()) if split and 'split' in t else len(t)
-        return n // max(1, self.setting('data.batch', 50)) * self.setting('optim.epochs', 0)
+# %% ../nbs/14_explorer.ipynb #667754a0
+@patch
+def planned(self: RunFolder) -> int:
+    "Steps of the whole run; 0 where it cannot be told."
+    t, split = whole_lines(self.folder / 'manifest.csv'), self.setting('data.split', '')
+    n = 0 if t is None else int((t['split'] == split).sum()) if split and 'split' in t else len(t)
+    return n // max(1, self.setting('data.batch', 50)) * self.setting('optim.epochs', 0)
 
-# %% ../nbs/14_explorer.ipynb #fa6d7ad8
+# %% ../nbs/14_explorer.ipynb #9d4c274b
+@patch
+def refresh(self: RunFolder) -> bool:
+    "Whether anything is new."
+    stamp = self.files()
+    if stamp == self.stamp: return False
+    self.stamp, self.gone = stamp, not self.folder.is_dir()
+    if self.gone: return True
+    try: self.config = read_config(self.folder)
+    except AvnbError: pass                                             # half written; the next look sees it whole
+    self.curves = curves_of(self.folder); self.steps = self.steps or self.planned()
+    self.epochs = sorted(int(p.stem[6:]) for p in self.folder.glob('maps/epoch-*.npz') if p.stem[6:].isdigit())
+    return True
+
+# %% ../nbs/14_explorer.ipynb #7ec272e2
 @patch(as_prop=True)
 def step(self: RunFolder) -> int:
     "The last step that was logged."
     return int(max((s[-1] for s, _ in self.curves.values() if len(s)), default=0))
 
-
+# %% ../nbs/14_explorer.ipynb #050c663e
 @patch(as_prop=True)
 def done(self: RunFolder) -> bool:
     "Whether the last step was logged."
     return 0 < self.steps <= self.step
 
-
-@patch(as_prop=True)
-def evaluated(self: RunFolder) -> bool:
-    "Whether its scores are there."
-    return (self.folder / 'report.json').exists()
-
-
+# %% ../nbs/14_explorer.ipynb #f58cf949
 @patch
 def state(self: RunFolder) -> str:
     "How far it is, in words."
@@ -1228,7 +1236,7 @@ def state(self: RunFolder) -> str:
     if bad: return f'the {bad[0]} is not a number; see nan-step-*.json in the folder'
     return 'done' if self.done else f'step {self.step:,}' + (f' of {self.steps:,}' if self.steps else '')
 
-# %% ../nbs/14_explorer.ipynb #480731c0
+# %% ../nbs/14_explorer.ipynb #f7a5877e
 def runs_of(
     runs=None,  # a run, its folder, or several; a folder of runs; None: the folder `runs`
 ) -> list:
@@ -1244,13 +1252,13 @@ def runs_of(
         if names.count(f.name) > 1: f.name = f'{f.folder.resolve().parent.name}/{f.name}'
     return found
 
-# %% ../nbs/14_explorer.ipynb #d1faea08
+# %% ../nbs/14_explorer.ipynb #720bbb15
 def path_of(x, y) -> str:
     "SVG path of a line on the picture's grid; a NaN lifts the pen."
     ok = np.isfinite(y); pen = ok & ~np.r_[False, ok[:-1]]
     return ''.join(f"{'M' if p else 'L'}{a:.1f} {b:.1f}" for a, b, k, p in zip(x, y, ok, pen) if k)
 
-
+# %% ../nbs/14_explorer.ipynb #85a8ba20
 def curve_svg(
     lines: list,        # (number of the run, name of the run, steps [n], values [n])
     title: str,
@@ -1278,7 +1286,7 @@ def curve_svg(
     alt = html.escape(f'{title}. Last values: {last}', quote=True)
     return f'<figure><figcaption>{html.escape(title)}</figcaption><svg viewBox="0 0 {W} {H}" role="img" aria-label="{alt}">{"".join(parts)}</svg></figure>'
 
-# %% ../nbs/14_explorer.ipynb #78f6423b
+# %% ../nbs/14_explorer.ipynb #ba27a7fd
 @patch
 def maps(self: RunFolder,
     epoch: int,
@@ -1290,7 +1298,7 @@ def maps(self: RunFolder,
         with np.load(self.folder / f'maps/epoch-{there[-1]:04}.npz', allow_pickle=False) as f: return {k: f[k] if k == 'rows' else f[k].astype(np.float32) for k in f.files}
     except (OSError, ValueError, EOFError, KeyError) as e: raise ExplorerError(f'epoch {there[-1]}: its maps cannot be read ({e})') from None
 
-
+# %% ../nbs/14_explorer.ipynb #d835cff2
 @patch
 def ground(self: RunFolder,
     row: int,  # of the manifest
@@ -1308,7 +1316,7 @@ def ground(self: RunFolder,
     r = m.row(row); self.frames[row] = one.frames[0].permute(1, 2, 3, 0).numpy(), spec, f"{r['id']}  {r['label'] or ''}".strip()
     return self.frames[row]
 
-# %% ../nbs/14_explorer.ipynb #f8d46373
+# %% ../nbs/14_explorer.ipynb #094543e7
 def strip(
     frames,     # uint8 [T, H, W, 3]
     video_map,  # [T', h, w]
@@ -1325,13 +1333,13 @@ def strip(
     heard = overlay(spec, fit_maps(normalise(np.nan_to_num(audio_map)[None]), 1, *spec.shape[:2])[0]).swapaxes(0, 1)[::-1]
     return np.concatenate([np.concatenate([fit(f, side, side) for f in hot], 1), np.zeros((4, n * side, 3), np.uint8), fit(heard, n * side, side // 2)])
 
-
+# %% ../nbs/14_explorer.ipynb #9729a0df
 def apart(a, b) -> float:
     "How different two maps are: half the sum of absolute differences of their shares, 0 the same ... 1 nothing in common; mean over moments."
     share = lambda x: x.reshape(len(x), -1) / np.maximum(x.reshape(len(x), -1).sum(1, keepdims=True), 1e-12)
     return float(np.abs(share(np.nan_to_num(a)) - share(np.nan_to_num(b))).sum(1).mean() / 2)
 
-# %% ../nbs/14_explorer.ipynb #7732724e
+# %% ../nbs/14_explorer.ipynb #1c74bc23
 def table_html(
     head: list,   # words
     rows: list,   # lists of words
@@ -1341,7 +1349,7 @@ def table_html(
     cells = lambda tag, row: ''.join(f'<{tag}{" scope=col" if tag == "th" else ""}>{html.escape(str(c))}</{tag}>' for c in row)
     return f'<table data-kind="{kind}" data-rows="{len(rows)}"><thead><tr>{cells("th", head)}</tr></thead><tbody>{"".join(f"<tr>{cells(chr(116) + chr(100), r)}</tr>" for r in rows)}</tbody></table>'
 
-# %% ../nbs/14_explorer.ipynb #b8d9cad8
+# %% ../nbs/14_explorer.ipynb #1d20c990
 def ledger_html(
     runs: list,      # RunFolders
     part: str = '',  # only lines that hold this text
@@ -1360,7 +1368,7 @@ def ledger_html(
     more = f' (the first {most} are shown)' if len(hit) > most else ''
     return f'<p>{len(hit)} of {len(rows)} entries{more}. {html.escape(why)}</p><div class="avnb-scroll">{table_html(["run", "id", "file", "reason", "times"], words, "ledger")}</div>'
 
-# %% ../nbs/14_explorer.ipynb #aa2a69e3
+# %% ../nbs/14_explorer.ipynb #ab48cb34
 def scores_html(
     runs: list,  # RunFolders
 ) -> str:
@@ -1381,7 +1389,7 @@ def scores_html(
     table = table_html(['metric', *reports, 'chance', 'best without learning', 'n'], rows, 'scores')
     return f'{table}<p>* above chance and all of its own baselines by more than the 95 % error</p>{why}'
 
-# %% ../nbs/14_explorer.ipynb #ea63bb2d
+# %% ../nbs/14_explorer.ipynb #8269575a
 class CurvePanel(ipywidgets.HBox):
     "Which curves, how smooth, and one panel for each curve with a line for each run."
     def __init__(self, runs: list):  # RunFolders
@@ -1394,14 +1402,16 @@ class CurvePanel(ipywidgets.HBox):
         super().__init__([self.panels, side], layout=WRAP)
         for x in (self.names, self.smooth): x.observe(lambda _: self.draw(), 'value')
 
-    def offer(self):
-        "The curves that there are now; at first the loss and what monitors measure are drawn."
-        names = tuple(dict.fromkeys(k for r in self.runs for k in r.curves))
-        if names == self.names.options: return
-        quiet = ('xid', 'lr', 'clips_per_s', 'wait_percent'); keep = [n for n in self.names.value if n in names] or [n for n in names if n not in quiet][:4]
-        self.names.options = names; self.names.value = tuple(keep)
+# %% ../nbs/14_explorer.ipynb #8969bd61
+@patch
+def offer(self: CurvePanel):
+    "The curves that there are now; at first the loss and what monitors measure are drawn."
+    names = tuple(dict.fromkeys(k for r in self.runs for k in r.curves))
+    if names == self.names.options: return
+    quiet = ('xid', 'lr', 'clips_per_s', 'wait_percent'); keep = [n for n in self.names.value if n in names] or [n for n in names if n not in quiet][:4]
+    self.names.options = names; self.names.value = tuple(keep)
 
-# %% ../nbs/14_explorer.ipynb #6d4d088f
+# %% ../nbs/14_explorer.ipynb #274426b8
 @patch
 def draw(self: CurvePanel):
     "The panels with what was read last."
@@ -1415,7 +1425,7 @@ def draw(self: CurvePanel):
         key = f'<div class="avnb-key">{key}</div>' if len(self.runs) > 1 else ''
         self.panels.value = f'<div data-kind="curves" data-steps="{" ".join(str(r.step) for r in self.runs)}">{key}<div class="avnb-curves">{panels}</div></div>'
 
-# %% ../nbs/14_explorer.ipynb #a854f1cc
+# %% ../nbs/14_explorer.ipynb #478efeb9
 class MapPanel(ipywidgets.VBox):
     "Attention of a few fixed clips, epoch by epoch."
     def __init__(self, runs: list):  # RunFolders
@@ -1429,24 +1439,28 @@ class MapPanel(ipywidgets.VBox):
         super().__init__([ipywidgets.HBox([self.play, self.epoch, self.which], layout=WRAP), self.guide, self.strips])
         for x in (self.which, self.guide, self.epoch): x.observe(lambda _: self.draw(), 'value')
 
-    def offer(self):
-        "The epochs that there are now; who looks at the last one goes on to the new last one."
-        last, at_end = max((r.epochs[-1] for r in self.runs if r.epochs), default=1), self.epoch.value == self.epoch.max
-        if last > self.epoch.max: self.epoch.max = self.play.max = last
-        if at_end: self.epoch.value = self.epoch.max
-        self.draw()
+# %% ../nbs/14_explorer.ipynb #49308df3
+@patch
+def offer(self: MapPanel):
+    "The epochs that there are now; who looks at the last one goes on to the new last one."
+    last, at_end = max((r.epochs[-1] for r in self.runs if r.epochs), default=1), self.epoch.value == self.epoch.max
+    if last > self.epoch.max: self.epoch.max = self.play.max = last
+    if at_end: self.epoch.value = self.epoch.max
+    self.draw()
 
-    def figure_of(self, r: RunFolder, m: dict, k: int) -> str:
-        "HTML of one fixed clip, or why it cannot be shown."
-        row = int(m['rows'][k]); video, audio = (m[f'{x}_{self.guide.value}'][k] for x in ('video', 'audio'))
-        try: frames, spec, name = r.ground(row)
-        except (AvnbError, OSError, LookupError) as e: return f'<figure><figcaption>row {row} cannot be shown: {html.escape(shorten(e, 200))}</figcaption></figure>'
-        picture = base64.b64encode(poster(strip(frames, video, spec, audio), 400)).decode(); far = apart(m['video_guided'][k], m['video_self'][k])
-        alt = html.escape(f'{name}: two frames and the spectrogram under their attention, epoch {self.epoch.value}', quote=True)
-        says = f'guided and alone differ by {far:.2f}' if np.isfinite(video).all() and np.isfinite(audio).all() else 'its maps are not numbers'
-        return f'<figure><img src="data:image/jpeg;base64,{picture}" alt="{alt}"><figcaption><b>{html.escape(shorten(name, 40))}</b><br>{says}</figcaption></figure>'
+# %% ../nbs/14_explorer.ipynb #072cb9a5
+@patch
+def figure_of(self: MapPanel, r: RunFolder, m: dict, k: int) -> str:
+    "HTML of one fixed clip, or why it cannot be shown."
+    row = int(m['rows'][k]); video, audio = (m[f'{x}_{self.guide.value}'][k] for x in ('video', 'audio'))
+    try: frames, spec, name = r.ground(row)
+    except (AvnbError, OSError, LookupError) as e: return f'<figure><figcaption>row {row} cannot be shown: {html.escape(shorten(e, 200))}</figcaption></figure>'
+    picture = base64.b64encode(poster(strip(frames, video, spec, audio), 400)).decode(); far = apart(m['video_guided'][k], m['video_self'][k])
+    alt = html.escape(f'{name}: two frames and the spectrogram under their attention, epoch {self.epoch.value}', quote=True)
+    says = f'guided and alone differ by {far:.2f}' if np.isfinite(video).all() and np.isfinite(audio).all() else 'its maps are not numbers'
+    return f'<figure><img src="data:image/jpeg;base64,{picture}" alt="{alt}"><figcaption><b>{html.escape(shorten(name, 40))}</b><br>{says}</figcaption></figure>'
 
-# %% ../nbs/14_explorer.ipynb #623b305d
+# %% ../nbs/14_explorer.ipynb #14c81c8e
 @patch
 def draw(self: MapPanel):
     "Each fixed clip under its maps after the chosen epoch; nothing is read before somebody looks."
@@ -1459,7 +1473,7 @@ def draw(self: MapPanel):
         self.strips.value = (f'<div data-kind="maps" data-epoch="{epoch}" data-guide="{self.guide.value}" data-apart="{far:.4f}"><p>After epoch {epoch}, the picture\'s maps with and without the sound '
                              f'differ by {far:.2f} (0: the same; 1: nothing in common).</p><div class="avnb-strips">{figures}</div></div>')
 
-# %% ../nbs/14_explorer.ipynb #aed5df45
+# %% ../nbs/14_explorer.ipynb #cc30d9fc
 class RunExplorer(ipywidgets.VBox):
     "Curves of runs, live while they train; what fixed clips draw attention to, epoch by epoch; scores with their company; bad files."
     def __init__(self,
@@ -1479,11 +1493,20 @@ class RunExplorer(ipywidgets.VBox):
         self.look(); self.watch()
 
     def __repr__(self): return f"RunExplorer({', '.join(f'{r.name}: {r.state()}' for r in self.runs)}; run the cell to see it)"
-    def turn(self): self.maps.shown = self.tabs.selected_index == 1; self.maps.draw()
-    def find(self): self.ledger.value = ledger_html(self.runs, self.part.value)
-    def close(self): self.end.set(); super().close()
 
-# %% ../nbs/14_explorer.ipynb #c602b6bc
+    def turn(self):
+        "Another tab: the maps are drawn when they are looked at."
+        self.maps.shown = self.tabs.selected_index == 1; self.maps.draw()
+
+    def find(self):
+        "Lines of the ledger that hold the text."
+        self.ledger.value = ledger_html(self.runs, self.part.value)
+
+    def close(self):
+        "Stop looking, and close."
+        self.end.set(); super().close()
+
+# %% ../nbs/14_explorer.ipynb #41e427d8
 @patch
 def look(self: RunExplorer):
     "Read what has changed in the folders, and draw it."
@@ -1493,7 +1516,7 @@ def look(self: RunExplorer):
     self.table.value = table_html(['run', 'state', 'loss', 'clips per s', 'epochs with maps'], [row(r) for r in self.runs], 'runs')
     self.curves.draw(); self.maps.offer(); self.find(); self.scores.value = f'<div class="avnb-scores">{scores_html(self.runs)}</div>'
 
-
+# %% ../nbs/14_explorer.ipynb #e12523bd
 @patch
 def watch(self: RunExplorer):
     "Look at the folders from a thread, as long as this explorer is open and live and a run is not done."
@@ -1509,7 +1532,7 @@ def watch(self: RunExplorer):
             del e
     self.thread = threading.Thread(target=work, daemon=True); self.thread.start()
 
-# %% ../nbs/14_explorer.ipynb #aa9b4dcf
+# %% ../nbs/14_explorer.ipynb #ee6493c2
 def practise(
     folder: str | Path,  # to write the run into
     epochs: int = 8,
@@ -1525,7 +1548,7 @@ def practise(
         'data.batch=8', 'data.bad_budget=0.2', 'view.stride=1', 'model.width=8', 'model.dim=32', 'xid.candidates=batch', 'weight.on=true', 'run.log_every=1', 'run.device=cpu', 'run.maps=4']))
     evaluate_run(run, whole, '')
 
-
+# %% ../nbs/14_explorer.ipynb #583088e7
 def practice_run(
     folder=None,         # None: a temporary one
     epochs: int = 8,

@@ -127,7 +127,8 @@ function plane(model, root, lib, show) {
     raf = 0
     const ratio = devicePixelRatio || 1, w = canvas.clientWidth, h = canvas.clientHeight, g = canvas.getContext('2d'), ink = getComputedStyle(root).color
     if (!w || !h) return
-    if (canvas.width !== Math.round(w * ratio) || canvas.height !== Math.round(h * ratio)) { canvas.width = Math.round(w * ratio); canvas.height = Math.round(h * ratio); spread() }
+    if (canvas.width !== Math.round(w * ratio) || canvas.height !== Math.round(h * ratio)) { canvas.width = Math.round(w * ratio); canvas.height = Math.round(h * ratio) }
+    spread()
     g.setTransform(ratio, 0, 0, ratio, 0, 0); g.clearRect(0, 0, w, h)
     const rgb = numbers(model, 'rgb', Uint8Array), shape = numbers(model, 'shape', Uint8Array), n = at.length / 2, r = n > 1200 ? 3 : n > 300 ? 4 : 6
     g.lineWidth = .7; g.strokeStyle = ink

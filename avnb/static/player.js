@@ -37,6 +37,8 @@ class View {
     for (const [name, f] of [['change:scene', () => this.load()], ['change:view', () => this.follow()], ['change:lock', () => this.setLock(model.get('lock'), false)]]) {
       model.on(name, f); this.off.push(() => model.off(name, f));
     }
+    const alive = () => setTimeout(() => { if (this.root.closest('.jupyter-widgets-disconnected')) this.note('The kernel is gone. This player goes on; to change clip, sound or network, run the cell again.'); });
+    model.on('comm_live_update', alive); this.off.push(() => model.off('comm_live_update', alive));
     this.on(this.root, 'keydown', e => this.key(e));
     this.on(document, 'avnb-play', e => { if (e.detail !== this.id) this.pause(); });         // one player at a time
     const theme = matchMedia('(prefers-color-scheme: dark)'); this.on(theme, 'change', () => this.restyle());
@@ -56,7 +58,7 @@ class View {
     const scene = this.model.get('scene'), at = this.time ?? 0, same = this.scene && scene.title === this.scene.title && scene.start === this.scene.start;
     this.pause(); this.drop(); this.scene = scene; this.hover = this.lock = null; this.time = 0; this.frame = 0; this.stats.first = null;
     this.root.replaceChildren();
-    if (!scene.panels) { this.root.append(make('p', { class: 'avnb-note', role: 'status' }, 'Nothing to show yet.')); return; }
+    if (!scene.panels) { this.panels = null; this.root.append(make('p', { class: 'avnb-note', role: 'status' }, 'Nothing to show yet.')); return; }
     this.panels = scene.panels.map((p, k) => this.unpackPanel(p, k)); this.sounds = scene.sounds.map(s => this.unpackSound(s));
     this.build(); this.openMedia(); this.arrange();
     this.setLock(this.model.get('lock'), false);
@@ -199,7 +201,7 @@ class View {
       m.addEventListener('loadeddata', () => { if (k === this.ear) { this.looked(m, null); } }); m.addEventListener('seeked', () => { if (k === this.ear) this.looked(m, null); });
       m.addEventListener('ended', () => { if (k === this.ear) this.ended(); }); m.addEventListener('play', () => this.sayPlaying()); m.addEventListener('pause', () => this.sayPlaying());
       m.addEventListener('error', () => { if (m.getAttribute('src')) this.note(`This browser cannot play the sound: ${m.error ? m.error.message || `error ${m.error.code}` : 'unknown'}`); });
-      if (m.requestVideoFrameCallback && scene.frames) { const next = (now, meta) => { if (this.closed || !m.getAttribute('src')) return; m.seen = meta.mediaTime; if (k === this.ear) this.looked(m, meta.mediaTime); m.requestVideoFrameCallback(next); }; m.requestVideoFrameCallback(next); }
+      if (m.requestVideoFrameCallback && scene.frames) { const next = (now, meta) => { if (this.closed || !m.getAttribute('src')) return; m.seen = meta.mediaTime; if (k === this.ear) this.looked(m, meta.mediaTime, (meta.expectedDisplayTime - performance.now()) / 1000); m.requestVideoFrameCallback(next); }; m.requestVideoFrameCallback(next); }
       (this.panels[0].canvas.picture.parentElement).prepend(m);
       return m;
     });
@@ -249,11 +251,11 @@ class View {
     requestAnimationFrame(go);
   }
 
-  // The media shows the frame of this media time (null: whatever belongs to its clock).
-  looked(m, mediaTime) {
+  // The media shows the frame of this media time, `ahead` s from now (null: whatever belongs to its clock).
+  looked(m, mediaTime, ahead = 0) {
     const { fps, frames, seconds } = this.scene, t = Math.min(m.currentTime, seconds);
     const frame = frames ? Math.min(frames - 1, mediaTime == null ? Math.floor(t * fps + 0.01) : Math.round(mediaTime * fps)) : 0;
-    if (this.playing && mediaTime != null) { this.stats.drift.push(t - mediaTime); this.stats.drawn++; }
+    if (this.playing && mediaTime != null) { this.stats.drift.push(t + ahead * m.playbackRate - mediaTime); this.stats.drawn++; }
     this.frame = frame; this.time = t; this.draw();
   }
 

@@ -1,0 +1,218 @@
+"The player's arithmetic, run in the browser it is meant for, against numpy; and the page that plays without a kernel."
+import json
+
+import numpy as np
+import pytest
+
+from avnb.explorer import Player, colours, make_panel, make_scene, pack_arrows, pack_map, page as html_page, static, unpack_map
+from avnb.localization import stretch
+from avnb.media import Clip
+from avnb.plots import fit_maps, hz_ticks
+from lab import attribute, browser, page
+
+
+@pytest.fixture
+def js(page):
+    "Call a function of player_arithmetic.js with plain numbers: js('range', x). Arrays arrive as Float32Array, NaN as null."
+    page.set_content('<body></body>')
+    page.evaluate('''text => import(URL.createObjectURL(new Blob([text], {type: 'text/javascript'}))).then(m => { window.m = m })''', static('player_arithmetic.js'))
+    def call(name, *args):
+        plain = [dict(floats=[None if v != v else float(v) for v in a.ravel()]) if isinstance(a, np.ndarray) and a.dtype.kind == 'f' else
+                 dict(ints=a.ravel().tolist()) if isinstance(a, np.ndarray) else a for a in args]
+        return page.evaluate('''([name, args]) => { const back = args.map(a => a && a.floats ? Float32Array.from(a.floats, v => v === null ? NaN : v) : a && a.ints ? Int8Array.from(a.ints) : a);
+            const r = m[name](...back); return ArrayBuffer.isView(r) ? Array.from(r, v => Number.isNaN(v) ? null : v) : r }''', [name, plain])
+    return call
+
+
+def numbers(x): return np.array([np.nan if v is None else v for v in x], float)
+
+
+def test_maps_survive_the_way(js, rng=np.random.default_rng(0)):
+    x = rng.normal(size=(3, 4, 5)); x[0, 1, 2] = np.nan
+    m = pack_map(x); m['data'] = dict(base64=__import__('base64').b64encode(m['data']).decode())
+    got = numbers(js('unpack', m)).reshape(x.shape)
+    assert np.allclose(got, unpack_map(pack_map(x)), atol=1e-5, equal_nan=True) and np.isnan(got[0, 1, 2]) and np.isnan(got).sum() == 1
+
+
+@pytest.mark.parametrize('h, w, H, W', [(8, 8, 64, 64), (14, 14, 100, 70), (1, 16, 9, 64), (7, 5, 7, 5), (9, 9, 3, 4)])
+def test_enlarge_is_what_the_plots_do(js, h, w, H, W):
+    x = np.random.default_rng(h).normal(size=(h, w)).astype(np.float32)
+    assert np.allclose(numbers(js('enlarge', x, h, w, H, W)).reshape(H, W), fit_maps(x[None], 1, H, W)[0], atol=1e-5)
+
+
+def test_enlarge_leaves_holes_open(js):
+    x = np.ones((4, 4), np.float32); x[1, 1] = np.nan
+    got = numbers(js('enlarge', x, 4, 4, 16, 16)).reshape(16, 16)
+    assert np.isnan(got[4:8, 4:8]).all() and np.isfinite(got[12:, 12:]).all() and np.allclose(got[np.isfinite(got)], 1)
+
+
+def test_time_between_maps_is_what_localization_does(js):
+    x = np.random.default_rng(1).random(10).astype(np.float32)
+    for t in np.random.default_rng(2).random(20) * 2:
+        i, j, part = js('place', float(t), 2, 10)
+        n = 2000; k = min(int(t / 2 * n), n - 1); want = stretch(x, n)[k]
+        assert abs(x[i] * (1 - part) + x[j] * part - want) < .01
+        assert np.allclose(js('blend', x, 1, [i, j, part]), x[i] * (1 - part) + x[j] * part, atol=1e-6)
+    assert [js('moment', t, 2, 10) for t in (0, .19, .21, 1.99, 2, 9)] == [0, 0, 1, 9, 9, 9]
+
+
+def test_cosines(js):
+    x = np.random.default_rng(3).normal(size=(40, 128)); x /= np.linalg.norm(x, axis=1, keepdims=True)
+    p = pack_arrows(x); q = np.frombuffer(p['data'], np.int8).reshape(40, 128)
+    got = numbers(js('cosines', q[5], q, p['scale'] ** 2))
+    assert np.allclose(got, x @ x[5], atol=.01) and js('top', got.astype(np.float32)) == 5
+
+
+def test_scales(js):
+    x = np.array([2., 4., 3., np.nan], np.float32)
+    assert js('range', x) == [2, 4] and np.allclose(numbers(js('rescale', x, 2, 4))[:3], [0, 1, .5]) and js('rescale', x, 2, 4)[3] is None
+    assert js('rescale', np.ones(3, np.float32), 1, 1) == [0, 0, 0], 'a flat map has no highest place'
+    assert np.allclose(js('rescaleSigned', np.array([-2., 0, 1], np.float32), 2), [-1, 0, .5])
+    assert np.isnan(numbers(js('range', np.full(3, np.nan, np.float32)))).all()
+
+
+def test_colours(js, page):
+    lut = list(colours('inferno'))
+    got = page.evaluate('([lut, v]) => Array.from(m.paint(Float32Array.from(v, x => x ?? NaN), 4, Uint8Array.from(lut), 0.8, false, new Uint8ClampedArray(16)))', [lut, [0, .5, 1, None]])
+    assert got[0:3] == lut[:3] and got[4:7] == lut[128 * 3:128 * 3 + 3] and got[8:11] == lut[255 * 3:]
+    assert got[3] < got[7] < got[11] == round(255 * .8) and got[15] == 110 and got[12] == got[13] == got[14]
+    signed = page.evaluate('lut => Array.from(m.paint(Float32Array.of(-1, 0, 1), 3, Uint8Array.from(lut), 1, true, new Uint8ClampedArray(12)))', list(colours('PuOr_r')))
+    assert signed[3] == 255 and signed[7] == 0 and signed[11] == 255 and signed[2] > signed[0] and signed[8] > signed[10], 'less is purple, none is clear, more is orange'
+
+
+def test_contour_is_where_the_level_is(js):
+    y, x = np.mgrid[:20, :20] + .5; cone = (1 - np.hypot(x - 10, y - 10) / 10).astype(np.float32)
+    lines = np.array(js('contour', cone, 20, 20, .5))
+    ends = lines.reshape(-1, 2); radius = np.hypot(ends[:, 0] - 10, ends[:, 1] - 10)
+    assert np.abs(radius - 5).max() < .15 and len(lines) > 20
+    _, count = np.unique(np.round(ends, 4), axis=0, return_counts=True); assert (count == 2).all(), 'a closed line'
+    hole = cone.copy(); hole[10, 10] = np.nan; assert len(js('contour', hole, 20, 20, .95)) == 0
+    assert js('contour', np.array([1, 0, 0, 1], np.float32), 2, 2, .5) and js('contour', np.ones(4, np.float32), 2, 2, .5) == []
+
+
+def test_axes(js):
+    hz = [50., 100., 200., 400., 800., 1600., 3200., 6400.]
+    for f in (60, 150, 399, 1000, 6000): assert abs(js('rowOf', hz, f) - np.interp(f, hz, range(8))) < 1e-9
+    assert js('rowOf', hz, 1e5) == 7.5
+    lo, hi = js('cellHz', hz, 0, 4); assert lo <= 60 and 100 < hi < 200
+    from avnb.views import AudioView
+    for view in (AudioView(16000, 1.), AudioView(24000, 2., 'linear')):
+        rows, labels = hz_ticks(view.hz); got = js('hzTicks', [float(f) for f in view.hz])
+        assert [t for _, t in got] == labels and np.allclose([r for r, _ in got], rows, atol=.01)
+    assert js('timeTicks', 0, 2) == [0, .5, 1, 1.5, 2] and js('timeTicks', 590.2, 10)[0] == 592 and js('sayHz', 440) == '440 Hz' and js('sayHz', 1234) == '1.2 kHz'
+
+
+def test_checksum_sees_every_cell(js):
+    x = np.random.default_rng(4).random(30).astype(np.float32); a = js('checksum', x)
+    for i in (0, 13, 29): y = x.copy(); y[i] += .01; assert js('checksum', y) != a
+    y = x.copy(); y[3] = np.nan; assert js('checksum', y) != a == js('checksum', x)
+
+
+# -- the page -----------------------------------------------------------------------------------------------------------
+
+def a_scene(title='a clip', seconds=2., fps=30., has_audio=True, frames=None, size=(96, 128), **more):
+    "A made-up clip with a panel whose answers are known: the arrow of patch (r, c) at moment n is that of the sound's cell (n, c)."
+    n, h, w, F = 8, 6, 8, 8
+    eye = np.eye(16); video = np.broadcast_to(eye[:w][None, None], (n, h, w, 16)); audio = np.broadcast_to(eye[:F][None], (n, F, 16))
+    rng = np.random.default_rng(0); t = np.arange(int(seconds * 16000)) / 16000
+    x = rng.integers(0, 255, (max(1, int(seconds * fps)) if frames is None else frames, *size, 3), dtype=np.uint8)
+    clip = Clip(x, (.3 * np.sin(2 * np.pi * 440 * t)).astype(np.float32), fps, 16000, 0., 'x', 'x', has_audio=has_audio)
+    maps = rng.random((n, h, w)); ramps = np.tile(np.arange(F, dtype=float), (n, 1))
+    panel = make_panel('', dict(alone=maps, guided=maps[::-1]), dict(alone=ramps, guided=ramps[:, ::-1]), (video, audio))
+    return make_scene(clip, [panel], title=title, **more)
+
+
+def open_page(page, tmp_path, scene, **view):
+    "The scene's page, opened from a file, ready."
+    path = tmp_path/'page.html'; path.write_text(html_page(scene, view), encoding='utf-8')
+    page.goto(path.as_uri()); attribute(page, '.avnb', 'data-ready')
+    return page.locator('.avnb')
+
+
+def point(page, kind, x, y, panel=0):
+    "Put the mouse at fractions of the map of a panel's picture or spectrogram."
+    canvas = page.locator(f'.avnb-{kind}').nth(panel); canvas.scroll_into_view_if_needed(); at = canvas.bounding_box()
+    b = canvas.evaluate('(e, [k, i]) => { const v = e.closest(".avnb").avnb; return v.boxOf(v.panels[i], k) }', [kind, panel])
+    page.mouse.move(at['x'] + b['x'] + x * b['w'], at['y'] + b['y'] + y * b['h'])
+
+
+def test_page_plays_and_answers_without_a_kernel(page, tmp_path):
+    asked = []; page.on('request', lambda r: asked.append(r.url))
+    player = Player(a_scene(), contours=True); path = player.save_html(tmp_path/'page.html'); assert '<script src' not in path.read_text()
+    root = open_page(page, tmp_path, player.scene, contours=True)
+    point(page, 'picture', (3 + .5) / 8, .5)                                  # column 3 answers in frequency cell 3
+    assert attribute(page, '.avnb', 'data-answers', lambda v: v == 'sound')
+    assert 'column 4 of 8' in page.locator('.avnb-answer').inner_text() and 'cosine 1.00' in page.locator('.avnb-answer').inner_text()
+    answer = root.evaluate('e => Array.from(e.avnb.panels[0].answer.x)'); assert np.allclose(np.reshape(answer, (8, 8)), np.eye(8)[3][None].repeat(8, 0), atol=.01)
+    point(page, 'sound', .5, 1 - (6 + .5) / 8)                                # frequency cell 6 answers in column 6
+    attribute(page, '.avnb', 'data-answers', lambda v: v == 'picture')
+    drawn = root.evaluate('e => Array.from(e.avnb.panels[0].picture.v)'); assert np.allclose(np.reshape(drawn, (6, 8)), np.eye(8)[6][None].repeat(6, 0), atol=.01)
+    page.locator('.avnb-play').click()
+    attribute(page, '.avnb', 'data-frame', lambda v: int(v) >= 20)
+    assert not page.errors and not [u for u in asked if not u.startswith(('file:', 'blob:', 'data:'))]
+
+
+def test_names_are_never_html(page, tmp_path):
+    evil = '<img src=x onerror="window.hit=1"></script><script>window.hit=1</script>'
+    scene = a_scene(evil, notes=[evil], sources=[dict(kind=evil, sounding=True, boxes=[[.1, .1, .5, .5]], band=[200., 800.], active=[[0, 1]])])
+    scene['panels'][0] |= dict(label=evil, note=evil, unit=evil); scene['panels'][0]['video'][evil] = scene['panels'][0]['video']['alone']
+    root = open_page(page, tmp_path, scene)
+    point(page, 'picture', .5, .5); svg = root.evaluate('e => e.avnb.svg()')
+    assert page.locator('.avnb h3').inner_text() == evil and page.locator('.avnb img, .avnb script').count() == 0 and '<img' not in svg and '<script' not in svg
+    assert page.evaluate('window.hit') is None and not page.errors
+
+
+def test_saving_from_the_page(page, tmp_path):
+    root = open_page(page, tmp_path, a_scene('a/b: c'), contours=True)
+    with page.expect_download() as d: page.locator('.avnb-png').click()
+    assert d.value.suggested_filename == 'a_b_c.png'
+    from PIL import Image
+    image = np.asarray(Image.open(d.value.path()).convert('RGB')); assert min(image.shape[:2]) > 300 and image.std() > 20
+    with page.expect_download() as d: page.locator('.avnb-svg').click()
+    from xml.etree import ElementTree
+    tree = ElementTree.parse(d.value.path()); tags = [e.tag.split('}')[1] for e in tree.iter()]
+    assert tags.count('image') == 3 and tags.count('line') > 10 and {'frequency (Hz)', 'time (s)', '0.5'} <= {e.text for e in tree.iter() if e.tag.endswith('text')}
+
+
+def test_one_frame_and_silence(page, tmp_path):
+    root = open_page(page, tmp_path, a_scene(frames=1, seconds=1.))
+    page.locator('.avnb-on').click(); assert attribute(page, '.avnb', 'data-frame') == '0'
+    scene = a_scene(has_audio=False); scene['panels'][0]['audio'] = {}; root = open_page(page, tmp_path, scene)
+    page.locator('.avnb-play').click(); attribute(page, '.avnb', 'data-frame', lambda v: int(v) > 5)
+    assert not page.errors
+
+
+def test_maps_without_a_value(page, tmp_path):
+    scene = a_scene(); nothing = np.full((8, 6, 8), np.nan); some = np.random.default_rng(0).random((8, 6, 8)); some[:, 2] = np.nan
+    scene['panels'] = [make_panel('none', dict(guided=nothing)), make_panel('some', dict(guided=some))]
+    root = open_page(page, tmp_path, scene)
+    assert page.locator('.avnb-bar[data-kind=picture] .avnb-lo').first.inner_text() == 'no value'
+    for per in ('frame', 'clip'): root.evaluate('(e, per) => e.avnb.set("per", per)', per); page.locator('.avnb-on').click()
+    assert not page.errors
+
+
+def test_bare_clip_and_sound_alone(page, tmp_path):
+    root = open_page(page, tmp_path, make_scene(Clip(np.zeros((0, 0, 0, 3), np.uint8), np.zeros(16000, np.float32), 30., 16000, 0., 'x', 'x')))
+    assert page.locator('.avnb-stage').is_hidden() and page.locator('.avnb-sound').is_visible()
+    page.locator('.avnb-play').click(); attribute(page, '.avnb', 'data-time', lambda v: float(v) > .3)
+    assert not page.errors
+
+
+def test_loop_of_a_stretch(page, tmp_path):
+    root = open_page(page, tmp_path, a_scene(), **{'from': .5, 'to': 1.})
+    page.locator('.avnb-play').click()
+    root.evaluate('''e => new Promise(done => { const v = e.avnb, seen = []; let turns = 0, last = 0; const look = () => { seen.push(v.sound.currentTime); if (v.sound.currentTime < last - .2) turns++;
+        last = v.sound.currentTime; window.seen = seen; turns >= 2 ? done() : requestAnimationFrame(look) }; requestAnimationFrame(look) })''')
+    seen = page.evaluate('window.seen'); assert max(seen[3:]) < 1.15 and min(seen[3:]) > .4
+
+
+def test_reduced_motion_and_themes(browser, tmp_path):
+    from lab import new_page
+    paper = []
+    for scheme in ('light', 'dark'):
+        with browser.new_context(color_scheme=scheme, reduced_motion='reduce') as context:
+            p = new_page(context); root = open_page(p, tmp_path, a_scene())
+            assert p.locator('.avnb-play').evaluate('e => getComputedStyle(e).transitionDuration') == '0s' and root.evaluate('e => e.avnb.calm.matches')
+            p.locator('.avnb-play').click(); attribute(p, '.avnb', 'data-frame', lambda v: int(v) > 5)
+            paper.append(root.evaluate('''e => [getComputedStyle(e).color, getComputedStyle(e).backgroundColor].map(c => c.match(/\\d+/g).slice(0, 3).reduce((a, b) => a + +b, 0) / 765)'''))
+    (ink, light), (pale, dark) = paper; assert light - ink > .7 and pale - dark > .6, 'text stands out from its ground in both'
