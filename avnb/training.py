@@ -7,7 +7,7 @@ __all__ = ['TABLES', 'FREE', 'STOPS', 'LOWER', 'TrainingError', 'RunStopped', 'd
            'share_gradients', 'Objective', 'mine', 'merge', 'at_least_float', 'entropy', 'write_checkpoint',
            'part_names', 'read_checkpoint', 'newest_checkpoint', 'run_settings', 'run_key', 'claim', 'new_model',
            'new_optimizer', 'training_rows', 'file_groups', 'Run', 'State', 'Log', 'stopping', 'explained',
-           'training_manifest', 'prepare', 'fit', 'load_run', 'save_model', 'load_model']
+           'training_manifest', 'tidy', 'prepare', 'fit', 'load_run', 'save_model', 'load_model']
 
 # %% ../nbs/10_training.ipynb #6c2c5a61
 import contextlib, csv, errno, json, os, signal, threading, time, zipfile
@@ -562,12 +562,12 @@ def _version() -> str:
     from importlib.metadata import version
     return version('avnb')
 
-# %% ../nbs/10_training.ipynb #0ba7c2f7
+# %% ../nbs/10_training.ipynb #5548ee94
 @patch
 def batches(self: State):
     "The rest of this epoch's batches, counting the seconds spent waiting for them."
     c = self.cfg.data
-    it = clip_loader(self.data, c.batch, self.epoch, self.position, self.rank, self.world, 0 if self.data.packed else c.workers)
+    it = self.loader = clip_loader(self.data, c.batch, self.epoch, self.position, self.rank, self.world, 0 if self.data.packed else c.workers)
     while True:
         t = time.perf_counter(); batch = next(it, None); self.waited += time.perf_counter() - t
         if batch is None: return
@@ -616,7 +616,7 @@ def learn(self: State, loss: Tensor):
     if self.cfg.optim.clip > 0: torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.cfg.optim.clip)
     self.optimizer.step(); self.schedule.step()
 
-# %% ../nbs/10_training.ipynb #e1ea39cc
+# %% ../nbs/10_training.ipynb #9efcc6ce
 @patch
 def check_losses(self: State):
     "Stop if a loss since the last look was not finite; several processes come to the same verdict."
@@ -624,18 +624,18 @@ def check_losses(self: State):
     steps, rows, losses = zip(*self.losses); self.losses = []
     losses = total(torch.stack(losses)).tolist()
     bad = [k for k, x in enumerate(losses) if not np.isfinite(x)]
-    if bad: self.dump(steps[bad[0]], rows[bad[0]], losses[bad[0]])
+    if bad: self.dump(steps[bad[0]], rows[bad[0]], f'the loss is {losses[bad[0]]}')
 
-# %% ../nbs/10_training.ipynb #2719f9a0
+# %% ../nbs/10_training.ipynb #064fb57b
 @patch
 def dump(
     self: State,
     step: int,      # steps taken before
     rows: Tensor,   # int64 [b], of this process
-    loss: float,
+    what: str,
 ):
-    "Write what is known about a batch that broke the loss, then stop."
-    batch = self.data.fetch(rows, step // self.steps_per_epoch)
+    "Write what is known about a batch that broke the run, then stop."
+    batch = self.data.fetch(rows.numpy(), step // self.steps_per_epoch)
     facts = self.manifest.table.loc[rows.tolist(), ['id', 'path']].reset_index(names='row')
     facts['picture_mean'], facts['picture_std'] = (x.numpy() for x in (batch.frames.float().mean((1, 2, 3, 4)), batch.frames.float().std((1, 2, 3, 4))))
     facts['sound_rms'], facts['sound_peak'] = (x.numpy() for x in (batch.waveform.square().mean(1).sqrt(), batch.waveform.abs().amax(1)))
@@ -643,8 +643,8 @@ def dump(
     if self.world > 1: clips = [None] * self.world; dist.all_gather_object(clips, facts.to_dict('records'))
     path = self.folder / f'nan-step-{step:08}.json'
     if self.rank == 0:
-        with atomic_write(path, 'w') as f: json.dump(dict(step=step, epoch=step // self.steps_per_epoch, loss=str(loss), clips=sum(clips, [])), f, indent=1)
-    raise TrainingError(f"the loss is {loss} at step {step}; the batch's ids and statistics are in {path.name}. "
+        with atomic_write(path, 'w') as f: json.dump(dict(step=step, epoch=step // self.steps_per_epoch, what=what, clips=sum(clips, [])), f, indent=1)
+    raise TrainingError(f"{what} at step {step}; the batch's ids and statistics are in {path.name}. "
                         "Nothing was saved after it: look at these clips, or lower optim.lr or set optim.clip=1, in a new run.folder")
 
 # %% ../nbs/10_training.ipynb #fb6c0890
@@ -753,11 +753,12 @@ def log_line(self: State):
         if bad.seen: bad.save(self.folder / 'ledger.csv')
     self.tell('log', row)
 
-# %% ../nbs/10_training.ipynb #3f6bafa6
+# %% ../nbs/10_training.ipynb #37a5bfa4
 @patch
 def save(self: State):
     "Write a checkpoint and keep the newest `run.keep`."
     self.check_losses()
+    if not all(bool(x.isfinite().all()) for x in self.model.parameters()): self.dump(self.step - 1, self.rows, 'a weight is no number after the update')
     state, path = self.state_dict(), self.folder / f'checkpoints/step-{self.step:08}.pt'
     if self.bank.world > 1:
         write_checkpoint(part_names(path, self.world)[self.rank], {k: state.pop(k) for k in ('bank', 'objective')})
@@ -767,7 +768,7 @@ def save(self: State):
     for old in sorted(self.folder.glob('checkpoints/step-*.pt'))[:-max(self.cfg.run.keep, 1)]:
         for file in (old, *self.folder.glob(f"checkpoints/{old.stem.replace('step', 'rows')}-*.pt")): file.unlink()
 
-# %% ../nbs/10_training.ipynb #2273eee2
+# %% ../nbs/10_training.ipynb #c7acc8e2
 @patch
 def count(
     self: State,
@@ -775,7 +776,7 @@ def count(
     rows: Tensor,  # int64 [b], of this process
 ):
     "Note a step that was taken; log, save and stop when it is time."
-    self.losses.append((self.step, rows, parts['loss']))
+    self.losses.append((self.step, rows, parts['loss'])); self.rows = rows
     self.step, self.position, self.n = self.step + 1, self.position + 1, self.n + 1
     for k, x in parts.items(): self.sums[k] = self.sums[k] + x if k in self.sums else x.clone()
     last = self.step == self.steps
@@ -809,7 +810,7 @@ def stopping(
     finally:
         for s, handler in old.items(): signal.signal(s, handler)
 
-# %% ../nbs/10_training.ipynb #170a9628
+# %% ../nbs/10_training.ipynb #e099868e
 LOWER = ("lower data.batch (now {data.batch}), or keep it and set optim.accumulate={double}; run.amp=true halves what the networks keep; "
          "with a large bank, xid.candidates=sampled or, on several processes, xid.shard=true")
 
@@ -827,6 +828,8 @@ def explained(s: State):
         elif getattr(e, 'errno', None) in (errno.ENOSPC, errno.EDQUOT): what = f"the disk of {s.folder.name} is full at step {s.step}: free some space"
         else: raise
         raise TrainingError(f"{what}. {after}.") from e
+    finally:
+        if hasattr(s, 'loader'): s.loader.close()                          # its processes end with it
 
 # %% ../nbs/10_training.ipynb #8dd84c4a
 def training_manifest(cfg: TrainConfig) -> Manifest:
@@ -836,7 +839,14 @@ def training_manifest(cfg: TrainConfig) -> Manifest:
                             "make one with avnb index FOLDER, or a world with avnb world OUT")
     return Manifest.load(cfg.data.manifest or Path(cfg.data.packed, 'manifest.csv'))
 
-# %% ../nbs/10_training.ipynb #95df9f60
+# %% ../nbs/10_training.ipynb #4ef5aedd
+def tidy(folder: Path):
+    "Remove what a process that was killed while it wrote a checkpoint left behind."
+    for half in folder.glob('.*.tmp'): half.unlink()
+    for part in folder.glob('rows-*.pt'):
+        if not (folder / f"step-{part.name.split('-')[1]}.pt").exists(): part.unlink()
+
+# %% ../nbs/10_training.ipynb #19f5c2a2
 def prepare(
     cfg: TrainConfig,
     resume,     # 'auto', None or a checkpoint
@@ -850,7 +860,7 @@ def prepare(
     path = [None]
     if s.rank == 0:
         claim(cfg, manifest, resume)
-        for half in s.folder.glob('checkpoints/.*.tmp'): half.unlink()          # of a process that was killed while it wrote
+        tidy(s.folder / 'checkpoints')
         path[0] = newest_checkpoint(s.folder, rows=(0, 0))[0] or (resume if resume not in ('auto', None) else None)
     if s.world > 1: dist.broadcast_object_list(path)
     if path[0]: s.load_state_dict(read_checkpoint(path[0], s.device, (s.bank.lo, s.bank.hi)))
@@ -859,7 +869,7 @@ def prepare(
     if path[0] and not s.done and s.rank == 0: print(f"going on from {Path(path[0]).name}: step {s.step} of {s.steps}")
     return s
 
-# %% ../nbs/10_training.ipynb #2a5882fa
+# %% ../nbs/10_training.ipynb #52c174d3
 def fit(
     cfg: TrainConfig,
     resume='auto',  # 'auto': go on where the folder's newest good checkpoint left off; None: a new folder; or a checkpoint to start from
@@ -882,7 +892,7 @@ def fit(
             s.end_epoch()
     return s.finished("done:")
 
-# %% ../nbs/10_training.ipynb #883be122
+# %% ../nbs/10_training.ipynb #923fe590
 @patch
 def finished(self: State, how: str) -> Run:
     "The `Run`, and a line that says what happened."
@@ -891,7 +901,7 @@ def finished(self: State, how: str) -> Run:
     log = pd.read_csv(self.folder / 'log.csv') if (self.folder / 'log.csv').exists() else pd.DataFrame()
     return Run(self.model.eval(), self.bank, self.cfg, self.manifest, self.folder, log)
 
-# %% ../nbs/10_training.ipynb #f5ea80e9
+# %% ../nbs/10_training.ipynb #a92a2aaa
 def load_run(
     folder: str | Path,  # of a run
     device=None,         # None: as its config says
@@ -911,7 +921,7 @@ def load_run(
     bank.load_state_dict(state['bank'])
     return Run(model.eval(), bank, cfg, Manifest.load(folder / 'manifest.csv'), folder, pd.read_csv(folder / 'log.csv'))
 
-# %% ../nbs/10_training.ipynb #08266abc
+# %% ../nbs/10_training.ipynb #6ae06273
 def save_model(
     run: Run,
     folder: str | Path,  # to write

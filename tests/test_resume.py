@@ -1,8 +1,8 @@
 "A training process is killed with SIGKILL and started again: the result equals that of a run which was never touched, to the last bit."
-import json, os, shutil, signal, subprocess, sys
+import json, os, shutil, signal, subprocess, sys, time
 from pathlib import Path
 
-import pandas as pd, pytest, torch
+import numpy as np, pandas as pd, pytest, torch
 
 from toys import config, toy_set
 
@@ -37,11 +37,12 @@ def killed(work, run, kill):
 
 
 def whole(run):
-    "Everything a finished run left: last checkpoint, loss lines as text, names of files."
+    "Everything a finished run left: last checkpoint, loss lines as text, names of files; and attention at each epoch's end."
     from avnb.training import read_checkpoint
     files = sorted(p.name for p in (run / 'checkpoints').iterdir() if not p.name.startswith('.'))
     log = pd.read_csv(run / 'log.csv', dtype=str)
-    return read_checkpoint(run / 'checkpoints' / files[-1]), log[LOSSES], files
+    maps = {p.name: p.read_bytes() for p in (run / 'maps').iterdir()}; assert len(maps) == 5
+    return dict(read_checkpoint(run / 'checkpoints' / next(f for f in reversed(files) if f.endswith('.pt'))), maps=maps), log[LOSSES], files
 
 
 def assert_equal(a, b, where=''):
@@ -62,19 +63,44 @@ def check(work, through, name, kills):
     (a, log_a, files_a), (b, log_b, files_b) = whole(through.folder), whole(run)
     assert_equal(a, b)
     pd.testing.assert_frame_equal(log_a, log_b)
-    assert files_a == files_b and len(log_a) == 7                        # 20 steps, a line every 3 and the last
+    assert files_a == files_b and len(files_a) == 2 and len(log_a) == 7                        # 20 steps, a line every 3 and the last
+    assert not list(run.rglob('*.tmp'))
     shutil.rmtree(run)
 
 
-def test_killed_in_the_middle_of_an_epoch(work, through):
-    "Step 14: in the epoch's middle, between log lines, with weights and soft targets on."
-    check(work, through, 'middle', ['step:14'])
+def test_killed_in_the_middle_of_an_epoch_and_of_a_write(work, through):
+    "Step 14: in the epoch's middle, between log lines, with weights and soft targets on. Then with half of the next checkpoint written."
+    check(work, through, 'middle', ['step:14', 'write:1'])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('kills', [['step:1'], ['step:7'], ['step:19'], ['log:8'], ['log:20'], ['write:1'], ['write:3'], ['rename:2'], ['epoch:0'], ['epoch:3'],
+@pytest.mark.parametrize('kills', [['step:1'], ['step:7'], ['step:19'], ['log:8'], ['log:20'], ['write:1'], ['write:3'], ['rename:2'], ['epoch:0'], ['epoch:3'], ['epoch:4'], ['maps:3'],
                                    ['step:5', 'write:2', 'step:17']], ids='+'.join)
 def test_killed_anywhere(work, through, kills): check(work, through, 'any', kills)
+
+
+@pytest.mark.slow
+def test_killed_at_random(work, through):
+    "Five times, at steps nobody chose, each time further on."
+    steps = sorted(np.random.default_rng().choice(np.arange(1, 20), 5, replace=False).tolist())
+    print('killed at', steps); check(work, through, 'random', [f'step:{k}' for k in steps])
+
+
+def test_another_number_of_reading_processes(work):
+    "From files: killed at step 5 with one reading process, continued with two; without a kill and with none: the same."
+    from avnb.training import fit, read_checkpoint
+    from test_bad_training import sample_config
+    fit(sample_config(work / 'files', 'data.workers=0'))
+    r = subprocess.run([sys.executable, '-c', f"import sys; sys.path.insert(0, {str(HERE)!r}); import torch; torch.set_num_threads(1); from toys import plant; plant('step:5')\n"
+                        f"from test_bad_training import sample_config; from avnb.training import fit; fit(sample_config({str(work / 'moved')!r}))"],
+                       env={**os.environ, 'OMP_NUM_THREADS': '1'}, capture_output=True, text=True, timeout=120)
+    assert r.returncode == -signal.SIGKILL, r.stderr[-2000:]
+    assert (work / 'moved/checkpoints/step-00000004.pt').exists()
+    fit(sample_config(work / 'moved', 'data.workers=2'))
+    a, b = (read_checkpoint(work / x / 'checkpoints/step-00000008.pt') for x in ('files', 'moved'))
+    assert_equal(a, b)
+    a, b = (pd.read_csv(work / x / 'log.csv', dtype=str).drop(columns=['clips_per_s', 'wait_percent']) for x in ('files', 'moved'))
+    pd.testing.assert_frame_equal(a, b)
 
 
 def test_damaged_checkpoint_is_set_aside(work, through, capsys):
@@ -84,13 +110,8 @@ def test_damaged_checkpoint_is_set_aside(work, through, capsys):
     os.truncate(run / 'checkpoints/step-00000020.pt', 5000)
     fit(config(work / 'toy', run))
     assert 'step-00000020.pt is damaged' in capsys.readouterr().out
-    assert_equal(whole(through.folder)[0], whole_new(run))
-
-
-def whole_new(run):
-    from avnb.training import read_checkpoint
     assert (run / 'checkpoints/step-00000020.pt.damaged').exists()
-    return read_checkpoint(run / 'checkpoints/step-00000020.pt')
+    assert_equal(whole(through.folder)[0], whole(run)[0])
 
 
 def test_finished_is_skipped_and_other_settings_are_refused(work, through, capsys):
@@ -126,3 +147,22 @@ def test_sigterm_saves_and_raises(work, through):
     assert e.value.exit_code == 75 and (work / 'term/checkpoints/step-00000009.pt').exists()
     fit(cfg)
     assert_equal(whole(through.folder)[0], whole(work / 'term')[0])
+
+
+def test_sigusr1_to_the_command(work, through):
+    "`avnb train` in a process of its own: SIGUSR1, exit code 75, and `--resume auto` finishes it, past a newest checkpoint that is damaged."
+    import tomli_w
+    from avnb.core import to_dict
+    cfg = work / 'cli.toml'; cfg.write_text(tomli_w.dumps(to_dict(config(work / 'toy', work / 'cli'))))
+    command = [sys.executable, '-c', f"import sys; sys.path.insert(0, {str(HERE)!r}); from toys import plant; plant('slow:0.3'); from avnb.cli import main; sys.exit(main(sys.argv[1:]))",
+               'train', '--config', cfg, '--resume', 'auto']
+    p = subprocess.Popen(command, env={**os.environ, 'OMP_NUM_THREADS': '1'}, text=True, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+    while not list((work / 'cli').glob('checkpoints/step-*.pt')): time.sleep(0.05)
+    p.send_signal(signal.SIGUSR1); out, error = p.communicate(timeout=60)
+    newest = max((work / 'cli').glob('checkpoints/step-*.pt'))
+    assert p.returncode == 75 and f"stopped at step {int(newest.stem[5:])} of 20, everything is saved" in error, (out, error)
+    os.truncate(newest, newest.stat().st_size // 2)
+    from avnb.cli import main
+    assert main(['train', '--config', str(cfg), '--resume', 'auto']) == 0
+    (a, log_a, _), (b, log_b, _) = whole(through.folder), whole(work / 'cli')
+    assert_equal(a, b); pd.testing.assert_frame_equal(log_a, log_b)

@@ -1,8 +1,8 @@
 """A toy training set in the packed layout, and a process to train on it that can be killed at a chosen point.
 
-    python toys.py FOLDER RUNS_JSON [KILL]      RUNS: [[folder, options, dtype], ...]   KILL: step:K  log:K  write:N  rename:N  epoch:K
+    python toys.py FOLDER RUNS_JSON [KILL]      RUNS: [[folder, options, dtype], ...]   KILL: step:K  log:K  write:N  rename:N  epoch:K  maps:EPOCH  slow:SECONDS
 """
-import io, json, os, signal, sys
+import io, json, os, signal, sys, time
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +41,7 @@ def plant(kill):
     "Make this process kill itself (SIGKILL, no clean-up) at a point of the training."
     import torch
     import avnb.core, avnb.training as T
-    where, k = kill.split(':'); k = int(k); calls = []
+    where, k = kill.split(':'); k = float(k); calls = []
     die = lambda: os.kill(os.getpid(), signal.SIGKILL)
     def before(owner, name, test, act=die):
         old = getattr(owner, name)
@@ -54,7 +54,9 @@ def plant(kill):
     if where == 'step': before(T.State, 'see', lambda s, b: s.step == k)                      # in the middle of step k
     if where == 'log': before(T.State, 'save', lambda s: s.step == k)                         # the log line is there, its checkpoint is not
     if where == 'epoch': before(T.State, 'end_epoch', lambda s: s.epoch == k)
+    if where == 'maps': before(T.State, 'save_maps', lambda s: s.epoch == k)
     if where == 'write': before(torch, 'save', nth, half)                                     # half of the checkpoint is on the disk
+    if where == 'slow': before(T.State, 'see', lambda *a: True, lambda *a: time.sleep(k))       # every step takes k seconds longer
     if where == 'rename': before(avnb.core.os, 'replace', lambda a, b: str(b).endswith('.pt') and nth())
 
 
@@ -75,7 +77,7 @@ if __name__ == '__main__':
     import torch.distributed as dist
     for run in json.loads(runs):
         run = train(folder, *run)
-        if dist.is_initialized():                                                              # model and bank are the same on all ranks
-            mine = [x.tolist() for part in (run.model, run.bank) for x in part.state_dict().values()]
+        if dist.is_initialized():                                                              # model and bank (unless in parts) are the same on all ranks
+            mine = [x.tolist() for part in ([run.model] if run.cfg.xid.shard else [run.model, run.bank]) for x in part.state_dict().values()]
             everyone = [None] * dist.get_world_size(); dist.all_gather_object(everyone, mine)
             assert all(x == mine for x in everyone), 'ranks differ'

@@ -1,0 +1,179 @@
+"What goes wrong while training says what it was and what to do, leaves no half file, and loses nothing that was saved."
+import errno, json, multiprocessing, os, pickle, shutil, signal, subprocess
+from pathlib import Path
+
+import pytest, torch
+
+from toys import config, toy_set
+
+HERE = Path(__file__).parent
+SAMPLES = HERE.parent / 'data_samples'
+
+
+@pytest.fixture(scope='module')
+def work(tmp_path_factory):
+    work = tmp_path_factory.mktemp('bad'); toy_set(work / 'toy')
+    return work
+
+
+@pytest.fixture
+def run(work, tmp_path): return lambda *options, folder=tmp_path / 'run': config(work / 'toy', folder, options)
+
+
+def message(error, match, action):
+    "The error's text, in one line; pytest shows it with -s."
+    with pytest.raises(error, match=match) as e: action()
+    print(str(e.value)); return str(e.value)
+
+
+def files(folder): return sorted(p.relative_to(folder).as_posix() for p in Path(folder).rglob('*') if p.is_file() and 'tb' not in p.parts)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    "A file system of 2 MB of its own, where this user may mount one."
+    folder = tmp_path / 'disk'; folder.mkdir()
+    if os.name != 'posix' or subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', str(folder)], capture_output=True).returncode:
+        pytest.skip('no permission to mount a small file system; the simulated one is tested in any case')
+    yield folder
+    subprocess.run(['umount', '-l', str(folder)], check=True)
+
+
+def test_full_disk(run, small_disk):
+    "A real disk that becomes full: the run stops with an explanation, what was saved is whole, and it goes on when there is space."
+    from avnb.core import AvnbError
+    from avnb.training import fit, newest_checkpoint
+    cfg = run('run.keep=1', 'optim.epochs=2', folder=small_disk / 'run'); ballast = small_disk / 'ballast'
+    def fill(s):
+        if s.step == 6 and not ballast.exists():
+            with open(ballast, 'wb') as f:
+                try:
+                    while f.write(b'0' * 4096): f.flush()
+                except OSError: pass
+    message(AvnbError, 'disk .*full', lambda: fit(cfg, monitors=[fill]))
+    path, state = newest_checkpoint(small_disk / 'run')
+    assert path.name == 'step-00000004.pt' and state['step'] == 4 and not [f for f in files(small_disk) if f.endswith('.tmp')]
+    ballast.unlink()
+    assert fit(cfg).log.step.max() == 8
+
+
+def test_full_disk_simulated(run, monkeypatch):
+    "The same where no file system can be mounted: the system refuses the second checkpoint."
+    import avnb.core
+    from avnb.core import AvnbError
+    from avnb.training import fit
+    cfg, real, calls = run(), avnb.core.os.fsync, []
+    def full(f):
+        if '.pt.' in os.readlink(f'/proc/self/fd/{f}'):
+            calls.append(f)
+            if len(calls) == 2: raise OSError(errno.ENOSPC, 'No space left on device')
+        return real(f)
+    monkeypatch.setattr(avnb.core.os, 'fsync', full)
+    message(AvnbError, 'disk is full', lambda: fit(cfg))
+    assert [f for f in files(cfg.run.folder) if 'checkpoints' in f] == ['checkpoints/step-00000004.pt']
+
+
+def test_folder_that_cannot_be_written(run, tmp_path):
+    from avnb.core import AvnbError
+    from avnb.training import fit
+    (tmp_path / 'file').write_text('here first')
+    message(AvnbError, 'cannot write .*file/run', lambda: fit(run(folder=tmp_path / 'file' / 'run')))
+    locked = tmp_path / 'locked'; locked.mkdir(); locked.chmod(0o500)
+    if os.access(locked, os.W_OK): return                                                   # root may write everywhere
+    message(AvnbError, 'no permission', lambda: fit(run(folder=locked / 'run')))
+
+
+@pytest.mark.parametrize('error', [torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 2.00 GiB.'),
+                                   RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes.")], ids=['gpu', 'cpu'])
+def test_out_of_memory(run, monkeypatch, error):
+    import avnb.training as T
+    real = T.State.forward
+    def forward(s, *views):
+        if s.step == 6: raise error
+        return real(s, *views)
+    monkeypatch.setattr(T.State, 'forward', forward)
+    text = message(T.TrainingError, 'out of memory at step 6', lambda: T.fit(run()))
+    assert 'data.batch (now 12)' in text and 'optim.accumulate=2' in text and 'step-00000004.pt is whole' in text
+
+
+def poison(step):
+    "A monitor that spoils a weight after a step."
+    def spoil(s):
+        if s.event == 'log' and s.step == step: next(s.model.parameters()).data.fill_(float('nan'))
+    return spoil
+
+
+def test_loss_that_is_no_number(run, tmp_path):
+    "A weight is spoilt after step 6: the first bad step is named, its clips are listed, and what is on the disk is sound."
+    from avnb.training import TrainingError, fit, newest_checkpoint
+    text = message(TrainingError, 'the loss is nan at step 6', lambda: fit(run(), monitors=[poison(6)]))
+    facts = json.loads((tmp_path / 'run/nan-step-00000006.json').read_text())
+    assert facts['step'] == 6 and facts['epoch'] == 1 and len(facts['clips']) == 12 and facts['clips'][0]['id'].startswith('toy')
+    assert {'row', 'id', 'path', 'picture_mean', 'picture_std', 'sound_rms', 'sound_peak'} == set(facts['clips'][0]) and 'ids and statistics' in text
+    path, state = newest_checkpoint(tmp_path / 'run')
+    assert state['step'] == 4 and all(x.isfinite().all() for x in state['model'].values() if x.is_floating_point())
+
+
+def test_update_that_is_no_number(run, tmp_path):
+    "The loss was finite and the update was not, at a step that saves: the spoilt weights are not saved."
+    from avnb.training import TrainingError, fit
+    message(TrainingError, 'a weight is no number after the update at step 5', lambda: fit(run('run.checkpoint_every=6'), monitors=[poison(6)]))
+    assert (tmp_path / 'run/nan-step-00000005.json').exists() and not (tmp_path / 'run/checkpoints').exists()
+
+
+def sample_config(folder, *options):
+    "Training from the sample clips' files."
+    from avnb.core import TrainConfig, set_options
+    return set_options(TrainConfig(), [f'data.manifest="{SAMPLES}/manifest.csv"', 'data.split=""', 'data.size=32', 'data.fps=8.0', 'data.rate=8000', 'data.batch=12', 'data.workers=1',
+                                       'view.size=32', 'view.stride=1', 'view.hop=250', 'view.mels=32', 'model.width=8', 'model.dim=16', 'optim.epochs=2', 'run.device=cpu',
+                                       'run.log_every=1', 'run.checkpoint_every=2', 'run.maps=0', f'run.folder="{folder}"', *options])
+
+
+def test_reading_process_killed(tmp_path):
+    "A reading process dies of SIGKILL, as the system's memory guard does it: an error, and no waiting for ever."
+    from avnb.core import AvnbError
+    from avnb.training import fit
+    def kill(s):
+        if s.step == 1: os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
+    text = message(AvnbError, 'reading process was killed', lambda: fit(sample_config(tmp_path / 'run', 'data.workers=2'), monitors=[kill]))
+    assert 'data.workers' in text and not multiprocessing.active_children()
+
+
+def test_manifest_that_changed(run, work, tmp_path):
+    "One clip replaced by another file between two calls."
+    from avnb.training import TrainingError, fit
+    fit(run('optim.epochs=1'))
+    other = tmp_path / 'other'; shutil.copytree(work / 'toy', other)
+    for name in ('manifest.csv', 'meta.json'): (other / name).write_text((other / name).read_text().replace(f'{7:064x}', 'f' * 64))
+    text = message(TrainingError, 'manifest .* -> ', lambda: fit(config(other, tmp_path / 'run', ['optim.epochs=1'])))
+    assert 'added, removed, replaced or moved' in text and 'Nothing was changed' in text
+
+
+def test_checkpoint_with_code(run, tmp_path):
+    "A pickle that would run a command is refused, and does not run; the checkpoint before it is used."
+    from avnb.training import TrainingError, fit, load_run, read_checkpoint
+    class Evil:
+        def __reduce__(self): return os.system, (f'touch {tmp_path}/ran',)
+    cfg = run('optim.epochs=1'); done = fit(cfg)
+    torch.save(dict(step=99, model=Evil()), tmp_path / 'run/checkpoints/step-00000099.pt')
+    (tmp_path / 'plain.pt').write_bytes(pickle.dumps(Evil()))
+    message(TrainingError, 'holds code, not only data', lambda: read_checkpoint(tmp_path / 'run/checkpoints/step-00000099.pt'))
+    message(TrainingError, 'plain.pt is damaged', lambda: read_checkpoint(tmp_path / 'plain.pt'))
+    again = load_run(tmp_path / 'run')
+    assert not (tmp_path / 'ran').exists() and all(x.equal(y) for x, y in zip(done.model.state_dict().values(), again.model.state_dict().values()))
+
+
+def test_all_checkpoints_damaged(run, tmp_path, capsys):
+    "Nothing left to go on from: said so, and started from the beginning."
+    from avnb.training import fit
+    cfg = run('optim.epochs=1', 'run.keep=3', 'run.checkpoint_every=2'); first = fit(cfg)
+    for p in (tmp_path / 'run/checkpoints').iterdir(): os.truncate(p, 100)
+    again = fit(cfg); out = capsys.readouterr().out
+    assert out.count('falling back') == 2 and all(x.equal(y) for x, y in zip(first.model.state_dict().values(), again.model.state_dict().values()))
+
+
+def test_half_files_of_a_killed_process_are_removed(run, tmp_path):
+    from avnb.training import fit
+    folder = tmp_path / 'run/checkpoints'; cfg = run('optim.epochs=1'); fit(cfg)
+    (folder / '.step-00000008.pt.4711.tmp').write_bytes(b'half'); fit(cfg)
+    assert files(folder) == ['step-00000004.pt']
