@@ -3,7 +3,6 @@ const VIEW = { layer: 'guided', band: 'guided', opacity: 0.75, colour: 'inferno'
 const NAMES = { picture: { alone: 'vision alone', guided: 'guided by the sound', difference: 'difference: guided − alone', none: 'no map' },
   sound: { alone: 'frequency alone', guided: 'guided by the picture', difference: 'difference: guided − alone', none: 'no map' } };
 const MARK = '#4ff0ff';
-let ids = 0;
 
 // An element with attributes and children; strings become text, never HTML.
 function make(tag, attributes = {}, ...children) {
@@ -22,7 +21,7 @@ function icon(name) {
 
 class View {
   constructor(model, el) {
-    this.model = model; this.id = `avnb-${++ids}`; this.stats = { drawn: 0, hover: [], drift: [], first: null }; this.off = [];
+    this.model = model; this.id = `avnb-${Math.random().toString(36).slice(2, 10)}`; this.stats = { drawn: 0, hover: [], drift: [], first: null }; this.off = [];
     this.view = { ...VIEW, ...model.get('view') }; this.lut = Object.fromEntries(Object.entries(model.get('lookup') || {}).map(([k, v]) => [k, bytes(v)]));
     this.root = make('section', { class: 'avnb', role: 'group', 'aria-label': 'player', tabindex: '-1' }); this.root.avnb = this;
     el.append(this.root); this.listen();

@@ -1,0 +1,202 @@
+"AttentionExplorer as a person uses it: a real JupyterLab, a real browser, the notebook in nbs/widgets, and clips that are odd."
+import numpy as np
+import pytest
+
+from avnb.explorer import clips_to_show
+from avnb.media import write_clip
+from lab import ROOT, attribute, browser, lab, new_page, page
+from test_player_js import point
+
+NOTEBOOK, ONE = 'nbs/widgets/attention.ipynb', ['import numpy as np\nfrom pathlib import Path\nfrom avnb.explorer import AttentionExplorer']
+FIRST = '.avnb-explorer:not(:has(h4)) .avnb'
+
+
+def state(root): return root.evaluate('e => ({...e.dataset})')
+
+
+def ready(page, selector='.avnb', changed=None):
+    "The player's state once it shows something (other than the version `changed`)."
+    attribute(page, selector, 'data-ready', lambda v: v != changed)
+    return state(page.locator(selector).first)
+
+
+def pick(page, label, value):
+    "Choose in the first ipywidgets dropdown with this description."
+    box = page.locator('.avnb-explorer').first.locator('.widget-dropdown', has=page.get_by_text(label, exact=True)).first
+    box.locator('select').select_option(value)
+
+
+def text(page, selector, has, timeout=60_000):
+    "Wait until an element's text holds a word."
+    page.wait_for_function('([s, t]) => [...document.querySelectorAll(s)].some(e => e.textContent.includes(t))', arg=[selector, has], timeout=timeout)
+
+
+def sums(page, selector='.avnb'): return state(page.locator(selector).first)['picture'].split()
+
+
+def test_the_notebook_as_a_person_uses_it(page, lab):
+    lab.open(page, NOTEBOOK)
+    lab.run_all(page)
+    first = ready(page); root = page.locator('.avnb').first; root.scroll_into_view_if_needed()
+    assert root.evaluate('e => e.avnb.panels.length') == 1 and len(page.locator('.avnb-picker').first.locator('img').all()) == 8
+
+    page.locator('.avnb-play').first.click()                                        # play
+    attribute(page, '.avnb', 'data-frame', lambda v: 8 <= int(v) < 32); page.keyboard.press('Space')
+    attribute(page, '.avnb', 'data-playing', lambda v: v == 'false')
+    paused = state(root); assert abs(int(paused['frame']) - float(paused['time']) * 16) <= 1.5 and paused['picture'] != first['picture']
+
+    page.keyboard.press('.'); attribute(page, '.avnb', 'data-frame', lambda v: int(v) == int(paused['frame']) + 1)   # step
+    scrub = page.locator('.avnb-scrub').first; scrub.focus(); page.keyboard.press('Home')
+    attribute(page, '.avnb', 'data-frame', lambda v: v == '0'); scrub.fill('1.2'); attribute(page, '.avnb', 'data-frame', lambda v: v == '19')
+
+    point(page, 'picture', .55, .45); attribute(page, '.avnb', 'data-answers', lambda v: v == 'sound')                 # hover and lock
+    asked = page.locator('.avnb-answer').first.inner_text(); assert 'Patch in row 4 of 8, column 5 of 8, at 1.20 s' in asked
+    page.keyboard.press('l'); assert attribute(page, '.avnb', 'data-lock', bool).startswith('picture')
+    point(page, 'sound', .2, .5); assert page.locator('.avnb-answer').first.inner_text() == asked and state(root)['answers'] == 'sound'
+    page.keyboard.press('Escape'); assert attribute(page, '.avnb', 'data-answers', lambda v: v == 'picture')
+    page.mouse.move(2, 2); attribute(page, '.avnb', 'data-answers', lambda v: v == '')
+
+    seen = {v: (page.locator('[data-view=layer]').first.select_option(v), sums(page))[1][0] for v in ('alone', 'guided', 'difference')}
+    assert len(set(seen.values())) == 3
+    heard = {v: (page.locator('[data-view=band]').first.select_option(v), state(root)['sound'])[1] for v in ('alone', 'guided', 'difference')}
+    assert len(set(heard.values())) == 3
+    page.locator('[data-view=layer]').first.select_option('guided'); over = sums(page)
+    page.locator('[data-view=per]').first.select_option('frame'); assert sums(page) != over; page.locator('[data-view=per]').first.select_option('clip')
+
+    before = state(root)['ready']; pick(page, 'what if', 'silence'); attribute(page, '.avnb', 'data-ready', lambda v: v != before)   # what if
+    text(page, '.avnb h4', 'silence'); own, muted = sums(page); assert own != muted and root.evaluate('e => e.avnb.ear') == 1
+    assert root.evaluate('e => e.avnb.panels[1].video.guided.x.some(Number.isFinite) && Math.max(...e.avnb.sounds[1].wave) === 0')
+    pick(page, 'what if', 'another clip'); text(page, '.avnb h4', 'sound of'); pick(page, 'what if', 'own sound')
+    page.wait_for_function('own => { const d = document.querySelector(".avnb"); return d.avnb.panels.length === 1 && d.dataset.picture === own }', arg=own)
+
+    page.locator('.avnb-explorer').first.get_by_role('button', name='page (HTML)').click(); text(page, '.avnb-saved', 'exports/')
+    saved = list((lab.root/'nbs'/'widgets'/'exports').glob('*.html')); assert len(saved) == 1 and '</html>' in saved[0].read_text()[-20:]
+
+    two = page.locator('.avnb').nth(1); two.scroll_into_view_if_needed()                                              # compare
+    assert two.evaluate('e => e.avnb.panels.map(p => p.label)') == ['untrained', 'trained'] and len(set(state(two)['picture'].split())) == 2
+    two.locator('.avnb-play').click(); page.wait_for_function('+document.querySelectorAll(".avnb")[1].dataset.frame > 4')
+    page.locator('.avnb-play').first.evaluate('e => e.click()'); page.wait_for_function('document.querySelectorAll(".avnb")[1].dataset.playing === "false"')   # one at a time
+    assert not page.errors
+    assert lab.save(page) < (ROOT/NOTEBOOK).stat().st_size + 100_000, 'the notebook stays small when saved'
+
+
+def run(lab, page, name, *cells):
+    "A notebook of these cells, run; the explorer's state."
+    lab.open(page, name, [*ONE, *cells]); lab.run_all(page)
+    return ready(page)
+
+
+@pytest.fixture(scope='module')
+def odd(tmp_path_factory):
+    "A folder of clips that are awkward in one way each."
+    d = tmp_path_factory.mktemp('odd'); rng = np.random.default_rng(0); tone = lambda s, r: (.3 * np.sin(np.arange(int(s * r)) * .2)).astype(np.float32)
+    def frames(n, h=96, w=96):
+        x = np.zeros((n, h, w, 3), np.uint8); x[:, ::8] = 90
+        for k in range(n): x[k, h//4:h//2, (3 * k) % (w - 20):(3 * k) % (w - 20) + 20] = 200
+        return x
+    write_clip(d/'no_sound.mp4', frames(32), None, 16.); write_clip(d/'one_frame.mp4', frames(1), tone(.5, 16000), 16.)
+    write_clip(d/'mono8k.mp4', frames(32), tone(2, 8000), 16., 8000); write_clip(d/'portrait.mp4', frames(32, 160, 90), tone(2, 16000), 16.)
+    write_clip(d/'sixty.mp4', frames(120), tone(2, 16000), 60.); write_clip(d/'<b>name&.mp4', frames(16), tone(1, 16000), 16.)
+    import soundfile
+    soundfile.write(d/'sound_only.wav', tone(2, 16000), 16000); (d/'broken.mp4').write_bytes(b'not a video')
+    return d
+
+
+@pytest.mark.slow
+def test_odd_clips_work_or_say_why(page, lab, odd):
+    run(lab, page, 'odd.ipynb', f'e = AttentionExplorer(None, {str(odd)!r}); e')
+    names = sorted(p.name for p in odd.iterdir()); root = page.locator('.avnb').first
+    def go(name):
+        "Choose a clip by its thumbnail's name."
+        root.evaluate('e => { delete e.dataset.ready }')
+        page.locator('.avnb-picker button', has_text=name).first.click()
+        if name != 'broken.mp4': text(page, '.avnb h3', name); attribute(page, '.avnb', 'data-ready')
+        return root.evaluate('e => { const v = e.avnb; return v.panels && {keys: Object.keys(v.panels[0].video), size: v.scene.size, area: v.scene.area, fps: v.scene.fps, frames: v.scene.frames, seconds: v.scene.seconds, notes: v.scene.notes, bands: Object.keys(v.panels[0].audio)} }')
+    page.wait_for_function('n => document.querySelectorAll(".avnb-picker button").length === n + 2', arg=len(names))
+    s = go('no_sound.mp4'); assert s['keys'] == ['alone'] and s['bands'] == [] and 'No sound track' in s['notes'][0]
+    s = go('one_frame.mp4'); assert s['frames'] >= 1 and 'guided' in s['keys']
+    s = go('mono8k.mp4'); assert abs(s['seconds'] - 2) < .1 and 'guided' in s['keys']
+    s = go('portrait.mp4'); assert s['size'] == [160, 90] and 0 < s['area'][1] < .3 and s['area'][0] == 0
+    s = go('sixty.mp4'); assert s['fps'] == 30 and abs(s['seconds'] - 2) < .1
+    page.locator('.avnb-play').first.click(); attribute(page, '.avnb', 'data-frame', lambda v: int(v) > 20)
+    s = go('sound_only.wav'); assert s['frames'] == 0 and s['bands'] == ['alone'] and 'No picture' in s['notes'][0]
+    s = go('<b>name&.mp4'); assert page.locator('.avnb h3').first.inner_text() == '<b>name&.mp4' and page.locator('.avnb h3 b').count() == 0
+    go('broken.mp4'); text(page, '[role=status]', 'broken.mp4 cannot be shown')
+    assert not page.errors
+
+
+@pytest.mark.slow
+def test_ten_minutes_are_looked_at_in_windows(page, lab, tmp_path):
+    import av
+    path = tmp_path/'long.mp4'
+    with av.open(str(path), 'w') as c:                                                # 10 min, 5 pictures a second, one hue per minute
+        v = c.add_stream('libx264', rate=5, width=320, height=240, pix_fmt='yuv420p', options=dict(preset='ultrafast', g='25')); a = c.add_stream('aac', rate=16000, layout='mono')
+        for i in range(3000):
+            f = av.VideoFrame.from_ndarray(np.full((240, 320, 3), 20 * (i // 300) + 30, np.uint8), format='rgb24'); f.pts = i; f.time_base = 1 / v.average_rate; c.mux(v.encode(f))
+        for i in range(0, 600 * 16000, 1024):
+            f = av.AudioFrame.from_ndarray((.2 * np.sin(np.arange(i, i + 1024) * .1)).astype(np.float32)[None], format='fltp', layout='mono'); f.sample_rate, f.pts = 16000, i; c.mux(a.encode(f))
+        c.mux(v.encode(None)); c.mux(a.encode(None))
+    run(lab, page, 'long.ipynb', f'import resource\nuse = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024\ne = AttentionExplorer(None, {str(path)!r}); before = use(); e',
+        'e.start.value = 580\nprint("grew", int(use() - before), "start", e.player.scene["start"], "s", e.player.scene["seconds"], "brightness", int(e.clip.frames.mean()))')
+    out = page.locator('.jp-OutputArea-output pre').last.inner_text().split(); assert int(out[1]) < 300 and float(out[3]) == 580 and float(out[5]) == 10 and abs(int(out[7]) - 210) < 6, out
+    text(page, '.avnb-clock', '580'); assert page.locator('.avnb-explorer .widget-slider').first.is_visible()
+
+
+@pytest.mark.slow
+def test_twice_two_and_reopened(page, lab):
+    run(lab, page, 'twice.ipynb', 'e = AttentionExplorer(first=4); e', 'e', 'f = AttentionExplorer(first=7); f')
+    page.wait_for_function('document.querySelectorAll(".avnb[data-ready]").length === 3')
+    a, b, c = (page.locator('.avnb').nth(i) for i in range(3)); assert state(a)['picture'] == state(b)['picture'] != state(c)['picture']
+    ids = page.evaluate('[...document.querySelectorAll(".avnb [id]")].map(e => e.id)'); assert len(ids) == len(set(ids))
+    a.locator('[data-view=layer]').select_option('alone'); page.wait_for_function('document.querySelectorAll(".avnb")[1].avnb.view.layer === "alone"')
+    assert c.evaluate('e => e.avnb.view.layer') == 'guided' and state(a)['picture'] == state(b)['picture']
+    lab.save(page); lab.goto(page, 'twice.ipynb')                                    # closed and reopened, the kernel goes on
+    page.wait_for_function('document.querySelectorAll(".avnb[data-ready]").length >= 1', timeout=60_000)
+    page.locator('.avnb-play').first.click(); attribute(page, '.avnb', 'data-frame', lambda v: int(v) > 3)
+    assert not page.errors
+
+
+@pytest.mark.slow
+def test_kernel_restarted(page, lab):
+    run(lab, page, 'gone.ipynb', 'AttentionExplorer(first=4)')
+    lab.kernel(page, 'restart'); text(page, '.avnb-trouble', 'run the cell again')
+    page.locator('.avnb-play').first.click(); attribute(page, '.avnb', 'data-frame', lambda v: int(v) > 3)          # it plays and answers all the same
+    point(page, 'picture', .5, .5); attribute(page, '.avnb', 'data-answers', lambda v: v == 'sound')
+    lab.run_all(page); page.wait_for_function('document.querySelectorAll(".avnb").length === 1 && document.querySelector(".avnb").dataset.ready'); assert page.locator('.avnb-trouble').count() == 0
+
+
+@pytest.mark.slow
+def test_keyboard_alone(page, lab):
+    run(lab, page, 'keys.ipynb', 'e = AttentionExplorer(first=4); e')
+    root = page.locator('.avnb').first; root.scroll_into_view_if_needed(); page.locator('.avnb-back').first.focus(); reached = []
+    for _ in range(25):
+        here = page.evaluate('(() => { const e = document.activeElement; if (!e.closest(".avnb")) return null; const s = getComputedStyle(e); return [e.className || e.dataset.view || e.type, e.getAttribute("aria-label") || (e.labels && e.labels[0] && e.labels[0].textContent) || e.textContent, s.outlineStyle !== "none" || e.matches(":focus-visible")] })()')
+        if here is None: break
+        reached.append(here); page.keyboard.press('Tab')
+    assert len(reached) >= 14 and all(name for _, name, _ in reached) and all(seen for *_, seen in reached), reached
+    page.locator('.avnb-picture').first.focus(); page.keyboard.press('ArrowRight'); page.keyboard.press('ArrowUp')
+    assert attribute(page, '.avnb', 'data-answers', lambda v: v == 'sound'); page.keyboard.press('l'); attribute(page, '.avnb', 'data-lock', bool)
+    page.keyboard.press('Space'); attribute(page, '.avnb', 'data-frame', lambda v: int(v) > 4); page.keyboard.press('Space'); page.keyboard.press('Escape')
+    page.locator('.avnb-sound').first.focus(); page.keyboard.press('ArrowDown'); attribute(page, '.avnb', 'data-answers', lambda v: v == 'picture')
+
+
+@pytest.mark.slow
+def test_dark_theme(page, lab):
+    run(lab, page, 'dark.ipynb', 'AttentionExplorer(first=4)')
+    mean = lambda: page.locator('.avnb').first.evaluate('e => { const c = s => s.match(/[\\d.]+/g).slice(0, 3).reduce((a, b) => a + +b, 0) / 765, s = getComputedStyle(e); return [c(s.color), c(s.backgroundColor), c(e.avnb.ink)] }')
+    ink, paper, canvas = mean(); assert paper - ink > .7 and canvas == ink
+    lab.theme(page); page.wait_for_function('document.querySelector(".avnb").avnb.ink === getComputedStyle(document.querySelector(".avnb")).color')
+    ink, paper, canvas = mean(); assert ink - paper > .6 and canvas == ink
+
+
+@pytest.mark.slow
+def test_film_and_page_of_what_is_shown(page, lab, browser):
+    run(lab, page, 'save.ipynb', 'e = AttentionExplorer(first=4, contours=True); e.how.value = "shift"; e', 'a, b = e.save_mp4("out/a.mp4"), e.save_html("out/a.html"); print(e.save_html().name, e.save_html().name)')
+    from avnb.media import probe, read_clip
+    film = probe(lab.root/'out'/'a.mp4'); assert film['audio_codec'] == 'aac' and abs(film['duration_s'] - 2) < .2
+    row = clips_to_show(ROOT/'data_samples').where(split='test').row(4); title = f"{row['label']}_{row['id']}"
+    assert page.locator('.jp-OutputArea-output pre').last.inner_text().split() == [f'{title}.html', f'{title}-2.html']
+    with browser.new_context() as context:
+        other = new_page(context); other.goto((lab.root/'out'/'a.html').as_uri()); attribute(other, '.avnb', 'data-ready')
+        assert other.locator('.avnb').evaluate('e => [e.avnb.panels.length, e.avnb.view.contours]') == [2, True]
+        point(other, 'picture', .5, .5, 1); attribute(other, '.avnb', 'data-answers', lambda v: v == 'sound sound'); assert not other.errors
