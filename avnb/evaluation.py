@@ -11,8 +11,8 @@ __all__ = ['METRICS', 'RECIPES', 'PART', 'POOLINGS', 'STAGE', 'GRIDS', 'SAVE_SEC
            'measure', 'probe_score', 'class_score', 'instance_score', 'wrong_track_score', 'or_reason',
            'embedding_scores', 'ClassifierConfig', 'EvalConfig', 'recipe', 'OneSense', 'present', 'labelled',
            'refuse_overlap', 'weights_key', 'feature_key', 'FeatureCache', 'Features', 'describe', 'plain', 'features',
-           'Subject', 'whole', 'against', 'window_accuracy', 'folds_of', 'audio_protocol', 'draw_shots', 'few_shot',
-           'fewshot_protocol', 'similar', 'retrieval', 'retrieval_protocol', 'stage_names', 'stage_maps',
+           'Subject', 'whole', 'against', 'window_accuracy', 'folds_of', 'audio_score', 'audio_protocol', 'draw_shots',
+           'few_shot', 'fewshot_protocol', 'similar', 'retrieval', 'retrieval_protocol', 'stage_names', 'stage_maps',
            'VideoClassifier', 'video_config', 'epoch_rate', 'Classifying', 'dense', 'linear_protocol',
            'finetune_protocol', 'over_splits', 'prepare_subject', 'write_report', 'open_network', 'run_protocol']
 
@@ -1092,22 +1092,31 @@ def _over_folds(right: list, y, groups) -> Score:
     common = np.mean([(y[a] == max(set(y), key=list(np.delete(y, a)).count)).mean() for a, _ in right])
     return Score(float(hit.mean()), half_width(hit, groups[at]), 1 / len(set(y)), len(hit), dict(majority=float(common)), spread=spread)
 
-# %% ../nbs/11_evaluation.ipynb #146a6137
+# %% ../nbs/11_evaluation.ipynb #99113e6f
+def audio_score(
+    s: Subject,
+    f: Features,  # of one network
+    key: str,     # which of its features
+    kind: str = 'svm',  # 'svm', 'logistic' or 'knn'
+) -> Score:
+    "Accuracy over all folds of a classifier on features of sound."
+    x, y, groups, right = f.each(key), s.column('label'), s.column('recording'), []
+    for tr, te in folds_of(s.manifest.table).values():
+        if kind == 'knn': hit = knn_hits(x[tr].mean(1), y[tr], x[te].mean(1), y[te])
+        else: hit = window_accuracy(x[tr], y[tr], x[te], y[te], kind, groups[tr])
+        right.append((te, hit))
+    return _over_folds(right, y, groups)
+
+
 def audio_protocol(s: Subject) -> dict:
     "Audio classification on pooled features: SVM, logistic regression, nearest neighbours; folds or train/test (methods A.11, D.3)."
-    feats, y, groups, folds = s.features('audio'), s.column('label'), s.column('recording'), folds_of(s.manifest.table)
+    feats, y = s.features('audio'), s.column('label')
     quiet = feats['plain'].mean('loudness', False)[:, 0] < -60
     s.about['silent clips'] = f"{int(quiet.sum())} of {len(y)} are below -60 dB"
-    unknown = sum(int((~np.isin(y[te], y[tr])).sum()) for tr, te in folds.values())
+    unknown = sum(int((~np.isin(y[te], y[tr])).sum()) for tr, te in folds_of(s.manifest.table).values())
     if unknown: s.about['classes without a training clip'] = f"{unknown} test clips are of such classes and count as wrong"
-    def run(kind, name, key):
-        x, right = feats[name].each(key), []
-        for tr, te in folds.values():
-            if kind == 'knn': hit = knn_hits(x[tr].mean(1), y[tr], x[te].mean(1), y[te])
-            else: hit = window_accuracy(x[tr], y[tr], x[te], y[te], kind, groups[tr])
-            right.append((te, hit))
-        return _over_folds(right, y, groups)
-    return {f'audio_{kind}': against(lambda n, k: run(kind, n, k), feats, 'audio_pooled', ('spectrum', 'loudness')) for kind in ('svm', 'logistic', 'knn')}
+    return {f'audio_{kind}': against(lambda n, k: audio_score(s, feats[n], k, kind), feats, 'audio_pooled', ('spectrum', 'loudness'))
+            for kind in ('svm', 'logistic', 'knn')}
 
 # %% ../nbs/11_evaluation.ipynb #abbf2a2a
 def draw_shots(

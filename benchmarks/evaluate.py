@@ -56,3 +56,146 @@ def real(folder, clips, quick):
     m.save(there, overwrite=True)
     pack(m, folder / 'packed', 2.0, 8.0, 64, 16000, os.cpu_count())
     return there, train(folder, there, folder / 'packed', 2 if quick else 50, quick)
+
+
+COLUMNS = ['phase', 'dataset', 'protocol', 'trained_on', 'method', 'seed', 'metric', 'value', 'error', 'chance', 'n']
+
+
+class Table:
+    "Tidy rows, printed as they come."
+    def __init__(self, dataset): self.dataset, self.rows, self.seen = dataset, [], set()
+
+    def add(self, protocol, trained_on, method, seed, metric, value, error, chance, n):
+        "One row; a baseline that was there before is not repeated."
+        key = (protocol, trained_on, method, seed, metric)
+        if key in self.seen: return
+        self.seen.add(key); self.rows.append(['dev', self.dataset, *key, round(value, 4), '' if error == '' else round(error, 4), round(chance, 4), n])
+
+    def scores(self, protocol, trained_on, method, seed, scores):
+        "Rows of a method, and of what stands beside it."
+        for metric, s in scores.items():
+            self.add(protocol, trained_on, method, seed, metric, s.value, s.error, s.chance, s.n)
+            for k, v in s.baselines.items():
+                if k != 'untrained': self.add(protocol, trained_on, f'baseline_{k}' if k in PLAIN else f'{method}_{k}', seed, metric, v, '', s.chance, s.n)
+
+    def save(self, quick):
+        "Write results/evaluate_NAME.csv; a rehearsal is only printed."
+        heads = sorted({r[4] for r in self.rows}, key=lambda m: (m not in METHODS, METHODS.index(m) if m in METHODS else 0, m))
+        for metric in dict.fromkeys((r[2], r[3], r[6]) for r in self.rows):
+            vals = {m: [r[7] for r in self.rows if (r[2], r[3], r[6]) == metric and r[4] == m] for m in heads}
+            print(f'{self.dataset:13} {metric[1]:6} {metric[2]:30} ' + '  '.join(f'{m} {sum(v) / len(v):.3f}' for m, v in vals.items() if v)[:200])
+        if quick: return
+        RESULTS.mkdir(exist_ok=True)
+        with open(RESULTS / f'evaluate_{self.dataset}.csv', 'w', newline='') as f: w = csv.writer(f, lineterminator='\n'); w.writerow(COLUMNS); w.writerows(self.rows)
+
+
+METHODS = ['untrained', 'xid', 'robust', 'robust_both']
+PLAIN = {'colour', 'motion_colour', 'spectrum', 'loudness', 'motion_loudness', 'majority', 'whole', 'centre', 'random', 'energy', 'frame_difference',
+         'loudest_band', 'changing_band', 'fixed_band'}
+
+
+def networks(manifest, packed, runs, seeds=3):
+    "(method, seed) -> network: the trained ones, and untrained ones with settled batch norm; the runs; their config."
+    from avnb.evaluation import untrained, window_batches
+    from avnb.training import load_run
+    from avnb.views import views_from
+    loaded = {m: load_run(f) for m, f in runs.items()}; cfg = loaded['xid'].cfg
+    few = list(window_batches(type(manifest)(manifest.folder, manifest.table[:200]), cfg, packed, 1)[0])
+    nets = {(m, 0): r.model for m, r in loaded.items()} | {('untrained', k): untrained(cfg, few, views_from(cfg, False), k) for k in range(seeds)}
+    return nets, loaded, cfg
+
+
+def questions(table, name, manifest, packed, runs, one=None, windows=2):
+    "Everything a report asks of embeddings, for all networks in one pass over the clips; returns networks, runs and config."
+    import numpy as np
+    from avnb.evaluation import Measured, _ask, evaluation_parts, measure, readable
+    manifest = readable(manifest, packed)
+    nets, loaded, cfg = networks(manifest, packed, runs)
+    parts = evaluation_parts(manifest, one)
+    m = measure({f'{k[0]}{k[1]}': n for k, n in nets.items()}, manifest, np.unique(np.concatenate(list(parts.values()))), cfg, packed, windows)
+    for (method, seed) in nets:
+        mine = Measured(m.rows, dict(trained=m.features[f'{method}{seed}'], untrained=m.features['untrained0'], trivial=m.features['trivial']), m.table)
+        run = loaded.get(method); bank = run.bank if run is not None else None
+        scores, skipped = _ask(mine, parts, bank)
+        table.scores('report', name, method, seed, scores)
+    return nets, loaded, cfg
+
+
+def on_world(folder, quick):
+    "The world: probes, retrieval, noise, pointing and frequencies."
+    from avnb.clips import PackedSet
+    from avnb.localization import localization_scores, one_source, read_truth
+    from avnb.manifest import Manifest
+    there, runs = world(folder / 'world', quick)
+    table, manifest, packed = Table('world'), Manifest.load(there), PackedSet.load(folder / 'world' / 'packed')
+    truth = read_truth(manifest.folder)
+    nets, loaded, cfg = questions(table, 'world', manifest, packed, runs, one_source(truth))
+    for (method, seed), net in nets.items():
+        from types import SimpleNamespace
+        table.scores('report', 'world', method, seed, localization_scores(SimpleNamespace(model=net, cfg=cfg), manifest, truth, packed))
+    table.save(quick); return runs
+
+
+def labels_of(manifest, boxes):
+    "Windows get the coarse class of their file, and files in which the sound has nothing to do with the picture are marked."
+    import pandas as pd
+    b = pd.read_csv(boxes, dtype=str, keep_default_na=False).drop_duplicates('file').set_index('file')
+    key = ['clips/' + p.split('/')[-1] for p in manifest.table['path']]
+    t = manifest.table.assign(label=[b['coarse_class'].get(k, '') for k in key], faulty_kind=['unrelated' if b['faulty_positive'].get(k) == 'yes' else '' for k in key])
+    return type(manifest)(manifest.folder, t)
+
+
+def on_real(folder, recordings, quick):
+    "Real clips: held-out files, classes and boxes drawn by hand."
+    from avnb.clips import PackedSet
+    from avnb.evaluation import EvalConfig, prepare_subject
+    from avnb.localization import localization_protocol
+    from avnb.manifest import Manifest, from_csv
+    there, runs = real(folder / 'real', recordings / 'clips', quick)
+    table, packed = Table('real'), PackedSet.load(folder / 'real' / 'packed')
+    manifest = labels_of(Manifest.load(there), recordings / 'boxes.csv')
+    nets, loaded, cfg = questions(table, 'real', manifest, packed, runs, windows=1)
+    boxed = from_csv(recordings / 'boxes.csv'); held = {p.split('/')[-1] for p in manifest.table['path'][manifest.table['split'] == 'test']}
+    t = boxed.table; keep = t['path'].map(lambda p: p.split('/')[-1] in held) & (t['faulty_positive'] != 'yes') & (t['boxes'] != '[]')
+    for (method, seed), net in nets.items():
+        s = prepare_subject('both', net, cfg, type(boxed)(boxed.folder, t[keep]), EvalConfig(seeds=0), sides=False)
+        table.scores('localization', 'real', method, seed, localization_protocol(s))
+    table.save(quick); return runs
+
+
+def on_esc50(folder, recordings, runs, quick):
+    "ESC-50's fourth fold, split by recording (not the published protocol): SVM and neighbours on audio features of networks trained on either set."
+    from avnb.evaluation import EvalConfig, audio_score, prepare_subject
+    from avnb.manifest import from_esc50
+    from avnb.training import load_run
+    table, manifest = Table('esc50'), from_esc50(recordings / 'esc50', fold=None)
+    for where, trained in runs.items():
+        for method, run in trained.items():
+            run = load_run(run)
+            s = prepare_subject('audio', run.model, run.cfg, manifest, EvalConfig(windows=2 if quick else 10, seeds=3, cache=str(folder / 'cache')))
+            feats = s.features('audio')
+            for name, f in feats.items():
+                if name == 'plain' or (name != 'trained' and method != 'xid'): continue
+                for kind in ('svm', 'knn'): table.scores('audio', where, method if name == 'trained' else 'untrained', 0 if name == 'trained' else int(name[9:]), {kind: audio_score(s, f, 'audio_pooled', kind)})
+            for kind in ('svm', 'knn') if method == 'xid' else ():
+                for key in ('spectrum', 'loudness'): table.scores('audio', where, f'baseline_{key}', 0, {kind: audio_score(s, feats['plain'], key, kind)})
+    table.save(quick)
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument('--folder', help='worlds, runs and features (default: avnb-evaluate in the temporary folder, so that a second call trains nothing)')
+    p.add_argument('--real', default=os.environ.get('AVNB_REAL_DATA'), help='real recordings: clips/, boxes.csv, esc50/ (default: $AVNB_REAL_DATA)')
+    p.add_argument('--quick', action='store_true', help='a rehearsal in two minutes; its numbers mean nothing')
+    a = p.parse_args()
+    folder = Path(a.folder or Path(tempfile.gettempdir(), 'avnb-evaluate-quick' if a.quick else 'avnb-evaluate'))
+    start, runs = time.time(), {}
+    runs['world'] = on_world(folder, a.quick)
+    if a.real:
+        runs['real'] = on_real(folder, Path(a.real), a.quick)
+        on_esc50(folder, Path(a.real), runs, a.quick)
+    else: print('no real recordings: set AVNB_REAL_DATA to their folder', file=sys.stderr)
+    print(f'{time.time() - start:.0f} s, peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2 ** 20:.2f} GB')
+
+
+if __name__ == '__main__': main()
