@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from hypothesis.extra.numpy import arrays
 
-from avnb.evaluation import EvaluationError, RowMeans, Score, auroc, half_width, own_rank, retrieval_class, retrieval_instance, score_table
-from avnb.localization import (RULES, LocalizationError, best_ciou, box_mask, cells, ciou, energy_in_box, frequency_hit, frequency_iou, in_bands,
-                               minmax, pointing_hit, stretch, success_auc, threshold_mask)
+from avnb.evaluation import (EvaluationError, RowMeans, Score, auroc, draw_shots, first_right, folds_of, found_within, half_width, own_rank, over_splits, retrieval,
+                             retrieval_class, retrieval_instance, score_table)
+from avnb.localization import (RULES, LocalizationError, best_ciou, box_mask, cells, ciou, confidence, detection, energy_in_box, frequency_hit, frequency_iou, in_bands,
+                               minmax, pointing_hit, stretch, success_auc, threshold_mask, truth_map)
 
 settings.register_profile('metrics', max_examples=60, deadline=None, derandomize=True)
 settings.load_profile('metrics')
@@ -165,3 +166,70 @@ def test_score_table_shows_company():
         t = score_table(s, form)
         for word in ('0.50', '0.04', '0.08', '600', 'colour', '0.55', 'no labels'): assert word in t, (form, word)
     assert minmax(np.ones(3)).tolist() == [0, 0, 0]
+
+
+few = arrays(np.float64, (3, 6), elements=st.integers(0, 3).map(float))
+
+
+@given(few, arrays(bool, (3, 6)), st.integers(1, 6), st.integers(0, 99))
+def test_found_within_is_what_lots_give(cosine, right, k, seed):
+    counts, gen = first_right(cosine, right), np.random.default_rng(seed)
+    hits = np.zeros(3)
+    for _ in range(300):
+        order = np.argsort(-(cosine + gen.random(cosine.shape) * 1e-3), 1)[:, :k]                  # ties broken by lot
+        hits += np.take_along_axis(right, order, 1).any(1)
+    assert np.abs(hits / 300 - found_within(k, *counts)).max() < 0.16                                # five standard errors
+
+
+@given(points, points, st.lists(st.integers(0, 2), min_size=8, max_size=8), st.lists(st.integers(0, 2), min_size=8, max_size=8), st.booleans(), st.integers(1, 8))
+def test_retrieval_from_another_split(q, g, qy, gy, cosine, block):
+    q, g = q + np.arange(24).reshape(8, 3) / 97, g + np.arange(24)[::-1].reshape(8, 3) / 89         # no ties
+    got = retrieval(q, g, qy, gy, (1, 2, 8), cosine=cosine, block=block)
+    ranks = []
+    for x, y in zip(q, qy):
+        near = [-(x @ z) / np.linalg.norm(z) if cosine else np.square(x - z).sum() for z in g]
+        ranks.append(next((i + 1 for i, j in enumerate(np.argsort(near, kind='stable')) if gy[j] == y), 9))
+    for k in (1, 2, 8): assert got[f'r{k}'].value == pytest.approx(np.mean([r <= k for r in ranks]))
+    assert got['median_rank'] == np.median(ranks) and got['mrr'].value == pytest.approx(np.mean(1 / np.array(ranks)))
+    assert got['r1'].value <= got['mrr'].value and got['r1'].chance <= got['r2'].chance
+
+
+@given(st.integers(2, 40), st.integers(0, 999))
+def test_detection_is_the_published_loop(n, seed):
+    gen = np.random.default_rng(seed); there = gen.random(n) < 0.6; there[:2] = True, False
+    conf, over = np.round(gen.random(n), 1), gen.random(n)                                            # ties
+    def loop(t):
+        tp, fp, fn = (sum(f) for f in zip(*[(c >= t and s and o >= 0.5, c >= t and not (s and o >= 0.5), c < t and s) for c, o, s in zip(conf, over, there)]))
+        return (tp / (tp + fp) if tp + fp else 1.0), (tp / (tp + fn) if tp + fn else 1.0)
+    PR = [loop(t) for t in np.sort(conf)[:-1][::-1]]
+    got = detection(conf, over, there)
+    assert got['ap'] == pytest.approx(sum(max(p for p, _ in PR[i:]) * (PR[i + 1][1] - PR[i][1]) for i in range(len(PR) - 1)))
+    assert got['max_f1'] == pytest.approx(max(2 * p * r / (p + r) if p + r else 0 for p, r in PR)) and got['precision'] == pytest.approx(loop(-1)[0])
+
+
+@given(st.lists(st.tuples(levels, levels, levels, levels), min_size=1, max_size=4), st.integers(1, 3))
+def test_truth_map_counts_votes(b, votes):
+    boxes = [[min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)] for x0, y0, x1, y1 in b]
+    slow = np.zeros((16, 16))
+    for x0, y0, x1, y1 in boxes:
+        for y in range(int(16 * y0), int(16 * y1)):
+            for x in range(int(16 * x0), int(16 * x1)): slow[y, x] += 1
+    assert (truth_map(boxes, votes, 16) == np.minimum(slow / votes, 1)).all()
+    assert confidence(np.arange(16.0).reshape(4, 4)) == 13.5
+
+
+@given(st.lists(st.sampled_from('abc'), min_size=1, max_size=30), st.integers(1, 5), st.integers(0, 9))
+def test_draws_take_n_of_each_class(y, n, draw):
+    y = np.array(y); at = draw_shots(y, n, draw)
+    assert len(set(at)) == len(at) and all((y[at] == c).sum() == min(n, (y == c).sum()) for c in set(y))
+    assert (draw_shots(y, n, draw) == at).all()
+
+
+def test_folds_and_splits():
+    import pandas as pd
+    fold = np.repeat(['1', '2', '3'], 4); t = pd.DataFrame(dict(fold=fold, split=np.where(fold == '2', 'test', 'train')))
+    assert {k: te.tolist() for k, (_, te) in folds_of(t).items()} == {'1': [0, 1, 2, 3], '2': [4, 5, 6, 7], '3': [8, 9, 10, 11]}
+    assert list(folds_of(t.assign(split=['train', 'test'] * 6))) == ['test']                          # a split that is no fold is taken as it is
+    s = over_splits([Score(0.5, 0.1, 0.1, 10, dict(untrained=0.2)), Score(0.7, 0.1, 0.1, 10, dict(untrained=0.4))])
+    assert (s.value, s.n, s.spread['value']) == (pytest.approx(0.6), 20, (pytest.approx(0.1), 2)) and s.baselines['untrained'] == pytest.approx(0.3)
+    assert s.error == pytest.approx(0.1 / 2 ** 0.5)

@@ -1,0 +1,224 @@
+"The six protocols on small sets: what goes in, what is refused, what is kept on disk, and that an interrupted one goes on as if nothing had happened."
+import json, pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from toys import config, toy_set
+
+import avnb.evaluation as E
+from avnb.cli import main
+from avnb.clips import PackedSet
+from avnb.core import AvnbError, replace
+from avnb.encoders import EncoderError
+from avnb.evaluation import ClassifierConfig, EvalConfig, EvaluationError, run_protocol, untrained
+from avnb.manifest import Manifest, from_ucf101
+from avnb.media import write_clip
+from avnb.views import views_from
+
+QUICK = EvalConfig(windows=2, seeds=1, draws=3, shots='1,4', batch=8, linear=ClassifierConfig(epochs=2, milestones='1', batch=8, lr=1e-2, random_clips=2),
+                   finetune=ClassifierConfig(warmup=1, epochs=1, milestones='', batch=8, lr=1e-3, dropout=0.5, clips=2, random_clips=2))
+
+
+@pytest.fixture(scope='module')
+def toy(tmp_path_factory):
+    "(manifest with both splits, packed set, config, network) of 48 toy clips of four kinds, 12 of them faulty."
+    folder = toy_set(tmp_path_factory.mktemp('toy') / 'set')
+    m = Manifest.load(folder / 'manifest.csv')
+    m = Manifest(folder, m.table.assign(split=np.where(m.table.index < 32, 'train', 'test')))
+    cfg = config(folder, 'unused')
+    return m, PackedSet.load(folder), cfg, untrained(cfg, seed=7)
+
+
+def changed(m, **columns): return Manifest(m.folder, m.table.assign(**columns))
+
+
+@pytest.mark.parametrize('protocol', ['fewshot', 'retrieval', 'audio', 'linear', 'finetune'])
+def test_report_has_company(toy, tmp_path, protocol):
+    m, packed, cfg, net = toy
+    report = run_protocol(protocol, net, cfg, m, QUICK, tmp_path, packed)
+    assert report == json.loads((tmp_path / f'report-{protocol}.json').read_text())
+    about = report.pop('about')
+    assert about['clips'].startswith('36 of 48') and 'faulty' in about['clips'] and about['seconds'] > 0 and 'seed 0' in about['seeds']
+    for s in report.values():
+        assert 0 <= s['value'] <= 1 and 0 < s['chance'] <= 1 and s['n'] == 12 and 'untrained' in s['baselines'] and s['spread']['untrained'][1] == 1
+    assert (tmp_path / f'report-{protocol}.tex').read_text().count(r'\\') == len(report) + 1
+    assert E.recipe(str(tmp_path / f'evaluate-{protocol}.toml')) == QUICK
+
+
+def test_labels_missing(toy, tmp_path):
+    m, packed, cfg, net = toy
+    for bad in (changed(m, label=''), changed(m, split=''), changed(m, split='train')):
+        with pytest.raises(EvaluationError, match='label and split'): run_protocol('fewshot', net, cfg, bad, QUICK, tmp_path, packed)
+
+
+def test_test_clips_in_training_are_refused_unless_told(toy, tmp_path):
+    m, packed, cfg, net = toy
+    clean = m.table[m.table['faulty_kind'] == 'none']
+    for seen in (clean.assign(content_hash=''), clean.assign(id='other_' + clean['id'])):           # by id, by content
+        with pytest.raises(EvaluationError, match="12 of 12 test clips are in the network's training"): run_protocol('fewshot', net, cfg, m, QUICK, tmp_path, packed, trained=seen)
+    told = run_protocol('fewshot', net, cfg, m, replace(QUICK, dict(overlap=True)), tmp_path, packed, trained=clean)
+    assert 'memory' in told['about']['trained on']
+    twice = changed(m, content_hash=['x' * 64 if i in (1, 40) else h for i, h in enumerate(m.table['content_hash'])], faulty_kind='none')
+    with pytest.raises(EvaluationError, match="training split"): E.refuse_overlap(twice.table[twice.table['split'] == 'test'], twice.table[twice.table['split'] == 'train'], "this manifest's training split")
+
+
+def test_class_with_one_sample(toy, tmp_path):
+    m, packed, cfg, net = toy
+    first = m.table.index[(m.table['faulty_kind'] == 'none') & (m.table['split'] == 'train')][0]
+    label = m.table['label'].where(m.table.index != first, 'rare')
+    report = run_protocol('fewshot', net, cfg, changed(m, label=label), QUICK, tmp_path, packed)
+    assert '1 classes have fewer than 4' in report['fewshot_4']['note'] and report['fewshot_4']['chance'] == pytest.approx(1 / 5)
+    for p in ('audio', 'linear'): assert run_protocol(p, net, cfg, changed(m, label=label), QUICK, tmp_path, packed)
+    last = m.table.index[(m.table['faulty_kind'] == 'none') & (m.table['split'] == 'test')][0]       # the only one is a test clip
+    report = run_protocol('audio', net, cfg, changed(m, label=m.table['label'].where(m.table.index != last, 'rare')), QUICK, tmp_path, packed)
+    assert '1 test clips' in report['about']['classes without a training clip']
+
+
+def write_wav(path, x):
+    import soundfile
+    soundfile.write(path, x, 4000)
+
+
+def test_silent_clips_and_absent_files(toy, tmp_path):
+    _, _, cfg, net = toy
+    for i in range(12): write_wav(tmp_path / f'{i}.wav', np.zeros(8000, np.float32))
+    (tmp_path / 'broken.wav').write_bytes(b'RIFFxxxx')
+    names = [f'{i}.wav' for i in range(12)] + ['broken.wav', 'absent.wav']
+    m = Manifest(tmp_path, pd.DataFrame(dict(id=names, path=names, start_s=0.0, seconds=2.0, label=[f'k{i % 3}' for i in range(14)], split=['train'] * 6 + ['test'] * 8)))
+    report = run_protocol('audio', net, cfg, m, QUICK, tmp_path / 'out')
+    assert report['about']['silent clips'] == '12 of 12 are below -60 dB' and report['about']['clips'].startswith('12 of 14')
+    assert all(s['value'] <= 0.5 for k, s in report.items() if k != 'about')                        # nothing to hear, nothing above chance
+    lost = pd.read_csv(tmp_path / 'out' / 'missing-audio.csv').set_index('id')['why']
+    assert set(lost.index) == {'broken.wav', 'absent.wav'} and 'no such file' in lost['absent.wav']
+    with pytest.raises(EvaluationError, match='none of 1 clips'): run_protocol('audio', net, cfg, Manifest(tmp_path, m.table[13:]), QUICK, tmp_path / 'out')
+
+
+def test_ucf101_without_sound_three_splits(toy, tmp_path):
+    "The published layout: silent videos, 1-based classes, a list that names an absent file."
+    _, _, cfg, net = toy
+    g, lists = np.random.default_rng(0), tmp_path / 'set' / 'ucfTrainTestlist'; lists.mkdir(parents=True)
+    lists.joinpath('classInd.txt').write_text('1 Archery\n2 Biking\n')
+    names = [f'{c}/v_{c}_g{k:02}_c01.avi' for c in ('Archery', 'Biking') for k in range(1, 7)]
+    for n in names:
+        p = tmp_path / 'set' / 'UCF-101' / n; p.parent.mkdir(parents=True, exist_ok=True)
+        write_clip(p.with_suffix('.mp4'), g.integers(0, 255, (32, 32, 32, 3), np.uint8), None, 16.0, 4000); p.with_suffix('.mp4').rename(p)
+    for s in (1, 2, 3):
+        test = [n for i, n in enumerate(names) if i % 3 == s - 1]
+        lists.joinpath(f'testlist0{s}.txt').write_text('\n'.join(test) + '\n')
+        train = [f'{n} {1 if n[0] == "A" else 2}' for n in names if n not in test] + ['Biking/v_Biking_g99_c01.avi 2']
+        lists.joinpath(f'trainlist0{s}.txt').write_text('\n'.join(train) + '\n')
+    splits = [from_ucf101(tmp_path / 'set', k) for k in (1, 2, 3)]
+    report = run_protocol('finetune', net, cfg, splits, QUICK, tmp_path / 'out')
+    assert report['finetune_video1']['n'] == 12 and report['finetune_video1']['spread']['value'][1] == 3
+    assert report['about']['clips'] == ['12 of 13 in the list'] * 3 and 'g99' in (tmp_path / 'out' / 'missing-finetune.csv').read_text()
+
+
+def test_frozen_is_frozen(toy, tmp_path):
+    "Batch norm too: running statistics and weights after a linear protocol are bit by bit those before, with and without batch norm in training mode."
+    m, packed, cfg, net = toy
+    assert any(isinstance(x, torch.nn.modules.batchnorm._BatchNorm) for x in net.modules())
+    before = E.weights_key(net.train())
+    report = run_protocol('linear', net, cfg, m, QUICK, tmp_path, packed)
+    assert E.weights_key(net) == before and 'frozen' in report['about']['batch norm']
+    c = E._new_classifier(net, cfg, 4, True, 0.0, 0); stats = E.weights_key(c.encoder)
+    for _ in range(3): c.train()(torch.randn(4, 3, cfg.view.frames, 32, 32))
+    assert E.weights_key(c.encoder) == stats
+    c = E._new_classifier(net, cfg, 4, False, 0.0, 0); stats = E.weights_key(c.encoder); c.train()(torch.randn(4, 3, cfg.view.frames, 32, 32))
+    assert E.weights_key(c.encoder) != stats                                                         # the test can fail
+
+
+def test_interrupted_fine_tuning_is_the_same(toy, tmp_path, monkeypatch):
+    m, packed, cfg, net = toy
+    monkeypatch.setattr(E, 'SAVE_SECONDS', 0)
+    steps, step = [], E.Classifying.step
+    def dying(self, *a):
+        steps.append(1)
+        if len(steps) == 4: raise KeyboardInterrupt
+        return step(self, *a)
+    opts = replace(QUICK, dict(seeds=0))
+    whole = run_protocol('finetune', net, cfg, m, opts, tmp_path / 'whole', packed)
+    monkeypatch.setattr(E.Classifying, 'step', dying)
+    with pytest.raises(KeyboardInterrupt): run_protocol('finetune', net, cfg, m, opts, tmp_path / 'cut', packed)
+    steps.append(1)
+    cut = run_protocol('finetune', net, cfg, m, opts, tmp_path / 'cut', packed)
+    for r in (whole, cut): del r['about']['seconds']
+    assert cut == whole
+    a, b = (torch.load(next((tmp_path / d).glob('finetune-*.pt')), weights_only=True)['net'] for d in ('whole', 'cut'))
+    assert all(torch.equal(a[k], b[k]) for k in a)
+    n = len(steps); run_protocol('finetune', net, cfg, m, opts, tmp_path / 'cut', packed); assert len(steps) == n   # a finished one is not trained again
+
+
+def test_features_are_kept_and_keyed(toy, tmp_path, monkeypatch):
+    m, packed, cfg, net = toy
+    monkeypatch.setattr(E, 'PART', 2)
+    views = views_from(cfg, False)
+    data = lambda windows=2: E.OneSense(m, cfg.data, cfg.view, packed=packed, train=False, windows=windows)
+    read = []
+    fetch = E.OneSense.fetch
+    def noted(self, rows, epoch):
+        read.append(len(rows))
+        if len(read) == stop: raise KeyboardInterrupt
+        return fetch(self, rows, epoch)
+    stop = 0; fresh = E.features(dict(a=net), data(), views, None, 8)
+    monkeypatch.setattr(E.OneSense, 'fetch', noted)
+    stop = 7
+    with pytest.raises(KeyboardInterrupt): E.features(dict(a=net), data(), views, tmp_path, 8)
+    done = len(list(tmp_path.rglob('window-*.npz'))); stop = -1; read.clear()
+    kept = E.features(dict(a=net), data(), views, tmp_path, 8)
+    assert 0 < done and sum(read) < 96                                                               # what was there is not read again
+    for key in ('video', 'audio_pooled', 'video_cells'): assert (kept['a'].each(key) == fresh['a'].each(key)).all()
+    read.clear(); E.features(dict(a=net), data(), views, tmp_path, 8); assert not read
+    other = untrained(cfg, seed=8); E.features(dict(a=other), data(), views, tmp_path, 8); assert sum(read) == 96     # other weights
+    read.clear(); E.features(dict(a=net), data(3), views, tmp_path, 8); assert sum(read) == 144                          # other windows
+    keys = {E.feature_key('w', data(), views, 8)}
+    view = cfg.view.__class__(**{**vars(cfg.view), 'frames': 3})
+    for d in (E.OneSense(m, cfg.data, view, packed=packed, train=False, windows=2), E.OneSense(m.where(split='test'), cfg.data, cfg.view, packed=packed, train=False, windows=2)):
+        keys.add(E.feature_key('w', d, views, 8))
+    keys.add(E.feature_key('w', E.OneSense(m, cfg.data, cfg.view, 'audio', packed=packed, train=False, windows=2), views, 8))
+    assert len(keys) == 4
+
+
+def test_networks_that_are_none(toy, tmp_path):
+    _, _, cfg, net = toy
+    (tmp_path / 'evil.pth').write_bytes(pickle.dumps(dict(model=print), 2))
+    with pytest.raises(EncoderError, match='refused'): E.open_network(tmp_path / 'evil.pth')
+    torch.save(dict(model={f'module.{k}': v for k, v in net.state_dict().items()}), tmp_path / 'tiny.pth.tar')
+    with pytest.raises(EncoderError) as e: E.open_network(tmp_path / 'tiny.pth.tar')
+    assert 'video_model.' in str(e.value)                                                            # which tensors
+    with pytest.raises(EvaluationError, match='there is no'): E.open_network(tmp_path / 'nothing')
+    net.save_pretrained(tmp_path / 'good', cfg)
+    back, its, seen = E.open_network(tmp_path / 'good')
+    assert seen is None and its.model == cfg.model
+
+
+def test_unknown_names_teach():
+    with pytest.raises(EvaluationError, match='hmdb51_32'): E.recipe('hmdb')
+    with pytest.raises(EvaluationError, match='retrieval'): run_protocol('retrieve', None, None, None)
+    with pytest.raises(AvnbError, match='finetune'): replace(EvalConfig(), dict(finetun=dict(epochs=2)))
+
+
+def test_from_the_command_line(toy, tmp_path, capsys):
+    m, _, cfg, net = toy
+    net.save_pretrained(tmp_path / 'net', cfg)
+    say = lambda *words: main(['evaluate', *map(str, words)])
+    assert say('fewshot', tmp_path / 'net') == 2 and 'brings no clips' in capsys.readouterr().err
+    assert say('fewshot', tmp_path / 'net', '--data', f'ucf={tmp_path}') == 2 and 'ucf101' in capsys.readouterr().err
+    assert say('fewshot', tmp_path / 'net', '--data', f'ucf101={tmp_path}') == 2 and 'UCF101TrainTestSplits' in capsys.readouterr().err
+    for i in range(12): write_wav(tmp_path / f'{i}.wav', np.sin(np.arange(8000) * (0.2 + 0.3 * (i % 2))).astype(np.float32) * 0.3)
+    table = pd.DataFrame(dict(id=[f'c{i}' for i in range(12)], path=[f'{i}.wav' for i in range(12)], start_s=0.0, seconds=2.0, label=[f'k{i % 2}' for i in range(12)],
+                              split=['train'] * 6 + ['test'] * 6)); table.to_csv(tmp_path / 'm.csv', index=False)
+    assert say('audio', tmp_path / 'net', '--manifest', tmp_path / 'm.csv', '--out', tmp_path / 'out', '--set', 'windows=2', '--set', 'seeds=1') == 0
+    assert 'audio_svm' in capsys.readouterr().out and json.loads((tmp_path / 'out' / 'report-audio.json').read_text())['audio_svm']['value'] == 1.0
+
+
+@pytest.mark.slow
+def test_esc50_part_as_distributed(real_data, tmp_path):
+    "The real fold: 298 clips in two halves by recording; the shipped network and three untrained ones hear clearly more than chance."
+    from avnb.manifest import from_esc50
+    from avnb.training import load_model
+    net, cfg = load_model()
+    report = run_protocol('audio', net, cfg, from_esc50(real_data / 'esc50', fold=None), EvalConfig(windows=3, seeds=1), tmp_path)
+    assert report['about']['clips'] == '298 of 310 in the list' and 'not the published protocol' in report['about']['data']
+    assert report['audio_svm']['value'] > 5 * report['audio_svm']['chance'] and report['audio_svm']['n'] > 120
