@@ -6,8 +6,8 @@
 __all__ = ['RUN_UP', 'NEAR', 'DRIFT', 'SOUND_FILES', 'MediaError', 'Clip', 'write_clip', 'probe', 'read_clip', 'squeeze',
            'picture_of', 'sound_of']
 
-# %% ../nbs/01_media.ipynb #1fb2e211
-import io, itertools, os, stat
+# %% ../nbs/01_media.ipynb #756c0110
+import io, itertools, os, stat, threading
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -489,7 +489,7 @@ def read_clip(
         frames = np.ascontiguousarray(frames[:, y:y + s, x:x + s])
     return Clip(frames, waveform, fps, rate, start, str(path), Path(path).stem, pad, missing, has_audio)
 
-# %% ../nbs/01_media.ipynb #40bcebde
+# %% ../nbs/01_media.ipynb #cc4cb057
 def squeeze(
     frames: np.ndarray,    # uint8 [T,H,W,3], even height and width
     waveform: np.ndarray,  # float32 [L] within [-1, 1]
@@ -502,7 +502,7 @@ def squeeze(
     import soundfile
     _check('packing', frames, waveform)
     sound = io.BytesIO()
-    soundfile.write(sound, np.round(waveform * 32767).astype(np.int16), rate, 'PCM_16', format='FLAC')
+    soundfile.write(sound, np.round(waveform * 32767).astype(np.int16), rate, 'PCM_16', format='FLAC', compression_level=0.0)
     return _mp4(frames, None, Fraction(fps).limit_denominator(1001), rate, crf=str(crf), preset='veryfast', tune='fastdecode', g=str(gop), bf='0'), sound.getvalue()
 
 # %% ../nbs/01_media.ipynb #cf7f53a2
@@ -516,7 +516,20 @@ def _packets(data: bytes) -> tuple:
     keys = np.arange(n) if keys < 0 else np.frombuffer(data, '>u4', number(keys + 8), keys + 12).astype(np.int64) - 1   # no table: all are full
     return data[head + 4:head - 4 + number(head - 4)], data.index(b'mdat') + 4 + np.concatenate([[0], np.cumsum(sizes)]), keys
 
-# %% ../nbs/01_media.ipynb #c134f9f1
+# %% ../nbs/01_media.ipynb #bcca2c63
+_kept = threading.local()                                       # decoders are not shared between threads
+
+
+def _decoder(head: bytes):
+    "A decoder for packed clips; clips packed alike have the same head, so the one before will do again."
+    import av
+    if getattr(_kept, 'head', None) == head: _kept.decoder.flush_buffers()
+    else:
+        _kept.decoder, _kept.head = av.CodecContext.create('h264', 'r'), head
+        _kept.decoder.extradata, _kept.decoder.thread_count, _kept.decoder.thread_type = head, 1, 'NONE'
+    return _kept.decoder
+
+# %% ../nbs/01_media.ipynb #bc2eaded
 def picture_of(
     data: bytes,   # the mp4 of `squeeze`
     numbers,       # [n] which frames, rising; those after the end repeat the last
@@ -527,15 +540,16 @@ def picture_of(
     try:
         head, at, keys = _packets(data)
         numbers = np.minimum(numbers, len(at) - 2).tolist()
-        first, c, scaler = int(keys[keys <= numbers[0]][-1]), av.CodecContext.create('h264', 'r'), VideoReformatter()
-        c.extradata, c.thread_count, c.thread_type = head, 1, 'NONE'
+        first, c, scaler = int(keys[keys <= numbers[0]][-1]), _decoder(head), VideoReformatter()
         packets = [av.Packet(data[a:b]) for a, b in zip(at[first:].tolist(), at[first + 1:numbers[-1] + 2].tolist())]
         made = [f for p in [*packets, None] for f in c.decode(p)]
         shown = {k: scaler.reformat(made[k - first], format='rgb24', threads=1).to_ndarray() for k in set(numbers)}
-    except (av.error.FFmpegError, IndexError, ValueError) as e: raise MediaError('packed clip', f"its picture does not decode ({type(e).__name__})") from None
+    except (av.error.FFmpegError, IndexError, ValueError) as e:
+        _kept.head = None
+        raise MediaError('packed clip', f"its picture does not decode ({type(e).__name__})") from None
     return np.stack([shown[k] for k in numbers])
 
-# %% ../nbs/01_media.ipynb #9b8f3e74
+# %% ../nbs/01_media.ipynb #b297152b
 def sound_of(
     data: bytes,   # the flac of `squeeze`
     first: int,    # the first sample
@@ -543,9 +557,13 @@ def sound_of(
 ) -> np.ndarray:   # float32 [n]
     "Some samples of a packed clip, silence after its end. Raises `MediaError`."
     import soundfile
+    out = np.zeros(n, np.float32)
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as f:
+            there = max(min(n, f.frames - first), 0)
             f.seek(min(first, f.frames))
-            x = f.read(n, dtype='int16', out=np.empty(n, np.int16), fill_value=0)
+            x = f.read(there, dtype='int16')
     except (soundfile.LibsndfileError, RuntimeError) as e: raise MediaError('packed clip', f"its sound does not decode ({e})") from None
-    return x * np.float32(1 / 32767)
+    if len(x) < there: raise MediaError('packed clip', f"its sound does not decode ({len(x)} of {there} samples are there)")
+    np.multiply(x, np.float32(1 / 32767), out=out[:there])
+    return out

@@ -51,9 +51,12 @@ def settings(a, manifest, packed, folder, options=()):
         'optim.clip=1.0', f'run.device={a.device}', f'run.folder="{folder}"', f'run.seed={a.seed}', 'run.log_every=10', 'run.checkpoint_every=1000000', 'run.maps=0', *options])
 
 
-def written(bank):
-    "A bank as it stands after the first epoch."
-    bank.written.fill_(True)
+def as_later(T, PackedSet):
+    "Runs begin as they go on: with a bank that has been written. And the manifest's rows share the stored clips."
+    begin = T.State.__init__
+    def later(self, *a): begin(self, *a); self.bank.written.fill_(True); self.objective.begin_epoch()
+    T.State.__init__ = later
+    PackedSet.slots = lambda self, manifest, data=None: np.arange(len(manifest)) % len(self)
 
 
 def clock(step, n, cuda):
@@ -100,7 +103,7 @@ def from_packed(cfg, steps):
     from avnb.training import RunStopped, fit
     def enough(state):
         if state.step >= steps: state.stop.set()
-    try: fit(cfg, None, [lambda s: (written(s.bank), None)[1] if s.step <= 1 else None, enough])
+    try: fit(cfg, None, [enough])
     except RunStopped: pass
     log = pd.read_csv(Path(cfg.run.folder, 'log.csv')).iloc[1:]; late = log.iloc[len(log) // 2:]
     return float(late.clips_per_s.median()), float(late.wait_percent.mean()), len(late)
@@ -141,8 +144,9 @@ def main():
     a.packed_steps = (120 if cuda else 0) if a.packed_steps is None else a.packed_steps
     device, rows = torch.device(a.device), []
     os.environ.setdefault('AVNB_PROGRESS', '0')
-    import avnb.clips, avnb.training as T
-    avnb.clips.PackedSet.slots = lambda self, manifest, data=None: np.arange(len(manifest)) % len(self)      # the rows share the stored clips
+    import avnb.training as T
+    from avnb.clips import PackedSet
+    as_later(T, PackedSet)
 
     def note(mode, method, n, **values):
         for k, v in values.items(): rows.append([name, mode, method, a.batch, a.bank, a.seed, k, f'{v:.5g}', n])
@@ -154,8 +158,8 @@ def main():
         top, known = peak(device); print(f'{name}, torch {torch.__version__}; peak: {known}: ' + ', '.join(f'{k} {v:,.3g} TFLOP/s' for k, v in top.items()))
         table = T.Manifest.load(manifest); plain = settings(a, manifest, packed, work / 'plain'); speed, each = {}, None
         for method, options in OURS[a.device].items():
-            s = T.State(settings(a, manifest, packed, work / method, options), table); written(s.bank); s.objective.begin_epoch(); s.model.train()
-            batch = s.data.fetch(np.arange(a.batch), 0).to(device); s.steps = 10 ** 9
+            s = T.State(settings(a, manifest, packed, work / method, options), table); s.model.train()
+            batch = s.data.fetch(np.arange(a.batch), 0).to(device)
             if each is None:
                 index, video, spec = s.see(T.ClipDataset.fetch(s.data, np.arange(a.batch), 0)); each = flops(plain, video, spec); print(f'networks: {each / 1e9:,.1f} GFLOP per clip, forward and backward')
             b = type(batch)(batch.index.cpu(), batch.frames, batch.waveform); seconds = clock(our_step(s, b), a.steps, cuda)
