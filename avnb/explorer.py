@@ -14,8 +14,9 @@ __all__ = ['NAMES', 'SCALES', 'LIMIT', 'SCRIPTS', 'SWAPS', 'ORDERS', 'HUES', 'IN
            'curves_of', 'pd_numbers', 'RunFolder', 'runs_of', 'path_of', 'curve_svg', 'strip', 'apart', 'table_html',
            'ledger_html', 'scores_html', 'CurvePanel', 'MapPanel', 'RunExplorer', 'practise', 'practice_run']
 
-# %% ../nbs/14_explorer.ipynb #25496bc0
+# %% ../nbs/14_explorer.ipynb #328f645a
 import asyncio, base64, dataclasses, functools, hashlib, html, importlib.resources, io, json, math, os, re, tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import anywidget, ipywidgets, numpy as np, traitlets
@@ -165,14 +166,14 @@ def browser_media(
     key = [str(Path(source).absolute()), s and s.st_mtime_ns, s and s.st_size, start, seconds, how]
     return kept(key, lambda: encode(read_window(source, start, seconds, **how)))
 
-# %% ../nbs/14_explorer.ipynb #9ff6d9c0
+# %% ../nbs/14_explorer.ipynb #5d7dc161
 def make_panel(
     label: str = '',   # over the panel
     video=None,        # name -> [N, h, w] maps at N even moments; 'alone' and 'guided' also give their difference
     audio=None,        # name -> [N, F] frequency attention at N even moments, likewise
     local=None,        # (picture's arrows [N, h, w, D], sound's arrows [M, F, D]), unit norm: for asking by pointing
     sound: int = 0,    # which of the scene's sounds it heard
-    unit: str = 'attention, times an even share',  # of the maps' values
+    unit: str = 'times an even share',  # of the maps' values
     note: str = '',    # said under the panel
 ) -> dict:
     "What one network makes of a clip; everything is optional."
@@ -208,7 +209,7 @@ def poster(
     picture.resize([max(1, round(n * scale)) for n in picture.size]).save(out, 'JPEG', quality=82)
     return out.getvalue()
 
-# %% ../nbs/14_explorer.ipynb #5da6bcb8
+# %% ../nbs/14_explorer.ipynb #105d39db
 def make_scene(
     clip,            # Clip, as of `read_window`
     panels=(),       # of `make_panel`; none: the bare clip
@@ -219,6 +220,7 @@ def make_scene(
     area=(0, 0, 1, 1),      # x0, y0, x1, y1: the part of the frame that the maps cover, fractions
     truth_fps: float = 16.,  # of the boxes
     notes=(),        # sentences to show above the player
+    media=None,      # of each sound's clip, where that has been made already
 ) -> dict:
     "One message to the browser: everything needed to play, draw and ask."
     sounds = sounds or {'': clip}; T = len(clip.frames)
@@ -226,7 +228,7 @@ def make_scene(
     known = truth_of(sources, clip.start, truth_fps, max(T, 1), clip.fps) if sources is not None and len(sources) else []
     size = list(clip.frames.shape[1:3]) if T else [0, 0]
     return dict(title=str(title or clip.id), start=clip.start, seconds=seconds, fps=clip.fps, frames=T, size=size, area=list(area), truth=known,
-                media=[browser_media(c) for c in sounds.values()], poster=poster(clip.frames[0]) if T else b'',
+                media=media or [browser_media(c) for c in sounds.values()], poster=poster(clip.frames[0]) if T else b'',
                 sounds=[pack_sound(c, cfg, k) for k, c in sounds.items()], panels=list(panels) or [make_panel()], notes=[str(n) for n in notes])
 
 # %% ../nbs/14_explorer.ipynb #228b8b66
@@ -603,22 +605,25 @@ def panel(self: AttentionExplorer, name: str, label: str, clip: Clip, number: in
         except AvnbError as e: self.panels[known] = make_panel(note=str(e))
     return self.panels[known] | dict(label=label, sound=number)
 
-# %% ../nbs/14_explorer.ipynb #d8111065
+# %% ../nbs/14_explorer.ipynb #ad27031f
 @patch
 def show(self: AttentionExplorer):
     "Compute what is missing and send it to the player."
     if self.clip is None: return
     try: sounds = self.sounds()
-    except (AvnbError, OSError) as e: self.say(str(e)); sounds = {'own sound': self.clip}
+    except (AvnbError, OSError) as e: return self.say(str(e))
     names = [n for n in self.sources if n in self.chosen.value][:4 // len(sounds)] or list(self.sources)[:1]
-    panels = [self.panel(n, ', '.join(filter(None, [n if len(names) > 1 else '', s if len(sounds) > 1 else ''])), c, k, 'own' if k == 0 else f'{s} {self.other.value}')
-              for n in names for k, (s, c) in enumerate(sounds.items())]
+    label = lambda n, s: ', '.join(filter(None, [n if len(names) > 1 else '', s if len(sounds) > 1 else '']))
+    with ThreadPoolExecutor(1) as pool:                                    # the sound and picture are encoded while the network looks
+        media = [pool.submit(browser_media, c) for c in sounds.values()]
+        panels = [self.panel(n, label(n, s), c, k, f'{s} {self.other.value}' if k else '') for n in names for k, (s, c) in enumerate(sounds.items())]
+        media = [m.result() for m in media]
     r, c = self.row, self.clip; known = self.manifest.folder / 'truth' / f"{r['id']}.json"
     truth = json.loads(known.read_text()) if known.is_file() else {}
     notes = [t for t, on in (('No sound track: only what the picture alone can tell.', not c.has_audio), ('No picture: only what the sound alone can tell.', not len(c.frames)),
                              (f"In this clip the pair is known to be faulty: {r['faulty_kind'].replace('_', ' ')}.", r['faulty_kind'] not in ('', 'none'))) if on]
     self.player.show(make_scene(c, panels, truth.get('sources'), f"{r['label'] or ''} {r['id']}".strip(), sounds, self.network(names[0])[1],
-                                middle_square(c)[1], truth.get('fps', 16.), notes))
+                                middle_square(c)[1], truth.get('fps', 16.), notes, media))
     if len(sounds) > 1: self.player.view = self.player.view | dict(hear=1)
 
 # %% ../nbs/14_explorer.ipynb #5394820b
@@ -664,8 +669,8 @@ def save_mp4(self: AttentionExplorer, path: str | Path | None = None) -> Path:
                     freq_map=unpack_map(next(iter(frequency.values()))) if frequency else None)
     return overlay_video(path or self.path_for('.mp4'), clip, maps, boxes=boxes, title=s['title'], short=240, per=self.player.view.get('per', 'clip'), **more)
 
-# %% ../nbs/14_explorer.ipynb #24eeda8c
-import threading, weakref
+# %% ../nbs/14_explorer.ipynb #a665fc11
+import threading, weakref, zipfile, zlib
 
 from .evaluation import auroc
 from .nce import ESTIMATORS, group_mask, mix_targets, positive_weights, soft_targets
@@ -707,7 +712,7 @@ def bank_rows(
     note = [f'{missing:,} clips have no row yet (other splits, or not seen so far)'] * (missing > 0) + [f'{broken:,} rows are not numbers and are left out'] * (broken > 0)
     return Rows(run.folder.name, run.manifest, run.cfg, np.flatnonzero(ok.numpy()), v[ok], a[ok], '; '.join(note))
 
-# %% ../nbs/14_explorer.ipynb #16d6b185
+# %% ../nbs/14_explorer.ipynb #6849b554
 def embedded_rows(
     model,      # AVModel
     cfg,        # TrainConfig
@@ -732,7 +737,7 @@ def embedded_rows(
     note = f'no memory bank: {len(rows)} of {len(manifest)} clips as the network sees them now' + lost
     return Rows(name, manifest, cfg, np.array(rows), torch.stack(v), torch.stack(a), note)
 
-# %% ../nbs/14_explorer.ipynb #f6138a09
+# %% ../nbs/14_explorer.ipynb #e713c717
 def row_weights(
     rows: Rows,
     **curve,  # delta, kappa, w_min, floor, as in nce.positive_weights
@@ -741,7 +746,7 @@ def row_weights(
     import torch
     return positive_weights(torch.from_numpy(rows.scores), **curve).numpy()
 
-# %% ../nbs/14_explorer.ipynb #069a4c4e
+# %% ../nbs/14_explorer.ipynb #97b2b593
 def weight_facts(
     rows: Rows,
     weights: np.ndarray,  # [M]
@@ -753,7 +758,7 @@ def weight_facts(
     return facts | {'mean weight of true pairs': weights[~bad].mean(), 'mean weight of faulty pairs': weights[bad].mean(),
                     'low scores find faulty pairs (AUROC)': auroc(-rows.scores, bad).value}
 
-# %% ../nbs/14_explorer.ipynb #0714b7b9
+# %% ../nbs/14_explorer.ipynb #58b0a529
 def in_span(
     rows: Rows,
     lo: float,          # score
@@ -766,7 +771,7 @@ def in_span(
     by = hit[np.argsort(rows.scores[hit], kind='stable')] if order != 'at random' else rng(0, view='span').permutation(hit)
     return (by[::-1] if order == 'best first' else by)[:most], len(hit)
 
-# %% ../nbs/14_explorer.ipynb #066883b0
+# %% ../nbs/14_explorer.ipynb #089d8016
 def soft_shares(
     rows: Rows,
     place: int,           # of the clip that asks
@@ -781,7 +786,7 @@ def soft_shares(
     S = soft_targets(estimator, rows.video[index], rows.audio[index], rows.video, rows.audio, index, mask=group_mask(groups, index), **temperatures)
     return mix_targets(S, index, lam)[0 if asks == 'picture' else 1][0].numpy()
 
-# %% ../nbs/14_explorer.ipynb #4b1a3b9f
+# %% ../nbs/14_explorer.ipynb #604b6aec
 def share_facts(
     rows: Rows,
     place: int,
@@ -794,7 +799,7 @@ def share_facts(
     if not label[place] or rest <= 1e-9: return facts
     return facts | {'of the rest, on the same class': p @ same, 'by guessing': same.mean()}
 
-# %% ../nbs/14_explorer.ipynb #b54423e4
+# %% ../nbs/14_explorer.ipynb #ffb445b5
 def flatten(
     rows: Rows,
     of: str = 'picture and sound',  # or 'picture' or 'sound': whose rows
@@ -805,17 +810,18 @@ def flatten(
     from sklearn.decomposition import PCA
     at = np.sort(rng(0, view='plane').permutation(len(rows))[:most if how == 'PCA' else most // 2])
     x = np.concatenate([r[at].numpy() for r, k in ((rows.video, 'picture'), (rows.audio, 'sound')) if k in of], 1)
-    if how == 'PCA' or len(at) < 8: y = PCA(min(2, *x.shape)).fit_transform(x)
+    if len(at) < 3: y = x[:, :2]
+    elif how == 'PCA' or len(at) < 8: y = PCA(min(2, *x.shape)).fit_transform(x)
     else:
         from sklearn.manifold import TSNE
         y = TSNE(2, perplexity=min(30, (len(at) - 1) / 3), init='pca', random_state=0, max_iter=500).fit_transform(PCA(min(30, *x.shape)).fit_transform(x))
     y = np.pad(y, ((0, 0), (0, 2 - y.shape[1]))); lo, hi = y.min(0), y.max(0)
     return at, ((y - lo) / np.where(hi > lo, hi - lo, 1)).astype(np.float32)
 
-# %% ../nbs/14_explorer.ipynb #71cf7a3c
+# %% ../nbs/14_explorer.ipynb #108d3dd0
 HUES = [[0, 114, 178], [213, 94, 0], [0, 158, 115], [204, 121, 167], [86, 180, 233], [230, 159, 0]]  # Okabe and Ito; with 4 shapes 24 kinds
 
-# %% ../nbs/14_explorer.ipynb #9b3edf0b
+# %% ../nbs/14_explorer.ipynb #4263c0d4
 def paint(
     values: np.ndarray,  # [n] numbers, or words
     title: str,          # of the legend
@@ -832,7 +838,7 @@ def paint(
     if len(words) > 24: entries[-1]['label'] = f'{len(words) - 23} more'
     return dict(rgb=np.array(HUES, np.uint8)[code % 6].tobytes(), shape=(code // 6).astype(np.uint8).tobytes(), legend=dict(title=title, entries=entries))
 
-# %% ../nbs/14_explorer.ipynb #9d9e0b4b
+# %% ../nbs/14_explorer.ipynb #d35a4372
 class ClipMedia:
     "Thumbnails and videos of the clips of a manifest, by row."
     def __init__(self, manifest, seconds: float = 10.):  # of a clip at most
@@ -843,21 +849,21 @@ class ClipMedia:
         r = self.manifest.row(row); start, long = (float(r.get(k) or 0) for k in ('start_s', 'seconds'))
         return self.manifest.path(row), start if start == start else 0., min(long, self.seconds) if long > 0 else self.seconds
 
-# %% ../nbs/14_explorer.ipynb #89ab5ee3
+# %% ../nbs/14_explorer.ipynb #4d01b3a6
 @patch
 def thumb(self: ClipMedia, row: int) -> bytes:
     "A JPEG from the middle of the clip."
     path, start, seconds = self.window(row)
     return poster(read_window(path, start + seconds / 2, .1, size=144, fps=10).frames[0], 144)
 
-# %% ../nbs/14_explorer.ipynb #b495a6c5
+# %% ../nbs/14_explorer.ipynb #222eb543
 @patch
 def video(self: ClipMedia, row: int) -> bytes:
     "mp4 of the clip, at most 10 s and 288 pixels."
     path, start, seconds = self.window(row)
     return browser_media(path, start, seconds)
 
-# %% ../nbs/14_explorer.ipynb #16e8a618
+# %% ../nbs/14_explorer.ipynb #59448298
 class ClipBoard(anywidget.AnyWidget):
     "Clips as cards (`mode='cards'`) or points of a plane ('plane') that play when pointed at; `chosen` is the row that was clicked."
     _esm, _css = static('board.js'), static('board.css')
@@ -879,18 +885,18 @@ class ClipBoard(anywidget.AnyWidget):
 
     def __repr__(self): return f"ClipBoard({len(self.items)} clips as {self.mode}; run the cell to see it)"
 
-# %% ../nbs/14_explorer.ipynb #9db7a80a
+# %% ../nbs/14_explorer.ipynb #94371745
 @patch
 def answer(self: ClipBoard, _, asked, buffers):
     "Send what the browser asks for: the bytes, or why there are none."
     kind, row = asked.get('kind'), asked.get('row')
-    if kind not in ('thumb', 'video') or row not in {i['row'] for i in self.items}: return
+    if kind not in ('thumb', 'video') or not isinstance(row, int) or row not in {i['row'] for i in self.items}: return
     try: data, why = getattr(self.media, kind)(row), ''
     except Exception as e: data, why = b'', shorten(getattr(e, 'reason', None) or str(e) or type(e).__name__, 160)   # whatever is wrong with a file is said on its card
     mime = 'image/jpeg' if kind == 'thumb' else 'audio/wav' if data[:4] == b'RIFF' else 'video/mp4'
     self.send(dict(kind=kind, row=row, why=why, mime=mime), [data])
 
-# %% ../nbs/14_explorer.ipynb #372be3bc
+# %% ../nbs/14_explorer.ipynb #d861dc41
 def notice(
     text: str,           # plain text; never read as HTML
     kind: str = 'line',  # 'line', 'warn' or 'heading'
@@ -899,20 +905,20 @@ def notice(
     line = ipywidgets.HTML(layout=ipywidgets.Layout(width='auto')); line.kind = kind; tell(line, text)
     return line
 
-# %% ../nbs/14_explorer.ipynb #ca13ae51
+# %% ../nbs/14_explorer.ipynb #2dd625fb
 def tell(line: ipywidgets.HTML, text: str):
     "Other text in a `notice`."
     line.value = f'<div class="avnb-{line.kind}" {"role=status" * (line.kind != "heading")}>{html.escape(text)}</div>' if text else ''
 
-# %% ../nbs/14_explorer.ipynb #2a13e797
+# %% ../nbs/14_explorer.ipynb #16ec24dc
 def sheet() -> ipywidgets.HTML:
     "The style of tables, curves and lines in an explorer."
     return ipywidgets.HTML(f'<style>{static("panels.css")}</style>', layout=ipywidgets.Layout(display='none'))
 
-# %% ../nbs/14_explorer.ipynb #49b0d4bf
+# %% ../nbs/14_explorer.ipynb #850762dc
 INKS = {'#010203': 'var(--jp-ui-font-color1, currentColor)', '#dddddd': 'var(--jp-border-color2, #ddd)', '#0072b2': 'var(--avnb-0)', '#d55e00': 'var(--avnb-1)', '#009e73': 'var(--avnb-2)', '#cc79a7': 'var(--avnb-3)'}
 
-# %% ../nbs/14_explorer.ipynb #9437e084
+# %% ../nbs/14_explorer.ipynb #a282ecb0
 def inline_svg(
     make,      # draws a figure with the package's colours
     alt: str,  # what is said to those who cannot see it
@@ -924,14 +930,14 @@ def inline_svg(
     for old, new in INKS.items(): text = text.replace(old, new)
     return text.replace('<svg ', f'<svg class="avnb-figure" role="img" aria-label="{html.escape(alt, quote=True)}" preserveAspectRatio="xMinYMid meet" ', 1)
 
-# %% ../nbs/14_explorer.ipynb #33f962f0
+# %% ../nbs/14_explorer.ipynb #d906bc64
 def sample_clips() -> Path:
     "The sample set of the repository."
     for p in (*(Path(up, 'data_samples') for up in ('.', '..', '../..')), Path(__file__ if '__file__' in globals() else '.').resolve().parents[1] / 'data_samples'):
         if (p / 'manifest.csv').exists(): return p
     raise ExplorerError("there are no clips to show: data_samples is not here; name a folder of videos or a manifest.csv")
 
-# %% ../nbs/14_explorer.ipynb #8cbeeca1
+# %% ../nbs/14_explorer.ipynb #37c419b7
 def rows_of(
     run=None,    # Rows, or as in `a_network`
     clips=None,  # as in `clips_to_show`; for a network without a run
@@ -940,9 +946,9 @@ def rows_of(
     if isinstance(run, Rows): return run
     model, cfg, trained = a_network(run)
     if trained is not None: return bank_rows(trained)
-    return embedded_rows(model, cfg, clips_to_show(clips), 'the network that ships with avnb' if run is None else Path(str(run)).name)
+    return embedded_rows(model, cfg, clips_to_show(sample_clips() if clips is None else clips), 'the network that ships with avnb' if run is None else Path(str(run)).name)
 
-# %% ../nbs/14_explorer.ipynb #695152b9
+# %% ../nbs/14_explorer.ipynb #70dff740
 def slider(kind, value, low, high, text: str, tip: str, **more):
     "A slider with a name and a sentence; `kind` is 'plain' or 'log' (low and high are then powers of ten)."
     make = ipywidgets.FloatLogSlider if kind == 'log' else ipywidgets.FloatSlider
@@ -950,13 +956,13 @@ def slider(kind, value, low, high, text: str, tip: str, **more):
     layout = ipywidgets.Layout(width='auto')
     return make(value=value, min=low, max=high, description=text, tooltip=tip, layout=layout, **dict(readout_format='.2f', step=.05) | more)
 
-# %% ../nbs/14_explorer.ipynb #50cafd7c
+# %% ../nbs/14_explorer.ipynb #14b43685
 def toggle(options, value, tips, text: str) -> ipywidgets.ToggleButtons:
     "A choice among a few words, each with a sentence."
     t = ipywidgets.ToggleButtons(options=options, value=value, tooltips=tips, description=text); t.style.button_width = '84px'
     return t
 
-# %% ../nbs/14_explorer.ipynb #95754a11
+# %% ../nbs/14_explorer.ipynb #88c68c11
 def facts_table(
     facts: dict,  # name -> number
 ) -> str:
@@ -965,7 +971,7 @@ def facts_table(
     lines = ''.join(f'<tr data-fact="{html.escape(k, quote=True)}" data-value="{float(v):.6g}"><td>{html.escape(k)}</td><td>{number(v)}</td></tr>' for k, v in facts.items())
     return f'<table class="avnb-facts-table">{lines}</table>'
 
-# %% ../nbs/14_explorer.ipynb #d9382b83
+# %% ../nbs/14_explorer.ipynb #b348f317
 class Shelf:
     "The clips of some rows as boards show them, and the one that is chosen: a click on any board chooses it for all."
     def __init__(self,
@@ -985,7 +991,7 @@ class Shelf:
         for b in self.boards: b.chosen = row
         for tell_them in self.listeners: tell_them(self.place[row])
 
-# %% ../nbs/14_explorer.ipynb #f9240d35
+# %% ../nbs/14_explorer.ipynb #b1e67593
 @patch
 def board(self: Shelf, label: str = '', empty: str = '', mode: str = 'cards') -> ClipBoard:
     "A board whose clicks choose."
@@ -993,17 +999,17 @@ def board(self: Shelf, label: str = '', empty: str = '', mode: str = 'cards') ->
     b.observe(lambda change: self.choose(change['new']), 'chosen')
     return b
 
-# %% ../nbs/14_explorer.ipynb #a375a49e
+# %% ../nbs/14_explorer.ipynb #68883cd8
 @patch
 def item(self: Shelf, k: int, facts: str, **more) -> dict:
     "The clip at place k for a board: id, some facts, class, and what is known to be wrong with it."
     r = self.rows.manifest.row(int(self.rows.rows[k])); wrong = self.kinds[k].replace('_', ' ') if self.known is not None and self.kinds[k] != 'none' else ''
     return dict(row=int(self.rows.rows[k]), title=shorten(r['id'], 24), facts='\n'.join(x for x in (facts, shorten(r.get('label') or '', 30), wrong) if x), **more)
 
-# %% ../nbs/14_explorer.ipynb #13dab20e
+# %% ../nbs/14_explorer.ipynb #58b9c85b
 WRAP = dict(flex_flow='row wrap')
 
-# %% ../nbs/14_explorer.ipynb #9c5e83ee
+# %% ../nbs/14_explorer.ipynb #8945dbbf
 class TrustPanel(ipywidgets.VBox):
     "Histogram of scores with the weight curve, its settings, and the clips of a stretch of scores."
     def __init__(self, shelf: Shelf):
@@ -1023,7 +1029,7 @@ class TrustPanel(ipywidgets.VBox):
         for x in (self.delta, self.kappa, self.w_min, self.floor, self.span, self.order): x.observe(lambda _: self.draw(), 'value')
         self.draw()
 
-# %% ../nbs/14_explorer.ipynb #b89c1f14
+# %% ../nbs/14_explorer.ipynb #4557c845
 @patch
 def draw(self: TrustPanel):
     "The curve, the numbers beside it and the clips of the stretch, with the settings as they are."
@@ -1038,7 +1044,7 @@ def draw(self: TrustPanel):
     self.board.label = f'{len(places)} of {many:,} clips with a score from {span[0]:.2f} to {span[1]:.2f}, {self.order.value}'
     for tell_them in self.listeners: tell_them()
 
-# %% ../nbs/14_explorer.ipynb #e9bc92b2
+# %% ../nbs/14_explorer.ipynb #3bb1f885
 class SharePanel(ipywidgets.VBox):
     "One clip's soft targets: who shares its answer, by estimator and temperatures."
     def __init__(self, shelf: Shelf):
@@ -1061,13 +1067,13 @@ class SharePanel(ipywidgets.VBox):
         for x in (self.estimator, self.asks, self.lam, self.tau_s, self.tau_t, self.tau_n, self.alone): x.observe(lambda _: self.draw(), 'value')
         shelf.listeners.append(self.ask); self.draw()
 
-# %% ../nbs/14_explorer.ipynb #d9d2a87d
+# %% ../nbs/14_explorer.ipynb #6e2e20e5
 @patch
 def ask(self: SharePanel, place: int):
     "Another clip asks."
     self.asker, self.picker.value = place, self.shelf.names[place]; self.draw()
 
-# %% ../nbs/14_explorer.ipynb #f49fdb13
+# %% ../nbs/14_explorer.ipynb #565b7524
 @patch
 def draw(self: SharePanel):
     "The clips that get most of the chosen clip's answer, the clip itself first."
@@ -1082,7 +1088,7 @@ def draw(self: SharePanel):
     self.facts.value, others = facts_table(share_facts(rows, i, share)), 'sounds' if asks == 'picture' else 'pictures'
     self.board.label = f'The {asks} of {self.shelf.names[i]} asks which {others} would be right, too: {share[near].sum():.0%} of the answer goes to these {len(near)}'
 
-# %% ../nbs/14_explorer.ipynb #699c1825
+# %% ../nbs/14_explorer.ipynb #b8c729fd
 class PlanePanel(ipywidgets.VBox):
     "All clips as points of a plane, coloured by what is known about them or by their weights."
     def __init__(self, shelf: Shelf, trust: TrustPanel):
@@ -1096,7 +1102,7 @@ class PlanePanel(ipywidgets.VBox):
         for x in (self.how, self.of, self.colour): x.observe(lambda _: self.draw(), 'value')
         trust.listeners.append(lambda: self.colour.value == 'weight' and self.draw()); self.draw()
 
-# %% ../nbs/14_explorer.ipynb #5020fea4
+# %% ../nbs/14_explorer.ipynb #a618b070
 @patch
 def compute(self: PlanePanel, key: tuple):
     "The plane of `key`; drawn when it is done."
@@ -1104,7 +1110,7 @@ def compute(self: PlanePanel, key: tuple):
     except ValueError as e: return tell(self.note, f'no {key[1]} of these rows: {e}')
     self.draw()
 
-# %% ../nbs/14_explorer.ipynb #c27aaaeb
+# %% ../nbs/14_explorer.ipynb #9ccd93cc
 @patch
 def draw(self: PlanePanel):
     "The plane with its colours; t-SNE is computed in the background."
@@ -1120,7 +1126,7 @@ def draw(self: PlanePanel):
         for name, value in look.items(): setattr(self.board, name, value)
     tell(self.note, '')
 
-# %% ../nbs/14_explorer.ipynb #3cf4beac
+# %% ../nbs/14_explorer.ipynb #17faf330
 class NoiseExplorer(ipywidgets.VBox):
     "Which pairs a run trusts, who else would be right, and a map of its clips: everything can be seen and heard, all settings are live."
     def __init__(self,
@@ -1139,7 +1145,7 @@ class NoiseExplorer(ipywidgets.VBox):
 
     def __repr__(self): return f"NoiseExplorer({self.shelf.rows.name!r}, {len(self.shelf.rows)} pairs; run the cell to see it)" if hasattr(self, 'shelf') else 'NoiseExplorer(nothing to show)'
 
-# %% ../nbs/14_explorer.ipynb #bc34db6a
+# %% ../nbs/14_explorer.ipynb #6a98a11c
 def whole_lines(
     path: Path,  # a CSV file
 ):
@@ -1151,7 +1157,7 @@ def whole_lines(
     try: return pd.read_csv(io.StringIO(text), keep_default_na=True) if text.count('\n') > 1 else None
     except ValueError: return None
 
-# %% ../nbs/14_explorer.ipynb #70693440
+# %% ../nbs/14_explorer.ipynb #573880c1
 def curves_of(
     folder: Path,  # of a run
 ) -> dict:
@@ -1163,13 +1169,13 @@ def curves_of(
         curves |= {str(k): (pd_numbers(t['step']), pd_numbers(t['value'])) for k, t in notes.groupby('name', sort=False)}
     return curves
 
-# %% ../nbs/14_explorer.ipynb #67644303
+# %% ../nbs/14_explorer.ipynb #23e67112
 def pd_numbers(x) -> np.ndarray:
     "A column as float64; what is not a number is NaN."
     import pandas as pd
     return pd.to_numeric(x, errors='coerce').to_numpy(np.float64)
 
-# %% ../nbs/14_explorer.ipynb #bd39afb1
+# %% ../nbs/14_explorer.ipynb #018d8997
 class RunFolder:
     "A run as its folder shows it now; `refresh` reads again what has changed."
     def __init__(self, folder):
@@ -1192,7 +1198,7 @@ class RunFolder:
         "A setting of config.toml, as 'optim.epochs'."
         return functools.reduce(lambda d, k: d.get(k, default) if isinstance(d, dict) else default, name.split('.'), self.config)
 
-# %% ../nbs/14_explorer.ipynb #667754a0
+# %% ../nbs/14_explorer.ipynb #2ed1f179
 @patch
 def planned(self: RunFolder) -> int:
     "Steps of the whole run; 0 where it cannot be told."
@@ -1200,7 +1206,7 @@ def planned(self: RunFolder) -> int:
     n = 0 if t is None else int((t['split'] == split).sum()) if split and 'split' in t else len(t)
     return n // max(1, self.setting('data.batch', 50)) * self.setting('optim.epochs', 0)
 
-# %% ../nbs/14_explorer.ipynb #9d4c274b
+# %% ../nbs/14_explorer.ipynb #2ff5782d
 @patch
 def refresh(self: RunFolder) -> bool:
     "Whether anything is new."
@@ -1214,19 +1220,19 @@ def refresh(self: RunFolder) -> bool:
     self.epochs = sorted(int(p.stem[6:]) for p in self.folder.glob('maps/epoch-*.npz') if p.stem[6:].isdigit())
     return True
 
-# %% ../nbs/14_explorer.ipynb #7ec272e2
+# %% ../nbs/14_explorer.ipynb #f0a11754
 @patch(as_prop=True)
 def step(self: RunFolder) -> int:
     "The last step that was logged."
     return int(max((s[-1] for s, _ in self.curves.values() if len(s)), default=0))
 
-# %% ../nbs/14_explorer.ipynb #050c663e
+# %% ../nbs/14_explorer.ipynb #8d0034e3
 @patch(as_prop=True)
 def done(self: RunFolder) -> bool:
     "Whether the last step was logged."
     return 0 < self.steps <= self.step
 
-# %% ../nbs/14_explorer.ipynb #f58cf949
+# %% ../nbs/14_explorer.ipynb #62ac2193
 @patch
 def state(self: RunFolder) -> str:
     "How far it is, in words."
@@ -1236,7 +1242,7 @@ def state(self: RunFolder) -> str:
     if bad: return f'the {bad[0]} is not a number; see nan-step-*.json in the folder'
     return 'done' if self.done else f'step {self.step:,}' + (f' of {self.steps:,}' if self.steps else '')
 
-# %% ../nbs/14_explorer.ipynb #f7a5877e
+# %% ../nbs/14_explorer.ipynb #c0f9e4d2
 def runs_of(
     runs=None,  # a run, its folder, or several; a folder of runs; None: the folder `runs`
 ) -> list:
@@ -1252,13 +1258,13 @@ def runs_of(
         if names.count(f.name) > 1: f.name = f'{f.folder.resolve().parent.name}/{f.name}'
     return found
 
-# %% ../nbs/14_explorer.ipynb #720bbb15
+# %% ../nbs/14_explorer.ipynb #5a241fdd
 def path_of(x, y) -> str:
     "SVG path of a line on the picture's grid; a NaN lifts the pen."
     ok = np.isfinite(y); pen = ok & ~np.r_[False, ok[:-1]]
     return ''.join(f"{'M' if p else 'L'}{a:.1f} {b:.1f}" for a, b, k, p in zip(x, y, ok, pen) if k)
 
-# %% ../nbs/14_explorer.ipynb #85a8ba20
+# %% ../nbs/14_explorer.ipynb #4a2e8d43
 def curve_svg(
     lines: list,        # (number of the run, name of the run, steps [n], values [n])
     title: str,
@@ -1286,7 +1292,7 @@ def curve_svg(
     alt = html.escape(f'{title}. Last values: {last}', quote=True)
     return f'<figure><figcaption>{html.escape(title)}</figcaption><svg viewBox="0 0 {W} {H}" role="img" aria-label="{alt}">{"".join(parts)}</svg></figure>'
 
-# %% ../nbs/14_explorer.ipynb #ba27a7fd
+# %% ../nbs/14_explorer.ipynb #ebe60095
 @patch
 def maps(self: RunFolder,
     epoch: int,
@@ -1296,9 +1302,9 @@ def maps(self: RunFolder,
     if not there: raise ExplorerError('no maps of this run: train with run.maps=8 (the default), each epoch then writes maps/epoch-0001.npz and so on')
     try:
         with np.load(self.folder / f'maps/epoch-{there[-1]:04}.npz', allow_pickle=False) as f: return {k: f[k] if k == 'rows' else f[k].astype(np.float32) for k in f.files}
-    except (OSError, ValueError, EOFError, KeyError) as e: raise ExplorerError(f'epoch {there[-1]}: its maps cannot be read ({e})') from None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as e: raise ExplorerError(f'epoch {there[-1]}: its maps cannot be read ({e})') from None
 
-# %% ../nbs/14_explorer.ipynb #d835cff2
+# %% ../nbs/14_explorer.ipynb #a8d0530b
 @patch
 def ground(self: RunFolder,
     row: int,  # of the manifest
@@ -1316,7 +1322,7 @@ def ground(self: RunFolder,
     r = m.row(row); self.frames[row] = one.frames[0].permute(1, 2, 3, 0).numpy(), spec, f"{r['id']}  {r['label'] or ''}".strip()
     return self.frames[row]
 
-# %% ../nbs/14_explorer.ipynb #094543e7
+# %% ../nbs/14_explorer.ipynb #048de9d6
 def strip(
     frames,     # uint8 [T, H, W, 3]
     video_map,  # [T', h, w]
@@ -1333,13 +1339,13 @@ def strip(
     heard = overlay(spec, fit_maps(normalise(np.nan_to_num(audio_map)[None]), 1, *spec.shape[:2])[0]).swapaxes(0, 1)[::-1]
     return np.concatenate([np.concatenate([fit(f, side, side) for f in hot], 1), np.zeros((4, n * side, 3), np.uint8), fit(heard, n * side, side // 2)])
 
-# %% ../nbs/14_explorer.ipynb #9729a0df
+# %% ../nbs/14_explorer.ipynb #ff4bdde3
 def apart(a, b) -> float:
     "How different two maps are: half the sum of absolute differences of their shares, 0 the same ... 1 nothing in common; mean over moments."
     share = lambda x: x.reshape(len(x), -1) / np.maximum(x.reshape(len(x), -1).sum(1, keepdims=True), 1e-12)
     return float(np.abs(share(np.nan_to_num(a)) - share(np.nan_to_num(b))).sum(1).mean() / 2)
 
-# %% ../nbs/14_explorer.ipynb #1c74bc23
+# %% ../nbs/14_explorer.ipynb #2177a5ad
 def table_html(
     head: list,   # words
     rows: list,   # lists of words
@@ -1349,7 +1355,7 @@ def table_html(
     cells = lambda tag, row: ''.join(f'<{tag}{" scope=col" if tag == "th" else ""}>{html.escape(str(c))}</{tag}>' for c in row)
     return f'<table data-kind="{kind}" data-rows="{len(rows)}"><thead><tr>{cells("th", head)}</tr></thead><tbody>{"".join(f"<tr>{cells(chr(116) + chr(100), r)}</tr>" for r in rows)}</tbody></table>'
 
-# %% ../nbs/14_explorer.ipynb #1d20c990
+# %% ../nbs/14_explorer.ipynb #47f8a0e1
 def ledger_html(
     runs: list,      # RunFolders
     part: str = '',  # only lines that hold this text
@@ -1368,7 +1374,7 @@ def ledger_html(
     more = f' (the first {most} are shown)' if len(hit) > most else ''
     return f'<p>{len(hit)} of {len(rows)} entries{more}. {html.escape(why)}</p><div class="avnb-scroll">{table_html(["run", "id", "file", "reason", "times"], words, "ledger")}</div>'
 
-# %% ../nbs/14_explorer.ipynb #ab48cb34
+# %% ../nbs/14_explorer.ipynb #8de5be5c
 def scores_html(
     runs: list,  # RunFolders
 ) -> str:
@@ -1385,11 +1391,11 @@ def scores_html(
         some = [s[name] for s in reports.values() if name in s]; best = [rival(s) for s in some]; k = int(np.argmax([b[1] for b in best]))
         star = lambda s: '*' if s['value'] - s['error'] > rival(s)[1] else ''
         rows.append([heading(name), *(f"{s[name]['value']:.2f} ± {s[name]['error']:.2f}{star(s[name])}" if name in s else '-' for s in reports.values()),
-                     f"{some[0]['chance']:.2f}", f"{best[k][0].replace('_', ' ')} {best[k][1]:.2f}", some[0]['n']])
+                     f"{some[0]['chance']:.{2 if some[0]['chance'] >= .1 else 3}f}", f"{best[k][0].replace('_', ' ')} {best[k][1]:.2f}", some[0]['n']])
     table = table_html(['metric', *reports, 'chance', 'best without learning', 'n'], rows, 'scores')
     return f'{table}<p>* above chance and all of its own baselines by more than the 95 % error</p>{why}'
 
-# %% ../nbs/14_explorer.ipynb #8269575a
+# %% ../nbs/14_explorer.ipynb #d57c97c5
 class CurvePanel(ipywidgets.HBox):
     "Which curves, how smooth, and one panel for each curve with a line for each run."
     def __init__(self, runs: list):  # RunFolders
@@ -1402,7 +1408,7 @@ class CurvePanel(ipywidgets.HBox):
         super().__init__([self.panels, side], layout=WRAP)
         for x in (self.names, self.smooth): x.observe(lambda _: self.draw(), 'value')
 
-# %% ../nbs/14_explorer.ipynb #8969bd61
+# %% ../nbs/14_explorer.ipynb #2d2a0d46
 @patch
 def offer(self: CurvePanel):
     "The curves that there are now; at first the loss and what monitors measure are drawn."
@@ -1411,7 +1417,7 @@ def offer(self: CurvePanel):
     quiet = ('xid', 'lr', 'clips_per_s', 'wait_percent'); keep = [n for n in self.names.value if n in names] or [n for n in names if n not in quiet][:4]
     self.names.options = names; self.names.value = tuple(keep)
 
-# %% ../nbs/14_explorer.ipynb #274426b8
+# %% ../nbs/14_explorer.ipynb #996899ad
 @patch
 def draw(self: CurvePanel):
     "The panels with what was read last."
@@ -1425,21 +1431,21 @@ def draw(self: CurvePanel):
         key = f'<div class="avnb-key">{key}</div>' if len(self.runs) > 1 else ''
         self.panels.value = f'<div data-kind="curves" data-steps="{" ".join(str(r.step) for r in self.runs)}">{key}<div class="avnb-curves">{panels}</div></div>'
 
-# %% ../nbs/14_explorer.ipynb #478efeb9
+# %% ../nbs/14_explorer.ipynb #13e78d36
 class MapPanel(ipywidgets.VBox):
     "Attention of a few fixed clips, epoch by epoch."
     def __init__(self, runs: list):  # RunFolders
         self.runs, self.shown, self.lock = runs, False, threading.RLock()
         self.which = ipywidgets.Dropdown(options=[(r.name, i) for i, r in enumerate(runs)], description='run', layout=ipywidgets.Layout(width='230px'))
         self.guide = toggle([('guided by the other sense', 'guided'), ('by one sense alone', 'self')], 'guided', ['the sound says where to look, the picture what to listen to', 'what the picture or the sound alone draws attention to'], 'map')
-        self.guide.style.button_width = '180px'
+        self.guide.style.button_width = '200px'
         self.epoch = ipywidgets.IntSlider(value=1, min=1, max=1, description='epoch', tooltip='After this many passes over the data', layout=ipywidgets.Layout(flex='1 1 300px', width='auto'))
         self.play = ipywidgets.Play(value=1, min=1, max=1, interval=700, tooltip='Through the epochs'); ipywidgets.link((self.play, 'value'), (self.epoch, 'value'))
         self.strips = ipywidgets.HTML()
         super().__init__([ipywidgets.HBox([self.play, self.epoch, self.which], layout=WRAP), self.guide, self.strips])
         for x in (self.which, self.guide, self.epoch): x.observe(lambda _: self.draw(), 'value')
 
-# %% ../nbs/14_explorer.ipynb #49308df3
+# %% ../nbs/14_explorer.ipynb #9135b278
 @patch
 def offer(self: MapPanel):
     "The epochs that there are now; who looks at the last one goes on to the new last one."
@@ -1448,7 +1454,7 @@ def offer(self: MapPanel):
     if at_end: self.epoch.value = self.epoch.max
     self.draw()
 
-# %% ../nbs/14_explorer.ipynb #072cb9a5
+# %% ../nbs/14_explorer.ipynb #7bee347e
 @patch
 def figure_of(self: MapPanel, r: RunFolder, m: dict, k: int) -> str:
     "HTML of one fixed clip, or why it cannot be shown."
@@ -1460,7 +1466,7 @@ def figure_of(self: MapPanel, r: RunFolder, m: dict, k: int) -> str:
     says = f'guided and alone differ by {far:.2f}' if np.isfinite(video).all() and np.isfinite(audio).all() else 'its maps are not numbers'
     return f'<figure><img src="data:image/jpeg;base64,{picture}" alt="{alt}"><figcaption><b>{html.escape(shorten(name, 40))}</b><br>{says}</figcaption></figure>'
 
-# %% ../nbs/14_explorer.ipynb #14c81c8e
+# %% ../nbs/14_explorer.ipynb #f7301ca0
 @patch
 def draw(self: MapPanel):
     "Each fixed clip under its maps after the chosen epoch; nothing is read before somebody looks."
@@ -1473,7 +1479,7 @@ def draw(self: MapPanel):
         self.strips.value = (f'<div data-kind="maps" data-epoch="{epoch}" data-guide="{self.guide.value}" data-apart="{far:.4f}"><p>After epoch {epoch}, the picture\'s maps with and without the sound '
                              f'differ by {far:.2f} (0: the same; 1: nothing in common).</p><div class="avnb-strips">{figures}</div></div>')
 
-# %% ../nbs/14_explorer.ipynb #cc30d9fc
+# %% ../nbs/14_explorer.ipynb #701c370e
 class RunExplorer(ipywidgets.VBox):
     "Curves of runs, live while they train; what fixed clips draw attention to, epoch by epoch; scores with their company; bad files."
     def __init__(self,
@@ -1506,7 +1512,7 @@ class RunExplorer(ipywidgets.VBox):
         "Stop looking, and close."
         self.end.set(); super().close()
 
-# %% ../nbs/14_explorer.ipynb #41e427d8
+# %% ../nbs/14_explorer.ipynb #a5ee6073
 @patch
 def look(self: RunExplorer):
     "Read what has changed in the folders, and draw it."
@@ -1516,7 +1522,7 @@ def look(self: RunExplorer):
     self.table.value = table_html(['run', 'state', 'loss', 'clips per s', 'epochs with maps'], [row(r) for r in self.runs], 'runs')
     self.curves.draw(); self.maps.offer(); self.find(); self.scores.value = f'<div class="avnb-scores">{scores_html(self.runs)}</div>'
 
-# %% ../nbs/14_explorer.ipynb #e12523bd
+# %% ../nbs/14_explorer.ipynb #9f428d13
 @patch
 def watch(self: RunExplorer):
     "Look at the folders from a thread, as long as this explorer is open and live and a run is not done."
@@ -1532,7 +1538,7 @@ def watch(self: RunExplorer):
             del e
     self.thread = threading.Thread(target=work, daemon=True); self.thread.start()
 
-# %% ../nbs/14_explorer.ipynb #ee6493c2
+# %% ../nbs/14_explorer.ipynb #6d37087a
 def practise(
     folder: str | Path,  # to write the run into
     epochs: int = 8,
@@ -1548,7 +1554,7 @@ def practise(
         'data.batch=8', 'data.bad_budget=0.2', 'view.stride=1', 'model.width=8', 'model.dim=32', 'xid.candidates=batch', 'weight.on=true', 'run.log_every=1', 'run.device=cpu', 'run.maps=4']))
     evaluate_run(run, whole, '')
 
-# %% ../nbs/14_explorer.ipynb #583088e7
+# %% ../nbs/14_explorer.ipynb #49751909
 def practice_run(
     folder=None,         # None: a temporary one
     epochs: int = 8,

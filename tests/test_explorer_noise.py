@@ -1,5 +1,5 @@
 "NoiseExplorer: its numbers against slow ones, what it says when there is nothing to show, and a walk through it in a real browser."
-import json, math, types
+import math, os, types
 from pathlib import Path
 
 import numpy as np
@@ -176,7 +176,7 @@ def test_walk_through(page, lab):
 
 @pytest.mark.slow
 def test_hostile_names_shown_twice_dark_and_without_a_kernel(page, lab, tmp_path):
-    t = pd.read_csv(ROOT/'data_samples'/'manifest.csv', dtype=str, keep_default_na=False).head(6); t['path'] = [str(ROOT/'data_samples'/p) for p in t['path']]
+    t = pd.read_csv(ROOT/'data_samples'/'manifest.csv', dtype=str, keep_default_na=False).head(6); t['path'] = [os.path.relpath(ROOT/'data_samples'/p, tmp_path) for p in t['path']]
     t['id'], t['label'] = [HOSTILE + str(i) for i in range(6)], HOSTILE; t.loc[2, 'path'] = 'gone.mp4'; (tmp_path/'manifest.csv').write_text(t.to_csv(index=False))
     lab.open(page, 'hostile.ipynb', ['from avnb.explorer import NoiseExplorer', f'e = NoiseExplorer(None, {str(tmp_path)!r}); e', 'e']); lab.run_all(page)
     page.locator('.avnb-card img').first.wait_for(); boards = page.locator('.avnb-board[data-mode=cards]'); assert boards.count() >= 2 and page.locator('.avnb-explorer').count() == 2
