@@ -1,0 +1,36 @@
+"What makes a step faster or smaller does not make it another step."
+import pytest, torch
+
+from toys import config, toy_set
+
+
+@pytest.fixture(scope='module')
+def losses(tmp_path_factory):
+    "Function: losses of the toy's first 4 steps with some options."
+    from avnb.training import fit
+    work = tmp_path_factory.mktemp('switches'); folder = toy_set(work / 'toy'); known = {}
+    def train(*options):
+        if options not in known: known[options] = fit(config(folder, work / str(len(known)), ['optim.epochs=1', 'optim.lr=1e-4', 'run.log_every=1', 'run.maps=2', *options])).log.loss
+        return known[options]
+    return train
+
+
+@pytest.mark.parametrize('net', ['tiny', 'avid'])
+def test_bfloat16_stays_close(losses, net):
+    "The networks in bfloat16, R(2+1)D with channels last: each loss within 2 % of float32, and not the same numbers."
+    plain, half = (losses(f'model.net={net}', f'run.amp={x}') for x in ('false', 'true'))
+    assert 0 < ((plain - half) / plain).abs().max() < 0.02, (plain.tolist(), half.tolist())
+
+
+def test_parts_of_a_batch_with_clipping(losses):
+    "In three parts, the first step's loss differs by batch norm's moments only, and training goes on."
+    whole, parts = losses('optim.clip=0.5'), losses('optim.clip=0.5', 'optim.accumulate=3')
+    assert abs(whole[0] - parts[0]) < 0.3 and parts.notna().all()
+
+
+@pytest.mark.slow
+def test_compiled_networks_give_the_same_losses(losses):
+    from torch._inductor.exc import InductorError
+    try: compiled = losses('run.compile=true')
+    except InductorError as e: pytest.skip(f'torch.compile does not work here: {str(e)[:80]}')
+    assert (compiled - losses()).abs().max() < 1e-3
