@@ -669,10 +669,12 @@ def save_mp4(self: AttentionExplorer, path: str | Path | None = None) -> Path:
                     freq_map=unpack_map(next(iter(frequency.values()))) if frequency else None)
     return overlay_video(path or self.path_for('.mp4'), clip, maps, boxes=boxes, title=s['title'], short=240, per=self.player.view.get('per', 'clip'), **more)
 
-# %% ../nbs/14_explorer.ipynb #a665fc11
+# %% ../nbs/14_explorer.ipynb #033d2583
 import threading, weakref, zipfile, zlib
 
+from .core import progress
 from .evaluation import auroc
+from .media import SOUND_FILES
 from .nce import ESTIMATORS, group_mask, mix_targets, positive_weights, soft_targets
 from .plots import INK, explained_scores, faulty_mask, fit_maps, heading, normalise, overlay, read_config, read_log, read_monitors, read_scores, rival, running_mean, shorten, show_weights, style
 
@@ -712,7 +714,7 @@ def bank_rows(
     note = [f'{missing:,} clips have no row yet (other splits, or not seen so far)'] * (missing > 0) + [f'{broken:,} rows are not numbers and are left out'] * (broken > 0)
     return Rows(run.folder.name, run.manifest, run.cfg, np.flatnonzero(ok.numpy()), v[ok], a[ok], '; '.join(note))
 
-# %% ../nbs/14_explorer.ipynb #6849b554
+# %% ../nbs/14_explorer.ipynb #8a02db4d
 def embedded_rows(
     model,      # AVModel
     cfg,        # TrainConfig
@@ -725,14 +727,15 @@ def embedded_rows(
     from avnb.clips import ClipDataset, ClipError
     from avnb.views import views_from
     still, views, got, lost = ClipDataset(manifest, cfg.data, cfg.view, packed='', train=False), views_from(cfg, False), [], []
-    at = np.unique(np.linspace(0, len(manifest) - 1, min(most, len(manifest))).astype(int))
-    for i in at:
+    films = [i for i, p in enumerate(manifest.table['path']) if Path(p).suffix.lower() not in SOUND_FILES]
+    at = [films[k] for k in np.unique(np.linspace(0, len(films) - 1, min(most, len(films))).astype(int))]
+    for i in progress(at, desc='looking at the clips'):
         try: one = still.fetch([manifest.bank[i]], 0)
         except ClipError as e: lost.append(str(e)); continue
         with torch.inference_mode(): out = model(views[0](one.frames, 0, 0, one.index)[0], views[1](one.waveform, 0, 0, one.index), local=False)
         if (out.video * out.audio).sum().isfinite(): got.append((i, out.video[0].float(), out.audio[0].float()))
         else: lost.append(f"{manifest.row(i)['id']}: not a number")
-    if not got: raise ExplorerError(f"none of {len(at)} clips can be shown: {lost[0]}")
+    if not got: raise ExplorerError(f"none of {len(at)} clips can be shown{': ' * bool(lost)}{''.join(lost[:1])}")
     rows, v, a = zip(*got); lost = f'; {len(lost)} cannot be read, the first: {shorten(lost[0], 120)}' if lost else ''
     note = f'no memory bank: {len(rows)} of {len(manifest)} clips as the network sees them now' + lost
     return Rows(name, manifest, cfg, np.array(rows), torch.stack(v), torch.stack(a), note)
