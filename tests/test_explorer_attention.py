@@ -200,3 +200,20 @@ def test_film_and_page_of_what_is_shown(page, lab, browser):
         other = new_page(context); other.goto((lab.root/'out'/'a.html').as_uri()); attribute(other, '.avnb', 'data-ready')
         assert other.locator('.avnb').evaluate('e => [e.avnb.panels.length, e.avnb.view.contours]') == [2, True]
         point(other, 'picture', .5, .5, 1); attribute(other, '.avnb', 'data-answers', lambda v: v == 'sound sound'); assert not other.errors
+
+
+@pytest.mark.slow
+def test_real_files_that_browsers_do_not_play(page, real_data, tmp_path, monkeypatch):
+    import csv
+    from avnb.explorer import AttentionExplorer
+    monkeypatch.setenv('AVNB_CACHE', str(tmp_path/'cache'))
+    some = 'empty', 'hevc', '3gp', 'av1-video', 'indeo4', 'SAR', 'segment001', 'text-not'
+    rows = [r for r in csv.DictReader(open(real_data/'odd.csv')) if any(t in r['file'] for t in some)]
+    e = AttentionExplorer(None, [real_data/r['file'] for r in rows])
+    for i, r in enumerate(rows):
+        e.look_at(i); s = e.player.scene
+        if r['expect'] == 'error': assert not s and 'cannot be shown' in e.status.value; continue
+        assert set(s['panels'][0]['video']) == ({'alone', 'guided'} if r['expect'] == 'read' else {'alone'})
+        page.goto(e.save_html(tmp_path/f'{i}.html').as_uri()); attribute(page, '.avnb', 'data-ready')
+        page.locator('.avnb-play').click(); attribute(page, '.avnb', 'data-frame', lambda v: int(v) > 8)
+    assert not page.errors and len(list((tmp_path/'cache').iterdir())) >= 5

@@ -191,6 +191,15 @@ def test_maps_without_a_value(page, tmp_path):
     assert not page.errors
 
 
+def test_one_scale_over_panels(page, tmp_path):
+    scene = a_scene(); x = np.random.default_rng(0).random((8, 6, 8)); scene['panels'] = [make_panel('a', dict(guided=x), dict(guided=x[:, 0])), make_panel('b', dict(guided=3 * x), dict(guided=3 * x[:, 0]))]
+    root = open_page(page, tmp_path, scene)
+    most = lambda kind: root.evaluate('(e, k) => e.avnb.panels.map(p => Math.max(...p[k].v))', kind)
+    a, b = most('picture'); assert abs(a - b) < .02 and abs(np.subtract(*most('heard'))) < .02
+    page.locator('[data-view=per]').select_option('over all panels'); a, b = most('picture'); assert abs(b / a - 3) < .1 and abs(most('heard')[0] - 1 / 3) < .02
+    assert len(set(page.locator('.avnb-bar[data-kind=picture] .avnb-hi').all_inner_texts())) == 1
+
+
 def test_bare_clip_and_sound_alone(page, tmp_path):
     root = open_page(page, tmp_path, make_scene(Clip(np.zeros((0, 0, 0, 3), np.uint8), np.zeros(16000, np.float32), 30., 16000, 0., 'x', 'x')))
     assert page.locator('.avnb-stage').is_hidden() and page.locator('.avnb-sound').is_visible()

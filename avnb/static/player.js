@@ -21,7 +21,7 @@ function icon(name) {
 
 class View {
   constructor(model, el) {
-    this.model = model; this.id = `avnb-${Math.random().toString(36).slice(2, 10)}`; this.stats = { drawn: 0, hover: [], drift: [], first: null }; this.off = [];
+    this.model = model; this.id = `avnb-${Math.random().toString(36).slice(2, 10)}`; this.stats = { drawn: 0, drift: [], first: null }; this.off = [];
     this.view = { ...VIEW, ...model.get('view') }; this.lut = Object.fromEntries(Object.entries(model.get('lookup') || {}).map(([k, v]) => [k, bytes(v)]));
     this.root = make('section', { class: 'avnb', role: 'group', 'aria-label': 'player', tabindex: '-1' }); this.root.avnb = this;
     el.append(this.root); this.listen();
@@ -137,7 +137,7 @@ class View {
     if (this.sounds.length > 1) row.append(this.choice('hear', 'hear', this.sounds.map((s, k) => [k, s.label || `sound ${k + 1}`])));
     if (this.layers.picture.length || this.layers.sound.length) {
       row.append(this.slider('opacity', 'opacity'), this.choice('colour', 'colours', Object.keys(this.lut).filter(k => k !== 'PuOr_r').map(k => [k, k])),
-        this.choice('per', 'scale', [['clip', 'over the clip'], ['frame', 'per frame']]), this.checkbox('contours', 'contours', 'lines at half and at 85 % of the scale'));
+        this.choice('per', 'scale', [['clip', 'over the clip'], ['frame', 'per frame'], ...(this.panels.length > 1 ? [['all', 'over all panels']] : [])]), this.checkbox('contours', 'contours', 'lines at half and at 85 % of the scale'));
     }
     if (this.scene.truth.length) row.append(this.checkbox('truth', 'truth', 'what is known: boxes and bands; solid what sounds, dotted what does not'));
     this.saves = make('span', { class: 'avnb-saves' }, make('button', { type: 'button', class: 'avnb-png', onclick: () => this.savePng(), title: 'save this picture as PNG' }, 'PNG'),
@@ -291,7 +291,7 @@ class View {
 
   pointing(p, k, kind) {
     const c = p.canvas[kind], aim = e => { const r = c.getBoundingClientRect(), box = this.boxOf(p, kind), x = (e.clientX - r.left - box.x) / box.w, y = (e.clientY - r.top - box.y) / box.h; return x >= 0 && x < 1 && y >= 0 && y < 1 ? [x, y] : null; };
-    c.addEventListener('pointermove', e => { const t0 = performance.now(), at = aim(e); this.point(at && this.target(kind, k, ...at)); if (at) this.stats.hover.push(performance.now() - t0); });
+    c.addEventListener('pointermove', e => { const at = aim(e); this.point(at && this.target(kind, k, ...at)); });
     c.addEventListener('pointerleave', () => this.point(null));
     c.addEventListener('click', e => { const at = aim(e); if (at) { c.focus({ preventScroll: true }); if (this.lock) this.setLock(null); else { this.point(this.target(kind, k, ...at)); this.hold(); } } });
     c.addEventListener('focus', () => { c.cursor = c.cursor || [0.5, 0.5]; });
@@ -334,7 +334,7 @@ class View {
         const { video, audio } = p.local; if (!target || !video || !audio) return;
         const [from, to] = target.kind === 'picture' ? [video, audio] : [audio, video], D = from.shape[from.shape.length - 1], cell = this.cellOf(p, target);
         const x = cosines(from.q.subarray(cell * D, (cell + 1) * D), to.q, from.scale * to.scale, p.room?.length * D === to.q.length ? p.room : undefined), [lo, hi] = range(x); p.room = x;
-        p.answer = { x, lo, hi, shape: to.shape.slice(0, -1), n: to.shape[0], cells: x.length / to.shape[0], kind: target.kind === 'picture' ? 'sound' : 'picture' };
+        p.answer = { x, lo: hi > 0 ? Math.max(lo, 0) : lo, hi, shape: to.shape.slice(0, -1), n: to.shape[0], cells: x.length / to.shape[0], kind: target.kind === 'picture' ? 'sound' : 'picture' };
       });
       this.answer.textContent = target ? this.words(target) : this.invitation();
     }
@@ -371,12 +371,12 @@ class View {
     if (!this.panels || !this.scene.panels) return;
     const W = this.width = this.root.clientWidth || 900, n = this.panels.length, gap = 16, [H0, W0] = this.scene.size, aspect = H0 ? W0 / H0 : 1;
     const columns = n === 1 || W < 560 ? 1 : n === 3 && W >= 840 ? 3 : 2, each = (W - gap * (columns - 1)) / columns, wide = each >= 500;  // picture and spectrogram side by side
-    const tall = n === 1 ? Math.min(460, Math.max(220, W * 0.4)) : n === 2 || wide ? 270 : 230;
+    const tall = n === 1 ? Math.min(520, Math.max(220, Math.min(W * 0.4, window.innerHeight * 0.42))) : n === 2 || wide ? 270 : 230;
     this.grid.style.gridTemplateColumns = `repeat(${columns}, minmax(0, 1fr))`; this.root.classList.toggle('avnb-wide', wide);
     const w = H0 ? Math.min(wide ? each * 0.5 : each, tall * aspect) : 0, h = H0 ? w / aspect : 0;
     const right = wide && H0 ? each - w - gap : each, waveHeight = n === 1 ? 64 : 44, specHeight = wide ? Math.max(140, Math.min(tall, 380) - waveHeight, h - waveHeight) : 150;
     for (const p of this.panels) {
-      p.element.classList.toggle('avnb-nopicture', !H0);
+      p.element.classList.toggle('avnb-nopicture', !H0); p.bars.picture.element.parentElement.style.width = wide ? `${w}px` : '';
       this.size(p.canvas.picture, w, h); this.size(p.canvas.sound, right, specHeight); this.size(p.canvas.wave, right, waveHeight); p.soundKey = p.groundKey = p.barKey = null;
     }
     for (const m of this.media) { m.style.width = `${w}px`; m.style.height = `${h}px`; }
@@ -404,12 +404,19 @@ class View {
     this.drawLines(this.time); this.expose();
   }
 
+  // Lowest and highest value of a map: over the clip, or over all panels' maps of that kind.
+  scaleOf(m, answer) {
+    if (answer || this.view.per !== 'all') return [m.lo, m.hi];
+    const kind = m.shape.length > 2 ? 'video' : 'audio', same = this.panels.map(p => p[kind][this.layerName(kind === 'video' ? 'picture' : 'sound')]).filter(Boolean);
+    return [Math.min(...same.map(q => q.lo)), Math.max(...same.map(q => q.hi))];
+  }
+
   // The picture's map now: what answers, or the chosen layer.
   pictureNow(p) {
     const answer = p.answer?.kind === 'picture' ? p.answer : null, m = answer || p.video[this.layerName('picture')]; if (!m) return null;
-    const x = blend(m.x, m.cells, answer ? [moment(this.time, this.scene.seconds, m.n), 0, 0] : place(this.time, this.scene.seconds, m.n)), [lo, hi] = this.view.per === 'frame' ? range(x) : [m.lo, m.hi];
+    const x = blend(m.x, m.cells, answer ? [moment(this.time, this.scene.seconds, m.n), 0, 0] : place(this.time, this.scene.seconds, m.n)), [lo, hi] = this.view.per === 'frame' ? range(x) : this.scaleOf(m, answer);
     const top = m.signed ? Math.max(Math.abs(lo), Math.abs(hi)) : 0;
-    return { v: m.signed ? rescaleSigned(x, top) : rescale(x, lo, hi), h: m.shape[1], w: m.shape[2], lo: m.signed ? -top : lo, hi: m.signed ? top : hi, signed: !!m.signed, unit: answer ? 'cosine' : p.unit };
+    return { v: m.signed ? rescaleSigned(x, top) : rescale(x, lo, hi), h: m.shape[1], w: m.shape[2], lo: m.signed ? -top : lo, hi: m.signed ? top : hi, signed: !!m.signed, faint: !!answer, unit: answer ? 'cosine' : p.unit };
   }
 
   drawPicture(p) {
@@ -420,7 +427,7 @@ class View {
     if (box.w < c.w - 1 || box.h < c.h - 1) { g.fillStyle = 'rgba(0,0,0,.55)'; g.beginPath(); g.rect(0, 0, c.w, c.h); g.rect(box.x, box.y, box.w, box.h); g.fill('evenodd'); }
     p.picture = now;
     if (now) {
-      this.heat(p.layer.picture, now.v, now.h, now.w, now.signed); g.imageSmoothingQuality = 'high'; g.drawImage(p.layer.picture, box.x, box.y, box.w, box.h);
+      this.heat(p.layer.picture, now); g.imageSmoothingQuality = 'high'; g.drawImage(p.layer.picture, box.x, box.y, box.w, box.h);
       if (this.view.contours) this.lines(g, now, box);
       this.bar(p, 'picture', now);
     }
@@ -429,10 +436,10 @@ class View {
   }
 
   // A map as colours, enlarged as numbers first.
-  heat(layer, v, h, w, signed) {
+  heat(layer, { v, h, w, signed, faint }) {
     const k = Math.max(1, Math.min(12, Math.floor(160 / Math.max(h, w)))), H = h * k, W = w * k;
     if (layer.width !== W || layer.height !== H || !layer.image) { layer.width = W; layer.height = H; layer.image = new ImageData(W, H); layer.room = new Float32Array(H * W); }
-    paint(enlarge(v, h, w, H, W, layer.room), W, this.lut[signed ? 'PuOr_r' : this.view.colour] || this.lut.inferno, this.view.opacity, signed, layer.image.data);
+    paint(enlarge(v, h, w, H, W, layer.room), W, this.lut[signed ? 'PuOr_r' : this.view.colour] || this.lut.inferno, this.view.opacity, signed, layer.image.data, faint);
     layer.getContext('2d').putImageData(layer.image, 0, 0);
   }
 
@@ -460,13 +467,14 @@ class View {
   // The sound's map: what answers, or the chosen layer, over all times.
   soundMap(p) {
     const answer = p.answer?.kind === 'sound' ? p.answer : null, m = answer || p.audio[this.layerName('sound')]; if (!m) return null;
-    const [n, F] = [m.n, m.cells], v = new Float32Array(n * F), part = new Float32Array(F); let { lo, hi } = m;
+    const [n, F] = [m.n, m.cells], v = new Float32Array(n * F), part = new Float32Array(F); let [lo, hi] = this.scaleOf(m, answer);
     for (let i = 0; i < n; i++) {
       blend(m.x, F, [i, i, 0], part); if (this.view.per === 'frame' && !answer) { [lo, hi] = range(part); if (m.signed) hi = Math.max(Math.abs(lo), Math.abs(hi)); }
       if (m.signed) rescaleSigned(part, hi, part); else rescale(part, lo, hi, part);
       for (let f = 0; f < F; f++) v[f * n + i] = part[f];
     }
-    return { v, h: F, w: n, lo: m.signed ? -m.hi : m.lo, hi: m.hi, signed: !!m.signed, unit: answer ? 'cosine' : p.unit, per: answer ? 'clip' : this.view.per };
+    [lo, hi] = this.scaleOf(m, answer);
+    return { v, h: F, w: n, lo: m.signed ? -hi : lo, hi, signed: !!m.signed, faint: !!answer, unit: answer ? 'cosine' : p.unit, per: answer ? 'clip' : this.view.per };
   }
 
   // The spectrogram in grey with its axes: drawn once per size, theme and sound.
@@ -487,7 +495,7 @@ class View {
   drawSound(p) {
     this.drawGround(p);
     const c = p.canvas.sound, box = this.boxOf(p, 'sound'), key = `${this.layerName('sound')} ${this.view.colour} ${this.view.opacity} ${this.view.per} ${this.view.contours} ${p.sound}`;
-    if (p.soundKey !== key) { p.soundKey = key; p.heard = this.soundMap(p); if (p.heard) this.heat(p.layer.sound, p.heard.v, p.heard.h, p.heard.w, p.heard.signed); }
+    if (p.soundKey !== key) { p.soundKey = key; p.heard = this.soundMap(p); if (p.heard) this.heat(p.layer.sound, p.heard); }
     const g = c.getContext('2d'); g.setTransform(1, 0, 0, 1, 0, 0); g.clearRect(0, 0, c.width, c.height); g.drawImage(p.layer.ground, 0, 0); g.setTransform(c.ratio, 0, 0, c.ratio, 0, 0);
     if (p.heard) {
       g.save(); g.translate(0, box.y + box.h); g.scale(1, -1); g.drawImage(p.layer.sound, box.x, 0, box.w, box.h); g.restore();

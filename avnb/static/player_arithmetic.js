@@ -71,14 +71,14 @@ export function enlarge(x, h, w, H, W, out = new Float32Array(H * W)) {
   return out;
 }
 
-// Values 0 ... 1 (or -1 ... 1 when signed) to RGBA with 256 colours; cover rises with the value; no value: a dotted grey.
-export function paint(v, width, lut, opacity, signed, out) {
+// Values 0 ... 1 (or -1 ... 1 when signed) to RGBA with 256 colours; cover rises with the value, for faint ones late; no value: a dotted grey.
+export function paint(v, width, lut, opacity, signed, out, faint = false) {
   for (let i = 0; i < v.length; i++) {
     const x = v[i], o = 4 * i;
     if (x !== x) { const dot = ((i % width) + Math.floor(i / width)) % 4 < 2 ? 150 : 90; out[o] = out[o + 1] = out[o + 2] = dot; out[o + 3] = 110; continue; }
     const k = 3 * Math.min(255, Math.floor((signed ? (x + 1) / 2 : x) * 256));
     out[o] = lut[k]; out[o + 1] = lut[k + 1]; out[o + 2] = lut[k + 2];
-    out[o + 3] = 255 * opacity * (signed ? Math.sqrt(Math.abs(x)) : 0.25 + 0.75 * x);
+    out[o + 3] = 255 * opacity * (signed ? Math.sqrt(Math.abs(x)) : faint ? x * x : 0.25 + 0.75 * x);
   }
   return out;
 }

@@ -1,0 +1,68 @@
+#!/usr/bin/env python3
+"""Pictures of every explorer at 1280 x 800, in light and dark, from a real JupyterLab; to be looked at.
+
+    .venv/bin/python tools/screenshots.py                     all notebooks in nbs/widgets, into screenshots/
+    .venv/bin/python tools/screenshots.py attention --keep    one of them; and its picture for README and docs into nbs/images/
+
+Each explorer is scrolled to the top of the window once. Needs Chromium (AVNB_BROWSER=install fetches it).
+"""
+import argparse, io, sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT/'tests'))
+from lab import attribute, find_chromium, new_page, server, start_chromium
+
+WIDE = "(() => { const a = window.jupyterapp; a.shell.collapseLeft(); a.shell.collapseRight(); })()"
+
+
+def settle(page):
+    "Until every player on the page has drawn something."
+    page.wait_for_function('[...document.querySelectorAll(".avnb")].every(e => e.dataset.ready || !e.avnb?.scene?.panels)')
+    page.wait_for_timeout(1500)                                          # thumbnails and figures that come after the cell
+
+
+def point_somewhere(page):
+    "The moment at which the map is hottest, with the mouse there, so that the picture shows what the explorer is for."
+    for root in page.locator('.avnb').all():
+        if not root.evaluate('e => e.avnb?.scene?.frames > 8 && !!e.avnb.panels'): continue
+        root.evaluate('''e => { const v = e.avnb, p = v.panels[v.panels.length - 1], m = p.video[v.layerName('picture')]; v.seek(0.6 * v.scene.seconds); if (!m) return;
+            let k = 0; m.x.forEach((x, i) => { if (x > m.x[k]) k = i }); const [n, h, w] = m.shape, c = k % m.cells; v.seek((Math.floor(k / m.cells) + 0.5) / n * v.scene.seconds);
+            v.point(v.target('picture', 0, (c % w + 0.5) / w, (Math.floor(c / w) + 0.5) / h)) }''')
+    page.wait_for_timeout(300)
+
+
+def small(png, path, width=1000):
+    "A picture that a README can carry."
+    from PIL import Image
+    x = Image.open(io.BytesIO(png)).convert('RGB'); x = x.resize((width, round(x.height * width / x.width)), Image.Resampling.LANCZOS)
+    path.parent.mkdir(parents=True, exist_ok=True); x.save(path, quality=88, subsampling=0, optimize=True)
+    return path
+
+
+def main():
+    "Take the pictures."
+    a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    a.add_argument('names', nargs='*', help='notebooks of nbs/widgets (default: all)'); a.add_argument('--out', type=Path, default=Path('screenshots'))
+    a.add_argument('--keep', action='store_true', help='also write nbs/images/NAME_explorer.jpg'); a = a.parse_args()
+    if find_chromium() is None: raise SystemExit('no Chromium: apt-get install chromium, or set AVNB_BROWSER=install')
+    from playwright.sync_api import sync_playwright
+    lab = server(); a.out.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as p:
+        browser = start_chromium(p)
+        with browser.new_context(viewport=dict(width=1280, height=800)) as context:
+            for path in [ROOT/'nbs'/'widgets'/f'{n}.ipynb' for n in a.names] or sorted((ROOT/'nbs'/'widgets').glob('*.ipynb')):
+                page = new_page(context); lab.open(page, path.relative_to(ROOT).as_posix()); page.evaluate(WIDE); lab.run_all(page)
+                for theme in ('light', 'dark'):
+                    lab.theme(page, f'JupyterLab {theme.title()}'); settle(page); point_somewhere(page)
+                    for k, e in enumerate(page.locator('.jp-OutputArea-output .widget-vbox:not(.widget-vbox .widget-vbox)').all()):
+                        if (e.bounding_box() or {}).get('height', 0) < 200: continue
+                        e.evaluate('e => e.scrollIntoView({block: "start"})'); page.wait_for_timeout(400)
+                        page.screenshot(path=a.out/f'{path.stem}-{k + 1}-{theme}.png'); e.screenshot(path=a.out/f'{path.stem}-{k + 1}-{theme}-whole.png'); print(a.out/f'{path.stem}-{k + 1}-{theme}.png')
+                        if a.keep and theme == 'light' and k == 0: print(small((e.locator('.avnb') if e.locator('.avnb').count() else e).first.screenshot(), ROOT/'nbs'/'images'/f'{path.stem}_explorer.jpg'))
+                if page.errors: print('errors:', *page.errors, sep='\n')
+                page.close()
+        browser.close()
+
+
+if __name__ == '__main__': main()
