@@ -309,7 +309,7 @@ def _run_train(a):
     try: print(fit(cfg, None if a.resume == 'none' else a.resume, [watch]))
     except RunStopped as e: print(f'avnb train: {e}', file=sys.stderr); return e.exit_code
 
-# %% ../nbs/15_cli.ipynb #118d8867
+# %% ../nbs/15_cli.ipynb #ce8c8d19
 PROTOCOL_HELP = dict(report='everything the clips have answers for, into the run\'s report.json', finetune='full fine-tuning for action recognition: clip@1, video@1 (UCF101, HMDB51: --splits 1,2,3)',
                      linear='linear probes of every frozen stage, of the pooled features and of the embedding', fewshot='one-vs-all linear SVM on 1, 5, 20 labelled videos of a class, many draws',
                      retrieval='test clips find training clips, within video, within audio, across; R@k, median rank, MRR', audio='SVM, logistic regression and nearest neighbours on pooled audio features (ESC-50, DCASE)',
@@ -320,7 +320,7 @@ def _evaluate_verb(verb):
     "avnb evaluate"
     q = verb('evaluate', _run_evaluate, 'scores on held-out clips, each beside chance, untrained networks and simple statistics', 'avnb evaluate report runs/demo\navnb evaluate retrieval runs/demo --set windows=4\n'
              'avnb evaluate finetune runs/my --data ucf101=sets/UCF101 --splits 1,2,3 --recipe ucf101_8\navnb evaluate audio runs/my --data esc50=sets/ESC-50\navnb evaluate localization AVID-CMA.pth.tar --data vggss=sets/VGG-SS --out runs/vggss\n\n'
-             'Features are kept in OUT/cache, classifiers in OUT: an interrupted command goes on, and a second protocol on the same clips embeds nothing again.\nprotocols:\n' + '\n'.join(f'  {k:13} {v}' for k, v in PROTOCOL_HELP.items()))
+             'Features are kept in OUT/cache, classifiers in OUT: an interrupted command goes on, and what was embedded once is used again.\nprotocols:\n' + '\n'.join(f'  {k:13} {v}' for k, v in PROTOCOL_HELP.items()))
     q.add_argument('protocol', choices=list(PROTOCOL_HELP), metavar='PROTOCOL', help='one of those below'); q.add_argument('network', metavar='NETWORK', help='a run\'s folder, saved weights, or a checkpoint of AVID-CMA')
     q.add_argument('--manifest', help='clips to evaluate on: a manifest.csv with label and split (default: those of the run)')
     q.add_argument('--data', metavar='SET=FOLDER', help='or a published data set as it was unpacked: ucf101, hmdb51, kinetics, vggsound, audioset, esc50, dcase2014, vggss, flickr_soundnet, folder, csv')

@@ -1334,7 +1334,7 @@ class Classifying:
         if self.file is None or time.time() - self.saved < every: return
         write_checkpoint(self.file, dict(net=self.net.state_dict(), opt=self.opt.state_dict(), at=self.at)); self.saved = time.time()
 
-# %% ../nbs/11_evaluation.ipynb #f3e0c004
+# %% ../nbs/11_evaluation.ipynb #dcfd47d8
 @patch
 def step(self: Classifying, b, epoch: int, turn: int):
     "Learn from a batch; what dropout draws depends on the position alone, so that a resumed training is the same one."
@@ -1348,7 +1348,7 @@ def step(self: Classifying, b, epoch: int, turn: int):
     self.opt.zero_grad(set_to_none=True); loss.backward(); self.opt.step()
     return float(loss.detach())
 
-# %% ../nbs/11_evaluation.ipynb #62de5647
+# %% ../nbs/11_evaluation.ipynb #5972725d
 @patch
 def run(self: Classifying):
     "Train to the end; the network, in evaluation mode."
@@ -1363,7 +1363,7 @@ def run(self: Classifying):
     self.save()
     return self.net.eval()
 
-# %% ../nbs/11_evaluation.ipynb #27cdbf2f
+# %% ../nbs/11_evaluation.ipynb #d8f19b5b
 @torch.inference_mode()
 def dense(
     net,              # VideoClassifier in eval mode
@@ -1385,7 +1385,7 @@ def dense(
             s += p; right += p.argmax(1) == y
     return {n: (s.argmax(1) == y, right / passes) for n, (s, right) in total.items()}
 
-# %% ../nbs/11_evaluation.ipynb #0bb19a92
+# %% ../nbs/11_evaluation.ipynb #12399c40
 def _new_classifier(model, cfg, classes, frozen, dropout, seed):
     "A classifier on a copy of a network's picture side, its heads the same for the same seed."
     import copy
@@ -1395,7 +1395,7 @@ def _new_classifier(model, cfg, classes, frozen, dropout, seed):
         torch.manual_seed(seed)
         return VideoClassifier(copy.deepcopy(model.video_model), classes, example, frozen, dropout).to(device)
 
-# %% ../nbs/11_evaluation.ipynb #9c51e506
+# %% ../nbs/11_evaluation.ipynb #a66f52f8
 def _classify(s: Subject, model, c: ClassifierConfig, frozen: bool, tag: str) -> dict:
     "Train a classifier on the training side and test it: head -> (video right [N], clip right [N]). A finished one is not trained again."
     from avnb.views import views_from
@@ -1413,7 +1413,7 @@ def _classify(s: Subject, model, c: ClassifierConfig, frozen: bool, tag: str) ->
     drawn = dense(net, part('test', True), c.random_clips, labels, see, s.opts.workers) if c.random_clips else even
     return {n: (even[n][0], drawn[n][1]) for n in even}
 
-# %% ../nbs/11_evaluation.ipynb #50dba1ad
+# %% ../nbs/11_evaluation.ipynb #a1d7ee36
 def _video_scores(s, c, frozen, name):
     "video@1 and clip@1 of each head, beside untrained networks that were treated in the same way."
     te = s.side('test'); y, files = s.column('label', te), s.column('path', te)
@@ -1438,12 +1438,12 @@ def linear_protocol(s: Subject) -> dict:
         out[f'linear_{name}'] = against(run, feats, key, ('colour', 'motion_colour'))
     return out
 
-# %% ../nbs/11_evaluation.ipynb #b0fe7910
+# %% ../nbs/11_evaluation.ipynb #a1ede5b8
 def finetune_protocol(s: Subject) -> dict:
     "Full fine-tuning for action recognition: clip@1 and video@1 of dense prediction (methods A.11.1, A.11.2); untrained networks learn from scratch."
     return _video_scores(s, s.opts.finetune, False, 'finetune')
 
-# %% ../nbs/11_evaluation.ipynb #7e0e2257
+# %% ../nbs/11_evaluation.ipynb #9c5c298d
 PROTOCOLS = dict(finetune=(finetune_protocol, 'video'), linear=(linear_protocol, 'video'), fewshot=(fewshot_protocol, 'video'),
                  retrieval=(retrieval_protocol, 'both'), audio=(audio_protocol, 'audio'))  # name -> (function, sense that it needs)
 
@@ -1459,7 +1459,7 @@ def over_splits(
     spread = dict(value=(float(np.std([s.value for s in scores])), len(scores)))
     return Score(mean(s.value for s in scores), error, mean(s.chance for s in scores), sum(s.n for s in scores), base, f'mean of {len(scores)} splits', spread)
 
-# %% ../nbs/11_evaluation.ipynb #d3e1474a
+# %% ../nbs/11_evaluation.ipynb #f7baf465
 def prepare_subject(
     sense: str,     # what the protocol needs: 'video', 'audio' or 'both'
     model, cfg,     # AVModel, TrainConfig
@@ -1484,7 +1484,7 @@ def prepare_subject(
         if both: s.about['trained on'] = f'{both} of {len(test)} test clips: these scores show memory as well'
     return s
 
-# %% ../nbs/11_evaluation.ipynb #48d72ecb
+# %% ../nbs/11_evaluation.ipynb #dff5b8a3
 def write_report(
     folder,        # to write into
     protocol: str,
@@ -1501,7 +1501,7 @@ def write_report(
         with atomic_write(Path(folder, f'report-{protocol}.{name}'), 'w') as f: f.write(text + '\n')
     return report
 
-# %% ../nbs/11_evaluation.ipynb #0134ee0c
+# %% ../nbs/11_evaluation.ipynb #5d66a164
 def open_network(
     path,  # a run's folder, weights saved with save_pretrained, or a checkpoint of the authors (AVID-CMA)
 ) -> tuple:
@@ -1516,7 +1516,7 @@ def open_network(
     model = AVModel.from_pretrained(path) if path.is_dir() or path.suffix == '.safetensors' else load_avid_cma(path)
     return model.eval(), model.config, None
 
-# %% ../nbs/11_evaluation.ipynb #2c6f465d
+# %% ../nbs/11_evaluation.ipynb #2f8f6361
 def run_protocol(
     protocol: str,   # a name in `PROTOCOLS`, or any with `make` and `sense`
     model, cfg,      # AVModel, TrainConfig

@@ -595,7 +595,7 @@ def tally_published(
             for kind, c in _negatives(net, b, kinds, s.cfg).items(): sure.setdefault(name, {}).setdefault(kind, []).extend(c)
     return tally, sure
 
-# %% ../nbs/12_localization.ipynb #908a088c
+# %% ../nbs/12_localization.ipynb #2021d64d
 def _published_scores(tally, fresh):
     "name -> Score: success at 0.5 and AUC under each rule, and pointing, beside trivial maps, wrong sounds and untrained networks."
     beside, out = [*TRIVIAL, 'vision_only', 'shuffled_audio', 'wrong_class_audio'], {}
@@ -611,7 +611,7 @@ def _published_scores(tally, fresh):
     s = tally.score('pointing', 'guided', beside, base)
     return out | dict(pointing_guided=dataclasses.replace(s, spread=spread))
 
-# %% ../nbs/12_localization.ipynb #93422516
+# %% ../nbs/12_localization.ipynb #0fde1d08
 def _negative_scores(tally, sure, fresh):
     "AP and best F1 with silent and off-screen pairs among the clips (chance: the same confidences, shuffled)."
     out = {}
@@ -646,7 +646,7 @@ def _all_boxes(manifest):
     from avnb.manifest import boxes_of
     return [boxes_of(manifest, i) for i in range(len(manifest))]
 
-# %% ../nbs/12_localization.ipynb #c70039a9
+# %% ../nbs/12_localization.ipynb #26ed95af
 LOCAL = ('pointing_guided', 'pointing_vision_only', 'ciou_guided', 'frequency_hit_guided', 'frequency_hit_sound_only')
 
 
@@ -667,7 +667,7 @@ def localization_scores(
     of = {int(r): truth[str(i)] for r, i in table['id'].items()}
     return localization_report(*tally_batches(run.model.eval(), batches, of, table['label'].astype(str).to_dict(), run.cfg, twin))
 
-# %% ../nbs/12_localization.ipynb #20cb1263
+# %% ../nbs/12_localization.ipynb #cf1e7153
 def _asked_for(run, manifest, packed):
     "The manifest and the packed set to evaluate on; by default the run's own."
     from avnb.clips import PackedSet
@@ -677,7 +677,7 @@ def _asked_for(run, manifest, packed):
     packed = run.cfg.data.packed if packed is None else packed
     return manifest, PackedSet.load(packed) if isinstance(packed, (str, Path)) and str(packed) else packed or None
 
-# %% ../nbs/12_localization.ipynb #f8ae7b8d
+# %% ../nbs/12_localization.ipynb #f5bfac77
 def evaluate_run(
     run,            # training.Run: model, bank, cfg, folder
     manifest=None,  # Manifest; None: the one the run was trained on
@@ -697,7 +697,7 @@ def evaluate_run(
     with atomic_write(out or Path(run.folder, 'report.json'), 'w') as f: json.dump(report, f, indent=1)
     return report
 
-# %% ../nbs/12_localization.ipynb #9f17bd7d
+# %% ../nbs/12_localization.ipynb #66a2c5ac
 @dataclass(frozen=True)
 class Attended:
     "Where and at which frequencies a model attends along a clip; N windows at even distances."
@@ -710,14 +710,14 @@ class Attended:
     hz: np.ndarray            # [F] centre of each bin
     seconds: np.ndarray       # [T] s from the clip's start
 
-# %% ../nbs/12_localization.ipynb #4ed21ab5
+# %% ../nbs/12_localization.ipynb #f22b02c6
 def _check_sound(clip, rate):
     "`LocalizationError` unless the clip has sound at the model's rate."
     if not clip.has_audio: raise LocalizationError(f"{clip.id} has no sound track: nothing can guide the map; choose a clip with sound")
     if clip.rate != rate:
         raise LocalizationError(f"{clip.id} was read at {clip.rate} Hz, the model hears {rate} Hz; read_clip(..., rate={rate})")
 
-# %% ../nbs/12_localization.ipynb #35f7e3fc
+# %% ../nbs/12_localization.ipynb #1011cec0
 def slide(
     clip,  # Clip with sound
     cfg,   # TrainConfig
@@ -735,7 +735,7 @@ def slide(
     sound = np.pad(clip.waveform, (0, max(samples - len(clip.waveform), 0)))
     return clip.frames[k].transpose(0, 4, 1, 2, 3), np.stack([sound[f:f + samples] for f in first]), at
 
-# %% ../nbs/12_localization.ipynb #4d66cf4d
+# %% ../nbs/12_localization.ipynb #1329afa1
 def attend(
     model,  # AVModel
     clip,   # Clip with sound, at data.rate
