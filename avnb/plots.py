@@ -6,12 +6,12 @@
 __all__ = ['BLUE', 'ORANGE', 'GREEN', 'PINK', 'STYLE', 'INK', 'DARK', 'LIGHT', 'MEANING', 'AXIS', 'PlotError', 'style', 'picture',
            'shorten', 'normalise', 'resample', 'fit_maps', 'overlay', 'box_tracks', 'draw_box', 'frame_row',
            'pick_frames', 'show_clip', 'hz_ticks', 'draw_spectrogram', 'show_spectrogram', 'listen_profile',
-           'draw_listening', 'show_attention', 'faulty_mask', 'weight_curve', 'show_weights', 'heading', 'read_report',
-           'read_scores', 'rival', 'draw_score', 'show_scores', 'read_log', 'running_mean', 'curve_groups',
-           'show_curves', 'draw_curve', 'read_monitors', 'run_series', 'show_runs', 'complaints', 'shorten_lines',
-           'thumbnail', 'doctor_thumbnails', 'canvas', 'stroke_box', 'enlarge', 'draw_waveform', 'Overlay',
-           'overlay_video', 'film', 'data_uri', 'themed', 'explained_scores', 'ledger_summary', 'poster', 'video_cards',
-           'describe_run', 'page_parts', 'read_config', 'run_page']
+           'draw_listening', 'show_attention', 'faulty_mask', 'weight_curve', 'show_weights', 'for_column', 'heading',
+           'read_report', 'read_scores', 'rival', 'draw_score', 'show_scores', 'read_log', 'running_mean',
+           'curve_groups', 'show_curves', 'draw_curve', 'read_monitors', 'run_series', 'show_runs', 'complaints',
+           'shorten_lines', 'thumbnail', 'doctor_thumbnails', 'canvas', 'stroke_box', 'enlarge', 'draw_waveform',
+           'Overlay', 'overlay_video', 'film', 'data_uri', 'themed', 'explained_scores', 'ledger_summary', 'poster',
+           'video_cards', 'describe_run', 'page_parts', 'read_config', 'run_page']
 
 # %% ../nbs/13_plots.ipynb #3f56b39c
 import base64, contextlib, functools, html, importlib.resources, io, json, math, os, tempfile, tomllib
@@ -343,7 +343,17 @@ def show_weights(
     fig.suptitle(shorten(title, 80), x=.01, ha='left', fontsize=11)
     return fig
 
-# %% ../nbs/13_plots.ipynb #d4534ab0
+# %% ../nbs/13_plots.ipynb #e8e019f2
+def for_column(
+    fig,                  # a figure of this room
+    width: float = 5.,    # inches; printed in a column of 3.4 inches, letters are 6 to 7 points high
+):
+    "The same figure in a narrow frame, its letters as large as before. Returns it."
+    wide, high = fig.get_size_inches()
+    fig.set_size_inches(width, max(2.6, high * (width / wide)**.7))
+    return fig
+
+# %% ../nbs/13_plots.ipynb #84887d3b
 MEANING = {  # name -> one plain sentence
     'linear_video': 'A linear classifier on frozen video features names the class of new clips: share that is right.',
     'linear_audio': 'A linear classifier on frozen audio features names the class of new clips: share that is right.',
@@ -360,14 +370,14 @@ MEANING = {  # name -> one plain sentence
     'frequency_hit_guided': 'The frequency listened to, guided by the picture, is in the band of the source.',
     'frequency_hit_sound_only': 'The frequency listened to, from the sound alone, is in its band.'}
 
-# %% ../nbs/13_plots.ipynb #657ab84c
+# %% ../nbs/13_plots.ipynb #4552ee35
 def heading(name: str) -> str:
     "A metric's heading, as in every table; its own name when it has none."
     from avnb.evaluation import METRICS
     text = METRICS.get(name) or shorten(name.replace('_', ' '), 40)
     return text[0].upper() + text[1:]
 
-# %% ../nbs/13_plots.ipynb #9cf9b53b
+# %% ../nbs/13_plots.ipynb #d6bb554d
 def read_report(
     report,  # path of report.json, or its dict
 ) -> dict:
@@ -387,13 +397,13 @@ def read_scores(
                     baselines={b: number(x) for b, x in (v.get('baselines') or {}).items()}, note=str(v.get('note', '')))
             for k, v in scores.items() if isinstance(v, dict) and isinstance(v.get('value'), (int, float))}
 
-# %% ../nbs/13_plots.ipynb #b7ab4ab4
+# %% ../nbs/13_plots.ipynb #5bdde92d
 def rival(score: dict) -> tuple:
     "The best of chance and baselines, as (name, value)."
     others = {k: v for k, v in {'chance': score['chance'], **score['baselines']}.items() if math.isfinite(v)}
     return max(others.items(), key=lambda kv: kv[1], default=('chance', math.nan))
 
-# %% ../nbs/13_plots.ipynb #32389a10
+# %% ../nbs/13_plots.ipynb #f65678d0
 def draw_score(ax, y: float, score: dict):
     "One row: chance as a bar, baselines as open circles, the untrained net as an open diamond, the value with its error."
     grey = '0.5'; value = score['value']; name, best = rival(score)
@@ -405,7 +415,7 @@ def draw_score(ax, y: float, score: dict):
     if name != 'chance': ax.text(best, y + .27, shorten(name.replace('_', ' '), 22), color=grey, fontsize=8, ha='center', va='top')
     ax.text(1.02, y, f"{value:.2f} ± {score['error']:.2f}", va='center', fontsize=9, transform=ax.get_yaxis_transform())
 
-# %% ../nbs/13_plots.ipynb #b6b51873
+# %% ../nbs/13_plots.ipynb #c0ddb2b1
 @picture
 def show_scores(
     report,           # path of report.json, or its dict
@@ -426,7 +436,7 @@ def show_scores(
     ax.set_title(shorten(title, 60))
     return fig
 
-# %% ../nbs/13_plots.ipynb #7ccd5ee5
+# %% ../nbs/13_plots.ipynb #10b6b4ee
 def read_log(
     log,  # path of log.csv, or a dict of columns
 ) -> dict:
@@ -439,25 +449,25 @@ def read_log(
     columns = {k: np.asarray(v, float) for k, v in log.items()}
     return {k: v for k, v in columns.items() if np.isfinite(v).any()}
 
-# %% ../nbs/13_plots.ipynb #fc668df7
+# %% ../nbs/13_plots.ipynb #8a92fd4f
 def running_mean(y: np.ndarray, width: int) -> np.ndarray:
     "Mean over a centred window that ends at the borders; NaN is left out."
     at = np.arange(len(y)); lo, hi = np.maximum(at - width // 2, 0), np.minimum(at + width // 2 + 1, len(y))
     total, count = (np.concatenate([[0], np.cumsum(x)]) for x in (np.nan_to_num(y), np.isfinite(y)))
     with np.errstate(invalid='ignore'): return (total[hi] - total[lo]) / (count[hi] - count[lo])
 
-# %% ../nbs/13_plots.ipynb #99d01ec8
+# %% ../nbs/13_plots.ipynb #fba16819
 AXIS = {'lr': 'learning rate', 'clips_per_s': 'clips per second', 'wait_percent': 'waiting for data (%)', 'loss': 'loss (nats)',
         'agreement': 'agreement of pairs (cosine)', 'weight': 'mean weight of positives', 'target_entropy': 'entropy of targets (nats)'}
 
-# %% ../nbs/13_plots.ipynb #35f6753a
+# %% ../nbs/13_plots.ipynb #26f96de1
 def curve_groups(names) -> dict:
     "Panels: every loss term in one, each other column alone; step and epoch are the axis."
     terms = [c for c in names if c.split('_')[0].split('/')[0] in ('loss', 'xid', 'soft', 'cmac', 'contrast')]
     rest = [c for c in names if c not in terms and c not in ('step', 'epoch', 'time', 'seconds')]
     return ({'loss': terms} if terms else {}) | {c: [c] for c in rest}
 
-# %% ../nbs/13_plots.ipynb #5844819b
+# %% ../nbs/13_plots.ipynb #d1e091b7
 @picture
 def show_curves(
     log,              # path of log.csv, or a dict of columns
@@ -481,7 +491,7 @@ def show_curves(
     fig.suptitle(shorten(title, 100), x=.01, ha='left', fontsize=11)
     return fig
 
-# %% ../nbs/13_plots.ipynb #6efef20b
+# %% ../nbs/13_plots.ipynb #3c36af54
 def draw_curve(ax, x, y, i: int, label: str, smooth: bool):
     "Few points with a mark on each; many as they are, thin, under their running mean."
     look = dict(color=f'C{i % 4}', ls=('-', '--', ':', '-.')[i // 4 % 4])
@@ -489,14 +499,14 @@ def draw_curve(ax, x, y, i: int, label: str, smooth: bool):
     y = running_mean(y, len(y) // 15) if smooth and len(y) >= 30 else y
     ax.plot(x, y, lw=1.8, label=label, marker='.' if len(y) < 30 else '', **look)
 
-# %% ../nbs/13_plots.ipynb #c6b55ae3
+# %% ../nbs/13_plots.ipynb #2d5f9f8a
 def read_monitors(path) -> dict:
     "Name -> (steps, values) from a run's monitors.csv."
     import pandas as pd
     table = pd.read_csv(path)
     return {str(k): (t['step'].to_numpy(float), t['value'].to_numpy(float)) for k, t in table.groupby('name', sort=False)}
 
-# %% ../nbs/13_plots.ipynb #b6dc663f
+# %% ../nbs/13_plots.ipynb #0779e370
 def run_series(
     log,            # path of log.csv, or a dict of columns
     monitors=None,  # path of monitors.csv
@@ -528,19 +538,19 @@ def show_runs(
     fig.suptitle(shorten(title, 60), x=.01, ha='left', fontsize=11)
     return fig
 
-# %% ../nbs/13_plots.ipynb #ee5ce579
+# %% ../nbs/13_plots.ipynb #d67cd3df
 def complaints(manifest, flagged) -> dict:
     "Row -> what is odd about it, from the doctor's table, a dict or a list of rows."
     if hasattr(flagged, 'columns'): return dict(zip(manifest.table.index.get_indexer(flagged.index).tolist(), flagged['complaint']))
     return dict(flagged) if isinstance(flagged, dict) else dict.fromkeys(flagged, '')
 
-# %% ../nbs/13_plots.ipynb #f63ac1fe
+# %% ../nbs/13_plots.ipynb #57b2400a
 def shorten_lines(text: str, width: int = 24, lines: int = 4) -> str:
     "Text broken into short lines; what does not fit ends in an ellipsis."
     import textwrap
     return '\n'.join(textwrap.wrap(' '.join(text.split()), width, max_lines=lines, placeholder=' …'))
 
-# %% ../nbs/13_plots.ipynb #0c0e2b56
+# %% ../nbs/13_plots.ipynb #9edb06dd
 def thumbnail(
     manifest,  # a Manifest: path(i), row(i)
     i: int,    # row
@@ -552,7 +562,7 @@ def thumbnail(
     except (MediaError, OSError) as e: return None, getattr(e, 'reason', None) or str(e)
     return clip.frames[0], ''
 
-# %% ../nbs/13_plots.ipynb #aa38b546
+# %% ../nbs/13_plots.ipynb #fd08d6e2
 @picture
 def doctor_thumbnails(
     manifest,          # a Manifest
@@ -576,7 +586,7 @@ def doctor_thumbnails(
     fig.suptitle(title, x=.01, ha='left', fontsize=11)
     return fig
 
-# %% ../nbs/13_plots.ipynb #05d65919
+# %% ../nbs/13_plots.ipynb #6657e19b
 def canvas(
     size: tuple,           # panel height and width, pixels
     labels: list,          # one per panel
@@ -603,7 +613,7 @@ def canvas(
         fig.canvas.draw(); image = np.asarray(fig.canvas.buffer_rgba())[..., :3].copy()
     return image, [(top, xj) for xj in x], (y0, y0 + low, left, right)
 
-# %% ../nbs/13_plots.ipynb #ca46e03a
+# %% ../nbs/13_plots.ipynb #6f12a575
 def stroke_box(
     image: np.ndarray,      # uint8 [H, W, 3], changed in place
     box,                    # x1, y1, x2, y2, fractions
@@ -616,19 +626,19 @@ def stroke_box(
     image[(depth >= -1) & (depth < 3) & dots] = 0
     image[(depth >= 0) & (depth < 2) & dots] = 255
 
-# %% ../nbs/13_plots.ipynb #59632d94
+# %% ../nbs/13_plots.ipynb #b02edb91
 def enlarge(frame: np.ndarray, size: tuple) -> np.ndarray:
     "A uint8 frame at (H, W) pixels, smoothly."
     from PIL import Image
     return np.asarray(Image.fromarray(np.ascontiguousarray(frame)).resize(size[::-1], Image.Resampling.BICUBIC))
 
-# %% ../nbs/13_plots.ipynb #4573c7e2
+# %% ../nbs/13_plots.ipynb #f4082965
 def draw_waveform(ax, clip):
     "Amplitude over the clip's own time, for the lower picture where there is no spectrogram."
     wave = np.asarray(clip.waveform); ax.plot(clip.start + np.arange(len(wave)) / clip.rate, wave, lw=.6)
     ax.set(xlabel='time (s)', ylabel='amplitude')
 
-# %% ../nbs/13_plots.ipynb #73ddf5cd
+# %% ../nbs/13_plots.ipynb #0935cf1d
 class Overlay:
     "The picture at time t of an overlay video, uint8 [H, W, 3]."
     def __init__(
@@ -670,7 +680,7 @@ class Overlay:
                 if track[i] is not None and maps is not None: stroke_box(panel, track[i], sounding)
             self.still[y:y + ph, x:x + pw] = panel
 
-# %% ../nbs/13_plots.ipynb #a1674a0d
+# %% ../nbs/13_plots.ipynb #c50266e0
 def overlay_video(
     path,                      # the mp4 to write
     clip,                      # a Clip; its sound goes into the video
@@ -694,7 +704,7 @@ def overlay_video(
     draw = Overlay(clip, panels, boxes, per, short, title, strip if spec is not None else None, spec is not None and freq_map is not None)
     return film(path, draw, draw.seconds, clip.fps * math.ceil(24 / clip.fps), clip.waveform if clip.has_audio else None, clip.rate)
 
-# %% ../nbs/13_plots.ipynb #7a9ac785
+# %% ../nbs/13_plots.ipynb #d4eaf488
 def film(path, draw, seconds: float, fps: float, waveform=None, rate: int = 16000) -> Path:
     "Moving pictures from draw(t), with sound, as an mp4 that browsers play; moviepy does the work and nothing half written stays behind."
     from moviepy import VideoClip
@@ -713,7 +723,7 @@ def film(path, draw, seconds: float, fps: float, waveform=None, rate: int = 1600
         with atomic_write(path) as f: f.write(made.read_bytes())
     return Path(path)
 
-# %% ../nbs/13_plots.ipynb #0bc762d1
+# %% ../nbs/13_plots.ipynb #9dde2a33
 def data_uri(
     data: bytes,  # the file's content
     mime: str,    # 'image/svg+xml', 'video/mp4', ...
@@ -721,7 +731,7 @@ def data_uri(
     "Content as an address, so that the page needs no second file."
     return f'data:{mime};base64,{base64.b64encode(data).decode()}'
 
-# %% ../nbs/13_plots.ipynb #57ab46fb
+# %% ../nbs/13_plots.ipynb #4d8552a4
 def themed(
     make,      # draws the figure; called once per theme
     alt: str,  # what a reader who cannot see it is told
@@ -734,7 +744,7 @@ def themed(
     return (f'<picture><source media="(prefers-color-scheme: dark)" srcset="{svg(DARK)}">'
             f'<img src="{svg({})}" alt="{html.escape(alt, quote=True)}"></picture>')
 
-# %% ../nbs/13_plots.ipynb #6705ee66
+# %% ../nbs/13_plots.ipynb #dacd8c7f
 def explained_scores(
     report,  # path of report.json, or its dict
 ) -> str:
@@ -745,7 +755,7 @@ def explained_scores(
     lines = ''.join(f'<li><b>{e(heading(k))}</b>. {e(MEANING[k])}</li>' for k in scores if k in MEANING)
     return f'<div class="wide">{table}</div><details><summary>What each row means</summary><ul>{lines}</ul></details>'
 
-# %% ../nbs/13_plots.ipynb #10301539
+# %% ../nbs/13_plots.ipynb #eee151ba
 def ledger_summary(
     path,  # ledger.csv
 ) -> str:
@@ -761,7 +771,7 @@ def ledger_summary(
     return (f'<p>{len(table)} clips could not be used; their places were filled by other clips, as the ledger records.</p>'
             f'<ul>{lines}</ul><p><small>{names}</small></p>')
 
-# %% ../nbs/13_plots.ipynb #e4316918
+# %% ../nbs/13_plots.ipynb #f7e998ce
 def poster(
     path,  # an overlay video
 ) -> str:
@@ -773,7 +783,7 @@ def poster(
     Image.fromarray(clip.frames[int(np.argmax(loud))]).save(out, 'JPEG', quality=80)
     return data_uri(out.getvalue(), 'image/jpeg')
 
-# %% ../nbs/13_plots.ipynb #777e9492
+# %% ../nbs/13_plots.ipynb #94b4b57b
 def video_cards(
     folder,         # holds *.mp4 and, if there is one, captions.json: file name -> what to look for
     budget: float,  # bytes of page they may take
@@ -795,7 +805,7 @@ def video_cards(
     more = f'<p><small>{left} more in {html.escape(folder.name)}/, left out to keep this page small.</small></p>' if left else ''
     return f'<div class="videos">{"".join(cards)}</div>{more}' if files else ''
 
-# %% ../nbs/13_plots.ipynb #5fe638ba
+# %% ../nbs/13_plots.ipynb #d9b7034e
 def describe_run(
     cfg: dict,       # the run's config.toml
     clips: int = 0,  # clips it was trained on, if known
@@ -812,7 +822,7 @@ def describe_run(
     if get('cmac.alpha', 0): parts.append('consistency of the two attentions (CMAC-R)')
     return f"{first} The loss: {', '.join(parts[:-1]) + ' and ' + parts[-1] if len(parts) > 1 else parts[0]}."
 
-# %% ../nbs/13_plots.ipynb #a19669ea
+# %% ../nbs/13_plots.ipynb #957c681f
 def page_parts(
     folder,         # the run
     scores,         # bank scores, or None
@@ -838,14 +848,14 @@ def page_parts(
     add('Settings', f'<details><summary>config.toml</summary><pre>{html.escape(text)}</pre></details>' if text else '')
     return parts
 
-# %% ../nbs/13_plots.ipynb #841e3c15
+# %% ../nbs/13_plots.ipynb #3a034d28
 def read_config(folder) -> dict:
     "config.toml of a run as plain dicts; empty where there is none."
     try: return tomllib.loads((Path(folder)/'config.toml').read_text(encoding='utf-8'))
     except FileNotFoundError: return {}
     except (OSError, ValueError) as e: raise PlotError(f"expected TOML in config.toml: {e}; restore it from the run's checkpoint") from None
 
-# %% ../nbs/13_plots.ipynb #7d30f7f5
+# %% ../nbs/13_plots.ipynb #f5730e8d
 def run_page(
     folder,                   # a run's folder
     scores=None,              # bank scores, for the histogram of weights

@@ -147,3 +147,10 @@ def test_figures_are_closed_and_settings_restored(tmp_path):
     (lambda: plots.show_clip(Clip(np.zeros((0, 4, 4, 3), 'uint8'), np.zeros(9, 'float32'), 8., 8000, 0., 'a', 'a')), 'frame')])
 def test_errors_say_what_to_do(call, word):
     with pytest.raises(plots.PlotError, match=word): call()
+
+
+def test_figures_fit_a_column():
+    fig = plots.for_column(plots.show_weights(np.random.default_rng(0).normal(size=200), faulty=[True, False] * 100, title='x')); fig.canvas.draw()
+    box = fig.bbox; texts = [t for ax in fig.axes for t in (ax.xaxis.label, ax.yaxis.label, *ax.get_xticklabels())]
+    assert tuple(fig.get_size_inches()) == (5, pytest.approx(2.6, abs=.5)) and min(t.get_fontsize() for t in texts) >= 9
+    assert all(box.x0 - 1 <= t.get_window_extent().x0 and t.get_window_extent().x1 <= box.x1 + 1 for t in texts if t.get_text() and t.get_visible())
