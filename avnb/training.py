@@ -275,7 +275,7 @@ class _Parts(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx, g, *_): return (g[:, None] * ctx.saved_tensors[0], *[None] * 7)
 
-# %% ../nbs/10_training.ipynb #70498d97
+# %% ../nbs/10_training.ipynb #b430e17e
 @patch
 def usable(
     self: Objective,
@@ -287,7 +287,7 @@ def usable(
     own = rows == everyone[:, None]
     return self.written[piece] & (self.groups[rows] != self.groups[everyone][:, None]) | own, own
 
-# %% ../nbs/10_training.ipynb #fcd06ca6
+# %% ../nbs/10_training.ipynb #d118cfc8
 @patch
 def over_parts(self: Objective, v: Tensor, a: Tensor, index: Tensor, step: int) -> tuple:
     "(l [b], entropy of the target [b] or None) against the whole bank, of which this process holds a part."
@@ -312,7 +312,7 @@ def over_parts(self: Objective, v: Tensor, a: Tensor, index: Tensor, step: int) 
     h = lam * (torch.xlogy(s_own, s_own) - spread - (1 - s_own) * np.log(lam)) - torch.xlogy(T_own, T_own)
     return l_v + l_a, mine(h)
 
-# %% ../nbs/10_training.ipynb #f40a0c7d
+# %% ../nbs/10_training.ipynb #f5913939
 @patch
 def __call__(
     self: Objective,
@@ -349,7 +349,7 @@ def entropy(T: Tensor) -> Tensor:
     "Entropy of each row of a distribution, nats."
     return -torch.xlogy(T, T).sum(1)
 
-# %% ../nbs/10_training.ipynb #373e1dad
+# %% ../nbs/10_training.ipynb #1a91cf9f
 def write_checkpoint(
     path: str | Path,  # checkpoints/step-00001000.pt
     state: dict,       # plain dictionaries of numbers, strings and tensors
@@ -357,7 +357,7 @@ def write_checkpoint(
     "Write a checkpoint that is whole or absent."
     with atomic_write(path) as f: torch.save(state, f)
 
-# %% ../nbs/10_training.ipynb #7bb0dbcb
+# %% ../nbs/10_training.ipynb #e8b3ff74
 def _read(path, device):
     "A file of a checkpoint; `TrainingError` when it is damaged or holds more than data."
     try:
@@ -368,7 +368,7 @@ def _read(path, device):
         what = "holds code, not only data" if 'weights_only' in str(e).lower() else f"is damaged ({str(e).splitlines()[0][:80]})"
         raise TrainingError(f"{Path(path).name} {what}; use the checkpoint before it") from e
 
-# %% ../nbs/10_training.ipynb #6df02cb0
+# %% ../nbs/10_training.ipynb #dd400709
 TABLES = 'video', 'audio', 'written'
 
 
@@ -394,7 +394,7 @@ def read_checkpoint(
             state[k] = piece if old is None else {name: torch.cat([old[name], x]) if name in TABLES else x for name, x in piece.items()}
     return state
 
-# %% ../nbs/10_training.ipynb #04a6638b
+# %% ../nbs/10_training.ipynb #bb077a04
 def newest_checkpoint(
     folder: str | Path,  # of a run
     device='cpu',
@@ -407,7 +407,7 @@ def newest_checkpoint(
             print(f"{e}: falling back"); os.replace(path, path.with_name(path.name + '.damaged'))
     return None, None
 
-# %% ../nbs/10_training.ipynb #d7c5805f
+# %% ../nbs/10_training.ipynb #cadec67b
 FREE = {'data': ('manifest', 'workers'), 'run': ('folder', 'device', 'log_every', 'checkpoint_every', 'keep', 'maps')}
 
 
@@ -421,7 +421,7 @@ def run_key(cfg: TrainConfig, manifest: Manifest) -> str:
     "Hash of what decides a run."
     return digest([run_settings(cfg), manifest.hash])
 
-# %% ../nbs/10_training.ipynb #d4cceaa7
+# %% ../nbs/10_training.ipynb #dec2851f
 def claim(
     cfg: TrainConfig,
     manifest: Manifest,
@@ -446,14 +446,14 @@ def claim(
     manifest.save(folder / 'manifest.csv', overwrite=True); save_config(cfg, there)        # the hash says it is the same one
     return folder
 
-# %% ../nbs/10_training.ipynb #ee6b6694
+# %% ../nbs/10_training.ipynb #606033ee
 def new_model(cfg: TrainConfig) -> AVModel:
     "An untrained model, the same for the same seed, whatever was drawn before."
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(rng(cfg.run.seed, 0, 0, 'init').integers(2 ** 62)))
         return AVModel.from_config(cfg)
 
-# %% ../nbs/10_training.ipynb #e6ca042e
+# %% ../nbs/10_training.ipynb #ec2a34a5
 def new_optimizer(
     cfg: TrainConfig,
     model: torch.nn.Module,
@@ -466,7 +466,7 @@ def new_optimizer(
     if o.schedule == 'constant': return opt, torch.optim.lr_scheduler.ConstantLR(opt, 1.0)
     raise TrainingError(f"optim.schedule: expected 'onecycle' or 'constant', got {o.schedule!r}")
 
-# %% ../nbs/10_training.ipynb #b3b14697
+# %% ../nbs/10_training.ipynb #bed62efc
 def training_rows(cfg: TrainConfig, manifest: Manifest) -> Manifest:
     "The rows to train on: those of data.split, without what the index found unreadable or without sound."
     m = manifest.where(split=cfg.data.split) if cfg.data.split else manifest
@@ -479,12 +479,12 @@ def training_rows(cfg: TrainConfig, manifest: Manifest) -> Manifest:
     if len(good) < len(m): print(f"{len(m) - len(good)} of {len(m)} clips are left out: {why}")
     return good
 
-# %% ../nbs/10_training.ipynb #20ff21c0
+# %% ../nbs/10_training.ipynb #cfb68399
 def file_groups(manifest: Manifest) -> np.ndarray:
     "Which file each row comes from, int64 [N]: windows of one file are not negatives of each other."
     return np.unique(manifest.table['path'].astype(str), return_inverse=True)[1].astype(np.int64)
 
-# %% ../nbs/10_training.ipynb #ecd5f4a6
+# %% ../nbs/10_training.ipynb #d40fca38
 @dataclass
 class Run:
     "A trained run: what `fit` and `load_run` return."
@@ -499,7 +499,7 @@ class Run:
         step = int(self.log.step.max()) if len(self.log) else 0
         return f"Run({self.folder.name}: step {step}, {len(self.manifest):,} clips, bank {self.bank.extra_repr()})"
 
-# %% ../nbs/10_training.ipynb #b28df65f
+# %% ../nbs/10_training.ipynb #561b94f6
 class State:
     "Everything that changes while training, and the things it is made with. Monitors get this."
     def __init__(self, cfg: TrainConfig, manifest: Manifest):
@@ -523,7 +523,7 @@ class State:
         self.sums, self.n, self.losses = {}, 0, []                      # of the loss terms since the last log line; losses not looked at yet
         self.waited, self.since, self.stop = 0.0, time.perf_counter(), threading.Event()
 
-# %% ../nbs/10_training.ipynb #eab3a655
+# %% ../nbs/10_training.ipynb #74778a21
 @patch
 def state_dict(self: State) -> dict:
     "All that a run needs to go on as if nothing had happened."
@@ -533,7 +533,7 @@ def state_dict(self: State) -> dict:
                 config=to_dict(self.cfg), key=run_key(self.cfg, self.manifest), manifest_hash=self.manifest.hash,
                 versions=dict(avnb=_version(), torch=str(torch.__version__), numpy=np.__version__))
 
-# %% ../nbs/10_training.ipynb #3b62c82e
+# %% ../nbs/10_training.ipynb #e7fb23de
 @patch
 def load_state_dict(self: State, state: dict):
     "Put everything back."
@@ -547,7 +547,7 @@ def load_state_dict(self: State, state: dict):
     self.sums, self.n = {k: x.to(self.device) * (self.rank == 0) for k, x in state['sums'].items()}, state['n']
     self.ledger = Ledger(self.ledger.total, self.ledger.budget, state['ledger'] if self.rank == 0 else ())
 
-# %% ../nbs/10_training.ipynb #375b385a
+# %% ../nbs/10_training.ipynb #2f3d0c77
 @patch
 def all_bad(self: State) -> Ledger:
     "The ledger of all processes together."
@@ -562,7 +562,7 @@ def _version() -> str:
     from importlib.metadata import version
     return version('avnb')
 
-# %% ../nbs/10_training.ipynb #5548ee94
+# %% ../nbs/10_training.ipynb #66240bf7
 @patch
 def batches(self: State):
     "The rest of this epoch's batches, counting the seconds spent waiting for them."
@@ -574,21 +574,21 @@ def batches(self: State):
         self.ledger.add(batch.bad)
         yield batch
 
-# %% ../nbs/10_training.ipynb #87b86887
+# %% ../nbs/10_training.ipynb #5cf00900
 @patch
 def see(self: State, batch) -> tuple:
     "(index, video view, sound view) of a batch, on the device."
     on, seed = batch.to(self.device), self.cfg.run.seed
     return on.index, self.views[0](on.frames, seed, self.epoch, batch.index)[0], self.views[1](on.waveform, seed, self.epoch, batch.index)
 
-# %% ../nbs/10_training.ipynb #e6253beb
+# %% ../nbs/10_training.ipynb #1e814a99
 @patch
 def embed(self: State, video: Tensor, spec: Tensor) -> AVOutput:
     "The networks on a batch or a part of it; in bfloat16 where `run.amp` asks for it."
     with torch.autocast(self.device.type, torch.bfloat16, enabled=self.cfg.run.amp):
         return self.model(video, spec, local=self.cfg.cmac.alpha > 0)
 
-# %% ../nbs/10_training.ipynb #09930e60
+# %% ../nbs/10_training.ipynb #6f2243e2
 @patch
 def forward(self: State, video: Tensor, spec: Tensor) -> AVOutput:
     "What the objective needs of this process's batch; with `optim.accumulate` above 1 cut off from the networks, for `learn` to go on from."
@@ -602,7 +602,7 @@ def forward(self: State, video: Tensor, spec: Tensor) -> AVOutput:
     self.whole = AVOutput(**{k: join(k, [getattr(o, k) for o in outs]) for k in vars(outs[0])})
     return self.whole
 
-# %% ../nbs/10_training.ipynb #2deb357e
+# %% ../nbs/10_training.ipynb #68f112fa
 @patch
 def learn(self: State, loss: Tensor):
     "One step of the optimiser."
@@ -616,7 +616,7 @@ def learn(self: State, loss: Tensor):
     if self.cfg.optim.clip > 0: torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.cfg.optim.clip)
     self.optimizer.step(); self.schedule.step()
 
-# %% ../nbs/10_training.ipynb #9efcc6ce
+# %% ../nbs/10_training.ipynb #16b38d55
 @patch
 def check_losses(self: State):
     "Stop if a loss since the last look was not finite; several processes come to the same verdict."
@@ -626,7 +626,7 @@ def check_losses(self: State):
     bad = [k for k, x in enumerate(losses) if not np.isfinite(x)]
     if bad: self.dump(steps[bad[0]], rows[bad[0]], f'the loss is {losses[bad[0]]}')
 
-# %% ../nbs/10_training.ipynb #064fb57b
+# %% ../nbs/10_training.ipynb #5f5eb762
 @patch
 def dump(
     self: State,
@@ -647,7 +647,7 @@ def dump(
     raise TrainingError(f"{what} at step {step}; the batch's ids and statistics are in {path.name}. "
                         "Nothing was saved after it: look at these clips, or lower optim.lr or set optim.clip=1, in a new run.folder")
 
-# %% ../nbs/10_training.ipynb #fb6c0890
+# %% ../nbs/10_training.ipynb #449443a1
 class Log:
     "log.csv, monitors.csv and TensorBoard of a run."
     def __init__(self, folder: Path, step: int, epoch: int):  # lines after this step, or of a later epoch, are dropped
@@ -670,7 +670,7 @@ class Log:
         if path == self.path and self.board:
             for k, x in row.items(): self.board.add_scalar(k, x, row['step'])
 
-# %% ../nbs/10_training.ipynb #25d6c1b4
+# %% ../nbs/10_training.ipynb #1ac4634f
 @patch
 def note(self: Log, step: int, epoch: int, values: dict):
     "Numbers of a monitor, one line each: step, epoch, name, value."
@@ -678,14 +678,14 @@ def note(self: Log, step: int, epoch: int, values: dict):
         self.write(dict(step=step, epoch=epoch, name=k, value=float(x)), self.notes)
         if self.board: self.board.add_scalar(f'monitor/{k}', float(x), step)
 
-# %% ../nbs/10_training.ipynb #82e6a37b
+# %% ../nbs/10_training.ipynb #285a3d9c
 def _tensorboard(folder, step):
     "A TensorBoard writer, or None where tensorboard is not installed."
     try: from torch.utils.tensorboard import SummaryWriter
     except ImportError: print("no live curves: tensorboard is not installed (log.csv has all numbers)"); return None
     return SummaryWriter(folder / 'tb', purge_step=step + 1 if step else None, flush_secs=20)
 
-# %% ../nbs/10_training.ipynb #cf6de786
+# %% ../nbs/10_training.ipynb #d4978c17
 @patch
 def tell(self: State, event: str, row: dict = None):
     "Move the progress bar, call the monitors, note what they return."
@@ -695,7 +695,7 @@ def tell(self: State, event: str, row: dict = None):
         values = monitor(self)
         if values and self.rank == 0: self.log.note(self.step, self.epoch, values)
 
-# %% ../nbs/10_training.ipynb #6414f4e2
+# %% ../nbs/10_training.ipynb #e5aac774
 @patch
 def fixed_views(self: State) -> tuple:
     "(rows int64 [K], pictures, spectrograms) of the clips whose attention is kept; unreadable ones are left out."
@@ -711,7 +711,7 @@ def fixed_views(self: State) -> tuple:
         self._fixed = np.array(rows, np.int64), torch.cat(video), torch.cat(spec)
     return self._fixed
 
-# %% ../nbs/10_training.ipynb #9e9218b7
+# %% ../nbs/10_training.ipynb #e8269da6
 @patch
 def save_maps(self: State) -> Path:
     "Attention of the fixed clips as it is now: `maps/epoch-0003.npz` after three epochs, each picture's and each spectrogram's map summing to 1."
@@ -726,17 +726,7 @@ def save_maps(self: State) -> Path:
     with atomic_write(path) as f: np.savez(f, rows=rows, **g)
     return path
 
-# %% ../nbs/10_training.ipynb #3f55170a
-@patch
-def end_epoch(self: State):
-    "A pass over the data is done."
-    self.epoch, self.position = self.epoch + 1, 0
-    if self.cfg.run.maps and self.rank == 0: self.save_maps()
-    last = self.epoch == self.cfg.optim.epochs
-    self.tell('end' if last else 'epoch')
-    if last: self.save()
-
-# %% ../nbs/10_training.ipynb #ce2bf91b
+# %% ../nbs/10_training.ipynb #fe2e22ff
 @patch
 def log_line(self: State):
     "One line of log.csv (and of TensorBoard): means since the last line, learning rate, speed, share of time spent waiting."
@@ -753,7 +743,7 @@ def log_line(self: State):
         if bad.seen: bad.save(self.folder / 'ledger.csv')
     self.tell('log', row)
 
-# %% ../nbs/10_training.ipynb #37a5bfa4
+# %% ../nbs/10_training.ipynb #ef67d7b6
 @patch
 def save(self: State):
     "Write a checkpoint and keep the newest `run.keep`."
@@ -768,7 +758,17 @@ def save(self: State):
     for old in sorted(self.folder.glob('checkpoints/step-*.pt'))[:-max(self.cfg.run.keep, 1)]:
         for file in (old, *self.folder.glob(f"checkpoints/{old.stem.replace('step', 'rows')}-*.pt")): file.unlink()
 
-# %% ../nbs/10_training.ipynb #c7acc8e2
+# %% ../nbs/10_training.ipynb #ab054ea1
+@patch
+def end_epoch(self: State):
+    "A pass over the data is done."
+    self.epoch, self.position = self.epoch + 1, 0
+    if self.cfg.run.maps and self.rank == 0: self.save_maps()
+    last = self.epoch == self.cfg.optim.epochs
+    self.tell('end' if last else 'epoch')
+    if last: self.save()
+
+# %% ../nbs/10_training.ipynb #6a6420ed
 @patch
 def count(
     self: State,
@@ -785,7 +785,7 @@ def count(
     if stop or self.step % self.cfg.run.checkpoint_every == 0: self.save()
     if stop and not last: raise RunStopped(f"stopped at step {self.step} of {self.steps}, everything is saved; run it again to go on")
 
-# %% ../nbs/10_training.ipynb #b45f6c50
+# %% ../nbs/10_training.ipynb #a57fbdf1
 @patch
 def asked_to_stop(self: State) -> bool:
     "Whether any process got a signal; several processes agree on it at log lines."
@@ -793,10 +793,10 @@ def asked_to_stop(self: State) -> bool:
     if self.step % self.cfg.run.log_every: return False
     return bool(total(torch.tensor(float(self.stop.is_set()), device=self.device)))
 
-# %% ../nbs/10_training.ipynb #9d1d53a2
+# %% ../nbs/10_training.ipynb #b459c28c
 STOPS = [getattr(signal, s) for s in ('SIGINT', 'SIGTERM', 'SIGUSR1') if hasattr(signal, s)]
 
-# %% ../nbs/10_training.ipynb #be3e52de
+# %% ../nbs/10_training.ipynb #3745838c
 @contextlib.contextmanager
 def stopping(
     stop: threading.Event,  # set when a signal asks to stop
@@ -810,7 +810,7 @@ def stopping(
     finally:
         for s, handler in old.items(): signal.signal(s, handler)
 
-# %% ../nbs/10_training.ipynb #e099868e
+# %% ../nbs/10_training.ipynb #30b49de1
 LOWER = ("lower data.batch (now {data.batch}), or keep it and set optim.accumulate={double}; run.amp=true halves what the networks keep; "
          "with a large bank, xid.candidates=sampled or, on several processes, xid.shard=true")
 
@@ -831,7 +831,7 @@ def explained(s: State):
     finally:
         if hasattr(s, 'loader'): s.loader.close()                          # its processes end with it
 
-# %% ../nbs/10_training.ipynb #8dd84c4a
+# %% ../nbs/10_training.ipynb #29c0c064
 def training_manifest(cfg: TrainConfig) -> Manifest:
     "All rows of the manifest that the config names, or of the packed set when it names none."
     if not cfg.data.manifest and not cfg.data.packed:
@@ -839,14 +839,14 @@ def training_manifest(cfg: TrainConfig) -> Manifest:
                             "make one with avnb index FOLDER, or a world with avnb world OUT")
     return Manifest.load(cfg.data.manifest or Path(cfg.data.packed, 'manifest.csv'))
 
-# %% ../nbs/10_training.ipynb #4ef5aedd
+# %% ../nbs/10_training.ipynb #04b3c8f2
 def tidy(folder: Path):
     "Remove what a process that was killed while it wrote a checkpoint left behind."
     for half in folder.glob('.*.tmp'): half.unlink()
     for part in folder.glob('rows-*.pt'):
         if not (folder / f"step-{part.name.split('-')[1]}.pt").exists(): part.unlink()
 
-# %% ../nbs/10_training.ipynb #19f5c2a2
+# %% ../nbs/10_training.ipynb #583548d4
 def prepare(
     cfg: TrainConfig,
     resume,     # 'auto', None or a checkpoint
@@ -869,7 +869,7 @@ def prepare(
     if path[0] and not s.done and s.rank == 0: print(f"going on from {Path(path[0]).name}: step {s.step} of {s.steps}")
     return s
 
-# %% ../nbs/10_training.ipynb #52c174d3
+# %% ../nbs/10_training.ipynb #007e6b3e
 def fit(
     cfg: TrainConfig,
     resume='auto',  # 'auto': go on where the folder's newest good checkpoint left off; None: a new folder; or a checkpoint to start from
@@ -892,7 +892,7 @@ def fit(
             s.end_epoch()
     return s.finished("done:")
 
-# %% ../nbs/10_training.ipynb #923fe590
+# %% ../nbs/10_training.ipynb #d1c5a53f
 @patch
 def finished(self: State, how: str) -> Run:
     "The `Run`, and a line that says what happened."
@@ -901,7 +901,7 @@ def finished(self: State, how: str) -> Run:
     log = pd.read_csv(self.folder / 'log.csv') if (self.folder / 'log.csv').exists() else pd.DataFrame()
     return Run(self.model.eval(), self.bank, self.cfg, self.manifest, self.folder, log)
 
-# %% ../nbs/10_training.ipynb #a92a2aaa
+# %% ../nbs/10_training.ipynb #4c943268
 def load_run(
     folder: str | Path,  # of a run
     device=None,         # None: as its config says
@@ -921,7 +921,7 @@ def load_run(
     bank.load_state_dict(state['bank'])
     return Run(model.eval(), bank, cfg, Manifest.load(folder / 'manifest.csv'), folder, pd.read_csv(folder / 'log.csv'))
 
-# %% ../nbs/10_training.ipynb #6ae06273
+# %% ../nbs/10_training.ipynb #ca4f2aba
 def save_model(
     run: Run,
     folder: str | Path,  # to write
