@@ -61,7 +61,7 @@ def last_of(
     order = index.argsort(stable=True)                                      # equal indices stay in batch order
     return order[torch.searchsorted(index[order], index, right=True) - 1]   # the end of the run of equal ones
 
-# %% ../nbs/07_memory.ipynb #3800c836
+# %% ../nbs/07_memory.ipynb #194bc29c
 @patch
 def _check_index(self: MemoryBank, index):
     "Raise `BankError` unless `index` is int64 [B] and names rows of the bank."
@@ -71,7 +71,7 @@ def _check_index(self: MemoryBank, index):
         raise BankError(f"index: expected rows in 0..{self.n - 1}, got {int(index.min())}..{int(index.max())}; "
                         "is the bank as long as the manifest?")
 
-
+# %% ../nbs/07_memory.ipynb #7155960d
 @patch
 def _check(self: MemoryBank, index, v, a):
     "Raise `BankError` unless index, v and a fit the bank, and v and a are finite and of unit norm."
@@ -86,7 +86,7 @@ def _check(self: MemoryBank, index, v, a):
         if (off > (1e-2 if x.dtype == torch.bfloat16 else 1e-3)).any():
             raise BankError(f"{name}: expected unit rows, got a norm of {norm[off.argmax()]:.4g}; use F.normalize(x, dim=-1)")
 
-# %% ../nbs/07_memory.ipynb #9f4bcdbd
+# %% ../nbs/07_memory.ipynb #60215d0e
 @patch
 def _mine(self: MemoryBank, index, last):
     "(places here, last occurrences, bool): rows of others are replaced by one of ours (if there is none, by row 0, and the bool is False everywhere)."
@@ -94,7 +94,7 @@ def _mine(self: MemoryBank, index, last):
     pick = torch.where(here, torch.arange(len(index), device=index.device), here.int().argmax())        # no waiting for the device
     return (index - self.lo)[pick].clamp(0, len(self.written) - 1), last[pick], here
 
-# %% ../nbs/07_memory.ipynb #076214d3
+# %% ../nbs/07_memory.ipynb #6b59fafd
 @patch
 def update(self: MemoryBank,
     index: Tensor,  # int64 [B], rows to write; of several equal ones the last in batch order wins
@@ -115,7 +115,7 @@ def update(self: MemoryBank,
             rows[index] = new if self.world == 1 else torch.where(here.any(), new, rows[index])
         self.written[index] = True if self.world == 1 else here.any() | self.written[index]
 
-# %% ../nbs/07_memory.ipynb #9acd91b0
+# %% ../nbs/07_memory.ipynb #b0c67860
 @patch
 def collect(self: MemoryBank,
     table: Tensor,  # `video`, `audio`, `written`, or a copy of one
@@ -129,7 +129,7 @@ def collect(self: MemoryBank,
     dist.all_reduce(x)
     return x.to(table.dtype)
 
-
+# %% ../nbs/07_memory.ipynb #af4de282
 @patch
 def rows(self: MemoryBank,
     index: Tensor,  # int64, any shape
@@ -139,13 +139,20 @@ def rows(self: MemoryBank,
     v, a = (self.collect(x, index.reshape(-1)) for x in (self.video, self.audio))
     return v.view(*index.shape, -1), a.view(*index.shape, -1)
 
-# %% ../nbs/07_memory.ipynb #e78618dd
+# %% ../nbs/07_memory.ipynb #fd59160c
 @patch
 def scores(self: MemoryBank) -> Tensor:  # [number of written rows], in [-1, 1]
     "Agreement v_bar . a_bar of each written row's two modalities, in row order."
     return torch.einsum('nd,nd->n', self.video, self.audio)[self.written]
 
+# %% ../nbs/07_memory.ipynb #0472421f
+@patch
+def _sum(self: MemoryBank, x):
+    "Sum over the parts of the bank."
+    if self.world > 1: dist.all_reduce(x)
+    return x
 
+# %% ../nbs/07_memory.ipynb #da744cdd
 @patch
 def moments(self: MemoryBank) -> tuple[float, float]:
     "Mean and population variance of the scores; `BankError` when nothing has been written."
@@ -154,10 +161,3 @@ def moments(self: MemoryBank) -> tuple[float, float]:
     if not n: raise BankError("moments: expected a bank with written rows, got none; train with in-batch candidates first")
     mean = first / n
     return float(mean), float(self._sum((s - mean).square().sum()) / n)
-
-
-@patch
-def _sum(self: MemoryBank, x):
-    "Sum over the parts of the bank."
-    if self.world > 1: dist.all_reduce(x)
-    return x
