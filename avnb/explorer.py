@@ -6,13 +6,14 @@
 __all__ = ['NAMES', 'SCALES', 'LIMIT', 'SCRIPTS', 'SWAPS', 'ORDERS', 'HUES', 'INKS', 'WRAP', 'ExplorerError', 'pack_map',
            'unpack_map', 'pack_arrows', 'colours', 'pack_wave', 'pack_sound', 'cache_folder', 'kept', 'encode',
            'read_window', 'browser_media', 'make_panel', 'truth_of', 'poster', 'make_scene', 'static', 'Player', 'page',
-           'middle_square', 'sound_cells', 'hears', 'model_panel', 'with_sound', 'clips_to_show', 'a_network',
-           'networks', 'trust', 'pick_rows', 'soon', 'Picker', 'AttentionExplorer', 'Rows', 'bank_rows',
-           'embedded_rows', 'row_weights', 'weight_facts', 'in_span', 'soft_shares', 'share_facts', 'flatten', 'paint',
-           'ClipMedia', 'ClipBoard', 'notice', 'tell', 'sheet', 'inline_svg', 'sample_clips', 'rows_of', 'slider',
-           'toggle', 'facts_table', 'Shelf', 'TrustPanel', 'SharePanel', 'PlanePanel', 'NoiseExplorer', 'whole_lines',
-           'curves_of', 'pd_numbers', 'RunFolder', 'runs_of', 'path_of', 'curve_svg', 'strip', 'apart', 'table_html',
-           'ledger_html', 'scores_html', 'CurvePanel', 'MapPanel', 'RunExplorer', 'practise', 'practice_run']
+           'middle_square', 'sound_cells', 'hears', 'looked', 'model_panel', 'with_sound', 'clips_to_show', 'a_network',
+           'networks', 'trust', 'pick_rows', 'soon', 'Picker', 'Controls', 'known_of', 'AttentionExplorer',
+           'film_parts', 'Rows', 'bank_rows', 'embedded_rows', 'row_weights', 'weight_facts', 'in_span', 'soft_shares',
+           'share_facts', 'flatten', 'paint', 'ClipMedia', 'ClipBoard', 'notice', 'tell', 'sheet', 'inline_svg',
+           'sample_clips', 'rows_of', 'slider', 'toggle', 'facts_table', 'Shelf', 'TrustPanel', 'SharePanel',
+           'PlanePanel', 'NoiseExplorer', 'whole_lines', 'curves_of', 'pd_numbers', 'RunFolder', 'runs_of', 'path_of',
+           'curve_svg', 'strip', 'apart', 'table_html', 'ledger_html', 'scores_html', 'CurvePanel', 'MapPanel',
+           'RunExplorer', 'practise', 'practice_run']
 
 # %% ../nbs/14_explorer.ipynb #328f645a
 import asyncio, base64, dataclasses, functools, hashlib, html, importlib.resources, io, json, math, os, re, tempfile
@@ -79,7 +80,7 @@ def pack_wave(
     pair = np.stack([np.minimum.reduceat(x, edges), np.maximum.reduceat(x, edges)], 1) if len(x) else np.zeros((1, 2))
     return dict(data=np.rint(127 * np.clip(pair, -1, 1)).astype(np.int8).tobytes(), shape=[len(pair), 2])
 
-# %% ../nbs/14_explorer.ipynb #f96d7ea6
+# %% ../nbs/14_explorer.ipynb #29c618ec
 def pack_sound(
     clip,       # Clip
     cfg=None,   # TrainConfig: draw the spectrogram of its front end; None: log-mel
@@ -90,10 +91,12 @@ def pack_sound(
     from avnb.core import TrainConfig
     from avnb.views import linear_spectrogram, log_mel, views_from
     cfg = cfg or TrainConfig(); hear, wave = views_from(cfg, False)[1], torch.from_numpy(np.nan_to_num(clip.waveform))[None]
-    out = dict(label=label, spec=None, hz=[round(float(f), 1) for f in hear.hz], seconds=len(clip.waveform) / clip.rate, wave=pack_wave(clip.waveform))
+    out = dict(label=label, spec=None, hz=[round(float(f), 1) for f in hear.hz], seconds=len(clip.waveform) / clip.rate,
+               wave=pack_wave(clip.waveform))
     if not clip.has_audio or wave.shape[1] <= hear.n_fft // 2: return out
-    spec = (log_mel(wave, clip.rate, hear.n_fft, hear.hop, hear.mels) if hear.front == 'logmel' else linear_spectrogram(wave, hear.n_fft, hear.hop))[0]
-    return out | dict(spec=pack_map(spec.numpy()))
+    if hear.front == 'logmel': spec = log_mel(wave, clip.rate, hear.n_fft, hear.hop, hear.mels)
+    else: spec = linear_spectrogram(wave, hear.n_fft, hear.hop)
+    return out | dict(spec=pack_map(spec[0].numpy()))
 
 # %% ../nbs/14_explorer.ipynb #2b43e911
 LIMIT = 500e6                                              # bytes of transcoded media that are kept
@@ -181,7 +184,7 @@ def make_panel(
     arrows = {} if local is None else {k: pack_arrows(x) for k, x in zip(('video', 'audio'), local) if x is not None}
     return dict(label=str(label), video=many(video), audio=many(audio), local=arrows, sound=sound, unit=unit, note=str(note))
 
-# %% ../nbs/14_explorer.ipynb #49c5d517
+# %% ../nbs/14_explorer.ipynb #9633444d
 def truth_of(
     sources,     # truth["sources"] of a generated clip, boxes on the clip's own grid of frames; or one box as fractions
     start: float,  # s, of the window shown
@@ -194,8 +197,9 @@ def truth_of(
     out = []
     for s in sources:
         at = np.clip(np.round((start + np.arange(frames) / shown) * fps).astype(int), 0, len(s['boxes']) - 1)
-        out.append(dict(label=str(s.get('kind', '')), sounding=bool(s.get('sounding', True)), boxes=[s['boxes'][i] for i in at], band=s.get('band'),
-                        active=[[a - start, b - start] for a, b in s.get('active', [])]))
+        acts = [[a - start, b - start] for a, b in s.get('active', [])]
+        out.append(dict(label=str(s.get('kind', '')), sounding=bool(s.get('sounding', True)), boxes=[s['boxes'][i] for i in at],
+                        band=s.get('band'), active=acts))
     return out
 
 # %% ../nbs/14_explorer.ipynb #d86faf7a
@@ -209,7 +213,7 @@ def poster(
     picture.resize([max(1, round(n * scale)) for n in picture.size]).save(out, 'JPEG', quality=82)
     return out.getvalue()
 
-# %% ../nbs/14_explorer.ipynb #105d39db
+# %% ../nbs/14_explorer.ipynb #e48498a8
 def make_scene(
     clip,            # Clip, as of `read_window`
     panels=(),       # of `make_panel`; none: the bare clip
@@ -227,9 +231,10 @@ def make_scene(
     seconds = T / clip.fps if T else len(clip.waveform) / clip.rate
     known = truth_of(sources, clip.start, truth_fps, max(T, 1), clip.fps) if sources is not None and len(sources) else []
     size = list(clip.frames.shape[1:3]) if T else [0, 0]
-    return dict(title=str(title or clip.id), start=clip.start, seconds=seconds, fps=clip.fps, frames=T, size=size, area=list(area), truth=known,
-                media=media or [browser_media(c) for c in sounds.values()], poster=poster(clip.frames[0]) if T else b'',
-                sounds=[pack_sound(c, cfg, k) for k, c in sounds.items()], panels=list(panels) or [make_panel()], notes=[str(n) for n in notes])
+    return dict(title=str(title or clip.id), start=clip.start, seconds=seconds, fps=clip.fps, frames=T, size=size, area=list(area),
+                truth=known, media=media or [browser_media(c) for c in sounds.values()], poster=poster(clip.frames[0]) if T else b'',
+                sounds=[pack_sound(c, cfg, k) for k, c in sounds.items()], panels=list(panels) or [make_panel()],
+                notes=[str(n) for n in notes])
 
 # %% ../nbs/14_explorer.ipynb #228b8b66
 def static(*names) -> str:
@@ -239,12 +244,12 @@ def static(*names) -> str:
 
 SCRIPTS = ('player_arithmetic.js', 'player.js')
 
-# %% ../nbs/14_explorer.ipynb #9a66e51f
+# %% ../nbs/14_explorer.ipynb #6e042adb
 class Player(anywidget.AnyWidget):
     "Plays a scene: picture, sound and maps under one clock, the sound's. Needs no kernel once it has its scene."
     _esm, _css = static(*SCRIPTS), static('player.css')
     scene = traitlets.Dict(help='of make_scene').tag(sync=True)
-    view = traitlets.Dict(help='what is switched on: layer, band, opacity, colour, per, contours, truth, speed, loop, hear; set any of them').tag(sync=True)
+    view = traitlets.Dict(help='layer, band, opacity, colour, per, contours, truth, speed, loop, hear: any of them').tag(sync=True)
     lock = traitlets.Dict(help='the cell that is locked: kind, panel, time, x, y; empty: none').tag(sync=True)
     lookup = traitlets.Dict().tag(sync=True)
 
@@ -290,35 +295,62 @@ def middle_square(
     h, w = clip.frames.shape[1:3]; s = min(h, w); y, x = (h - s) // 2, (w - s) // 2
     return dataclasses.replace(clip, frames=clip.frames[:, y:y + s, x:x + s]), (x / w, y / h, (x + s) / w, (y + s) / h)
 
-# %% ../nbs/14_explorer.ipynb #3752888c
+# %% ../nbs/14_explorer.ipynb #eaff4342
 def sound_cells(
     starts,   # [N] of the windows that were heard, s
     length: float,  # of a window, s
     cells: int,     # in time, of a window
     seconds: float,  # of the clip
 ) -> tuple:
-    "For each even step of a clip (a step is as long as a cell): which window has the step nearest its middle, and which of its cells holds it."
+    "For even steps of a clip, each as long as a cell: the window whose middle is nearest, and which of its cells holds the step."
     m = max(1, math.ceil(seconds / (length / cells) - 1e-6)); at = (np.arange(m) + 0.5) * seconds / m
     off = at[:, None] - (np.asarray(starts) + length / 2)
     window = np.abs(off).argmin(1)
     return window, np.clip(np.floor((at - np.asarray(starts)[window]) / length * cells), 0, cells - 1).astype(int)
 
-# %% ../nbs/14_explorer.ipynb #9bc21dc4
+# %% ../nbs/14_explorer.ipynb #b7cd516c
 def hears(
     clip,  # Clip, square
     cfg,   # TrainConfig
     per_second: float,  # windows
 ) -> tuple:
-    "The windows of a clip as `slide` gives them, and their starts in the sound, s; a sense that the clip lacks is made up (black, silence)."
+    "Windows of a clip as of `slide`, and their starts in the sound, s; a sense that the clip lacks is made up (black, silence)."
     from avnb.localization import slide
     n, v, d = len(clip.waveform), cfg.view, cfg.data
     frames = clip.frames if len(clip.frames) else np.zeros((max(1, round(n / clip.rate * d.fps)), 64, 64, 3), np.uint8)
     fps = clip.fps if len(clip.frames) else d.fps
-    frames, sound, at = slide(dataclasses.replace(clip, frames=frames, fps=fps, has_audio=True, waveform=np.nan_to_num(clip.waveform)), cfg, per_second)
+    whole = dataclasses.replace(clip, frames=frames, fps=fps, has_audio=True, waveform=np.nan_to_num(clip.waveform))
+    frames, sound, at = slide(whole, cfg, per_second)
     size = round(v.audio_seconds * d.rate)
     return frames, sound, np.clip(np.round(at * d.rate) - size // 2, 0, max(n - size, 0)) / d.rate
 
-# %% ../nbs/14_explorer.ipynb #3ef63251
+# %% ../nbs/14_explorer.ipynb #1d9aea57
+def looked(
+    model,  # AVModel
+    cfg,    # TrainConfig it was trained with
+    clip,   # Clip, square, at data.rate
+    per_second: float,  # windows
+) -> tuple:
+    "(video alone, video guided [N, h, w], audio alone, audio guided [N, F], picture's arrows [N, h, w, D], sound's arrows [M, F, D])."
+    import torch
+    from avnb.attention import guided_maps
+    from avnb.views import views_from
+    frames, sounds, starts = hears(clip, cfg, per_second)
+    (see, hear), device, got = views_from(cfg, False), next(model.parameters()).device, []
+    model.eval()
+    for b in np.array_split(np.arange(len(starts)), -(-len(starts) // 16)):
+        with torch.inference_mode():
+            spec = hear(torch.from_numpy(sounds[b]).to(device), 0, 0, b)
+            out = model(see(torch.from_numpy(frames[b]).to(device), 0, 0, b)[0], spec)
+            g = guided_maps(out, cfg.cmac.tau_m); mid = g['video_guided'].shape[1] // 2
+            parts = (g['video_self'][:, mid], g['video_guided'][:, mid], g['audio_self'], g['audio_guided'],
+                     out.video_local[:, :, mid].movedim(1, -1), out.audio_local.movedim(1, -1))
+            got.append([x.float().cpu().numpy() for x in parts])
+    *maps, local = map(np.concatenate, zip(*got))
+    window, cell = sound_cells(starts, cfg.view.audio_seconds, local.shape[1], len(clip.waveform) / clip.rate)
+    return *maps, local[window, cell]
+
+# %% ../nbs/14_explorer.ipynb #1fefcc14
 def model_panel(
     model,  # AVModel
     cfg,    # TrainConfig it was trained with
@@ -329,27 +361,15 @@ def model_panel(
     per_second: float | None = None,  # maps; None: 8 for short clips, 4 for long ones
 ) -> dict:
     "Maps from one sense alone and guided by the other, and every cell's arrow. What needs a sense that the clip lacks is left out."
-    import torch
-    from avnb.attention import guided_maps
-    from avnb.views import views_from
     clip = middle_square(clip)[0]; seconds = len(clip.frames) / clip.fps if len(clip.frames) else len(clip.waveform) / clip.rate
-    frames, sounds, starts = hears(clip, cfg, per_second or (8. if seconds <= 4 else 4.))
-    (see, hear), device, got = views_from(cfg, False), next(model.parameters()).device, []
-    model.eval()
-    for b in np.array_split(np.arange(len(starts)), -(-len(starts) // 16)):
-        with torch.inference_mode():
-            out = model(see(torch.from_numpy(frames[b]).to(device), 0, 0, b)[0], hear(torch.from_numpy(sounds[b]).to(device), 0, 0, b))
-            g = guided_maps(out, cfg.cmac.tau_m); mid = g['video_guided'].shape[1] // 2
-            got.append([x.float().cpu().numpy() for x in (g['video_self'][:, mid], g['video_guided'][:, mid], g['audio_self'], g['audio_guided'],
-                                                          out.video_local[:, :, mid].movedim(1, -1), out.audio_local.movedim(1, -1))])
-    va, vg, aa, ag, v, a = map(np.concatenate, zip(*got))
-    window, cell = sound_cells(starts, cfg.view.audio_seconds, a.shape[1], len(clip.waveform) / clip.rate)
-    both, picture = clip.has_audio and len(clip.frames) > 0, va[0].size
-    video = ({'alone': va * picture} if len(clip.frames) else {}) | ({'guided': vg * picture} if both else {})
-    audio = ({'alone': aa * aa.shape[1]} if clip.has_audio else {}) | ({'guided': ag * ag.shape[1]} if both else {})
-    return make_panel(label, video, audio, (v, a[window, cell]) if both else None, sound, note=note)
+    video_alone, video_guided, audio_alone, audio_guided, v, a = looked(model, cfg, clip, per_second or (8. if seconds <= 4 else 4.))
+    sees, hears = len(clip.frames) > 0, clip.has_audio
+    shares = lambda x: x * x[0].size                                       # 1: what each cell would get if all were equal
+    video = ({'alone': shares(video_alone)} if sees else {}) | ({'guided': shares(video_guided)} if sees and hears else {})
+    audio = ({'alone': shares(audio_alone)} if hears else {}) | ({'guided': shares(audio_guided)} if sees and hears else {})
+    return make_panel(label, video, audio, (v, a) if sees and hears else None, sound, note=note)
 
-# %% ../nbs/14_explorer.ipynb #a8634f9a
+# %% ../nbs/14_explorer.ipynb #db627b97
 SWAPS = {'own sound': '', 'another clip': 'swap', 'silence': 'mute', 'noise': 'noise', 'shifted in time': 'shift'}
 
 
@@ -372,7 +392,7 @@ def with_sound(
     else: raise ExplorerError(f"what if: expected one of {', '.join(filter(None, SWAPS.values()))}, got {how!r}")
     return dataclasses.replace(clip, waveform=np.clip(y, -1, 1).astype(np.float32), has_audio=True)
 
-# %% ../nbs/14_explorer.ipynb #2e0e2353
+# %% ../nbs/14_explorer.ipynb #e1acb40d
 def clips_to_show(
     clips=None,  # Manifest; manifest.csv; folder with one, or with media files; a file or a list of files; None: the held-out sample clips
 ):
@@ -390,13 +410,14 @@ def clips_to_show(
         if p.suffix == '.csv': return Manifest.load(p)
         if (p / 'manifest.csv').is_file(): return Manifest.load(p / 'manifest.csv')
         if not p.exists(): raise ExplorerError(f"there is no {p}; give a folder of videos, a manifest.csv or a list of files")
-        clips = [p] if p.is_file() else sorted(f for f in p.rglob('*') if f.suffix.lower() in VIDEOS | set(SOUND_FILES) and f.name[0] != '.')
+        known = lambda f: f.suffix.lower() in VIDEOS | set(SOUND_FILES) and f.name[0] != '.'
+        clips = [p] if p.is_file() else sorted(filter(known, p.rglob('*')))
     files = [Path(c).absolute() for c in clips]
     if not files: raise ExplorerError(f"no videos and no sounds to show; known endings: {' '.join(sorted(VIDEOS | set(SOUND_FILES)))}")
     folder = Path(os.path.commonpath([f.parent for f in files])); paths = [f.relative_to(folder).as_posix() for f in files]
     return Manifest(folder, pd.DataFrame(dict(id=paths, path=paths, start_s=0.0, seconds=0.0)))
 
-# %% ../nbs/14_explorer.ipynb #71c9e071
+# %% ../nbs/14_explorer.ipynb #43e52531
 def a_network(
     source=None,  # Run; (AVModel, TrainConfig); folder of a run or of `save_model`; a checkpoint's .pt; None: the tiny network that ships
 ) -> tuple:
@@ -419,11 +440,12 @@ def networks(
 ) -> dict:
     "label -> source, in the order given; nothing is loaded yet."
     if isinstance(source, dict): return {str(k): v for k, v in source.items()}
-    many = source if isinstance(source, list) else [source]; name = lambda s: '' if s is None or isinstance(s, tuple) else Path(getattr(s, 'folder', s)).stem
+    many = source if isinstance(source, list) else [source]
+    name = lambda s: '' if s is None or isinstance(s, tuple) else Path(getattr(s, 'folder', s)).stem
     names = [name(s) or f'network {i + 1}' for i, s in enumerate(many)]
     return {n if names.count(n) == 1 else f'{n} ({i + 1})': s for i, (n, s) in enumerate(zip(names, many))}
 
-# %% ../nbs/14_explorer.ipynb #a50e109e
+# %% ../nbs/14_explorer.ipynb #123f2105
 def trust(
     run,  # training.Run, or None
 ) -> dict:
@@ -433,9 +455,10 @@ def trust(
     w, on = run.cfg.weight, run.bank.written.cpu()
     if not on.any(): return {}
     scores = (run.bank.video * run.bank.audio).sum(1).cpu()[on]
-    return dict(zip(run.manifest.table['id'].to_numpy()[on.numpy()], positive_weights(scores, w.delta, w.kappa, w.w_min, floor=w.floor).tolist()))
+    weights = positive_weights(scores, w.delta, w.kappa, w.w_min, floor=w.floor).tolist()
+    return dict(zip(run.manifest.table['id'].to_numpy()[on.numpy()], weights))
 
-# %% ../nbs/14_explorer.ipynb #b8218880
+# %% ../nbs/14_explorer.ipynb #12c647f8
 ORDERS = ('as listed', 'by class', 'least trusted first', 'most trusted first')
 
 
@@ -447,12 +470,14 @@ def pick_rows(
 ) -> list:
     "Positions of the rows found, in order; those without a weight come last."
     words, w = text.lower().split(), weights or {}
-    rows = [i for i, (a, b, c) in enumerate(zip(table['id'], table['label'], table['faulty_kind'])) if all(t in f'{a} {b} {c}'.lower() for t in words)]
+    about = [f'{a} {b} {c}'.lower() for a, b, c in zip(table['id'], table['label'], table['faulty_kind'])]
+    rows = [i for i, t in enumerate(about) if all(word in t for word in words)]
     if order == 'by class': return sorted(rows, key=lambda i: (table['label'].iloc[i], i))
-    if order in ORDERS[2:]: sign = 1 if order == ORDERS[2] else -1; return sorted(rows, key=lambda i: (w.get(table['id'].iloc[i]) is None, sign * w.get(table['id'].iloc[i], 0)))
-    return rows
+    if order not in ORDERS[2:]: return rows
+    sign, weight = 1 if order == ORDERS[2] else -1, lambda i: w.get(table['id'].iloc[i])
+    return sorted(rows, key=lambda i: (weight(i) is None, sign * (weight(i) or 0)))
 
-# %% ../nbs/14_explorer.ipynb #8fe25091
+# %% ../nbs/14_explorer.ipynb #e3eb7e44
 def soon(
     f,  # function without arguments
 ):
@@ -460,7 +485,7 @@ def soon(
     try: asyncio.get_running_loop().call_soon(f)
     except RuntimeError: f()
 
-# %% ../nbs/14_explorer.ipynb #f8d76dec
+# %% ../nbs/14_explorer.ipynb #b4466edd
 class Picker(ipywidgets.VBox):
     "Clips to choose from: thumbnails, a search by class or name, an order. Calls `choose(i)` with the row's position."
 
@@ -470,17 +495,20 @@ class Picker(ipywidgets.VBox):
         weights=None,  # id -> weight, allows to sort by it
         many: int = 8,  # thumbnails at once
     ):
-        self.manifest, self.choose, self.weights, self.many, self.first, self.now, self.pictures = manifest, choose, weights or {}, many, 0, -1, {}
-        self.text = ipywidgets.Text(placeholder='class or name', description='find', continuous_update=True, layout={'width': '260px'})
-        self.order = ipywidgets.Dropdown(options=ORDERS if self.weights else ORDERS[:2], description='order', layout={'width': '240px'})
-        self.back, self.on = (ipywidgets.Button(description=d, tooltip=t, layout={'width': '40px'}) for d, t in (('‹', 'clips before'), ('›', 'clips after')))
-        self.count, self.row = ipywidgets.Label(), ipywidgets.HBox(layout={'overflow': 'auto hidden', 'min_height': '112px'})
-        self.text.observe(lambda _: self.refresh(0), 'value'); self.order.observe(lambda _: self.refresh(0), 'value')
+        W, wrap = ipywidgets, {'flex_flow': 'row wrap'}
+        self.manifest, self.choose, self.weights, self.many = manifest, choose, weights or {}, many
+        self.first, self.now, self.pictures = 0, -1, {}
+        self.text = W.Text(placeholder='class or name', description='find', layout={'width': '260px'})
+        self.order = W.Dropdown(options=ORDERS if self.weights else ORDERS[:2], description='order', layout={'width': '240px'})
+        small = {'width': '40px'}
+        self.back, self.on = (W.Button(description=d, tooltip=t, layout=small) for d, t in (('‹', 'before'), ('›', 'after')))
+        self.count, self.row = W.Label(), W.HBox(layout={'overflow': 'auto hidden', 'min_height': '112px'})
+        for w in (self.text, self.order): w.observe(lambda _: self.refresh(0), 'value')
         self.back.on_click(lambda _: self.refresh(max(0, self.first - many))); self.on.on_click(lambda _: self.refresh(self.first + many))
-        super().__init__([ipywidgets.HBox([self.text, self.order, self.back, self.on, self.count], layout={'flex_flow': 'row wrap'}), self.row])
+        super().__init__([W.HBox([self.text, self.order, self.back, self.on, self.count], layout=wrap), self.row])
         self.add_class('avnb-picker'); soon(lambda: self.refresh(0))
 
-# %% ../nbs/14_explorer.ipynb #3cac9f6c
+# %% ../nbs/14_explorer.ipynb #bf14e785
 @patch
 def picture(self: Picker,
     i: int,  # row's position
@@ -488,29 +516,92 @@ def picture(self: Picker,
     "A thumbnail, made once; grey where there is none."
     if i not in self.pictures:
         r, grey = self.manifest.row(i), np.full((72, 96, 3), 128, np.uint8)
-        try: frame = next(iter(read_clip(self.manifest.path(i), (r['start_s'] or 0) + min((r['seconds'] or 0) / 2, 5), .05, 20, 96, audio=False).frames), grey)
+        middle = (r['start_s'] or 0) + min((r['seconds'] or 0) / 2, 5)
+        try: frame = next(iter(read_clip(self.manifest.path(i), middle, .05, 20, 96, audio=False).frames), grey)
         except (AvnbError, OSError): frame = grey
         self.pictures[i] = poster(frame, 96)
     return self.pictures[i]
 
-# %% ../nbs/14_explorer.ipynb #808362b1
+# %% ../nbs/14_explorer.ipynb #68dc41c8
+@patch
+def card(self: Picker,
+    i: int,  # row's position
+):
+    "A thumbnail over a button with the clip's class."
+    r = self.manifest.row(i); w = self.weights.get(r['id'])
+    tip = f"{r['id']} {r['faulty_kind']}" + (f', weight {w:.2f}' if w is not None else '')
+    button = ipywidgets.Button(description=str(r['label'] or r['id']), tooltip=tip, button_style='primary' if i == self.now else '',
+                               layout={'width': '96px', 'height': '24px', 'margin': '0'}, style={'font_size': '11px'})
+    button.on_click(lambda _: self.choose(i))
+    image = ipywidgets.Image(value=self.picture(i), format='jpeg',
+                             layout={'width': '96px', 'height': '76px', 'margin': '0', 'object_fit': 'cover'})
+    return ipywidgets.VBox([image, button], layout={'min_width': '96px', 'margin': '0 6px 0 0', 'overflow': 'hidden'})
+
+# %% ../nbs/14_explorer.ipynb #d1d760ed
 @patch
 def refresh(self: Picker,
     first: int | None = None,  # number of the first thumbnail; None: as it is
 ):
     "Draw the thumbnails again."
     rows = pick_rows(self.manifest.table, self.text.value, self.order.value, self.weights)
-    self.first = min(self.first if first is None else first, max(0, (len(rows) - 1) // self.many * self.many)); cards = []
-    for i in rows[self.first:self.first + self.many]:
-        r = self.manifest.row(i); w = self.weights.get(r['id']); name = str(r['label'] or r['id'])
-        button = ipywidgets.Button(description=name, tooltip=f"{r['id']} {r['faulty_kind']}" + (f', weight {w:.2f}' if w is not None else ''), layout={'width': '96px', 'height': '24px', 'margin': '0'}, style={'font_size': '11px'})
-        button.button_style = 'primary' if i == self.now else ''; button.on_click(lambda _, i=i: self.choose(i))
-        cards.append(ipywidgets.VBox([ipywidgets.Image(value=self.picture(i), format='jpeg', layout={'width': '96px', 'height': '76px', 'margin': '0', 'object_fit': 'cover'}), button], layout={'min_width': '96px', 'margin': '0 6px 0 0', 'overflow': 'hidden'}))
-    self.row.children = cards; last = self.first + len(cards)
+    self.first = min(self.first if first is None else first, max(0, (len(rows) - 1) // self.many * self.many))
+    self.row.children = [self.card(i) for i in rows[self.first:self.first + self.many]]
+    last = self.first + len(self.row.children)
     self.count.value = f'{self.first + 1} to {last} of {len(rows)}' if rows else 'nothing found'
     self.back.disabled, self.on.disabled = self.first == 0, last >= len(rows)
 
-# %% ../nbs/14_explorer.ipynb #298f7b2c
+# %% ../nbs/14_explorer.ipynb #df3ce018
+class Controls(ipywidgets.HBox):
+    "Another sound, which networks, and saving: the widgets of an `AttentionExplorer`."
+
+    def __init__(self,
+        manifest,  # Manifest
+        names,     # of the networks
+    ):
+        W, look = ipywidgets, dict(layout={'width': '330px'}); slide = look | dict(continuous_update=False)
+        clips = [(f"{label} {i}".strip(), k) for k, (i, label) in enumerate(zip(manifest.table['id'][:500], manifest.table['label']))]
+        self.how = W.Dropdown(options=SWAPS, description='what if', tooltip='recompute the maps with another sound', **look)
+        self.other = W.Dropdown(options=clips, description='its sound', **look)
+        self.level = W.FloatSlider(0, min=-20, max=30, step=1, description='louder by', readout_format='.0f', tooltip='dB', **slide)
+        self.delay = W.FloatSlider(.5, min=-2, max=2, step=.1, description='later by', readout_format='.1f', tooltip='s', **slide)
+        self.chosen = W.SelectMultiple(options=names, value=names[:4], rows=min(4, len(names)), description='networks',
+                                       tooltip='up to four, side by side', **look)
+        self.page = W.Button(description='page (HTML)', tooltip='plays and answers without a kernel')
+        self.film = W.Button(description='film (MP4)', tooltip='the maps over the clip, with sound'); self.saved = W.HTML()
+        super().__init__([W.VBox([self.how, self.other, self.level, self.delay]), W.VBox([self.chosen] if len(names) > 1 else []),
+                          W.VBox([W.HBox([self.page, self.film]), self.saved])], layout={'flex_flow': 'row wrap'})
+
+# %% ../nbs/14_explorer.ipynb #c55885da
+@patch
+def sounds(self: Controls,
+    clip,      # Clip that is shown
+    manifest,  # Manifest
+    seconds: float = 10.0,  # of the other clip
+) -> dict:
+    "label -> Clip: the clip's own sound and, where asked for, another. Shows the one control that this needs."
+    how, name, other, amount = self.how.value, self.how.label, None, 0.0
+    for w, on in ((self.other, 'swap'), (self.level, 'noise'), (self.delay, 'shift')): w.layout.display = '' if how == on else 'none'
+    if how == 'swap':
+        r, path = manifest.row(self.other.value), manifest.path(self.other.value); name = f"sound of {r['id']}"
+        other = read_window(path, float(r['start_s'] or 0), float(r['seconds'] or 0) or seconds, clip.rate, size=32, fps=5)
+    if how == 'noise': amount = self.level.value; name = f'noise, {amount:+.0f} dB'
+    if how == 'shift': amount = self.delay.value; name = f'{amount:+.1f} s later'
+    return {'own sound': clip} | ({name: with_sound(clip, how, amount, other)} if how else {})
+
+# %% ../nbs/14_explorer.ipynb #c007ad1d
+def known_of(
+    manifest,  # Manifest
+    row: dict,  # of it
+    clip,      # Clip that was read
+) -> tuple:
+    "(truth of a generated clip or {}, sentences to say about the clip)."
+    file = manifest.folder / 'truth' / f"{row['id']}.json"; kind = row['faulty_kind'].replace('_', ' ')
+    notes = [] if clip.has_audio else ['No sound track: only what the picture alone can tell.']
+    if not len(clip.frames): notes.append('No picture: only what the sound alone can tell.')
+    if kind not in ('', 'none'): notes.append(f'In this clip the pair is known to be faulty: {kind}.')
+    return json.loads(file.read_text()) if file.is_file() else {}, notes
+
+# %% ../nbs/14_explorer.ipynb #383dbc5a
 class AttentionExplorer(ipywidgets.VBox):
     "Where does it look, what does it listen to? Clips, networks, other sounds; play, point, compare, save."
 
@@ -523,12 +614,17 @@ class AttentionExplorer(ipywidgets.VBox):
         **view,       # what is switched on, as in `Player.view`
     ):
         self.sources, self.loaded, self.seconds, self.out = networks(model), {}, seconds, Path(out)
-        self.manifest, self.player, self.clip, self.panels = clips_to_show(clips), Player(**view), None, {}
+        self.manifest, self.player, self.clip, self.panels, self.quiet = clips_to_show(clips), Player(**view), None, {}, False
         if not len(self.manifest): raise ExplorerError("there are no clips to show: the table is empty")
-        run = self.network(next(iter(self.sources)))[2]
+        run = self.network(next(iter(self.sources)))[2]; self.status = ipywidgets.HTML()
         self.picker = Picker(self.manifest, lambda i: self.look_at(i), trust(run))
-        self.status, self.quiet = ipywidgets.HTML(), False; self.build()
-        super().__init__([self.picker, self.start, self.status, self.player, self.tools]); self.add_class('avnb-explorer')
+        self.controls = Controls(self.manifest, list(self.sources))
+        self.start = ipywidgets.FloatSlider(description='from', min=0, max=1, step=1, continuous_update=False, readout_format='.0f',
+                                            tooltip='which part of a long file, s', layout={'display': 'none', 'width': '100%'})
+        self.start.observe(lambda c: self.quiet or self.look_at(self.picker.now, c['new']), 'value'); c = self.controls
+        for w in (c.how, c.other, c.level, c.delay, c.chosen): w.observe(lambda _: self.show(), 'value')
+        c.page.on_click(lambda _: self.save(self.save_html)); c.film.on_click(lambda _: self.save(self.save_mp4))
+        super().__init__([self.picker, self.start, self.status, self.player, self.controls]); self.add_class('avnb-explorer')
         self.look_at(min(first, len(self.manifest) - 1))
 
     def __repr__(self): return f'AttentionExplorer({len(self.manifest)} clips, {len(self.sources)} networks; run the cell to see it)'
@@ -542,26 +638,7 @@ class AttentionExplorer(ipywidgets.VBox):
         if name not in self.loaded: self.loaded[name] = a_network(self.sources[name])
         return self.loaded[name]
 
-# %% ../nbs/14_explorer.ipynb #072e004a
-@patch
-def build(self: AttentionExplorer):
-    "Make the controls."
-    W, narrow = ipywidgets, {'width': '330px'}
-    self.start = W.FloatSlider(description='from', min=0, max=1, step=1, continuous_update=False, readout_format='.0f', tooltip='which part of a long file, s', layout={'display': 'none', 'width': '100%'})
-    self.how = W.Dropdown(options=SWAPS, description='what if', layout=narrow, tooltip='recompute the maps with another sound')
-    self.other = W.Dropdown(options=[(f"{r or ''} {i}".strip(), k) for k, (i, r) in enumerate(zip(self.manifest.table['id'], self.manifest.table['label']))], description='its sound', layout=narrow)
-    self.level = W.FloatSlider(value=0, min=-20, max=30, step=1, description='louder by', readout_format='.0f', tooltip='sound over noise, dB', continuous_update=False, layout=narrow)
-    self.delay = W.FloatSlider(value=.5, min=-2, max=2, step=.1, description='later by', readout_format='.1f', tooltip='s', continuous_update=False, layout=narrow)
-    self.chosen = W.SelectMultiple(options=list(self.sources), value=list(self.sources)[:4], rows=min(4, len(self.sources)), description='networks', layout=narrow, tooltip='up to four, side by side')
-    self.saves = {k: W.Button(description=k, tooltip=t, layout={'width': '160px'}) for k, t in (('page (HTML)', 'plays and answers without a kernel'), ('film (MP4)', 'the maps over the clip, with sound'))}
-    self.saved = W.HTML()
-    self.tools = W.HBox([W.VBox([self.how, self.other, self.level, self.delay]), W.VBox([self.chosen] if len(self.sources) > 1 else []), W.VBox([W.HBox(list(self.saves.values())), self.saved])],
-                        layout={'flex_flow': 'row wrap'})
-    for w in (self.how, self.other, self.level, self.delay, self.chosen): w.observe(lambda _: self.show(), 'value')
-    self.start.observe(lambda c: self.quiet or self.look_at(self.picker.now, c['new']), 'value')
-    for b, f in zip(self.saves.values(), ('save_html', 'save_mp4')): b.on_click(lambda _, f=f: self.save(getattr(self, f)))
-
-# %% ../nbs/14_explorer.ipynb #3530b1b5
+# %% ../nbs/14_explorer.ipynb #f68c2e10
 @patch
 def look_at(self: AttentionExplorer,
     i: int,              # row's position
@@ -569,64 +646,48 @@ def look_at(self: AttentionExplorer,
 ):
     "Show a clip, or say why it cannot be shown."
     r, path, rate = self.manifest.row(i), self.manifest.path(i), self.network(next(iter(self.sources)))[1].data.rate
-    new, self.picker.now, self.panels, self.row = i != self.picker.now, i, {}, r
+    new, self.picker.now, self.panels, self.row, self.clip = i != self.picker.now, i, {}, r, None
     try:
         length = float(r['seconds'] or 0) or probe(path)['duration_s'] or self.seconds
         self.quiet = True; self.start.max = max(1.0, length - self.seconds); self.start.value = start; self.quiet = False
         self.start.layout.display = '' if length > self.seconds + .5 else 'none'
         self.clip = read_window(path, float(r['start_s'] or 0) + start, min(self.seconds, length - start), rate)
-        self.say(); self.show()
-    except (AvnbError, OSError) as e: self.clip = None; self.player.show({}); self.say(f"{r['id']} cannot be shown: {getattr(e, 'reason', None) or e}")
+    except (AvnbError, OSError) as e: self.player.show({}); self.say(f"{r['id']} cannot be shown: {getattr(e, 'reason', None) or e}")
+    if self.clip is not None: self.show()
     if new: soon(self.picker.refresh)
-
-# %% ../nbs/14_explorer.ipynb #9917a574
-@patch
-def sounds(self: AttentionExplorer) -> dict:
-    "label -> Clip: the clip's own sound and, where asked for, another."
-    how = self.how.value; name = self.how.label
-    for w, on in ((self.other, 'swap'), (self.level, 'noise'), (self.delay, 'shift')): w.layout.display = '' if how == on else 'none'
-    if not how: return {'own sound': self.clip}
-    other = None
-    if how == 'swap':
-        k = self.other.value; r = self.manifest.row(k); name = f"sound of {r['id']}"
-        other = read_window(self.manifest.path(k), float(r['start_s'] or 0), self.seconds, self.clip.rate, size=32, fps=5)
-    amount = self.level.value if how == 'noise' else self.delay.value
-    if how in ('noise', 'shift'): name = f"noise, {amount:+.0f} dB" if how == 'noise' else f"{amount:+.1f} s later"
-    return {'own sound': self.clip, name: with_sound(self.clip, how, amount, other)}
 
 
 @patch
 def panel(self: AttentionExplorer, name: str, label: str, clip: Clip, number: int, key: str) -> dict:
     "What a network makes of a clip with a sound; a sentence in its place where it cannot."
-    known = (name, key)
-    if known not in self.panels:
+    if (name, key) not in self.panels:
         model, cfg, _ = self.network(name)
-        try: self.panels[known] = model_panel(model, cfg, clip)
-        except AvnbError as e: self.panels[known] = make_panel(note=str(e))
-    return self.panels[known] | dict(label=label, sound=number)
+        try: self.panels[name, key] = model_panel(model, cfg, clip)
+        except AvnbError as e: self.panels[name, key] = make_panel(note=str(e))
+    return self.panels[name, key] | dict(label=label, sound=number)
 
-# %% ../nbs/14_explorer.ipynb #ad27031f
+# %% ../nbs/14_explorer.ipynb #39a638d5
 @patch
 def show(self: AttentionExplorer):
     "Compute what is missing and send it to the player."
     if self.clip is None: return
-    try: sounds = self.sounds()
+    try:
+        c = self.controls; sounds = c.sounds(self.clip, self.manifest, self.seconds)
+        names = [n for n in self.sources if n in c.chosen.value][:4 // len(sounds)] or list(self.sources)[:1]
+        label = lambda n, s: ', '.join(filter(None, [n if len(names) > 1 else '', s if len(sounds) > 1 else '']))
+        with ThreadPoolExecutor(1) as pool:
+            media = [pool.submit(browser_media, x) for x in sounds.values()]
+            panels = [self.panel(n, label(n, s), x, k, f'{s} {c.other.value}' if k else '')
+                      for n in names for k, (s, x) in enumerate(sounds.items())]
+            media = [m.result() for m in media]
+        truth, notes = known_of(self.manifest, self.row, self.clip)
+        scene = make_scene(self.clip, panels, truth.get('sources'), f"{self.row['label']} {self.row['id']}".strip(), sounds,
+                           self.network(names[0])[1], middle_square(self.clip)[1], truth.get('fps', 16.), notes, media)
     except (AvnbError, OSError) as e: return self.say(str(e))
-    names = [n for n in self.sources if n in self.chosen.value][:4 // len(sounds)] or list(self.sources)[:1]
-    label = lambda n, s: ', '.join(filter(None, [n if len(names) > 1 else '', s if len(sounds) > 1 else '']))
-    with ThreadPoolExecutor(1) as pool:                                    # the sound and picture are encoded while the network looks
-        media = [pool.submit(browser_media, c) for c in sounds.values()]
-        panels = [self.panel(n, label(n, s), c, k, f'{s} {self.other.value}' if k else '') for n in names for k, (s, c) in enumerate(sounds.items())]
-        media = [m.result() for m in media]
-    r, c = self.row, self.clip; known = self.manifest.folder / 'truth' / f"{r['id']}.json"
-    truth = json.loads(known.read_text()) if known.is_file() else {}
-    notes = [t for t, on in (('No sound track: only what the picture alone can tell.', not c.has_audio), ('No picture: only what the sound alone can tell.', not len(c.frames)),
-                             (f"In this clip the pair is known to be faulty: {r['faulty_kind'].replace('_', ' ')}.", r['faulty_kind'] not in ('', 'none'))) if on]
-    self.player.show(make_scene(c, panels, truth.get('sources'), f"{r['label'] or ''} {r['id']}".strip(), sounds, self.network(names[0])[1],
-                                middle_square(c)[1], truth.get('fps', 16.), notes, media))
+    self.say(); self.player.show(scene)
     if len(sounds) > 1: self.player.view = self.player.view | dict(hear=1)
 
-# %% ../nbs/14_explorer.ipynb #5394820b
+# %% ../nbs/14_explorer.ipynb #182d2b94
 @patch
 def path_for(self: AttentionExplorer, ending: str) -> Path:
     "A file name for what is shown that does not exist yet."
@@ -641,7 +702,7 @@ def save(self: AttentionExplorer,
     "Save and say where, or why not."
     try: text = f'saved {f()}'
     except (AvnbError, OSError) as e: text = str(e)
-    self.saved.value = f'<span role="status" class="avnb-saved">{html.escape(text)}</span>'
+    self.controls.saved.value = f'<span role="status" class="avnb-saved">{html.escape(text)}</span>'
 
 
 @patch
@@ -650,26 +711,35 @@ def save_html(self: AttentionExplorer, path: str | Path | None = None) -> Path:
     if not self.player.scene: raise ExplorerError("nothing is shown, so there is nothing to save")
     return self.player.save_html(path or self.path_for('.html'))
 
-# %% ../nbs/14_explorer.ipynb #4f6e9d42
+# %% ../nbs/14_explorer.ipynb #78ed95a3
+def film_parts(
+    scene: dict,  # of `make_scene`
+    layer: str = 'guided',  # which maps
+) -> dict:
+    "What `plots.overlay_video` needs besides the clip: maps, boxes on the part that the maps cover, spectrogram, frequencies, band."
+    x0, y0, x1, y1 = scene['area']
+    move = lambda b: b and [(v - o) / n for v, o, n in zip(b, (x0, y0, x0, y0), (x1 - x0, y1 - y0) * 2)]
+    pick = lambda maps: next((unpack_map(maps[k]) for k in (layer, 'guided', 'alone', *maps) if k in maps), None)
+    out = dict(maps={p['label'] or NAMES.get(layer, layer): m for p in scene['panels'] if (m := pick(p['video'])) is not None},
+               boxes=[dict(sounding=t['sounding'], boxes=[move(b) for b in t['boxes']]) for t in scene['truth']] or None)
+    sound = scene['sounds'][scene['panels'][0]['sound']]
+    if not sound['spec']: return out
+    spec = unpack_map(sound['spec']); at = scene['start'] + (np.arange(len(spec)) + .5) * sound['seconds'] / len(spec)
+    band = next((t['band'] for t in scene['truth'] if t['sounding'] and t['band']), None)
+    return out | dict(spec=spec, hz=np.array(sound['hz']), seconds=at, band=band, freq_map=pick(scene['panels'][0]['audio']))
+
+# %% ../nbs/14_explorer.ipynb #5a4d0094
 @patch
 def save_mp4(self: AttentionExplorer, path: str | Path | None = None) -> Path:
     "A film with sound: the clip beside the map of each panel, over the spectrogram; in `out` unless a path is given."
     from avnb.plots import overlay_video
-    s = self.player.scene; want = self.player.view.get('layer', 'guided')
-    if not s or not s['frames']: raise ExplorerError("a film needs a picture, and this clip has none" if s else "nothing is shown, so there is nothing to save")
-    clip, (x0, y0, x1, y1) = middle_square(self.clip); sound = s['sounds'][0]
-    layer = lambda p: next((unpack_map(p['video'][k]) for k in (want, 'guided', 'alone') if k in p['video']), None)
-    maps = {p['label'] or NAMES.get(want, want): m for p in s['panels'] if (m := layer(p)) is not None}
-    move = lambda b: b and [(b[0] - x0) / (x1 - x0), (b[1] - y0) / (y1 - y0), (b[2] - x0) / (x1 - x0), (b[3] - y0) / (y1 - y0)]
-    boxes = [dict(sounding=t['sounding'], boxes=[move(b) for b in t['boxes']]) for t in s['truth']] or None
-    band = next((t['band'] for t in s['truth'] if t['sounding'] and t['band']), None); more = {}
-    if sound['spec']:
-        spec = unpack_map(sound['spec']); frequency = s['panels'][0]['audio']
-        more = dict(spec=spec, hz=np.array(sound['hz']), seconds=s['start'] + (np.arange(len(spec)) + .5) * sound['seconds'] / len(spec), band=band,
-                    freq_map=unpack_map(next(iter(frequency.values()))) if frequency else None)
-    return overlay_video(path or self.path_for('.mp4'), clip, maps, boxes=boxes, title=s['title'], short=240, per=self.player.view.get('per', 'clip'), **more)
+    scene, view = self.player.scene, self.player.view
+    if not scene: raise ExplorerError("nothing is shown, so there is nothing to save")
+    if not scene['frames']: raise ExplorerError("a film needs a picture, and this clip has none")
+    return overlay_video(path or self.path_for('.mp4'), middle_square(self.clip)[0], title=scene['title'], short=240,
+                         per='frame' if view.get('per') == 'frame' else 'clip', **film_parts(scene, view.get('layer', 'guided')))
 
-# %% ../nbs/14_explorer.ipynb #033d2583
+# %% ../nbs/14_explorer.ipynb #0f6562d0
 import threading, weakref, zipfile, zlib
 
 from .core import progress
@@ -678,7 +748,7 @@ from .media import SOUND_FILES
 from .nce import ESTIMATORS, group_mask, mix_targets, positive_weights, soft_targets
 from .plots import INK, explained_scores, faulty_mask, fit_maps, heading, normalise, overlay, read_config, read_log, read_monitors, read_scores, rival, running_mean, shorten, show_weights, style
 
-# %% ../nbs/14_explorer.ipynb #eabb04a4
+# %% ../nbs/14_explorer.ipynb #2d00f337
 @dataclasses.dataclass(frozen=True)
 class Rows:
     "Rows of a memory bank that can be looked at, and the clips they belong to; M of them."
@@ -701,7 +771,7 @@ class Rows:
         "Agreement of picture and sound, cosine [M]."
         return (self.video * self.audio).sum(1).double().numpy()
 
-# %% ../nbs/14_explorer.ipynb #2400f983
+# %% ../nbs/14_explorer.ipynb #24d0a5ca
 def bank_rows(
     run,  # training.Run
 ) -> Rows:
@@ -714,7 +784,7 @@ def bank_rows(
     note = [f'{missing:,} clips have no row yet (other splits, or not seen so far)'] * (missing > 0) + [f'{broken:,} rows are not numbers and are left out'] * (broken > 0)
     return Rows(run.folder.name, run.manifest, run.cfg, np.flatnonzero(ok.numpy()), v[ok], a[ok], '; '.join(note))
 
-# %% ../nbs/14_explorer.ipynb #8a02db4d
+# %% ../nbs/14_explorer.ipynb #b721397e
 def embedded_rows(
     model,      # AVModel
     cfg,        # TrainConfig
@@ -740,7 +810,7 @@ def embedded_rows(
     note = f'no memory bank: {len(rows)} of {len(manifest)} clips as the network sees them now' + lost
     return Rows(name, manifest, cfg, np.array(rows), torch.stack(v), torch.stack(a), note)
 
-# %% ../nbs/14_explorer.ipynb #e713c717
+# %% ../nbs/14_explorer.ipynb #966d946a
 def row_weights(
     rows: Rows,
     **curve,  # delta, kappa, w_min, floor, as in nce.positive_weights
@@ -749,7 +819,7 @@ def row_weights(
     import torch
     return positive_weights(torch.from_numpy(rows.scores), **curve).numpy()
 
-# %% ../nbs/14_explorer.ipynb #97b2b593
+# %% ../nbs/14_explorer.ipynb #41f845e1
 def weight_facts(
     rows: Rows,
     weights: np.ndarray,  # [M]
@@ -761,7 +831,7 @@ def weight_facts(
     return facts | {'mean weight of true pairs': weights[~bad].mean(), 'mean weight of faulty pairs': weights[bad].mean(),
                     'low scores find faulty pairs (AUROC)': auroc(-rows.scores, bad).value}
 
-# %% ../nbs/14_explorer.ipynb #58b0a529
+# %% ../nbs/14_explorer.ipynb #a6f820f6
 def in_span(
     rows: Rows,
     lo: float,          # score
@@ -774,7 +844,7 @@ def in_span(
     by = hit[np.argsort(rows.scores[hit], kind='stable')] if order != 'at random' else rng(0, view='span').permutation(hit)
     return (by[::-1] if order == 'best first' else by)[:most], len(hit)
 
-# %% ../nbs/14_explorer.ipynb #089d8016
+# %% ../nbs/14_explorer.ipynb #8d0c99c5
 def soft_shares(
     rows: Rows,
     place: int,           # of the clip that asks
@@ -789,7 +859,7 @@ def soft_shares(
     S = soft_targets(estimator, rows.video[index], rows.audio[index], rows.video, rows.audio, index, mask=group_mask(groups, index), **temperatures)
     return mix_targets(S, index, lam)[0 if asks == 'picture' else 1][0].numpy()
 
-# %% ../nbs/14_explorer.ipynb #604b6aec
+# %% ../nbs/14_explorer.ipynb #e6b7d8b0
 def share_facts(
     rows: Rows,
     place: int,
@@ -802,7 +872,7 @@ def share_facts(
     if not label[place] or rest <= 1e-9: return facts
     return facts | {'of the rest, on the same class': p @ same, 'by guessing': same.mean()}
 
-# %% ../nbs/14_explorer.ipynb #ffb445b5
+# %% ../nbs/14_explorer.ipynb #7fe42cb3
 def flatten(
     rows: Rows,
     of: str = 'picture and sound',  # or 'picture' or 'sound': whose rows
@@ -821,10 +891,10 @@ def flatten(
     y = np.pad(y, ((0, 0), (0, 2 - y.shape[1]))); lo, hi = y.min(0), y.max(0)
     return at, ((y - lo) / np.where(hi > lo, hi - lo, 1)).astype(np.float32)
 
-# %% ../nbs/14_explorer.ipynb #108d3dd0
+# %% ../nbs/14_explorer.ipynb #6b4dd987
 HUES = [[0, 114, 178], [213, 94, 0], [0, 158, 115], [204, 121, 167], [86, 180, 233], [230, 159, 0]]  # Okabe and Ito; with 4 shapes 24 kinds
 
-# %% ../nbs/14_explorer.ipynb #4263c0d4
+# %% ../nbs/14_explorer.ipynb #b5a22797
 def paint(
     values: np.ndarray,  # [n] numbers, or words
     title: str,          # of the legend
@@ -841,7 +911,7 @@ def paint(
     if len(words) > 24: entries[-1]['label'] = f'{len(words) - 23} more'
     return dict(rgb=np.array(HUES, np.uint8)[code % 6].tobytes(), shape=(code // 6).astype(np.uint8).tobytes(), legend=dict(title=title, entries=entries))
 
-# %% ../nbs/14_explorer.ipynb #d35a4372
+# %% ../nbs/14_explorer.ipynb #e0e7dbb2
 class ClipMedia:
     "Thumbnails and videos of the clips of a manifest, by row."
     def __init__(self, manifest, seconds: float = 10.):  # of a clip at most
@@ -852,21 +922,21 @@ class ClipMedia:
         r = self.manifest.row(row); start, long = (float(r.get(k) or 0) for k in ('start_s', 'seconds'))
         return self.manifest.path(row), start if start == start else 0., min(long, self.seconds) if long > 0 else self.seconds
 
-# %% ../nbs/14_explorer.ipynb #4d01b3a6
+# %% ../nbs/14_explorer.ipynb #4c1253ea
 @patch
 def thumb(self: ClipMedia, row: int) -> bytes:
     "A JPEG from the middle of the clip."
     path, start, seconds = self.window(row)
     return poster(read_window(path, start + seconds / 2, .1, size=144, fps=10).frames[0], 144)
 
-# %% ../nbs/14_explorer.ipynb #222eb543
+# %% ../nbs/14_explorer.ipynb #64f1340b
 @patch
 def video(self: ClipMedia, row: int) -> bytes:
     "mp4 of the clip, at most 10 s and 288 pixels."
     path, start, seconds = self.window(row)
     return browser_media(path, start, seconds)
 
-# %% ../nbs/14_explorer.ipynb #59448298
+# %% ../nbs/14_explorer.ipynb #8b15c894
 class ClipBoard(anywidget.AnyWidget):
     "Clips as cards (`mode='cards'`) or points of a plane ('plane') that play when pointed at; `chosen` is the row that was clicked."
     _esm, _css = static('board.js'), static('board.css')
@@ -888,7 +958,7 @@ class ClipBoard(anywidget.AnyWidget):
 
     def __repr__(self): return f"ClipBoard({len(self.items)} clips as {self.mode}; run the cell to see it)"
 
-# %% ../nbs/14_explorer.ipynb #94371745
+# %% ../nbs/14_explorer.ipynb #46c796ea
 @patch
 def answer(self: ClipBoard, _, asked, buffers):
     "Send what the browser asks for: the bytes, or why there are none."
@@ -899,7 +969,7 @@ def answer(self: ClipBoard, _, asked, buffers):
     mime = 'image/jpeg' if kind == 'thumb' else 'audio/wav' if data[:4] == b'RIFF' else 'video/mp4'
     self.send(dict(kind=kind, row=row, why=why, mime=mime), [data])
 
-# %% ../nbs/14_explorer.ipynb #d861dc41
+# %% ../nbs/14_explorer.ipynb #7fc945f8
 def notice(
     text: str,           # plain text; never read as HTML
     kind: str = 'line',  # 'line', 'warn' or 'heading'
@@ -908,20 +978,20 @@ def notice(
     line = ipywidgets.HTML(layout=ipywidgets.Layout(width='auto')); line.kind = kind; tell(line, text)
     return line
 
-# %% ../nbs/14_explorer.ipynb #2dd625fb
+# %% ../nbs/14_explorer.ipynb #daf46976
 def tell(line: ipywidgets.HTML, text: str):
     "Other text in a `notice`."
     line.value = f'<div class="avnb-{line.kind}" {"role=status" * (line.kind != "heading")}>{html.escape(text)}</div>' if text else ''
 
-# %% ../nbs/14_explorer.ipynb #16ec24dc
+# %% ../nbs/14_explorer.ipynb #33d992c3
 def sheet() -> ipywidgets.HTML:
     "The style of tables, curves and lines in an explorer."
     return ipywidgets.HTML(f'<style>{static("panels.css")}</style>', layout=ipywidgets.Layout(display='none'))
 
-# %% ../nbs/14_explorer.ipynb #850762dc
+# %% ../nbs/14_explorer.ipynb #63adc8a6
 INKS = {'#010203': 'var(--jp-ui-font-color1, currentColor)', '#dddddd': 'var(--jp-border-color2, #ddd)', '#0072b2': 'var(--avnb-0)', '#d55e00': 'var(--avnb-1)', '#009e73': 'var(--avnb-2)', '#cc79a7': 'var(--avnb-3)'}
 
-# %% ../nbs/14_explorer.ipynb #a282ecb0
+# %% ../nbs/14_explorer.ipynb #b05f255f
 def inline_svg(
     make,      # draws a figure with the package's colours
     alt: str,  # what is said to those who cannot see it
@@ -933,14 +1003,14 @@ def inline_svg(
     for old, new in INKS.items(): text = text.replace(old, new)
     return text.replace('<svg ', f'<svg class="avnb-figure" role="img" aria-label="{html.escape(alt, quote=True)}" preserveAspectRatio="xMinYMid meet" ', 1)
 
-# %% ../nbs/14_explorer.ipynb #d906bc64
+# %% ../nbs/14_explorer.ipynb #3df0090b
 def sample_clips() -> Path:
     "The sample set of the repository."
     for p in (*(Path(up, 'data_samples') for up in ('.', '..', '../..')), Path(__file__ if '__file__' in globals() else '.').resolve().parents[1] / 'data_samples'):
         if (p / 'manifest.csv').exists(): return p
     raise ExplorerError("there are no clips to show: data_samples is not here; name a folder of videos or a manifest.csv")
 
-# %% ../nbs/14_explorer.ipynb #37c419b7
+# %% ../nbs/14_explorer.ipynb #b0bd5c5c
 def rows_of(
     run=None,    # Rows, or as in `a_network`
     clips=None,  # as in `clips_to_show`; for a network without a run
@@ -951,7 +1021,7 @@ def rows_of(
     if trained is not None: return bank_rows(trained)
     return embedded_rows(model, cfg, clips_to_show(sample_clips() if clips is None else clips), 'the network that ships with avnb' if run is None else Path(str(run)).name)
 
-# %% ../nbs/14_explorer.ipynb #70dff740
+# %% ../nbs/14_explorer.ipynb #93bda6fd
 def slider(kind, value, low, high, text: str, tip: str, **more):
     "A slider with a name and a sentence; `kind` is 'plain' or 'log' (low and high are then powers of ten)."
     make = ipywidgets.FloatLogSlider if kind == 'log' else ipywidgets.FloatSlider
@@ -959,13 +1029,13 @@ def slider(kind, value, low, high, text: str, tip: str, **more):
     layout = ipywidgets.Layout(width='auto')
     return make(value=value, min=low, max=high, description=text, tooltip=tip, layout=layout, **dict(readout_format='.2f', step=.05) | more)
 
-# %% ../nbs/14_explorer.ipynb #14b43685
+# %% ../nbs/14_explorer.ipynb #303b019c
 def toggle(options, value, tips, text: str) -> ipywidgets.ToggleButtons:
     "A choice among a few words, each with a sentence."
     t = ipywidgets.ToggleButtons(options=options, value=value, tooltips=tips, description=text); t.style.button_width = '84px'
     return t
 
-# %% ../nbs/14_explorer.ipynb #88c68c11
+# %% ../nbs/14_explorer.ipynb #bbd0e52e
 def facts_table(
     facts: dict,  # name -> number
 ) -> str:
@@ -974,7 +1044,7 @@ def facts_table(
     lines = ''.join(f'<tr data-fact="{html.escape(k, quote=True)}" data-value="{float(v):.6g}"><td>{html.escape(k)}</td><td>{number(v)}</td></tr>' for k, v in facts.items())
     return f'<table class="avnb-facts-table">{lines}</table>'
 
-# %% ../nbs/14_explorer.ipynb #b348f317
+# %% ../nbs/14_explorer.ipynb #ed8c82e7
 class Shelf:
     "The clips of some rows as boards show them, and the one that is chosen: a click on any board chooses it for all."
     def __init__(self,
@@ -994,7 +1064,7 @@ class Shelf:
         for b in self.boards: b.chosen = row
         for tell_them in self.listeners: tell_them(self.place[row])
 
-# %% ../nbs/14_explorer.ipynb #b1e67593
+# %% ../nbs/14_explorer.ipynb #c0e71c86
 @patch
 def board(self: Shelf, label: str = '', empty: str = '', mode: str = 'cards') -> ClipBoard:
     "A board whose clicks choose."
@@ -1002,17 +1072,17 @@ def board(self: Shelf, label: str = '', empty: str = '', mode: str = 'cards') ->
     b.observe(lambda change: self.choose(change['new']), 'chosen')
     return b
 
-# %% ../nbs/14_explorer.ipynb #68883cd8
+# %% ../nbs/14_explorer.ipynb #05d7785a
 @patch
 def item(self: Shelf, k: int, facts: str, **more) -> dict:
     "The clip at place k for a board: id, some facts, class, and what is known to be wrong with it."
     r = self.rows.manifest.row(int(self.rows.rows[k])); wrong = self.kinds[k].replace('_', ' ') if self.known is not None and self.kinds[k] != 'none' else ''
     return dict(row=int(self.rows.rows[k]), title=shorten(r['id'], 24), facts='\n'.join(x for x in (facts, shorten(r.get('label') or '', 30), wrong) if x), **more)
 
-# %% ../nbs/14_explorer.ipynb #58b9c85b
+# %% ../nbs/14_explorer.ipynb #be8061d8
 WRAP = dict(flex_flow='row wrap')
 
-# %% ../nbs/14_explorer.ipynb #8945dbbf
+# %% ../nbs/14_explorer.ipynb #2b0cb8b3
 class TrustPanel(ipywidgets.VBox):
     "Histogram of scores with the weight curve, its settings, and the clips of a stretch of scores."
     def __init__(self, shelf: Shelf):
@@ -1032,7 +1102,7 @@ class TrustPanel(ipywidgets.VBox):
         for x in (self.delta, self.kappa, self.w_min, self.floor, self.span, self.order): x.observe(lambda _: self.draw(), 'value')
         self.draw()
 
-# %% ../nbs/14_explorer.ipynb #4557c845
+# %% ../nbs/14_explorer.ipynb #7e9a0587
 @patch
 def draw(self: TrustPanel):
     "The curve, the numbers beside it and the clips of the stretch, with the settings as they are."
@@ -1047,7 +1117,7 @@ def draw(self: TrustPanel):
     self.board.label = f'{len(places)} of {many:,} clips with a score from {span[0]:.2f} to {span[1]:.2f}, {self.order.value}'
     for tell_them in self.listeners: tell_them()
 
-# %% ../nbs/14_explorer.ipynb #3bb1f885
+# %% ../nbs/14_explorer.ipynb #690c660a
 class SharePanel(ipywidgets.VBox):
     "One clip's soft targets: who shares its answer, by estimator and temperatures."
     def __init__(self, shelf: Shelf):
@@ -1070,13 +1140,13 @@ class SharePanel(ipywidgets.VBox):
         for x in (self.estimator, self.asks, self.lam, self.tau_s, self.tau_t, self.tau_n, self.alone): x.observe(lambda _: self.draw(), 'value')
         shelf.listeners.append(self.ask); self.draw()
 
-# %% ../nbs/14_explorer.ipynb #6e2e20e5
+# %% ../nbs/14_explorer.ipynb #484c06f0
 @patch
 def ask(self: SharePanel, place: int):
     "Another clip asks."
     self.asker, self.picker.value = place, self.shelf.names[place]; self.draw()
 
-# %% ../nbs/14_explorer.ipynb #565b7524
+# %% ../nbs/14_explorer.ipynb #254ba4d3
 @patch
 def draw(self: SharePanel):
     "The clips that get most of the chosen clip's answer, the clip itself first."
@@ -1091,7 +1161,7 @@ def draw(self: SharePanel):
     self.facts.value, others = facts_table(share_facts(rows, i, share)), 'sounds' if asks == 'picture' else 'pictures'
     self.board.label = f'The {asks} of {self.shelf.names[i]} asks which {others} would be right, too: {share[near].sum():.0%} of the answer goes to these {len(near)}'
 
-# %% ../nbs/14_explorer.ipynb #b8c729fd
+# %% ../nbs/14_explorer.ipynb #65c9937e
 class PlanePanel(ipywidgets.VBox):
     "All clips as points of a plane, coloured by what is known about them or by their weights."
     def __init__(self, shelf: Shelf, trust: TrustPanel):
@@ -1105,7 +1175,7 @@ class PlanePanel(ipywidgets.VBox):
         for x in (self.how, self.of, self.colour): x.observe(lambda _: self.draw(), 'value')
         trust.listeners.append(lambda: self.colour.value == 'weight' and self.draw()); self.draw()
 
-# %% ../nbs/14_explorer.ipynb #a618b070
+# %% ../nbs/14_explorer.ipynb #6f0bdedb
 @patch
 def compute(self: PlanePanel, key: tuple):
     "The plane of `key`; drawn when it is done."
@@ -1113,7 +1183,7 @@ def compute(self: PlanePanel, key: tuple):
     except ValueError as e: return tell(self.note, f'no {key[1]} of these rows: {e}')
     self.draw()
 
-# %% ../nbs/14_explorer.ipynb #9ccd93cc
+# %% ../nbs/14_explorer.ipynb #1084df2b
 @patch
 def draw(self: PlanePanel):
     "The plane with its colours; t-SNE is computed in the background."
@@ -1129,7 +1199,7 @@ def draw(self: PlanePanel):
         for name, value in look.items(): setattr(self.board, name, value)
     tell(self.note, '')
 
-# %% ../nbs/14_explorer.ipynb #17faf330
+# %% ../nbs/14_explorer.ipynb #8b4b6495
 class NoiseExplorer(ipywidgets.VBox):
     "Which pairs a run trusts, who else would be right, and a map of its clips: everything can be seen and heard, all settings are live."
     def __init__(self,
@@ -1148,7 +1218,7 @@ class NoiseExplorer(ipywidgets.VBox):
 
     def __repr__(self): return f"NoiseExplorer({self.shelf.rows.name!r}, {len(self.shelf.rows)} pairs; run the cell to see it)" if hasattr(self, 'shelf') else 'NoiseExplorer(nothing to show)'
 
-# %% ../nbs/14_explorer.ipynb #6a98a11c
+# %% ../nbs/14_explorer.ipynb #e22d6f4a
 def whole_lines(
     path: Path,  # a CSV file
 ):
@@ -1160,7 +1230,7 @@ def whole_lines(
     try: return pd.read_csv(io.StringIO(text), keep_default_na=True) if text.count('\n') > 1 else None
     except ValueError: return None
 
-# %% ../nbs/14_explorer.ipynb #573880c1
+# %% ../nbs/14_explorer.ipynb #7ebae1cf
 def curves_of(
     folder: Path,  # of a run
 ) -> dict:
@@ -1172,13 +1242,13 @@ def curves_of(
         curves |= {str(k): (pd_numbers(t['step']), pd_numbers(t['value'])) for k, t in notes.groupby('name', sort=False)}
     return curves
 
-# %% ../nbs/14_explorer.ipynb #23e67112
+# %% ../nbs/14_explorer.ipynb #00fea285
 def pd_numbers(x) -> np.ndarray:
     "A column as float64; what is not a number is NaN."
     import pandas as pd
     return pd.to_numeric(x, errors='coerce').to_numpy(np.float64)
 
-# %% ../nbs/14_explorer.ipynb #018d8997
+# %% ../nbs/14_explorer.ipynb #d080b64b
 class RunFolder:
     "A run as its folder shows it now; `refresh` reads again what has changed."
     def __init__(self, folder):
@@ -1201,7 +1271,7 @@ class RunFolder:
         "A setting of config.toml, as 'optim.epochs'."
         return functools.reduce(lambda d, k: d.get(k, default) if isinstance(d, dict) else default, name.split('.'), self.config)
 
-# %% ../nbs/14_explorer.ipynb #2ed1f179
+# %% ../nbs/14_explorer.ipynb #ae3f20cd
 @patch
 def planned(self: RunFolder) -> int:
     "Steps of the whole run; 0 where it cannot be told."
@@ -1209,7 +1279,7 @@ def planned(self: RunFolder) -> int:
     n = 0 if t is None else int((t['split'] == split).sum()) if split and 'split' in t else len(t)
     return n // max(1, self.setting('data.batch', 50)) * self.setting('optim.epochs', 0)
 
-# %% ../nbs/14_explorer.ipynb #2ff5782d
+# %% ../nbs/14_explorer.ipynb #6cb857d0
 @patch
 def refresh(self: RunFolder) -> bool:
     "Whether anything is new."
@@ -1223,19 +1293,19 @@ def refresh(self: RunFolder) -> bool:
     self.epochs = sorted(int(p.stem[6:]) for p in self.folder.glob('maps/epoch-*.npz') if p.stem[6:].isdigit())
     return True
 
-# %% ../nbs/14_explorer.ipynb #f0a11754
+# %% ../nbs/14_explorer.ipynb #e01c6f14
 @patch(as_prop=True)
 def step(self: RunFolder) -> int:
     "The last step that was logged."
     return int(max((s[-1] for s, _ in self.curves.values() if len(s)), default=0))
 
-# %% ../nbs/14_explorer.ipynb #8d0034e3
+# %% ../nbs/14_explorer.ipynb #019262c3
 @patch(as_prop=True)
 def done(self: RunFolder) -> bool:
     "Whether the last step was logged."
     return 0 < self.steps <= self.step
 
-# %% ../nbs/14_explorer.ipynb #62ac2193
+# %% ../nbs/14_explorer.ipynb #43a44292
 @patch
 def state(self: RunFolder) -> str:
     "How far it is, in words."
@@ -1245,7 +1315,7 @@ def state(self: RunFolder) -> str:
     if bad: return f'the {bad[0]} is not a number; see nan-step-*.json in the folder'
     return 'done' if self.done else f'step {self.step:,}' + (f' of {self.steps:,}' if self.steps else '')
 
-# %% ../nbs/14_explorer.ipynb #c0f9e4d2
+# %% ../nbs/14_explorer.ipynb #40e8d052
 def runs_of(
     runs=None,  # a run, its folder, or several; a folder of runs; None: the folder `runs`
 ) -> list:
@@ -1261,13 +1331,13 @@ def runs_of(
         if names.count(f.name) > 1: f.name = f'{f.folder.resolve().parent.name}/{f.name}'
     return found
 
-# %% ../nbs/14_explorer.ipynb #5a241fdd
+# %% ../nbs/14_explorer.ipynb #ac6bd02f
 def path_of(x, y) -> str:
     "SVG path of a line on the picture's grid; a NaN lifts the pen."
     ok = np.isfinite(y); pen = ok & ~np.r_[False, ok[:-1]]
     return ''.join(f"{'M' if p else 'L'}{a:.1f} {b:.1f}" for a, b, k, p in zip(x, y, ok, pen) if k)
 
-# %% ../nbs/14_explorer.ipynb #4a2e8d43
+# %% ../nbs/14_explorer.ipynb #b3056ce5
 def curve_svg(
     lines: list,        # (number of the run, name of the run, steps [n], values [n])
     title: str,
@@ -1295,7 +1365,7 @@ def curve_svg(
     alt = html.escape(f'{title}. Last values: {last}', quote=True)
     return f'<figure><figcaption>{html.escape(title)}</figcaption><svg viewBox="0 0 {W} {H}" role="img" aria-label="{alt}">{"".join(parts)}</svg></figure>'
 
-# %% ../nbs/14_explorer.ipynb #ebe60095
+# %% ../nbs/14_explorer.ipynb #8f88c89e
 @patch
 def maps(self: RunFolder,
     epoch: int,
@@ -1307,7 +1377,7 @@ def maps(self: RunFolder,
         with np.load(self.folder / f'maps/epoch-{there[-1]:04}.npz', allow_pickle=False) as f: return {k: f[k] if k == 'rows' else f[k].astype(np.float32) for k in f.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as e: raise ExplorerError(f'epoch {there[-1]}: its maps cannot be read ({e})') from None
 
-# %% ../nbs/14_explorer.ipynb #a8d0530b
+# %% ../nbs/14_explorer.ipynb #ee3a77d4
 @patch
 def ground(self: RunFolder,
     row: int,  # of the manifest
@@ -1325,7 +1395,7 @@ def ground(self: RunFolder,
     r = m.row(row); self.frames[row] = one.frames[0].permute(1, 2, 3, 0).numpy(), spec, f"{r['id']}  {r['label'] or ''}".strip()
     return self.frames[row]
 
-# %% ../nbs/14_explorer.ipynb #048de9d6
+# %% ../nbs/14_explorer.ipynb #6fe5c4a7
 def strip(
     frames,     # uint8 [T, H, W, 3]
     video_map,  # [T', h, w]
@@ -1342,13 +1412,13 @@ def strip(
     heard = overlay(spec, fit_maps(normalise(np.nan_to_num(audio_map)[None]), 1, *spec.shape[:2])[0]).swapaxes(0, 1)[::-1]
     return np.concatenate([np.concatenate([fit(f, side, side) for f in hot], 1), np.zeros((4, n * side, 3), np.uint8), fit(heard, n * side, side // 2)])
 
-# %% ../nbs/14_explorer.ipynb #ff4bdde3
+# %% ../nbs/14_explorer.ipynb #987f1a86
 def apart(a, b) -> float:
     "How different two maps are: half the sum of absolute differences of their shares, 0 the same ... 1 nothing in common; mean over moments."
     share = lambda x: x.reshape(len(x), -1) / np.maximum(x.reshape(len(x), -1).sum(1, keepdims=True), 1e-12)
     return float(np.abs(share(np.nan_to_num(a)) - share(np.nan_to_num(b))).sum(1).mean() / 2)
 
-# %% ../nbs/14_explorer.ipynb #2177a5ad
+# %% ../nbs/14_explorer.ipynb #edfc540e
 def table_html(
     head: list,   # words
     rows: list,   # lists of words
@@ -1358,7 +1428,7 @@ def table_html(
     cells = lambda tag, row: ''.join(f'<{tag}{" scope=col" if tag == "th" else ""}>{html.escape(str(c))}</{tag}>' for c in row)
     return f'<table data-kind="{kind}" data-rows="{len(rows)}"><thead><tr>{cells("th", head)}</tr></thead><tbody>{"".join(f"<tr>{cells(chr(116) + chr(100), r)}</tr>" for r in rows)}</tbody></table>'
 
-# %% ../nbs/14_explorer.ipynb #47f8a0e1
+# %% ../nbs/14_explorer.ipynb #c538560d
 def ledger_html(
     runs: list,      # RunFolders
     part: str = '',  # only lines that hold this text
@@ -1377,7 +1447,7 @@ def ledger_html(
     more = f' (the first {most} are shown)' if len(hit) > most else ''
     return f'<p>{len(hit)} of {len(rows)} entries{more}. {html.escape(why)}</p><div class="avnb-scroll">{table_html(["run", "id", "file", "reason", "times"], words, "ledger")}</div>'
 
-# %% ../nbs/14_explorer.ipynb #8de5be5c
+# %% ../nbs/14_explorer.ipynb #f87b7375
 def scores_html(
     runs: list,  # RunFolders
 ) -> str:
@@ -1398,7 +1468,7 @@ def scores_html(
     table = table_html(['metric', *reports, 'chance', 'best without learning', 'n'], rows, 'scores')
     return f'{table}<p>* above chance and all of its own baselines by more than the 95 % error</p>{why}'
 
-# %% ../nbs/14_explorer.ipynb #d57c97c5
+# %% ../nbs/14_explorer.ipynb #b85852e5
 class CurvePanel(ipywidgets.HBox):
     "Which curves, how smooth, and one panel for each curve with a line for each run."
     def __init__(self, runs: list):  # RunFolders
@@ -1411,7 +1481,7 @@ class CurvePanel(ipywidgets.HBox):
         super().__init__([self.panels, side], layout=WRAP)
         for x in (self.names, self.smooth): x.observe(lambda _: self.draw(), 'value')
 
-# %% ../nbs/14_explorer.ipynb #2d2a0d46
+# %% ../nbs/14_explorer.ipynb #585b4918
 @patch
 def offer(self: CurvePanel):
     "The curves that there are now; at first the loss and what monitors measure are drawn."
@@ -1420,7 +1490,7 @@ def offer(self: CurvePanel):
     quiet = ('xid', 'lr', 'clips_per_s', 'wait_percent'); keep = [n for n in self.names.value if n in names] or [n for n in names if n not in quiet][:4]
     self.names.options = names; self.names.value = tuple(keep)
 
-# %% ../nbs/14_explorer.ipynb #996899ad
+# %% ../nbs/14_explorer.ipynb #aca8d63d
 @patch
 def draw(self: CurvePanel):
     "The panels with what was read last."
@@ -1434,7 +1504,7 @@ def draw(self: CurvePanel):
         key = f'<div class="avnb-key">{key}</div>' if len(self.runs) > 1 else ''
         self.panels.value = f'<div data-kind="curves" data-steps="{" ".join(str(r.step) for r in self.runs)}">{key}<div class="avnb-curves">{panels}</div></div>'
 
-# %% ../nbs/14_explorer.ipynb #13e78d36
+# %% ../nbs/14_explorer.ipynb #6ebf44f9
 class MapPanel(ipywidgets.VBox):
     "Attention of a few fixed clips, epoch by epoch."
     def __init__(self, runs: list):  # RunFolders
@@ -1448,7 +1518,7 @@ class MapPanel(ipywidgets.VBox):
         super().__init__([ipywidgets.HBox([self.play, self.epoch, self.which], layout=WRAP), self.guide, self.strips])
         for x in (self.which, self.guide, self.epoch): x.observe(lambda _: self.draw(), 'value')
 
-# %% ../nbs/14_explorer.ipynb #9135b278
+# %% ../nbs/14_explorer.ipynb #2778ebed
 @patch
 def offer(self: MapPanel):
     "The epochs that there are now; who looks at the last one goes on to the new last one."
@@ -1457,7 +1527,7 @@ def offer(self: MapPanel):
     if at_end: self.epoch.value = self.epoch.max
     self.draw()
 
-# %% ../nbs/14_explorer.ipynb #7bee347e
+# %% ../nbs/14_explorer.ipynb #a70fa409
 @patch
 def figure_of(self: MapPanel, r: RunFolder, m: dict, k: int) -> str:
     "HTML of one fixed clip, or why it cannot be shown."
@@ -1469,7 +1539,7 @@ def figure_of(self: MapPanel, r: RunFolder, m: dict, k: int) -> str:
     says = f'guided and alone differ by {far:.2f}' if np.isfinite(video).all() and np.isfinite(audio).all() else 'its maps are not numbers'
     return f'<figure><img src="data:image/jpeg;base64,{picture}" alt="{alt}"><figcaption><b>{html.escape(shorten(name, 40))}</b><br>{says}</figcaption></figure>'
 
-# %% ../nbs/14_explorer.ipynb #f7301ca0
+# %% ../nbs/14_explorer.ipynb #9b618ccd
 @patch
 def draw(self: MapPanel):
     "Each fixed clip under its maps after the chosen epoch; nothing is read before somebody looks."
@@ -1482,7 +1552,7 @@ def draw(self: MapPanel):
         self.strips.value = (f'<div data-kind="maps" data-epoch="{epoch}" data-guide="{self.guide.value}" data-apart="{far:.4f}"><p>After epoch {epoch}, the picture\'s maps with and without the sound '
                              f'differ by {far:.2f} (0: the same; 1: nothing in common).</p><div class="avnb-strips">{figures}</div></div>')
 
-# %% ../nbs/14_explorer.ipynb #701c370e
+# %% ../nbs/14_explorer.ipynb #e757dde2
 class RunExplorer(ipywidgets.VBox):
     "Curves of runs, live while they train; what fixed clips draw attention to, epoch by epoch; scores with their company; bad files."
     def __init__(self,
@@ -1515,7 +1585,7 @@ class RunExplorer(ipywidgets.VBox):
         "Stop looking, and close."
         self.end.set(); super().close()
 
-# %% ../nbs/14_explorer.ipynb #a5ee6073
+# %% ../nbs/14_explorer.ipynb #8e1f94c2
 @patch
 def look(self: RunExplorer):
     "Read what has changed in the folders, and draw it."
@@ -1525,7 +1595,7 @@ def look(self: RunExplorer):
     self.table.value = table_html(['run', 'state', 'loss', 'clips per s', 'epochs with maps'], [row(r) for r in self.runs], 'runs')
     self.curves.draw(); self.maps.offer(); self.find(); self.scores.value = f'<div class="avnb-scores">{scores_html(self.runs)}</div>'
 
-# %% ../nbs/14_explorer.ipynb #9f428d13
+# %% ../nbs/14_explorer.ipynb #b649a025
 @patch
 def watch(self: RunExplorer):
     "Look at the folders from a thread, as long as this explorer is open and live and a run is not done."
@@ -1541,7 +1611,7 @@ def watch(self: RunExplorer):
             del e
     self.thread = threading.Thread(target=work, daemon=True); self.thread.start()
 
-# %% ../nbs/14_explorer.ipynb #6d37087a
+# %% ../nbs/14_explorer.ipynb #5bc5d1f3
 def practise(
     folder: str | Path,  # to write the run into
     epochs: int = 8,
@@ -1557,7 +1627,7 @@ def practise(
         'data.batch=8', 'data.bad_budget=0.2', 'view.stride=1', 'model.width=8', 'model.dim=32', 'xid.candidates=batch', 'weight.on=true', 'run.log_every=1', 'run.device=cpu', 'run.maps=4']))
     evaluate_run(run, whole, '')
 
-# %% ../nbs/14_explorer.ipynb #49751909
+# %% ../nbs/14_explorer.ipynb #c82a43cd
 def practice_run(
     folder=None,         # None: a temporary one
     epochs: int = 8,

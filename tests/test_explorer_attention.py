@@ -191,7 +191,7 @@ def test_dark_theme(page, lab):
 
 @pytest.mark.slow
 def test_film_and_page_of_what_is_shown(page, lab, browser):
-    run(lab, page, 'save.ipynb', 'e = AttentionExplorer(first=4, contours=True); e.how.value = "shift"; e', 'a, b = e.save_mp4("out/a.mp4"), e.save_html("out/a.html"); print(e.save_html().name, e.save_html().name)')
+    run(lab, page, 'save.ipynb', 'e = AttentionExplorer(first=4, contours=True); e.controls.how.value = "shift"; e', 'a, b = e.save_mp4("out/a.mp4"), e.save_html("out/a.html"); print(e.save_html().name, e.save_html().name)')
     from avnb.media import probe, read_clip
     film = probe(lab.root/'out'/'a.mp4'); assert film['audio_codec'] == 'aac' and abs(film['duration_s'] - 2) < .2
     row = clips_to_show(ROOT/'data_samples').where(split='test').row(4); title = f"{row['label']}_{row['id']}"
