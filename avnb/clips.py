@@ -290,7 +290,7 @@ def batch_plan(
     plan = [rows[k * batch:(k + 1) * batch][rank * b:(rank + 1) * b] for k in range(n)]
     return [p for p in plan if len(p)]
 
-# %% ../nbs/04_clips.ipynb #7dc53a24
+# %% ../nbs/04_clips.ipynb #fbd92aa9
 def shard_order(
     shard: np.ndarray,  # int [N], the shard of each clip
     mix: int,           # shards whose clips are mixed
@@ -304,14 +304,14 @@ def shard_order(
     rest = epoch_order(len(shard), seed, epoch)
     return rest[np.argsort(turn[shard[rest]], kind='stable')]
 
-
+# %% ../nbs/04_clips.ipynb #089a28c4
 @patch
 def order(self: ClipDataset, epoch: int) -> np.ndarray:
     "The order of the clips in one epoch, a function of (seed, epoch) and the set."
     if not self.shards: return epoch_order(len(self), self.seed, epoch)
     return shard_order(self.shards.at[self.slots, 0], self.shards.meta['mix'], self.seed, epoch)
 
-# %% ../nbs/04_clips.ipynb #d85372b7
+# %% ../nbs/04_clips.ipynb #9f7170c4
 def clip_loader(
     dataset: ClipDataset,
     batch: int,               # clips of a global batch
@@ -327,7 +327,7 @@ def clip_loader(
     plan = batch_plan(rows, batch, rank, world, drop_last)[start:]
     return _by_workers(dataset, plan, epoch, workers) if workers else _ahead(dataset, plan, epoch)
 
-# %% ../nbs/04_clips.ipynb #68a96439
+# %% ../nbs/04_clips.ipynb #97656528
 def _ahead(dataset, plan, epoch):
     "Fetch in a thread, one batch ahead of the consumer."
     with futures.ThreadPoolExecutor(1) as pool:
@@ -345,7 +345,7 @@ def _fetch(dataset, rows, epoch):
     batch = dataset.fetch(rows, epoch)
     return batch.pin_memory() if torch.cuda.is_available() else batch
 
-# %% ../nbs/04_clips.ipynb #dc703d06
+# %% ../nbs/04_clips.ipynb #6c641119
 class _Planned:
     "A plan as torch's map-style data set: item k is batch k."
     def __init__(self, dataset, plan, epoch): self.dataset, self.plan, self.epoch = dataset, plan, epoch
@@ -365,7 +365,7 @@ def _by_workers(dataset, plan, epoch, workers):
 
 def _same(x): return x
 
-# %% ../nbs/04_clips.ipynb #0e202941
+# %% ../nbs/04_clips.ipynb #630f7da1
 class PackedSet:
     "Clips decoded once, in two memory-mapped arrays; needs numpy alone."
     def __init__(self, folder, meta, frames, audio):
@@ -391,7 +391,7 @@ class PackedSet:
 
     def __reduce__(self): return PackedSet.load, (self.folder,)    # a worker maps the files again instead of copying them
 
-# %% ../nbs/04_clips.ipynb #592e9d2b
+# %% ../nbs/04_clips.ipynb #02e3502e
 def _meta(folder: Path) -> dict:
     "What meta.json says."
     try: return json.loads((folder / 'meta.json').read_text())
@@ -399,7 +399,7 @@ def _meta(folder: Path) -> dict:
         why = f"no readable meta.json: {type(e).__name__}"
         raise ClipError(f"{folder.name}: not a packed set ({why}); make one with avnb pack MANIFEST OUT") from e
 
-# %% ../nbs/04_clips.ipynb #8bbf0c19
+# %% ../nbs/04_clips.ipynb #20843b74
 def _open(folder, name, dtype, shape, mode='r'):
     "A memory map of exactly this shape."
     want = int(np.prod(shape)) * np.dtype(dtype).itemsize
@@ -409,7 +409,7 @@ def _open(folder, name, dtype, shape, mode='r'):
                         "the file is damaged: pack again")
     return np.memmap(folder / name, dtype, mode, shape=tuple(shape))
 
-# %% ../nbs/04_clips.ipynb #3d1808bc
+# %% ../nbs/04_clips.ipynb #c608d3cb
 @patch
 def read(
     self: PackedSet,
@@ -425,7 +425,7 @@ def read(
         got = self.audio[s, a:a + n]; out[:len(got)] = got
     return self.frames[np.asarray(slots)[:, None], frames], sound * np.float32(1 / 32767)
 
-# %% ../nbs/04_clips.ipynb #688ea92c
+# %% ../nbs/04_clips.ipynb #b41669d0
 @patch
 def slots(
     self: PackedSet,
@@ -449,15 +449,15 @@ def slots(
                         "Pack this manifest into a new folder.")
     return np.array([here[key[0]][1] for key in want], np.int64)
 
-# %% ../nbs/04_clips.ipynb #ed630bd2
+# %% ../nbs/04_clips.ipynb #fd4dcbc6
 def row_keys(manifest: Manifest) -> list:
     "(id, content hash, start, seconds) of each row, as they go into the manifest's hash."
     t = manifest.table
     return [(a, b, float(c), float(d)) for a, b, c, d in zip(t['id'], t['content_hash'], t['start_s'], t['seconds'])]
 
-# %% ../nbs/04_clips.ipynb #00f8db00
+# %% ../nbs/04_clips.ipynb #1bb08e54
 class ShardSet(PackedSet):
-    "Clips as small mp4 and flac files in WebDataset tar shards, found by their place in an index."
+    "Clips as small mp4 and wav files in WebDataset tar shards, found by their place in an index."
     def __init__(self, folder, meta, url=''):  # url: where shards come from that are not in the folder
         import pandas as pd
         self.folder, self.meta, self.url = Path(folder), meta, url
@@ -474,8 +474,8 @@ class ShardSet(PackedSet):
 
     def __reduce__(self): return PackedSet.load, (self.url or self.folder,)
 
-
-PLACES = ['shard', 'mp4_at', 'mp4_bytes', 'flac_at', 'flac_bytes', 'crc32']
+# %% ../nbs/04_clips.ipynb #57e11ce7
+PLACES = ['shard', 'mp4_at', 'mp4_bytes', 'wav_at', 'wav_bytes', 'crc32']
 
 
 def _tar(k): return f'{k:06}.tar'
@@ -486,12 +486,12 @@ def _lost(folder, meta) -> list:
     size = lambda f: f.stat().st_size if f.exists() else -1
     return [k for k, b in enumerate(meta['bytes']) if size(folder / _tar(k)) != b]
 
-# %% ../nbs/04_clips.ipynb #4ac7d2c3
+# %% ../nbs/04_clips.ipynb #30793d71
 @patch
 def members(
     self: ShardSet,
     slot: int,           # row of the packed set
-) -> tuple[bytes, bytes]:  # mp4, flac
+) -> tuple[bytes, bytes]:  # mp4, wav
     "The two files of a clip as they stand in its shard. Raises `MediaError`."
     shard, *at, crc = (int(x) for x in self.at[slot])
     name = f'{self.folder.name}/{_tar(shard)}'
@@ -500,17 +500,17 @@ def members(
         with open(self.shard(shard), 'rb', buffering=0) as f: data = os.pread(f.fileno(), end - first, first)
     except OSError as e: raise MediaError(name, f"shard cannot be read: {e.strerror}") from None
     if len(data) < end - first: raise MediaError(name, f"shard is cut off: it ends before clip {slot}")
-    mp4, flac = (data[a - first:a - first + n] for a, n in (at[:2], at[2:]))
-    if zlib.crc32(flac, zlib.crc32(mp4)) != crc: raise MediaError(name, f"the check sum of clip {slot} does not fit: the shard is damaged")
-    return mp4, flac
+    mp4, wav = (data[a - first:a - first + n] for a, n in (at[:2], at[2:]))
+    if zlib.crc32(wav, zlib.crc32(mp4)) != crc: raise MediaError(name, f"the check sum of clip {slot} does not fit: the shard is damaged")
+    return mp4, wav
 
-
+# %% ../nbs/04_clips.ipynb #ff8fc4db
 @patch
 def shard(self: ShardSet, k: int) -> Path:
     "The file of a shard."
     return self.folder / _tar(k) if not self.url else self.brought(k)
 
-# %% ../nbs/04_clips.ipynb #30ec99ac
+# %% ../nbs/04_clips.ipynb #0e649dd1
 @patch
 def read_one(
     self: ShardSet,
@@ -521,10 +521,10 @@ def read_one(
 ) -> tuple:              # (uint8 [T,H,W,3], float32 [n])
     "Decode one view of one clip. Raises `MediaError`."
     if int(slot) in self.bad: raise MediaError(self.keys[slot][0], self.bad[int(slot)])
-    mp4, flac = self.members(slot)
-    return picture_of(mp4, frames), sound_of(flac, int(first), n)
+    mp4, wav = self.members(slot)
+    return picture_of(mp4, frames), sound_of(wav, int(first), n)
 
-# %% ../nbs/04_clips.ipynb #9f967008
+# %% ../nbs/04_clips.ipynb #674fc11d
 def _bring(url, path, size=None):
     "Fetch a file, unless it is there; processes that want the same one wait for each other."
     import fcntl, shutil, urllib.request
@@ -536,7 +536,7 @@ def _bring(url, path, size=None):
     if size is not None and path.stat().st_size != size: raise OSError(5, f"{url} has {path.stat().st_size:,} bytes, expected {size:,}")
     return path
 
-
+# %% ../nbs/04_clips.ipynb #c7157c71
 @patch(cls_method=True)
 def at_url(cls: ShardSet, url: str) -> ShardSet:
     "Open a set of shards at a web address."
@@ -547,7 +547,7 @@ def at_url(cls: ShardSet, url: str) -> ShardSet:
     except OSError as e: raise ClipError(f"{url}: not a packed set that can be reached ({e})") from e
     return ShardSet(folder, _meta(folder), url.rstrip('/'))
 
-
+# %% ../nbs/04_clips.ipynb #e38f0a21
 @patch
 def brought(self: ShardSet, k: int) -> Path:
     "The file of a shard, fetched if need be; the oldest ones make room."
@@ -558,7 +558,7 @@ def brought(self: ShardSet, k: int) -> Path:
     for old in there[:-2 * self.meta['mix']]: old.unlink(missing_ok=True)
     return path
 
-# %% ../nbs/04_clips.ipynb #b75f6ada
+# %% ../nbs/04_clips.ipynb #9739f329
 MIX = 64                                                                    # shards whose clips are mixed in shuffling (ours)
 
 
@@ -571,7 +571,7 @@ def _plan_of(manifest, seconds, fps, size, rate, layout, chunk) -> dict:
                 size=size, rate=rate, manifest_hash=manifest.hash, keys=row_keys(manifest))
     return meta if layout == 'raw' else dict(meta, layout='shards', chunk=chunk, mix=MIX)
 
-
+# %% ../nbs/04_clips.ipynb #4622c5bb
 def _size_of(manifest, meta) -> tuple[int, str]:
     "Bytes that the set will take, and how that is known."
     if 'layout' not in meta:
@@ -584,12 +584,12 @@ def _size_of(manifest, meta) -> tuple[int, str]:
     each = int(np.mean(sizes)) if sizes else 0
     return each * len(manifest), f"about {each * len(manifest) / 1e6:,.1f} MB ({each / 1e3:.1f} kB each in {len(sizes)} that were tried)"
 
-
+# %% ../nbs/04_clips.ipynb #aeed2283
 def _job(manifest, k) -> tuple:
     "(path, start) of a row."
     return os.path.abspath(manifest.path(k)), float(manifest.table['start_s'].iloc[k])
 
-# %% ../nbs/04_clips.ipynb #b360af23
+# %% ../nbs/04_clips.ipynb #b743205d
 def _begin(out, manifest, meta, key):
     "Announce the size, check the disk, make the files; returns the folder to work in."
     part = out.with_name(out.name + '.partial')
@@ -605,7 +605,7 @@ def _begin(out, manifest, meta, key):
     with atomic_write(plan, 'w') as f: json.dump(key, f)
     return part
 
-# %% ../nbs/04_clips.ipynb #fa0e414d
+# %% ../nbs/04_clips.ipynb #4fe80626
 def _journal(part, whole=lambda first, note: True):
     "{first row: note} of the chunks that are done and `whole`, and the unreadable rows among them."
     done, bad = {}, {}
@@ -616,7 +616,7 @@ def _journal(part, whole=lambda first, note: True):
             if whole(first, note): done[first] = note; bad.update({int(k): v for k, v in new.items()})
     return done, bad
 
-# %% ../nbs/04_clips.ipynb #2366328e
+# %% ../nbs/04_clips.ipynb #44b79528
 def _read(job, meta):
     "The whole clip of a job (path, start)."
     path, start = job
@@ -624,7 +624,7 @@ def _read(job, meta):
     if not c.has_audio: raise MediaError(path, "has no sound")
     return c
 
-
+# %% ../nbs/04_clips.ipynb #e777e503
 def _pack_chunk(job):
     "Decode the clips of a chunk into its rows of the two files; returns (first row, {row: reason}, check sums)."
     part, meta, first, clips = job
@@ -639,13 +639,13 @@ def _pack_chunk(job):
     frames.flush(); audio.flush()
     return first, bad, [zlib.crc32(x[rows]) for x in (frames, audio)]
 
-# %% ../nbs/04_clips.ipynb #5ded99ac
+# %% ../nbs/04_clips.ipynb #04871969
 def _squeezed(job, meta) -> tuple[bytes, bytes]:
-    "mp4 and flac of the clip of a job."
+    "mp4 and wav of the clip of a job."
     c = _read(job, meta)
     return squeeze(c.frames, c.waveform, meta['fps'], meta['rate'])
 
-
+# %% ../nbs/04_clips.ipynb #b1c5fda3
 def _pack_shard(job):
     "Squeeze the clips of a shard into its tar; returns (first row, {row: reason}, [bytes, rows of `PLACES` without the shard])."
     from webdataset import TarWriter
@@ -654,14 +654,56 @@ def _pack_shard(job):
     with atomic_write(name) as f, TarWriter(f, user='', group='', mtime=0, encoder=False) as tar:
         for k, clip in enumerate(clips, first):
             about = dict(id=meta['keys'][k - first][0], start_s=clip[1], **{x: meta[x] for x in ('seconds', 'fps', 'size', 'rate')})
-            try: mp4, flac = _squeezed(clip, meta)
+            try: mp4, wav = _squeezed(clip, meta)
             except (MediaError, OSError) as e: bad[k] = str(getattr(e, 'reason', e)); continue
-            tar.write(dict(__key__=f'{k:09}', mp4=mp4, flac=flac, json=json.dumps(about).encode())); sums[k] = zlib.crc32(flac, zlib.crc32(mp4))
+            tar.write(dict(__key__=f'{k:09}', mp4=mp4, wav=wav, json=json.dumps(about).encode())); sums[k] = zlib.crc32(wav, zlib.crc32(mp4))
     with tarfile.open(name) as tar: at = {m.name: (m.offset_data, m.size) for m in tar}
-    places = {k: [*at[f'{k:09}.mp4'], *at[f'{k:09}.flac'], crc] for k, crc in sums.items()}
+    places = {k: [*at[f'{k:09}.mp4'], *at[f'{k:09}.wav'], crc] for k, crc in sums.items()}
     return first, bad, [name.stat().st_size, [places.get(k, [0] * 5) for k in range(first, first + len(clips))]]
 
-# %% ../nbs/04_clips.ipynb #69eb7b19
+# %% ../nbs/04_clips.ipynb #7f7b7a52
+def _results(f, work, workers, engine):
+    "Results of all chunks as they come."
+    try: yield from (x for _, x in in_parallel(f, work, workers, engine))
+    except ManifestError as e:
+        if 'died' in str(e): raise ClipError("a packing process was killed (out of memory?); call again with fewer workers, it goes on where it stopped") from e
+        raise
+
+# %% ../nbs/04_clips.ipynb #0325c2c3
+def _packed_already(out, key):
+    "The set in `out` if it is this very one; None if some of its shards are lost; else an error."
+    meta = _meta(out)
+    if meta['key'] != key:
+        raise ClipError(f"{out.name} holds another packed set (other clips, size or rate); nothing was changed. "
+                        "Choose another folder, or delete that one.")
+    if meta.get('layout') and (lost := _lost(out, meta)): print(f"{len(lost)} shards of {out.name} are missing or cut off: they are made again"); return None
+    have = PackedSet.load(out)
+    print(f"skipped because {out.name} holds these {len(have):,} clips already")
+    return have
+
+# %% ../nbs/04_clips.ipynb #97973f32
+def _write_index(path, keys, places, bad):
+    "index.csv of a set of shards."
+    import pandas as pd
+    t = pd.DataFrame(keys, columns=['id', 'content_hash', 'start_s', 'seconds']).join(pd.DataFrame(places, columns=PLACES))
+    t['error'] = [bad.get(k, '') for k in range(len(t))]
+    with atomic_write(path, 'w') as f: f.write(t.to_csv(index=False, lineterminator='\n'))
+
+# %% ../nbs/04_clips.ipynb #fba7327b
+def _finish(part, out, manifest, meta, chunk, bad, notes):
+    "Write what describes the set, give the folder its name, open it."
+    manifest.save(part / 'manifest.csv', overwrite=True); bad = dict(sorted(bad.items()))
+    if 'layout' not in meta: meta = dict(meta, chunk=chunk, sums=notes, bad={str(k): v for k, v in bad.items()})
+    else:
+        meta = {k: v for k, v in meta.items() if k != 'keys'} | dict(bytes=[n[0] for n in notes])
+        _write_index(part / 'index.csv', row_keys(manifest), [[k, *p] for k, n in enumerate(notes) for p in n[1]], bad)
+    with atomic_write(part / 'meta.json', 'w') as f: json.dump(meta, f)
+    for f in (part / 'plan.json', *part.glob('.*.tmp')): f.unlink(missing_ok=True)           # the latter from a process that was killed
+    if part != out: os.replace(part, out)
+    if bad: print(f"{len(bad)} of {len(manifest)} clips could not be read; the set knows them and their reasons, and training replaces them")
+    return PackedSet.load(out)
+
+# %% ../nbs/04_clips.ipynb #6775a17d
 def pack(
     manifest: Manifest,      # clips to decode, all of them
     out: str | Path,         # folder to make
@@ -671,7 +713,7 @@ def pack(
     rate: int = 16000,       # mono sound, Hz
     workers: int = 2,        # decoding processes (0: this one)
     chunk: int = 0,          # clips between two notes in the journal, or in a shard; 0: 32 and 512
-    layout: str = 'raw',     # 'raw': arrays, read without a decoder; 'shards': twenty times smaller
+    layout: str = 'raw',     # 'raw': arrays, read without a decoder; 'shards': more than ten times smaller
     engine: str = 'local',   # or 'dask=tcp://HOST:PORT': see manifest.in_parallel
 ) -> PackedSet:
     "Decode every clip once into `out`; goes on where an interrupted call stopped, and skips a set that is whole."
@@ -690,49 +732,7 @@ def pack(
             done[first] = note; bad.update(new); log.write(json.dumps([first, new, note]) + '\n'); log.flush(); os.fsync(log.fileno()); bar.update(chunk)
     return _finish(part, out, manifest, dict(meta, key=key), chunk, bad, [done[k] for k in sorted(done)])
 
-
-def _results(f, work, workers, engine):
-    "Results of all chunks as they come."
-    try: yield from (x for _, x in in_parallel(f, work, workers, engine))
-    except ManifestError as e:
-        if 'died' in str(e): raise ClipError("a packing process was killed (out of memory?); call again with fewer workers, it goes on where it stopped") from e
-        raise
-
-# %% ../nbs/04_clips.ipynb #342138f7
-def _packed_already(out, key):
-    "The set in `out` if it is this very one; None if some of its shards are lost; else an error."
-    meta = _meta(out)
-    if meta['key'] != key:
-        raise ClipError(f"{out.name} holds another packed set (other clips, size or rate); nothing was changed. "
-                        "Choose another folder, or delete that one.")
-    if meta.get('layout') and (lost := _lost(out, meta)): print(f"{len(lost)} shards of {out.name} are missing or cut off: they are made again"); return None
-    have = PackedSet.load(out)
-    print(f"skipped because {out.name} holds these {len(have):,} clips already")
-    return have
-
-
-def _finish(part, out, manifest, meta, chunk, bad, notes):
-    "Write what describes the set, give the folder its name, open it."
-    manifest.save(part / 'manifest.csv', overwrite=True); bad = dict(sorted(bad.items()))
-    if 'layout' not in meta: meta = dict(meta, chunk=chunk, sums=notes, bad={str(k): v for k, v in bad.items()})
-    else:
-        meta = {k: v for k, v in meta.items() if k != 'keys'} | dict(bytes=[n[0] for n in notes])
-        _write_index(part / 'index.csv', row_keys(manifest), [[k, *p] for k, n in enumerate(notes) for p in n[1]], bad)
-    with atomic_write(part / 'meta.json', 'w') as f: json.dump(meta, f)
-    for f in (part / 'plan.json', *part.glob('.*.tmp')): f.unlink(missing_ok=True)           # the latter from a process that was killed
-    if part != out: os.replace(part, out)
-    if bad: print(f"{len(bad)} of {len(manifest)} clips could not be read; the set knows them and their reasons, and training replaces them")
-    return PackedSet.load(out)
-
-
-def _write_index(path, keys, places, bad):
-    "index.csv of a set of shards."
-    import pandas as pd
-    t = pd.DataFrame(keys, columns=['id', 'content_hash', 'start_s', 'seconds']).join(pd.DataFrame(places, columns=PLACES))
-    t['error'] = [bad.get(k, '') for k in range(len(t))]
-    with atomic_write(path, 'w') as f: f.write(t.to_csv(index=False, lineterminator='\n'))
-
-# %% ../nbs/04_clips.ipynb #2664fdce
+# %% ../nbs/04_clips.ipynb #9a146a52
 def verify(
     packed,                 # PackedSet or ShardSet, or its folder
     workers: int = 2, engine: str = 'local',
@@ -744,7 +744,7 @@ def verify(
     found = [x for _, each in in_parallel(_verified, [(packed, p) for p in parts], workers, engine) for x in each]
     return sorted(found)
 
-
+# %% ../nbs/04_clips.ipynb #a321ecb4
 def _verified(job):
     "What is damaged in one chunk."
     packed, part = job

@@ -52,16 +52,16 @@ def test_a_packed_clip_gives_any_frames_and_samples(seed):
     g = np.random.default_rng(seed)
     t, size, gop, rate = int(g.integers(1, 40)), 2 * int(g.integers(4, 40)), int(g.integers(1, 12)), int(g.choice([4000, 16000, 22050]))
     frames, sound = g.integers(0, 255, (t, size, size, 3), np.uint8), g.uniform(-1, 1, int(g.integers(1, 40000))).astype(np.float32)
-    mp4, flac = squeeze(frames, sound, 16, rate, gop=gop, crf=1)
+    mp4, wav = squeeze(frames, sound, 16, rate, gop=gop, crf=1)
     import av
     with av.open(io.BytesIO(mp4)) as c: everything = np.stack([f.to_ndarray(format='rgb24') for f in c.decode(video=0)])
-    assert len(everything) == t and (mp4, flac) == squeeze(frames, sound, 16, rate, gop=gop, crf=1)
+    assert len(everything) == t and (mp4, wav) == squeeze(frames, sound, 16, rate, gop=gop, crf=1)
     for _ in range(5):
         numbers = np.sort(g.integers(0, t + 5, int(g.integers(1, 9)))); first, n = int(g.integers(0, len(sound) + 9)), int(g.integers(1, 30000))
         assert np.abs(picture_of(mp4, numbers).astype(int) - everything[np.minimum(numbers, t - 1)]).max() <= 1
         want = np.zeros(n, np.float32); there = sound[first:first + n]; want[:len(there)] = there
-        assert np.abs(sound_of(flac, first, n) - want).max() <= 0.51 / 32767
-    for f, x in ((picture_of, mp4), (sound_of, flac)):
+        assert np.abs(sound_of(wav, first, n) - want).max() <= 0.51 / 32767
+    for f, x in ((picture_of, mp4), (sound_of, wav)):
         with pytest.raises(MediaError, match='does not decode'): f(x[:len(x) // 9], *([[0]] if f is picture_of else [0, len(sound)]))
 
 
@@ -78,7 +78,7 @@ def test_webdataset_reads_them(made):
     import webdataset
     m, shards, _ = made
     stream = webdataset.WebDataset([str(p) for p in sorted(shards.folder.glob('*.tar'))], shardshuffle=False)
-    seen = {int(s['__key__']): (s['mp4'], s['flac'], json.loads(s['json'])['id']) for s in stream}
+    seen = {int(s['__key__']): (s['mp4'], s['wav'], json.loads(s['json'])['id']) for s in stream}
     assert sorted(seen) == [k for k in range(N) if k != 11] and all(seen[k] == (*shards.members(k), f'c{k}') for k in seen)
 
 
