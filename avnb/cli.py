@@ -271,14 +271,14 @@ def _run_index(a):
     from avnb.manifest import doctor, index_folder, split_by_file
     m = split_by_file(index_folder(a.folder, a.out, a.seconds, a.hop, a.workers, a.include, a.exclude, engine=a.engine), a.test); m.save(a.out, overwrite=True); print(doctor(m))
 
-# %% ../nbs/15_cli.ipynb #0561fcc6
+# %% ../nbs/15_cli.ipynb #203530a8
 def _pack_verb(verb):
     "avnb pack"
     q = verb('pack', _run_pack, 'decode the clips of a manifest once: into arrays, or into shards of small files', 'avnb pack manifest.csv packed --fps 8 --size 64\navnb pack manifest.csv packed --layout shards --verify')
     q.add_argument('manifest'); q.add_argument('out')
     for name, kind, default, text in (('seconds', float, 2.0, 'length of a clip, s'), ('fps', float, 16.0, 'frames per second'), ('size', int, 96, 'side of the frames, pixels'), ('rate', int, 16000, 'sampling rate, Hz'), ('workers', int, os.cpu_count() or 1, 'processes')):
         q.add_argument(f'--{name}', type=kind, default=default, help=f'{text} (default {default})')
-    q.add_argument('--layout', choices=['raw', 'shards'], default='raw', help='raw (default): arrays, for sets that fit a disk and machines without decoders; shards: tar files of mp4 and flac, twenty times smaller, also over http')
+    q.add_argument('--layout', choices=['raw', 'shards'], default='raw', help='raw (default): arrays, for sets that fit a disk and machines without decoders; shards: tar files of mp4 and wav, more than ten times smaller, also over http')
     q.add_argument('--verify', action='store_true', help='read everything again and compare check sums; exit code 2 if a clip is damaged'); _engine(q)
 
 # %% ../nbs/15_cli.ipynb #5e266517
