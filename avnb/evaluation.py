@@ -529,14 +529,14 @@ def _latex_table(head, rows, tail):
     begin, end = r'\begin{tabular}{lrrlr}', r'\end{tabular}'
     return '\n'.join([begin, r'\hline', lines[0], r'\hline', *lines[1:], r'\hline', end] + ['% ' + t for t in tail])
 
-# %% ../nbs/11_evaluation.ipynb #fdbcdda6
+# %% ../nbs/11_evaluation.ipynb #5eff24c0
 def score_table(
     report: dict,  # name -> Score or its dict; 'skipped' -> {name: reason}; 'about' -> {name: anything}
     form: str = 'text',  # 'text', 'markdown', 'html' or 'latex'
 ) -> str:
     "Scores with their company as a table; a star where the value beats chance and every baseline by more than its error."
     head = ['metric', 'value', 'chance', 'baselines, the best first', 'n', 'note']
-    rows = score_rows(report, 3 if form == 'text' else 99)
+    rows = score_rows(report, 3 if form in ('text', 'latex') else 99)         # what fits a screen or a page
     tail = [f'left out: {METRICS.get(k, k)}: {why}' for k, why in report.get('skipped', {}).items()]
     tail += ['* above chance and every baseline by more than the 95 % error']
     tail += [f'{k}: {v}' for k, v in report.get('about', {}).items()]
@@ -767,7 +767,7 @@ def recipe(
     if name and name not in RECIPES: raise EvaluationError(f"no recipe {name!r}; known: {', '.join(RECIPES)}")
     return replace(EvalConfig(), RECIPES.get(name, {}))
 
-# %% ../nbs/11_evaluation.ipynb #097660fa
+# %% ../nbs/11_evaluation.ipynb #47b28e81
 class OneSense(ClipDataset):
     "Clips for a protocol that needs `sense` ('video', 'audio' or 'both'); the other one is black or silent."
     def __init__(self, manifest, data, view, sense: str = 'both', squeeze: bool = False, **kw):
@@ -775,9 +775,9 @@ class OneSense(ClipDataset):
 
     def read_one(self, row, frames, first):
         "Decode one view of one clip: only the sense that is wanted."
-        if self.sense == 'both' and not self.squeeze: return super().read_one(row, frames, first)
         d, k, n = self.data, self.place[int(row)], round(self.view.audio_seconds * self.data.rate)
         r = self.manifest.table.iloc[k]; path, start = self.manifest.path(k), float(r['start_s'])
+        if self.sense == 'both' and not self.squeeze and not r.get('audio_path'): return super().read_one(row, frames, first)
         heard = self.manifest.folder / r['audio_path'] if r.get('audio_path') else path     # a picture with a sound of its own
         pictures, sound = np.zeros((len(frames), d.size, d.size, 3), np.uint8), np.zeros(n, np.float32)
         if self.sense != 'audio':
@@ -1000,21 +1000,26 @@ def data(self: Subject, sense, manifest=None, windows: int = 0, squeeze: bool = 
     return OneSense(self.manifest if manifest is None else manifest, whole(self.cfg, self.packed), self.cfg.view, sense, squeeze, seed=self.opts.seed,
                     packed=self.packed or '', train=False, windows=windows or self.opts.windows)
 
-# %% ../nbs/11_evaluation.ipynb #1f6fdce2
+# %% ../nbs/11_evaluation.ipynb #91be1b72
 @patch
 def twins(self: Subject, sense: str) -> dict:
     "name -> untrained network of the same architecture, `opts.seeds` of them, batch norm settled on up to 200 clips."
     from avnb.views import views_from
     few = type(self.manifest)(self.manifest.folder, self.manifest.table[:200])
-    batches = list(clip_loader(self.data(sense, few, 1), self.opts.batch, 0, shuffle=False, drop_last=False))
+    batches = list(clip_loader(self.data(sense, few, 1), self.opts.batch, 0, shuffle=False, drop_last=False)) if self.opts.seeds else []
     device = next(self.model.parameters()).device
-    return {f'untrained{k}': untrained(self.cfg, batches, views_from(self.cfg, False), k).to(device) for k in range(self.opts.seeds)}
+    return {f'untrained{k}': untrained(self.cfg, batches, views_from(self.cfg, False), k).to(device)
+            for k in progress(range(self.opts.seeds), desc='untrained networks', unit='network')}
 
 
 @patch
 def features(self: Subject, sense: str) -> dict:
-    "name -> `Features` of the trained and the untrained networks, and plain ones."
+    "name -> `Features` of the trained and the untrained networks, and plain ones; of both senses: those of each, so that protocols share them on the disk."
     from avnb.views import views_from
+    if sense == 'both':
+        eyes, ears = self.features('video'), self.features('audio')
+        def read(n): return lambda key, w: (ears if key.startswith('audio') else eyes)[n].read(key, w)
+        return {n: Features(read(n), self.opts.windows) for n in eyes if n != 'plain'}
     cache = self.opts.cache or (Path(self.folder, 'cache') if self.folder else None)
     return features(dict(trained=self.model) | self.twins(sense), self.data(sense), views_from(self.cfg, False), cache, self.opts.batch, self.opts.workers)
 
@@ -1031,7 +1036,7 @@ def column(self: Subject, name: str, at=slice(None)) -> np.ndarray:
     t = self.manifest.table
     return t[name if name in t else 'path'].astype(str).to_numpy()[at]
 
-# %% ../nbs/11_evaluation.ipynb #951fdd26
+# %% ../nbs/11_evaluation.ipynb #5599dcfb
 def against(
     run,      # function(name of Features, key) -> Score
     feats: dict,  # of `Subject.features`
@@ -1039,8 +1044,10 @@ def against(
     plain=(),     # keys of plain features
 ) -> Score:
     "A network's score with those of the untrained ones (mean and spread) and of plain features as baselines."
-    s, fresh = run('trained', key), [run(n, key).value for n in feats if n.startswith('untrained')]
-    base = s.baselines | (dict(untrained=float(np.mean(fresh))) if fresh else {}) | {k: run('plain', k).value for k in plain}
+    fits = {n: (n, key) for n in feats if n != 'plain'} | {k: ('plain', k) for k in plain}
+    got = {n: run(*fit) for n, fit in progress(fits.items(), total=len(fits), desc='comparing', unit='network')}
+    s, fresh = got['trained'], [x.value for n, x in got.items() if n.startswith('untrained')]
+    base = s.baselines | (dict(untrained=float(np.mean(fresh))) if fresh else {}) | {k: got[k].value for k in plain}
     spread = s.spread | (dict(untrained=(float(np.std(fresh)), len(fresh))) if fresh else {})
     return dataclasses.replace(s, baselines=base, spread=spread)
 
@@ -1092,7 +1099,7 @@ def _over_folds(right: list, y, groups) -> Score:
     common = np.mean([(y[a] == max(set(y), key=list(np.delete(y, a)).count)).mean() for a, _ in right])
     return Score(float(hit.mean()), half_width(hit, groups[at]), 1 / len(set(y)), len(hit), dict(majority=float(common)), spread=spread)
 
-# %% ../nbs/11_evaluation.ipynb #99113e6f
+# %% ../nbs/11_evaluation.ipynb #0adc91fd
 def audio_score(
     s: Subject,
     f: Features,  # of one network
@@ -1101,7 +1108,7 @@ def audio_score(
 ) -> Score:
     "Accuracy over all folds of a classifier on features of sound."
     x, y, groups, right = f.each(key), s.column('label'), s.column('recording'), []
-    for tr, te in folds_of(s.manifest.table).values():
+    for tr, te in progress(folds_of(s.manifest.table).values(), desc=kind, unit='fold'):
         if kind == 'knn': hit = knn_hits(x[tr].mean(1), y[tr], x[te].mean(1), y[te])
         else: hit = window_accuracy(x[tr], y[tr], x[te], y[te], kind, groups[tr])
         right.append((te, hit))
@@ -1129,7 +1136,7 @@ def draw_shots(
     gen = rng(seed, draw, n, 'fewshot')
     return np.sort(np.concatenate([gen.permutation(np.flatnonzero(y == c))[:n] for c in np.unique(y)]))
 
-# %% ../nbs/11_evaluation.ipynb #afcc75f0
+# %% ../nbs/11_evaluation.ipynb #74a026a2
 def few_shot(
     x, y,    # [N, C] and [N] training clips
     tx, ty,  # [M, C] and [M] test clips
@@ -1147,7 +1154,7 @@ def few_shot(
         own, grid = draw_shots(y, n, draws, seed), (1e-3, 1e-2, 1e-1, 1.0, 10.0)
         rest = np.setdiff1d(np.arange(len(y)), own)
         C = grid[int(np.argmax([_svm(x[own], y[own], C).score(x[rest], y[rest]) for C in grid]))] if len(rest) else 1.0
-        hits = np.stack([_svm(x[at], y[at], C).predict(tx) == ty for at in (draw_shots(y, n, d, seed) for d in range(draws))])
+        hits = np.stack([_svm(x[at], y[at], C).predict(tx) == ty for at in (draw_shots(y, n, d, seed) for d in progress(range(draws), desc=f'{n} of a class', unit='draw'))])
     short = int((np.unique(y, return_counts=True)[1] < n).sum())
     note = f'C = {C:g}' + (f'; {short} classes have fewer than {n} clips and give all they have' if short else '')
     spread = dict(value=(float(hits.mean(1).std()), draws))
@@ -1197,16 +1204,17 @@ def retrieval(
     out = {k: Score(float(x.mean()), half_width(x, groups), float(c.mean()), len(qy), note=note) for k, (x, c) in rows.items()}
     return out | dict(median_rank=float(np.median(rank)), chance_rank=float(np.median(chance)))
 
-# %% ../nbs/11_evaluation.ipynb #d8b0c6d6
+# %% ../nbs/11_evaluation.ipynb #f5a1eda9
 def _class_retrieval(s, feats, ks, out):
     "Test clips find training clips of their class, within and across the senses, by each pooling."
     tr, te, y, files = s.side('train'), s.side('test'), s.column('label'), s.column('path')
     for a, b in (('video', 'video'), ('audio', 'audio'), ('video', 'audio'), ('audio', 'video')):
         for pool, (key, cosine) in POOLINGS.items():
             if (a != b and pool != 'embedding') or (a == 'audio' and pool == 'cells'): continue
+            name = f'{a}_to_{b}_{pool}' if a != b else f'{a}_{pool}'
             found = {n: retrieval(f.mean(key.format(a), cosine)[te], f.mean(key.format(b), cosine)[tr], y[te], y[tr], ks, files[te], cosine)
-                     for n, f in feats.items() if n != 'plain'}
-            _note_retrieval(s, out, f'{a}_to_{b}_{pool}' if a != b else f'{a}_{pool}', found)
+                     for n, f in progress(feats.items(), desc=name, unit='network')}
+            _note_retrieval(s, out, name, found)
 
 # %% ../nbs/11_evaluation.ipynb #92bc06c4
 def _note_retrieval(s, out, name, found):
@@ -1214,14 +1222,14 @@ def _note_retrieval(s, out, name, found):
     for k in [k for k, v in found['trained'].items() if isinstance(v, Score)]: out[f'retrieval_{name}_{k}'] = against(lambda n, _: found[n][k], found, '')
     r = found['trained']; s.about.setdefault('median ranks', {})[name] = [r['median_rank'], r['chance_rank']]
 
-# %% ../nbs/11_evaluation.ipynb #78ab2378
+# %% ../nbs/11_evaluation.ipynb #0b289690
 def retrieval_protocol(s: Subject) -> dict:
     "Retrieval of the class within video, within audio and across (gallery: training split), and of the very partner (methods A.11.5, D.2)."
     feats, te, out = s.features('both'), s.side('test'), {}
     ks = tuple(map(int, s.opts.levels.split(',')))
     _class_retrieval(s, feats, ks, out)
     for name, a, b in (('v2a', 'video', 'audio'), ('a2v', 'audio', 'video')):
-        own = {n: retrieval_instance(f.mean(a)[te], f.mean(b)[te], s.column('path', te), ks) for n, f in feats.items() if n != 'plain'}
+        own = {n: retrieval_instance(f.mean(a)[te], f.mean(b)[te], s.column('path', te), ks) for n, f in feats.items()}
         _note_retrieval(s, out, f'instance_{name}', own)
     return out
 
@@ -1348,22 +1356,23 @@ def step(self: Classifying, b, epoch: int, turn: int):
     self.opt.zero_grad(set_to_none=True); loss.backward(); self.opt.step()
     return float(loss.detach())
 
-# %% ../nbs/11_evaluation.ipynb #5972725d
+# %% ../nbs/11_evaluation.ipynb #57daf36d
 @patch
 def run(self: Classifying):
     "Train to the end; the network, in evaluation mode."
     devices = [next(self.net.parameters()).device] if next(self.net.parameters()).is_cuda else []
-    with torch.random.fork_rng(devices=devices), progress(total=self.passes, initial=self.at[0], desc='classifier', unit='pass') as bar:
+    with torch.random.fork_rng(devices=devices), progress(total=self.passes * len(self.data), initial=self.at[0] * len(self.data) + self.at[1] * self.c.batch, desc='classifier') as bar:
         for turn in range(self.at[0], self.passes):
             self.net.train()
             drop = len(self.data) > self.c.batch                           # a last batch of one clip has no variance
             for b in clip_loader(self.data, min(self.c.batch, len(self.data)), turn, self.at[1], workers=0 if self.data.packed else self.workers, drop_last=drop):
                 loss = self.step(b, turn // self.c.clips, turn); self.at[1] += 1; self.save(SAVE_SECONDS)
-            self.at = [turn + 1, 0]; self.save(SAVE_SECONDS); bar.update(); bar.set_postfix(loss=f'{loss:.3f}')
+                bar.update(len(b)); bar.set_postfix(loss=f'{loss:.3f}', refresh=False)
+            self.at = [turn + 1, 0]; self.save(SAVE_SECONDS)
     self.save()
     return self.net.eval()
 
-# %% ../nbs/11_evaluation.ipynb #d8f19b5b
+# %% ../nbs/11_evaluation.ipynb #da6ac2b3
 @torch.inference_mode()
 def dense(
     net,              # VideoClassifier in eval mode
@@ -1376,13 +1385,16 @@ def dense(
     "head -> (right by video [N] with softmax averaged over its clips, share of right clips [N]); rows in the order of the data."
     device, total = next(net.parameters()).device, {}
     y = np.array([labels[int(r)] for r in data.rows])
-    for w in progress(range(passes), total=passes, desc='predicting', unit='pass'):
+    bar = progress(total=passes * len(y), desc='predicting')
+    for w in range(passes):
         got = {}
         for b in clip_loader(data, 50, w, workers=0 if data.packed else workers, shuffle=False, drop_last=False):
             for n, z in net(see(_middle(b.frames, see.size).to(device), 0, 0, b.index)[0]).items(): got.setdefault(n, []).append(z.softmax(1).cpu().double().numpy())
+            bar.update(len(b))
         for n, p in got.items():
             p = np.concatenate(p); s, right = total.setdefault(n, (np.zeros_like(p), np.zeros(len(y))))
             s += p; right += p.argmax(1) == y
+    bar.close()
     return {n: (s.argmax(1) == y, right / passes) for n, (s, right) in total.items()}
 
 # %% ../nbs/11_evaluation.ipynb #12399c40
@@ -1443,7 +1455,7 @@ def finetune_protocol(s: Subject) -> dict:
     "Full fine-tuning for action recognition: clip@1 and video@1 of dense prediction (methods A.11.1, A.11.2); untrained networks learn from scratch."
     return _video_scores(s, s.opts.finetune, False, 'finetune')
 
-# %% ../nbs/11_evaluation.ipynb #9c5c298d
+# %% ../nbs/11_evaluation.ipynb #7f5ad3cf
 PROTOCOLS = dict(finetune=(finetune_protocol, 'video'), linear=(linear_protocol, 'video'), fewshot=(fewshot_protocol, 'video'),
                  retrieval=(retrieval_protocol, 'both'), audio=(audio_protocol, 'audio'))  # name -> (function, sense that it needs)
 
@@ -1456,7 +1468,8 @@ def over_splits(
     mean = lambda x: float(np.mean(list(x)))
     base = {k: mean(s.baselines[k] for s in scores) for k in scores[0].baselines}
     error = float(np.sqrt(np.sum([s.error ** 2 for s in scores])) / len(scores))
-    spread = dict(value=(float(np.std([s.value for s in scores])), len(scores)))
+    spread = {k: (mean(s.spread[k][0] for s in scores), n) for k, (_, n) in scores[0].spread.items()}
+    spread['value'] = float(np.std([s.value for s in scores])), len(scores)
     return Score(mean(s.value for s in scores), error, mean(s.chance for s in scores), sum(s.n for s in scores), base, f'mean of {len(scores)} splits', spread)
 
 # %% ../nbs/11_evaluation.ipynb #f7baf465
@@ -1484,21 +1497,15 @@ def prepare_subject(
         if both: s.about['trained on'] = f'{both} of {len(test)} test clips: these scores show memory as well'
     return s
 
-# %% ../nbs/11_evaluation.ipynb #dff5b8a3
+# %% ../nbs/11_evaluation.ipynb #19f53adf
 def write_report(
-    folder,        # to write into
-    protocol: str,
-    scores: dict,  # name -> Score
-    about: dict,   # what is said below the table
-    lost=None,     # table of what was missing: id, path, why
+    report: dict,  # name -> Score or its dict; 'about', 'skipped'
+    file,          # .../NAME.json
 ) -> dict:
-    "report-NAME.json, .txt and .tex, and missing-NAME.csv where something was missing; the report as a dictionary."
-    report = {k: s.to_dict() for k, s in scores.items()} | dict(about=dict(about))
-    if lost is not None and len(lost):
-        report['about']['missing'] = f'{len(lost)} clips, listed with reasons in missing-{protocol}.csv'
-        with atomic_write(Path(folder, f'missing-{protocol}.csv'), 'w') as f: lost.to_csv(f, index=False, lineterminator='\n')
-    for name, text in (('json', json.dumps(report, indent=1)), ('txt', score_table(report)), ('tex', score_table(report, 'latex'))):
-        with atomic_write(Path(folder, f'report-{protocol}.{name}'), 'w') as f: f.write(text + '\n')
+    "NAME.json, NAME.txt and NAME.tex; the report with plain numbers."
+    report = {k: s.to_dict() if isinstance(s, Score) else s for k, s in report.items()}
+    for end, text in (('.json', json.dumps(report, indent=1)), ('.txt', score_table(report)), ('.tex', score_table(report, 'latex'))):
+        with atomic_write(Path(file).with_suffix(end), 'w') as f: f.write(text + '\n')
     return report
 
 # %% ../nbs/11_evaluation.ipynb #5d66a164
@@ -1516,7 +1523,7 @@ def open_network(
     model = AVModel.from_pretrained(path) if path.is_dir() or path.suffix == '.safetensors' else load_avid_cma(path)
     return model.eval(), model.config, None
 
-# %% ../nbs/11_evaluation.ipynb #2f8f6361
+# %% ../nbs/11_evaluation.ipynb #8c82d855
 def run_protocol(
     protocol: str,   # a name in `PROTOCOLS`, or any with `make` and `sense`
     model, cfg,      # AVModel, TrainConfig
@@ -1526,7 +1533,7 @@ def run_protocol(
     packed=None, trained=None,
     make=None, sense: str = '', sides: bool = True,
 ) -> dict:
-    "Run a protocol and write its report; what an earlier call has computed is used again."
+    "Run a protocol and write report-PROTOCOL.json, .txt, .tex, and missing-PROTOCOL.csv where listed files are missing; what an earlier call has computed is used again."
     if make is None:
         if protocol not in PROTOCOLS: raise EvaluationError(f"no protocol {protocol!r}; known: {', '.join(PROTOCOLS)}")
         make, sense = PROTOCOLS[protocol]
@@ -1539,4 +1546,8 @@ def run_protocol(
                                           seeds=f'{opts.seeds} untrained networks, drawn with seed {opts.seed}', seconds=round(time.time() - start, 1))
     if len(done) > 1: about['clips'] = [s.about['clips'] for _, s in done]
     save_config(opts, folder / f'evaluate-{protocol}.toml')
-    return write_report(folder, protocol, scores, about, pd.concat([s.lost for _, s in done]).drop_duplicates())
+    lost, name = pd.concat([s.lost for _, s in done]).drop_duplicates(), f'missing-{protocol}.csv'
+    if len(lost):
+        about['missing'] = f'{len(lost)} clips, listed with reasons in {name}'
+        with atomic_write(folder / name, 'w') as f: lost.to_csv(f, index=False, lineterminator='\n')
+    return write_report(scores | dict(about=about), folder / f'report-{protocol}.json')

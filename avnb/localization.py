@@ -11,16 +11,17 @@ __all__ = ['RULES', 'TRIVIAL', 'SIDE', 'LOCAL', 'LocalizationError', 'box_mask',
            'around_boxes', 'score_published', 'confidence', 'detection', 'tally_published', 'localization_protocol',
            'localization_scores', 'evaluate_run', 'Attended', 'slide', 'attend']
 
-# %% ../nbs/12_localization.ipynb #5b142aa4
-import dataclasses, json
+# %% ../nbs/12_localization.ipynb #e136b5dc
+import dataclasses, json, time
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from fastcore.basics import patch
 
-from .core import AvnbError, atomic_write, progress, rng
-from .evaluation import Score, Subject, embedding_scores, evaluation_parts, half_width, readable, window_batches
+from .core import AvnbError, progress, rng
+from .evaluation import Score, Subject, embedding_scores, evaluation_parts, half_width, readable, refuse_overlap, weights_key, window_batches, write_report
 
 # %% ../nbs/12_localization.ipynb #39ed1e97
 class LocalizationError(AvnbError):
@@ -504,12 +505,12 @@ def truth_map(
     for x0, y0, x1, y1 in (np.clip(np.asarray(boxes, float).reshape(-1, 4), 0, 1) * side).astype(int): g[y0:y1, x0:x1] += 1
     return np.minimum(g / votes, 1)
 
-# %% ../nbs/12_localization.ipynb #ec5f95b5
+# %% ../nbs/12_localization.ipynb #88dc3179
 def around_boxes(
     manifest,  # Manifest whose table holds boxes
     shortest: float,  # s of sound that the network hears
 ) -> tuple:
-    "(the rows with boxes, cut so that their middle is the picture on which the boxes were drawn; how many rows have none)."
+    "(the rows with boxes, cut so that their middle is the picture on which the boxes were drawn; how many have none; id, path, why of those that end before it)."
     from avnb.manifest import boxes_of
     boxes = [boxes_of(manifest, i) for i in range(len(manifest))]
     keep = np.array([len(b.xyxy) > 0 for b in boxes], bool)
@@ -517,10 +518,13 @@ def around_boxes(
     t = manifest.table[keep].copy(); at = np.array([b.time_s for b, k in zip(boxes, keep) if k])
     left = (t['duration_s'] - t['start_s']).to_numpy(float); length = np.fmin(np.where(t['seconds'] > 0, t['seconds'], np.nan), left)
     half = np.maximum(np.fmin(at, length - at), shortest / 2)
-    known = np.isfinite(at) & np.isfinite(half)
+    known, still = np.isfinite(at) & np.isfinite(half), t.get('audio_path', '') != ''
+    late = known & (at >= length) & ~np.asarray(still, bool)                # a video cut short; of a still, the sound alone is short
+    known &= at < length
     t['start_s'] = np.where(known, np.maximum(t['start_s'] + at - half, 0), t['start_s'])
     t['seconds'] = np.where(known, 2 * half, t['seconds'])
-    return type(manifest)(manifest.folder, t), int((~keep).sum())
+    if late.all(): raise LocalizationError(f"all {len(t)} clips with boxes end before the picture on which these were drawn ({at[0]:g} s in); fetch the whole clips")
+    return type(manifest)(manifest.folder, t[~late]), int((~keep).sum()), t[late].assign(why='ends before the picture with the boxes')[['id', 'path', 'why']]
 
 # %% ../nbs/12_localization.ipynb #8f493240
 def score_published(
@@ -611,7 +615,7 @@ def _published_scores(tally, fresh):
     s = tally.score('pointing', 'guided', beside, base)
     return out | dict(pointing_guided=dataclasses.replace(s, spread=spread))
 
-# %% ../nbs/12_localization.ipynb #0fde1d08
+# %% ../nbs/12_localization.ipynb #b4d322e5
 def _negative_scores(tally, sure, fresh):
     "AP and best F1 with silent and off-screen pairs among the clips (chance: the same confidences, shuffled)."
     out = {}
@@ -632,11 +636,12 @@ def _negative_scores(tally, sure, fresh):
 
 def localization_protocol(s: Subject) -> dict:
     "Sound localisation on published boxes: all threshold rules, pointing, and silent and off-screen negatives (methods D.1)."
-    part, none = around_boxes(s.manifest, s.cfg.view.audio_seconds)
+    part, none, short = around_boxes(s.manifest, s.cfg.view.audio_seconds)
+    s.lost = pd.concat([s.lost, short]) if len(short) else s.lost
     s = dataclasses.replace(s, manifest=part)
     twins = s.twins('both'); tally, sure = tally_published(s, twins)
     area = np.mean([(truth_map(b.xyxy, b.votes) > 0).mean() for b in _all_boxes(part)])
-    s.about.update({'boxes': f'{len(part)} clips with boxes, {none} without; mean area {area:.2f} of the frame',
+    s.about.update({'boxes': f'{len(part)} clips with boxes, {none} without, {len(short)} that end before them; mean area {area:.2f} of the frame',
                     'maps': "AV only (no object prior); 'slavc' takes the guided map's cosines, and other maps stretched to [0, 1]"})
     return _published_scores(tally, list(twins)) | _negative_scores(tally, sure, list(twins))
 
@@ -677,27 +682,39 @@ def _asked_for(run, manifest, packed):
     packed = run.cfg.data.packed if packed is None else packed
     return manifest, PackedSet.load(packed) if isinstance(packed, (str, Path)) and str(packed) else packed or None
 
-# %% ../nbs/12_localization.ipynb #f5bfac77
+# %% ../nbs/12_localization.ipynb #1daf4606
+def _about_run(run, manifest, packed, other, overlap) -> dict:
+    "What is said below a run's table; an error when test clips of another manifest than its own were trained on."
+    t, own, split = manifest.table, run.manifest.table, run.cfg.data.split
+    test, seen = t[t['split'] == 'test'], own[own['split'] == split] if split else own
+    both = refuse_overlap(test, seen, "the network's training clips", overlap) if other and manifest.hash != run.manifest.hash else 0
+    about = {'trained on': f'{both} of {len(test)} test clips: these scores show memory as well'} if both else {}
+    return about | dict(clips=f'{len(readable(manifest, packed))} of {manifest.listed} in the list', seeds='1 untrained network, drawn with seed 0',
+                        weights=weights_key(run.model)[:16], manifest=manifest.hash[:16])
+
+# %% ../nbs/12_localization.ipynb #1a072928
 def evaluate_run(
     run,            # training.Run: model, bank, cfg, folder
     manifest=None,  # Manifest; None: the one the run was trained on
     packed=None,    # PackedSet or its folder; None: the run's, '' for the files
     windows: int = 4,  # windows of each clip for the embeddings
-    out: str | Path | None = None,  # file to write; None: report.json in the run's folder
+    out: str | Path | None = None,  # file to write, with a .txt and a .tex beside it; None: report.json in the run's folder
+    overlap: bool = False,  # go on although test clips of another manifest were trained on
 ) -> dict:
-    "Everything that can be measured of a run: name -> Score's dict, and 'skipped': name -> reason; also written to `out`."
+    "Everything that can be measured of a run: name -> Score's dict, 'skipped': name -> reason, 'about'; also written to `out`."
+    start, other = time.time(), manifest is not None
     manifest, packed = _asked_for(run, manifest, packed)
+    about = _about_run(run, manifest, packed, other, overlap)
     try: truth, why = read_truth(manifest.folder), ''
     except LocalizationError as e: truth, why = {}, str(e)
     scores, skipped, twin = embedding_scores(run, manifest, packed, windows, one_source(truth))
     try: scores |= localization_scores(run, manifest, truth, packed, twin) if truth else {}
     except LocalizationError as e: why = str(e)
     skipped |= {k: why for k in LOCAL if k not in scores}
-    report = {k: s.to_dict() for k, s in scores.items()} | dict(skipped=skipped)
-    with atomic_write(out or Path(run.folder, 'report.json'), 'w') as f: json.dump(report, f, indent=1)
-    return report
+    about['seconds'] = round(time.time() - start, 1)
+    return write_report(scores | dict(skipped=skipped, about=about), out or Path(run.folder, 'report.json'))
 
-# %% ../nbs/12_localization.ipynb #66a2c5ac
+# %% ../nbs/12_localization.ipynb #ba30f9a8
 @dataclass(frozen=True)
 class Attended:
     "Where and at which frequencies a model attends along a clip; N windows at even distances."
@@ -710,14 +727,14 @@ class Attended:
     hz: np.ndarray            # [F] centre of each bin
     seconds: np.ndarray       # [T] s from the clip's start
 
-# %% ../nbs/12_localization.ipynb #f22b02c6
+# %% ../nbs/12_localization.ipynb #934cf274
 def _check_sound(clip, rate):
     "`LocalizationError` unless the clip has sound at the model's rate."
     if not clip.has_audio: raise LocalizationError(f"{clip.id} has no sound track: nothing can guide the map; choose a clip with sound")
     if clip.rate != rate:
         raise LocalizationError(f"{clip.id} was read at {clip.rate} Hz, the model hears {rate} Hz; read_clip(..., rate={rate})")
 
-# %% ../nbs/12_localization.ipynb #1011cec0
+# %% ../nbs/12_localization.ipynb #b0147122
 def slide(
     clip,  # Clip with sound
     cfg,   # TrainConfig
@@ -735,7 +752,7 @@ def slide(
     sound = np.pad(clip.waveform, (0, max(samples - len(clip.waveform), 0)))
     return clip.frames[k].transpose(0, 4, 1, 2, 3), np.stack([sound[f:f + samples] for f in first]), at
 
-# %% ../nbs/12_localization.ipynb #1329afa1
+# %% ../nbs/12_localization.ipynb #13105da9
 def attend(
     model,  # AVModel
     clip,   # Clip with sound, at data.rate
