@@ -236,13 +236,13 @@ def make_scene(
                 sounds=[pack_sound(c, cfg, k) for k, c in sounds.items()], panels=list(panels) or [make_panel()],
                 notes=[str(n) for n in notes])
 
-# %% ../nbs/14_explorer.ipynb #228b8b66
+# %% ../nbs/14_explorer.ipynb #e472f59c
 def static(*names) -> str:
     "Text of files in avnb/static, one after the other."
     return '\n'.join(importlib.resources.files('avnb').joinpath('static', n).read_text(encoding='utf-8') for n in names)
 
 
-SCRIPTS = ('player_arithmetic.js', 'player.js')
+SCRIPTS = ('player_arithmetic.js', 'player_draw.js', 'player.js')
 
 # %% ../nbs/14_explorer.ipynb #6e042adb
 class Player(anywidget.AnyWidget):

@@ -1,65 +1,136 @@
 // The player: media, maps and spectrogram under one clock, the sound's. Everything it needs is in `scene`; it never asks the kernel while it plays.
-const VIEW = { layer: 'guided', band: 'guided', opacity: 0.75, colour: 'inferno', per: 'clip', contours: false, truth: true, speed: 1, loop: true, from: null, to: null, hear: 0, volume: 1 };
-const NAMES = { picture: { alone: 'vision alone', guided: 'guided by the sound', difference: 'difference: guided − alone', none: 'no map' },
-  sound: { alone: 'frequency alone', guided: 'guided by the picture', difference: 'difference: guided − alone', none: 'no map' } };
-const MARK = '#4ff0ff';
+const VIEW = {
+  layer: 'guided',
+  band: 'guided',
+  opacity: 0.75,
+  colour: 'inferno',
+  per: 'clip',
+  contours: false,
+  truth: true,
+  speed: 1,
+  loop: true,
+  from: null,
+  to: null,
+  hear: 0,
+  volume: 1
+};
 
-// An element with attributes and children; strings become text, never HTML.
-function make(tag, attributes = {}, ...children) {
-  const e = document.createElement(tag);
-  for (const [k, v] of Object.entries(attributes)) if (k.startsWith('on')) e.addEventListener(k.slice(2), v); else if (v !== false && v != null) e.setAttribute(k, v === true ? '' : v);
-  e.append(...children.filter(c => c != null));
-  return e;
-}
-
-const ICONS = { play: 'M8 5v14l11-7z', pause: 'M6 5h4v14H6zm8 0h4v14h-4z', back: 'M7 5h2v14H7zm12 0v14l-9-7z', on: 'M15 5h2v14h-2zM5 5v14l9-7z' };
+const ICONS = {
+  play: 'M8 5v14l11-7z',
+  pause: 'M6 5h4v14H6zm8 0h4v14h-4z',
+  back: 'M7 5h2v14H7zm12 0v14l-9-7z',
+  on: 'M15 5h2v14h-2zM5 5v14l9-7z'
+};
 function icon(name) {
-  const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg'), path = document.createElementNS('http://www.w3.org/2000/svg', 'path');
-  svg.setAttribute('viewBox', '0 0 24 24'); svg.setAttribute('aria-hidden', 'true'); path.setAttribute('d', ICONS[name]); svg.append(path);
+  const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg'),
+    path = document.createElementNS('http://www.w3.org/2000/svg', 'path');
+  svg.setAttribute('viewBox', '0 0 24 24');
+  svg.setAttribute('aria-hidden', 'true');
+  path.setAttribute('d', ICONS[name]);
+  svg.append(path);
   return svg;
 }
 
-class View {
+class View extends Drawing {
   constructor(model, el) {
-    this.model = model; this.id = `avnb-${Math.random().toString(36).slice(2, 10)}`; this.stats = { drawn: 0, drift: [], first: null }; this.off = [];
-    this.view = { ...VIEW, ...model.get('view') }; this.lut = Object.fromEntries(Object.entries(model.get('lookup') || {}).map(([k, v]) => [k, bytes(v)]));
-    this.root = make('section', { class: 'avnb', role: 'group', 'aria-label': 'player', tabindex: '-1' }); this.root.avnb = this;
-    el.append(this.root); this.listen();
+    super();
+    this.model = model;
+    this.id = `avnb-${Math.random().toString(36).slice(2, 10)}`;
+    this.stats = { drawn: 0, drift: [], first: null };
+    this.off = [];
+    this.view = { ...VIEW, ...model.get('view') };
+    this.lut = Object.fromEntries(Object.entries(model.get('lookup') || {}).map(([k, v]) => [k, bytes(v)]));
+    this.root = make('section', { class: 'avnb', role: 'group', 'aria-label': 'player', tabindex: '-1' });
+    this.root.avnb = this;
+    el.append(this.root);
+    this.listen();
     this.load();
   }
 
   // Everything that must be undone when the view goes.
-  on(target, name, f) { target.addEventListener(name, f); this.off.push(() => target.removeEventListener(name, f)); }
+  on(target, name, f) {
+    target.addEventListener(name, f);
+    this.off.push(() => target.removeEventListener(name, f));
+  }
 
   listen() {
     const { model } = this;
-    for (const [name, f] of [['change:scene', () => this.load()], ['change:view', () => this.follow()], ['change:lock', () => this.setLock(model.get('lock'), false)]]) {
-      model.on(name, f); this.off.push(() => model.off(name, f));
+    for (const [name, f] of [
+      ['change:scene', () => this.load()],
+      ['change:view', () => this.follow()],
+      ['change:lock', () => this.setLock(model.get('lock'), false)]
+    ]) {
+      model.on(name, f);
+      this.off.push(() => model.off(name, f));
     }
-    const alive = () => setTimeout(() => { if (this.root.closest('.jupyter-widgets-disconnected')) this.note('The kernel is gone. This player goes on; to change clip, sound or network, run the cell again.'); });
-    model.on('comm_live_update', alive); this.off.push(() => model.off('comm_live_update', alive));
+    const alive = () =>
+      setTimeout(() => {
+        if (this.root.closest('.jupyter-widgets-disconnected'))
+          this.note('The kernel is gone. This player goes on; to change clip, sound or network, run the cell again.');
+      });
+    model.on('comm_live_update', alive);
+    this.off.push(() => model.off('comm_live_update', alive));
     this.on(this.root, 'keydown', e => this.key(e));
-    this.on(document, 'avnb-play', e => { if (e.detail !== this.id) this.pause(); });         // one player at a time
-    const theme = matchMedia('(prefers-color-scheme: dark)'); this.on(theme, 'change', () => this.restyle());
-    const seen = new MutationObserver(() => this.restyle()); seen.observe(document.body, { attributes: true, attributeFilter: ['data-jp-theme-light', 'data-jp-theme-name', 'class'] });
-    const sized = new ResizeObserver(() => { if (Math.abs(this.root.clientWidth - this.width) > 2) this.arrange(); }); sized.observe(this.root);
-    this.off.push(() => seen.disconnect(), () => sized.disconnect(), () => this.drop());
+    this.on(document, 'avnb-play', e => {
+      if (e.detail !== this.id) this.pause();
+    }); // one player at a time
+    const theme = matchMedia('(prefers-color-scheme: dark)');
+    this.on(theme, 'change', () => this.restyle());
+    const seen = new MutationObserver(() => this.restyle());
+    seen.observe(document.body, { attributes: true, attributeFilter: ['data-jp-theme-light', 'data-jp-theme-name', 'class'] });
+    const sized = new ResizeObserver(() => {
+      if (Math.abs(this.root.clientWidth - this.width) > 2) this.arrange();
+    });
+    sized.observe(this.root);
+    this.off.push(
+      () => seen.disconnect(),
+      () => sized.disconnect(),
+      () => this.drop()
+    );
     this.calm = matchMedia('(prefers-reduced-motion: reduce)');
   }
 
-  close() { this.closed = true; for (const f of this.off) f(); this.root.remove(); }
+  close() {
+    this.closed = true;
+    for (const f of this.off) f();
+    this.root.remove();
+  }
 
-  drop() { for (const m of this.media || []) { m.pause(); m.removeAttribute('src'); m.load(); } for (const u of this.urls || []) URL.revokeObjectURL(u); this.media = []; this.urls = []; }
+  drop() {
+    for (const m of this.media || []) {
+      m.pause();
+      m.removeAttribute('src');
+      m.load();
+    }
+    for (const u of this.urls || []) URL.revokeObjectURL(u);
+    this.media = [];
+    this.urls = [];
+  }
 
   // ---- a new scene ----
 
   load() {
-    const scene = this.model.get('scene'), at = this.time ?? 0, same = this.scene && scene.title === this.scene.title && scene.start === this.scene.start;
-    this.pause(); this.drop(); this.scene = scene; this.hover = this.lock = null; this.time = 0; this.frame = 0; this.stats.first = null;
+    const scene = this.model.get('scene'),
+      at = this.time ?? 0,
+      same = this.scene && scene.title === this.scene.title && scene.start === this.scene.start;
+    this.pause();
+    this.drop();
+    this.scene = scene;
+    this.hover = this.lock = null;
+    this.time = 0;
+    this.frame = 0;
+    this.stats.first = null;
     this.root.replaceChildren();
-    if (!scene.panels) { this.panels = null; this.root.append(make('p', { class: 'avnb-note', role: 'status' }, 'Nothing to show yet.')); return; }
-    this.panels = scene.panels.map((p, k) => this.unpackPanel(p, k)); this.sounds = scene.sounds.map(s => this.unpackSound(s));
-    this.build(); this.openMedia(); this.arrange();
+    if (!scene.panels) {
+      this.panels = null;
+      this.root.append(make('p', { class: 'avnb-note', role: 'status' }, 'Nothing to show yet.'));
+      return;
+    }
+    this.panels = scene.panels.map((p, k) => this.unpackPanel(p, k));
+    this.sounds = scene.sounds.map(s => this.unpackSound(s));
+    this.build();
+    this.openMedia();
+    this.arrange();
     this.setLock(this.model.get('lock'), false);
     if (same && at) this.seek(Math.min(at, scene.seconds));
   }
@@ -69,26 +140,47 @@ class View {
       const out = {};
       for (const [k, m] of Object.entries(maps)) out[k] = { x: unpack(m), shape: m.shape };
       if (out.alone && out.guided) out.difference = { x: difference(out.guided.x, out.alone.x), shape: out.guided.shape, signed: true };
-      for (const m of Object.values(out)) { m.cells = m.shape.slice(1).reduce((a, b) => a * b, 1); m.n = m.shape[0]; [m.lo, m.hi] = range(m.x); if (m.signed) { m.hi = Math.max(Math.abs(m.lo), Math.abs(m.hi)); m.lo = -m.hi; } }
+      for (const m of Object.values(out)) {
+        m.cells = m.shape.slice(1).reduce((a, b) => a * b, 1);
+        m.n = m.shape[0];
+        [m.lo, m.hi] = range(m.x);
+        if (m.signed) {
+          m.hi = Math.max(Math.abs(m.lo), Math.abs(m.hi));
+          m.lo = -m.hi;
+        }
+      }
       return out;
     };
-    const local = Object.fromEntries(Object.entries(p.local).map(([k, a]) => [k, { q: bytes(a.data, Int8Array), shape: a.shape, scale: a.scale }]));
+    const local = Object.fromEntries(
+      Object.entries(p.local).map(([k, a]) => [k, { q: bytes(a.data, Int8Array), shape: a.shape, scale: a.scale }])
+    );
     return { label: p.label, note: p.note, unit: p.unit, sound: p.sound, video: layers(p.video), audio: layers(p.audio), local };
   }
 
   unpackSound(s) {
-    return { label: s.label, hz: s.hz, seconds: s.seconds, wave: bytes(s.wave.data, Int8Array), spec: s.spec && { x: unpack(s.spec), shape: s.spec.shape, lo: s.spec.lo, hi: s.spec.hi } };
+    return {
+      label: s.label,
+      hz: s.hz,
+      seconds: s.seconds,
+      wave: bytes(s.wave.data, Int8Array),
+      spec: s.spec && { x: unpack(s.spec), shape: s.spec.shape, lo: s.spec.lo, hi: s.spec.hi }
+    };
   }
 
   // ---- elements ----
 
   build() {
-    const { scene, root } = this, some = key => [...new Set(this.panels.flatMap(p => Object.keys(p[key])))];
+    const { scene, root } = this,
+      some = key => [...new Set(this.panels.flatMap(p => Object.keys(p[key])))];
     this.layers = { picture: some('video'), sound: some('audio') };
-    root.append(make('header', {}, make('h3', {}, scene.title), ...scene.notes.map(n => make('p', { class: 'avnb-note', role: 'status' }, n))));
-    this.grid = make('div', { class: 'avnb-panels', 'data-panels': this.panels.length }); root.append(this.grid);
+    root.append(
+      make('header', {}, make('h3', {}, scene.title), ...scene.notes.map(n => make('p', { class: 'avnb-note', role: 'status' }, n)))
+    );
+    this.grid = make('div', { class: 'avnb-panels', 'data-panels': this.panels.length });
+    root.append(this.grid);
     this.panels.forEach((p, k) => this.grid.append(this.buildPanel(p, k)));
-    this.answer = make('p', { class: 'avnb-answer', 'aria-live': 'polite', id: `${this.id}-answer` }, this.invitation()); root.append(this.answer, this.buildTransport(), this.buildOptions(), make('footer', {}, this.buildHelp(), this.saves));
+    this.answer = make('p', { class: 'avnb-answer', 'aria-live': 'polite', id: `${this.id}-answer` }, this.invitation());
+    root.append(this.answer, this.buildTransport(), this.buildOptions(), make('footer', {}, this.buildHelp(), this.saves));
     this.sayView();
   }
 
@@ -98,90 +190,234 @@ class View {
   }
 
   buildPanel(p, k) {
-    const many = this.panels.length > 1, about = p.label ? `, ${p.label}` : '';
-    const canvas = (name, label, keys) => make('canvas', { class: `avnb-${name}`, tabindex: keys ? 0 : -1, role: keys ? 'application' : 'img', 'aria-label': label + about, 'aria-describedby': keys ? `${this.id}-answer` : null });
-    p.canvas = { picture: canvas('picture', 'picture under its map; arrow keys point at a patch, L holds it', true), sound: canvas('sound', 'spectrogram under its map; arrow keys point at a time and frequency, L holds it', true), wave: canvas('wave', 'waveform; drag to loop a stretch', false) };
+    const many = this.panels.length > 1,
+      about = p.label ? `, ${p.label}` : '';
+    const canvas = (name, label, keys) =>
+      make('canvas', {
+        class: `avnb-${name}`,
+        tabindex: keys ? 0 : -1,
+        role: keys ? 'application' : 'img',
+        'aria-label': label + about,
+        'aria-describedby': keys ? `${this.id}-answer` : null
+      });
+    p.canvas = {
+      picture: canvas('picture', 'picture under its map; arrow keys point at a patch, L holds it', true),
+      sound: canvas('sound', 'spectrogram under its map; arrow keys point at a time and frequency, L holds it', true),
+      wave: canvas('wave', 'waveform; drag to loop a stretch', false)
+    };
     p.bars = { picture: this.buildBar('picture'), sound: this.buildBar('sound') };
-    p.layer = { picture: document.createElement('canvas'), sound: document.createElement('canvas'), ground: document.createElement('canvas') };
+    p.layer = {
+      picture: document.createElement('canvas'),
+      sound: document.createElement('canvas'),
+      ground: document.createElement('canvas')
+    };
     for (const kind of ['picture', 'sound']) this.pointing(p, k, kind);
     this.scrubbing(p);
-    p.element = make('div', { class: 'avnb-panel', 'data-panel': k }, many || p.label ? make('h4', {}, p.label || `panel ${k + 1}`) : null,
-      make('div', { class: 'avnb-body' }, make('div', { class: 'avnb-left' }, make('div', { class: 'avnb-stage' }, p.canvas.picture), p.bars.picture.element),
-        make('div', { class: 'avnb-right' }, p.canvas.sound, p.canvas.wave, p.bars.sound.element)),
-      p.note ? make('p', { class: 'avnb-note' }, p.note) : null);
+    p.element = make(
+      'div',
+      { class: 'avnb-panel', 'data-panel': k },
+      many || p.label ? make('h4', {}, p.label || `panel ${k + 1}`) : null,
+      make(
+        'div',
+        { class: 'avnb-body' },
+        make('div', { class: 'avnb-left' }, make('div', { class: 'avnb-stage' }, p.canvas.picture), p.bars.picture.element),
+        make('div', { class: 'avnb-right' }, p.canvas.sound, p.canvas.wave, p.bars.sound.element)
+      ),
+      p.note ? make('p', { class: 'avnb-note' }, p.note) : null
+    );
     return p.element;
   }
 
   buildBar(kind) {
-    const strip = make('canvas', { width: 128, height: 1, 'aria-hidden': 'true' }), lo = make('span', { class: 'avnb-lo' }), hi = make('span', { class: 'avnb-hi' }), unit = make('span', { class: 'avnb-unit' });
+    const strip = make('canvas', { width: 128, height: 1, 'aria-hidden': 'true' }),
+      lo = make('span', { class: 'avnb-lo' }),
+      hi = make('span', { class: 'avnb-hi' }),
+      unit = make('span', { class: 'avnb-unit' });
     return { strip, lo, hi, unit, element: make('div', { class: 'avnb-bar', 'data-kind': kind }, lo, strip, hi, unit) };
   }
 
   buildTransport() {
-    const button = (name, label, f, title) => make('button', { type: 'button', class: `avnb-${name}`, 'aria-label': label, title: title || label, onclick: f });
-    this.playButton = button('play', 'play', () => this.toggle(), 'play or pause (space)'); this.playButton.append(icon('play'));
-    const back = button('back', 'one frame back', () => this.step(-1), 'one frame back (,)'), on = button('on', 'one frame on', () => this.step(1), 'one frame on (.)'); back.append(icon('back')); on.append(icon('on'));
-    this.scrub = make('input', { type: 'range', class: 'avnb-scrub', min: 0, max: this.scene.seconds, step: 'any', value: 0, 'aria-label': 'time', oninput: e => this.seek(+e.target.value) });
+    const button = (name, label, f, title) =>
+      make('button', { type: 'button', class: `avnb-${name}`, 'aria-label': label, title: title || label, onclick: f });
+    this.playButton = button('play', 'play', () => this.toggle(), 'play or pause (space)');
+    this.playButton.append(icon('play'));
+    const back = button('back', 'one frame back', () => this.step(-1), 'one frame back (,)'),
+      on = button('on', 'one frame on', () => this.step(1), 'one frame on (.)');
+    back.append(icon('back'));
+    on.append(icon('on'));
+    this.scrub = make('input', {
+      type: 'range',
+      class: 'avnb-scrub',
+      min: 0,
+      max: this.scene.seconds,
+      step: 'any',
+      value: 0,
+      'aria-label': 'time',
+      oninput: e => this.seek(+e.target.value)
+    });
     this.clock = make('output', { class: 'avnb-clock' }, '0.00 s');
     this.loopBox = this.checkbox('loop', 'loop', 'start again at the end (drag on the waveform to loop a stretch; O: all of it)');
-    this.speed = this.choice('speed', 'speed', [[0.25, '¼'], [0.5, '½'], [1, '1×'], [1.5, '1.5×'], [2, '2×']]);
+    this.speed = this.choice('speed', 'speed', [
+      [0.25, '¼'],
+      [0.5, '½'],
+      [1, '1×'],
+      [1.5, '1.5×'],
+      [2, '2×']
+    ]);
     this.volume = this.slider('volume', 'volume');
-    return make('div', { class: 'avnb-transport', role: 'toolbar', 'aria-label': 'playing' }, back, this.playButton, on, this.scrub, this.clock, this.loopBox, this.speed, this.volume);
+    return make(
+      'div',
+      { class: 'avnb-transport', role: 'toolbar', 'aria-label': 'playing' },
+      back,
+      this.playButton,
+      on,
+      this.scrub,
+      this.clock,
+      this.loopBox,
+      this.speed,
+      this.volume
+    );
   }
 
   buildOptions() {
-    const layers = kind => [...this.layers[kind].filter(k => NAMES[kind][k]), ...this.layers[kind].filter(k => !NAMES[kind][k])].map(k => [k, NAMES[kind][k] || k]);
+    const layers = kind =>
+      [...this.layers[kind].filter(k => NAMES[kind][k]), ...this.layers[kind].filter(k => !NAMES[kind][k])].map(k => [
+        k,
+        NAMES[kind][k] || k
+      ]);
     const row = make('div', { class: 'avnb-options', role: 'group', 'aria-label': 'what is drawn' });
     if (this.layers.picture.length) row.append(this.choice('layer', 'picture', [...layers('picture'), ['none', 'no map']]));
     if (this.layers.sound.length) row.append(this.choice('band', 'sound', [...layers('sound'), ['none', 'no map']]));
-    if (this.sounds.length > 1) row.append(this.choice('hear', 'hear', this.sounds.map((s, k) => [k, s.label || `sound ${k + 1}`])));
+    if (this.sounds.length > 1)
+      row.append(
+        this.choice(
+          'hear',
+          'hear',
+          this.sounds.map((s, k) => [k, s.label || `sound ${k + 1}`])
+        )
+      );
     if (this.layers.picture.length || this.layers.sound.length) {
-      row.append(this.slider('opacity', 'opacity'), this.choice('colour', 'colours', Object.keys(this.lut).filter(k => k !== 'PuOr_r').map(k => [k, k])),
-        this.choice('per', 'scale', [['clip', 'over the clip'], ['frame', 'per frame'], ...(this.panels.length > 1 ? [['all', 'over all panels']] : [])]), this.checkbox('contours', 'contours', 'lines at half and at 85 % of the scale'));
+      row.append(
+        this.slider('opacity', 'opacity'),
+        this.choice(
+          'colour',
+          'colours',
+          Object.keys(this.lut)
+            .filter(k => k !== 'PuOr_r')
+            .map(k => [k, k])
+        ),
+        this.choice('per', 'scale', [
+          ['clip', 'over the clip'],
+          ['frame', 'per frame'],
+          ...(this.panels.length > 1 ? [['all', 'over all panels']] : [])
+        ]),
+        this.checkbox('contours', 'contours', 'lines at half and at 85 % of the scale')
+      );
     }
-    if (this.scene.truth.length) row.append(this.checkbox('truth', 'truth', 'what is known: boxes and bands; solid what sounds, dotted what does not'));
-    this.saves = make('span', { class: 'avnb-saves' }, make('button', { type: 'button', class: 'avnb-png', onclick: () => this.savePng(), title: 'save this picture as PNG' }, 'PNG'),
-      make('button', { type: 'button', class: 'avnb-svg', onclick: () => this.saveSvg(), title: 'save the spectrogram as SVG' }, 'SVG'));
+    if (this.scene.truth.length)
+      row.append(this.checkbox('truth', 'truth', 'what is known: boxes and bands; solid what sounds, dotted what does not'));
+    this.saves = make(
+      'span',
+      { class: 'avnb-saves' },
+      make('button', { type: 'button', class: 'avnb-png', onclick: () => this.savePng(), title: 'save this picture as PNG' }, 'PNG'),
+      make('button', { type: 'button', class: 'avnb-svg', onclick: () => this.saveSvg(), title: 'save the spectrogram as SVG' }, 'SVG')
+    );
     return row;
   }
 
   buildHelp() {
-    const rows = [['space', 'play, pause'], [', .', 'one frame back, on'], ['← →', 'the same; on a picture or spectrogram: point, with ↑ ↓'], ['L', 'hold what is pointed at'], ['Esc', 'let go'], ['Home', 'to the start'], ['[ ] O', 'loop from here, to here, all']];
-    return make('details', { class: 'avnb-help' }, make('summary', {}, 'keys'), make('dl', {}, ...rows.flatMap(([k, what]) => [make('dt', {}, k), make('dd', {}, what)])));
+    const rows = [
+      ['space', 'play, pause'],
+      [', .', 'one frame back, on'],
+      ['← →', 'the same; on a picture or spectrogram: point, with ↑ ↓'],
+      ['L', 'hold what is pointed at'],
+      ['Esc', 'let go'],
+      ['Home', 'to the start'],
+      ['[ ] O', 'loop from here, to here, all']
+    ];
+    return make(
+      'details',
+      { class: 'avnb-help' },
+      make('summary', {}, 'keys'),
+      make('dl', {}, ...rows.flatMap(([k, what]) => [make('dt', {}, k), make('dd', {}, what)]))
+    );
   }
 
-  labelled(name, text, control, title) { const id = `${this.id}-${name}`; control.id = id; control.dataset.view = name; return make('span', { class: 'avnb-option', title }, make('label', { for: id }, text), control); }
+  labelled(name, text, control, title) {
+    const id = `${this.id}-${name}`;
+    control.id = id;
+    control.dataset.view = name;
+    return make('span', { class: 'avnb-option', title }, make('label', { for: id }, text), control);
+  }
 
   choice(name, text, options, title) {
-    const select = make('select', { onchange: e => this.set(name, typeof options[0][0] === 'number' ? +e.target.value : e.target.value) }, ...options.map(([v, label]) => make('option', { value: v }, label)));
+    const select = make(
+      'select',
+      { onchange: e => this.set(name, typeof options[0][0] === 'number' ? +e.target.value : e.target.value) },
+      ...options.map(([v, label]) => make('option', { value: v }, label))
+    );
     return this.labelled(name, text, select, title);
   }
 
   slider(name, text) {
-    return this.labelled(name, text, make('input', { type: 'range', min: 0, max: 1, step: 0.05, oninput: e => this.set(name, +e.target.value, false), onchange: e => this.set(name, +e.target.value) }));
+    return this.labelled(
+      name,
+      text,
+      make('input', {
+        type: 'range',
+        min: 0,
+        max: 1,
+        step: 0.05,
+        oninput: e => this.set(name, +e.target.value, false),
+        onchange: e => this.set(name, +e.target.value)
+      })
+    );
   }
 
-  checkbox(name, text, title) { return this.labelled(name, text, make('input', { type: 'checkbox', onchange: e => this.set(name, e.target.checked) }), title); }
+  checkbox(name, text, title) {
+    return this.labelled(name, text, make('input', { type: 'checkbox', onchange: e => this.set(name, e.target.checked) }), title);
+  }
 
   // ---- what is switched on ----
 
   set(name, value, tell = true) {
     this.view = { ...this.view, [name]: value };
-    if (tell) { this.told = this.view; this.model.set('view', this.view); this.model.save_changes(); }
+    if (tell) {
+      this.told = this.view;
+      this.model.set('view', this.view);
+      this.model.save_changes();
+    }
     this.apply(name);
   }
 
-  follow() { const v = this.model.get('view'); if (v !== this.told) { this.view = { ...VIEW, ...v }; this.sayView(); if (this.scene.panels) { this.apply('all'); } } }
+  follow() {
+    const v = this.model.get('view');
+    if (v !== this.told) {
+      this.view = { ...VIEW, ...v };
+      this.sayView();
+      if (this.scene.panels) {
+        this.apply('all');
+      }
+    }
+  }
 
   // The controls say what is on; a map that this scene does not have falls back to one that it has.
   sayView() {
     for (const c of this.root.querySelectorAll('[data-view]')) {
       const v = this.view[c.dataset.view];
-      if (c.type === 'checkbox') c.checked = !!v; else { c.value = v; if (c.tagName === 'SELECT' && c.selectedIndex < 0) c.selectedIndex = 0; }
+      if (c.type === 'checkbox') c.checked = !!v;
+      else {
+        c.value = v;
+        if (c.tagName === 'SELECT' && c.selectedIndex < 0) c.selectedIndex = 0;
+      }
     }
   }
 
-  layerName(kind) { const want = this.view[kind === 'picture' ? 'layer' : 'band'], have = this.layers[kind]; return want === 'none' || have.includes(want) ? want : have[0] ?? 'none'; }
+  layerName(kind) {
+    const want = this.view[kind === 'picture' ? 'layer' : 'band'],
+      have = this.layers[kind];
+    return want === 'none' || have.includes(want) ? want : (have[0] ?? 'none');
+  }
 
   apply(name) {
     if (['speed', 'volume', 'hear', 'all'].includes(name)) this.tune();
@@ -189,62 +425,148 @@ class View {
     this.draw();
   }
 
-  stale() { for (const p of this.panels) p.soundKey = p.barKey = null; }
+  stale() {
+    for (const p of this.panels) p.soundKey = p.barKey = null;
+  }
 
   // ---- media and clock ----
 
   openMedia() {
-    const { scene } = this; this.urls = []; this.media = scene.media.map((data, k) => {
-      const b = bytes(data), wav = b[0] === 0x52, m = make('video', { class: 'avnb-media', playsinline: true, preload: 'auto', 'aria-hidden': 'true', tabindex: '-1' });
-      const url = URL.createObjectURL(new Blob([b], { type: wav ? 'audio/wav' : 'video/mp4' })); this.urls.push(url); m.src = url;
-      m.addEventListener('loadeddata', () => { if (k === this.ear) { this.looked(m, null); } }); m.addEventListener('seeked', () => { if (k === this.ear) this.looked(m, null); });
-      m.addEventListener('ended', () => { if (k === this.ear) this.ended(); }); m.addEventListener('play', () => this.sayPlaying()); m.addEventListener('pause', () => this.sayPlaying());
-      m.addEventListener('error', () => { if (m.getAttribute('src')) this.note(`This browser cannot play the sound: ${m.error ? m.error.message || `error ${m.error.code}` : 'unknown'}`); });
-      if (m.requestVideoFrameCallback && scene.frames) { const next = (now, meta) => { if (this.closed || !m.getAttribute('src')) return; m.seen = meta.mediaTime; if (k === this.ear) this.looked(m, meta.mediaTime, (meta.expectedDisplayTime - performance.now()) / 1000); m.requestVideoFrameCallback(next); }; m.requestVideoFrameCallback(next); }
-      (this.panels[0].canvas.picture.parentElement).prepend(m);
+    const { scene } = this;
+    this.urls = [];
+    this.media = scene.media.map((data, k) => {
+      const b = bytes(data),
+        wav = b[0] === 0x52,
+        m = make('video', { class: 'avnb-media', playsinline: true, preload: 'auto', 'aria-hidden': 'true', tabindex: '-1' });
+      const url = URL.createObjectURL(new Blob([b], { type: wav ? 'audio/wav' : 'video/mp4' }));
+      this.urls.push(url);
+      m.src = url;
+      m.addEventListener('loadeddata', () => {
+        if (k === this.ear) {
+          this.looked(m, null);
+        }
+      });
+      m.addEventListener('seeked', () => {
+        if (k === this.ear) this.looked(m, null);
+      });
+      m.addEventListener('ended', () => {
+        if (k === this.ear) this.ended();
+      });
+      m.addEventListener('play', () => this.sayPlaying());
+      m.addEventListener('pause', () => this.sayPlaying());
+      m.addEventListener('error', () => {
+        if (m.getAttribute('src'))
+          this.note(`This browser cannot play the sound: ${m.error ? m.error.message || `error ${m.error.code}` : 'unknown'}`);
+      });
+      if (m.requestVideoFrameCallback && scene.frames) {
+        const next = (now, meta) => {
+          if (this.closed || !m.getAttribute('src')) return;
+          m.seen = meta.mediaTime;
+          if (k === this.ear) this.looked(m, meta.mediaTime, (meta.expectedDisplayTime - performance.now()) / 1000);
+          m.requestVideoFrameCallback(next);
+        };
+        m.requestVideoFrameCallback(next);
+      }
+      this.panels[0].canvas.picture.parentElement.prepend(m);
       return m;
     });
     this.poster = null;
-    if (bytes(scene.poster).length) { const image = new Image(); image.onload = () => { this.poster = image; this.draw(); }; const u = URL.createObjectURL(new Blob([bytes(scene.poster)], { type: 'image/jpeg' })); this.urls.push(u); image.src = u; }
-    this.ear = Math.min(this.view.hear, this.media.length - 1); this.tune();
+    if (bytes(scene.poster).length) {
+      const image = new Image();
+      image.onload = () => {
+        this.poster = image;
+        this.draw();
+      };
+      const u = URL.createObjectURL(new Blob([bytes(scene.poster)], { type: 'image/jpeg' }));
+      this.urls.push(u);
+      image.src = u;
+    }
+    this.ear = Math.min(this.view.hear, this.media.length - 1);
+    this.tune();
   }
 
-  note(text) { let p = this.root.querySelector('.avnb-trouble'); if (!p) { p = make('p', { class: 'avnb-note avnb-trouble', role: 'alert' }); this.root.prepend(p); } p.textContent = text; }
+  note(text) {
+    let p = this.root.querySelector('.avnb-trouble');
+    if (!p) {
+      p = make('p', { class: 'avnb-note avnb-trouble', role: 'alert' });
+      this.root.prepend(p);
+    }
+    p.textContent = text;
+  }
 
-  get sound() { return this.media[this.ear]; }
-  get playing() { return !!this.sound && !this.sound.paused && !this.sound.ended; }
+  get sound() {
+    return this.media[this.ear];
+  }
+  get playing() {
+    return !!this.sound && !this.sound.paused && !this.sound.ended;
+  }
 
   tune() {
     const ear = Math.min(this.view.hear, this.media.length - 1);
-    if (ear !== this.ear) { const was = this.playing, t = this.time; this.sound.pause(); this.ear = ear; this.seek(t); if (was) this.play(); }
-    for (const m of this.media) { m.playbackRate = this.view.speed; m.volume = this.view.volume; }
+    if (ear !== this.ear) {
+      const was = this.playing,
+        t = this.time;
+      this.sound.pause();
+      this.ear = ear;
+      this.seek(t);
+      if (was) this.play();
+    }
+    for (const m of this.media) {
+      m.playbackRate = this.view.speed;
+      m.volume = this.view.volume;
+    }
   }
 
-  toggle() { if (this.playing) this.pause(); else this.play(); }
+  toggle() {
+    if (this.playing) this.pause();
+    else this.play();
+  }
 
   play() {
     if (!this.sound) return;
     document.dispatchEvent(new CustomEvent('avnb-play', { detail: this.id }));
-    const [a, b] = this.stretch(); if (this.time < a - 0.01 || this.time > b - 0.02) this.seek(a);
-    this.stats.from = performance.now(); this.stats.drawn = 0; this.stats.drift = [];
-    this.sound.play().catch(e => this.note(e.name === 'NotAllowedError' ? 'The browser wants a click before it plays a sound: press play.' : e.message));
+    const [a, b] = this.stretch();
+    if (this.time < a - 0.01 || this.time > b - 0.02) this.seek(a);
+    this.stats.from = performance.now();
+    this.stats.drawn = 0;
+    this.stats.drift = [];
+    this.sound
+      .play()
+      .catch(e => this.note(e.name === 'NotAllowedError' ? 'The browser wants a click before it plays a sound: press play.' : e.message));
     this.tick();
   }
 
-  pause() { for (const m of this.media || []) m.pause(); }
+  pause() {
+    for (const m of this.media || []) m.pause();
+  }
 
-  ended() { if (this.view.loop) { this.seek(this.stretch()[0]); this.sound.play().catch(() => {}); this.tick(); } else this.sayPlaying(); }
+  ended() {
+    if (this.view.loop) {
+      this.seek(this.stretch()[0]);
+      this.sound.play().catch(() => {});
+      this.tick();
+    } else this.sayPlaying();
+  }
 
-  stretch() { const { from, to } = this.view; return from != null && to != null && to > from ? [Math.max(0, from), Math.min(to, this.scene.seconds)] : [0, this.scene.seconds]; }
+  stretch() {
+    const { from, to } = this.view;
+    return from != null && to != null && to > from ? [Math.max(0, from), Math.min(to, this.scene.seconds)] : [0, this.scene.seconds];
+  }
 
   // While it plays: the line follows the sound's clock; frames and maps follow the frame the browser has just shown.
   tick() {
-    if (this.ticking) return; this.ticking = true;
+    if (this.ticking) return;
+    this.ticking = true;
     const go = () => {
-      if (this.closed || !this.playing) { this.ticking = false; return; }
-      const m = this.sound, [, b] = this.stretch();
+      if (this.closed || !this.playing) {
+        this.ticking = false;
+        return;
+      }
+      const m = this.sound,
+        [, b] = this.stretch();
       if (this.view.loop && m.currentTime >= b - 0.005 && b < this.scene.seconds - 0.02) this.seek(this.stretch()[0]);
-      if (!m.requestVideoFrameCallback || !this.scene.frames) this.looked(m, null); else if (!this.calm.matches) this.drawLines(m.currentTime);
+      if (!m.requestVideoFrameCallback || !this.scene.frames) this.looked(m, null);
+      else if (!this.calm.matches) this.drawLines(m.currentTime);
       requestAnimationFrame(go);
     };
     requestAnimationFrame(go);
@@ -252,76 +574,167 @@ class View {
 
   // The media shows the frame of this media time, `ahead` s from now (null: whatever belongs to its clock).
   looked(m, mediaTime, ahead = 0) {
-    const { fps, frames, seconds } = this.scene, t = Math.min(m.currentTime, seconds);
+    const { fps, frames, seconds } = this.scene,
+      t = Math.min(m.currentTime, seconds);
     const frame = frames ? Math.min(frames - 1, mediaTime == null ? Math.floor(t * fps + 0.01) : Math.round(mediaTime * fps)) : 0;
-    if (this.playing && mediaTime != null) { this.stats.drift.push(t + ahead * m.playbackRate - mediaTime); this.stats.drawn++; }
-    this.frame = frame; this.time = t; this.draw();
+    if (this.playing && mediaTime != null) {
+      this.stats.drift.push(t + ahead * m.playbackRate - mediaTime);
+      this.stats.drawn++;
+    }
+    this.frame = frame;
+    this.time = t;
+    if (!this.lock && this.hover?.kind === 'picture') {
+      this.hover = { ...this.hover, time: t };
+      this.answerTo(this.hover);
+    } else this.draw(); // the patch under a resting finger changes with the picture
   }
 
   seek(t) {
-    const s = Math.min(Math.max(t, 0), this.scene.seconds); this.time = s;
+    const s = Math.min(Math.max(t, 0), this.scene.seconds);
+    this.time = s;
     if (this.sound && this.sound.readyState) this.sound.currentTime = Math.min(s, Math.max(0, (this.sound.duration || s) - 0.001));
-    if (!this.playing) { this.frame = this.scene.frames ? Math.min(this.scene.frames - 1, Math.floor(s * this.scene.fps + 0.01)) : 0; this.draw(); }
+    if (!this.playing) {
+      this.frame = this.scene.frames ? Math.min(this.scene.frames - 1, Math.floor(s * this.scene.fps + 0.01)) : 0;
+      this.draw();
+    }
   }
 
   step(k) {
-    this.pause(); const { fps, frames, seconds } = this.scene;
-    this.seek(frames ? (Math.min(Math.max(this.frame + k, 0), frames - 1) + 0.5) / fps : Math.min(Math.max(this.time + k * 0.05, 0), seconds));
+    this.pause();
+    const { fps, frames, seconds } = this.scene;
+    this.seek(
+      frames ? (Math.min(Math.max(this.frame + k, 0), frames - 1) + 0.5) / fps : Math.min(Math.max(this.time + k * 0.05, 0), seconds)
+    );
   }
 
   sayPlaying() {
-    const on = this.playing; this.root.dataset.playing = on; this.playButton.replaceChildren(icon(on ? 'pause' : 'play')); this.playButton.setAttribute('aria-label', on ? 'pause' : 'play');
-    if (on) this.tick(); else this.drawLines(this.time);
+    const on = this.playing;
+    this.root.dataset.playing = on;
+    this.playButton.replaceChildren(icon(on ? 'pause' : 'play'));
+    this.playButton.setAttribute('aria-label', on ? 'pause' : 'play');
+    if (on) this.tick();
+    else this.drawLines(this.time);
   }
 
   key(e) {
     if (e.ctrlKey || e.metaKey || e.altKey || !this.scene.panels) return;
-    const control = e.target.closest('select, input, button, summary'), canvas = e.target.closest('canvas[role=application]'), name = e.key.length === 1 ? e.key.toLowerCase() : e.key;
-    const acts = { ',': () => this.step(-1), '.': () => this.step(1), l: () => this.hold(), Escape: () => this.setLock(null), '[': () => this.set('from', this.time), ']': () => this.set('to', this.time), o: () => this.view = { ...this.view, from: null, to: null } && this.set('from', null) };
+    const control = e.target.closest('select, input, button, summary'),
+      canvas = e.target.closest('canvas[role=application]'),
+      name = e.key.length === 1 ? e.key.toLowerCase() : e.key;
+    const acts = {
+      ',': () => this.step(-1),
+      '.': () => this.step(1),
+      l: () => this.hold(),
+      Escape: () => this.setLock(null),
+      '[': () => this.set('from', this.time),
+      ']': () => this.set('to', this.time),
+      o: () => (this.view = { ...this.view, from: null, to: null } && this.set('from', null))
+    };
     if (!control || control.type === 'checkbox') acts[' '] = () => this.toggle();
     if (control?.type === 'checkbox') delete acts[' '];
-    if (canvas) for (const [k, d] of [['ArrowLeft', [-1, 0]], ['ArrowRight', [1, 0]], ['ArrowUp', [0, -1]], ['ArrowDown', [0, 1]]]) acts[k] = () => this.move(canvas, d);
-    else if (!control || e.target === this.scrub) { acts.ArrowLeft = () => this.step(-1); acts.ArrowRight = () => this.step(1); acts.Home = () => this.seek(this.stretch()[0]); }
-    else if (control.tagName === 'SELECT') { delete acts['.']; delete acts[',']; }
+    if (canvas)
+      for (const [k, d] of [
+        ['ArrowLeft', [-1, 0]],
+        ['ArrowRight', [1, 0]],
+        ['ArrowUp', [0, -1]],
+        ['ArrowDown', [0, 1]]
+      ])
+        acts[k] = () => this.move(canvas, d);
+    else if (!control || e.target === this.scrub) {
+      acts.ArrowLeft = () => this.step(-1);
+      acts.ArrowRight = () => this.step(1);
+      acts.Home = () => this.seek(this.stretch()[0]);
+    } else if (control.tagName === 'SELECT') {
+      delete acts['.'];
+      delete acts[','];
+    }
     if (!acts[name]) return;
-    acts[name](); e.preventDefault(); e.stopPropagation();
+    acts[name]();
+    e.preventDefault();
+    e.stopPropagation();
   }
 
   // ---- pointing ----
 
   pointing(p, k, kind) {
-    const c = p.canvas[kind], aim = e => { const r = c.getBoundingClientRect(), box = this.boxOf(p, kind), x = (e.clientX - r.left - box.x) / box.w, y = (e.clientY - r.top - box.y) / box.h; return x >= 0 && x < 1 && y >= 0 && y < 1 ? [x, y] : null; };
-    c.addEventListener('pointermove', e => { const at = aim(e); this.point(at && this.target(kind, k, ...at)); });
+    const c = p.canvas[kind],
+      aim = e => {
+        const r = c.getBoundingClientRect(),
+          box = this.boxOf(p, kind),
+          x = (e.clientX - r.left - box.x) / box.w,
+          y = (e.clientY - r.top - box.y) / box.h;
+        return x >= 0 && x < 1 && y >= 0 && y < 1 ? [x, y] : null;
+      };
+    c.addEventListener('pointermove', e => {
+      const at = aim(e);
+      this.point(at && this.target(kind, k, ...at));
+    });
     c.addEventListener('pointerleave', () => this.point(null));
-    c.addEventListener('click', e => { const at = aim(e); if (at) { c.focus({ preventScroll: true }); if (this.lock) this.setLock(null); else { this.point(this.target(kind, k, ...at)); this.hold(); } } });
-    c.addEventListener('focus', () => { c.cursor = c.cursor || [0.5, 0.5]; });
+    c.addEventListener('click', e => {
+      const at = aim(e);
+      if (at) {
+        c.focus({ preventScroll: true });
+        if (this.lock) this.setLock(null);
+        else {
+          this.point(this.target(kind, k, ...at));
+          this.hold();
+        }
+      }
+    });
+    c.addEventListener('focus', () => {
+      c.cursor = c.cursor || [0.5, 0.5];
+    });
   }
 
   // What is pointed at: a patch of the picture at this moment, or a time and a frequency.
-  target(kind, panel, x, y) { return kind === 'picture' ? { kind, panel, x, y, time: this.time } : { kind, panel, x: 0, y: 1 - y, time: x * this.sounds[this.panels[panel].sound].seconds }; }
+  target(kind, panel, x, y) {
+    return kind === 'picture'
+      ? { kind, panel, x, y, time: this.time }
+      : { kind, panel, x: 0, y: 1 - y, time: x * this.sounds[this.panels[panel].sound].seconds };
+  }
 
-  point(target) { this.hover = target; if (!this.lock) this.answerTo(target); }
+  point(target) {
+    this.hover = target;
+    if (!this.lock) this.answerTo(target);
+  }
 
-  hold() { if (this.lock) this.setLock(null); else if (this.hover) this.setLock(this.hover); }
+  hold() {
+    if (this.lock) this.setLock(null);
+    else if (this.hover) this.setLock(this.hover);
+  }
 
   setLock(lock, tell = true) {
     this.lock = lock && lock.kind && lock.panel < this.panels.length ? { ...lock } : null;
-    if (tell) { this.model.set('lock', this.lock || {}); this.model.save_changes(); }
+    if (tell) {
+      this.model.set('lock', this.lock || {});
+      this.model.save_changes();
+    }
     this.root.dataset.lock = this.lock ? `${this.lock.kind} ${this.lock.time.toFixed(2)}` : '';
     this.answerTo(this.lock || this.hover);
   }
 
   move(canvas, [dx, dy]) {
-    const k = this.panels.findIndex(p => Object.values(p.canvas).includes(canvas)), p = this.panels[k], kind = canvas === p.canvas.picture ? 'picture' : 'sound', g = this.gridOf(p, kind);
-    const c = canvas.cursor || [0.5, 0.5], cell = (u, n) => Math.min(Math.max(Math.floor(u * n), 0), n - 1);
-    canvas.cursor = [(Math.min(Math.max(cell(c[0], g.w) + dx, 0), g.w - 1) + 0.5) / g.w, (Math.min(Math.max(cell(c[1], g.h) + dy, 0), g.h - 1) + 0.5) / g.h];
+    const k = this.panels.findIndex(p => Object.values(p.canvas).includes(canvas)),
+      p = this.panels[k],
+      kind = canvas === p.canvas.picture ? 'picture' : 'sound',
+      g = this.gridOf(p, kind);
+    const c = canvas.cursor || [0.5, 0.5],
+      cell = (u, n) => Math.min(Math.max(Math.floor(u * n), 0), n - 1);
+    canvas.cursor = [
+      (Math.min(Math.max(cell(c[0], g.w) + dx, 0), g.w - 1) + 0.5) / g.w,
+      (Math.min(Math.max(cell(c[1], g.h) + dy, 0), g.h - 1) + 0.5) / g.h
+    ];
     if (this.lock) this.setLock(null);
     this.point(this.target(kind, k, ...canvas.cursor));
   }
 
   gridOf(p, kind) {
-    if (kind === 'picture') { const s = p.local.video?.shape || Object.values(p.video)[0]?.shape || [1, 8, 8]; return { h: s[1], w: s[2] }; }
-    const s = p.local.audio?.shape || Object.values(p.audio)[0]?.shape || [1, 8]; return { h: s[1], w: s[0] };
+    if (kind === 'picture') {
+      const s = p.local.video?.shape || Object.values(p.video)[0]?.shape || [1, 8, 8];
+      return { h: s[1], w: s[2] };
+    }
+    const s = p.local.audio?.shape || Object.values(p.audio)[0]?.shape || [1, 8];
+    return { h: s[1], w: s[0] };
   }
 
   // Cosines of the cell pointed at with every cell of the other modality, for each panel.
@@ -330,11 +743,30 @@ class View {
     if (key !== this.asked) {
       this.asked = key;
       this.panels.forEach((p, k) => {
-        p.answer = null; p.soundKey = p.barKey = null;
-        const { video, audio } = p.local; if (!target || !video || !audio) return;
-        const [from, to] = target.kind === 'picture' ? [video, audio] : [audio, video], D = from.shape[from.shape.length - 1], cell = this.cellOf(p, target);
-        const x = cosines(from.q.subarray(cell * D, (cell + 1) * D), to.q, from.scale * to.scale, p.room?.length * D === to.q.length ? p.room : undefined), [lo, hi] = range(x); p.room = x;
-        p.answer = { x, lo: hi > 0 ? Math.max(lo, 0) : lo, hi, shape: to.shape.slice(0, -1), n: to.shape[0], cells: x.length / to.shape[0], kind: target.kind === 'picture' ? 'sound' : 'picture' };
+        p.answer = null;
+        p.soundKey = p.barKey = null;
+        const { video, audio } = p.local;
+        if (!target || !video || !audio) return;
+        const [from, to] = target.kind === 'picture' ? [video, audio] : [audio, video],
+          D = from.shape[from.shape.length - 1],
+          cell = this.cellOf(p, target);
+        const x = cosines(
+            from.q.subarray(cell * D, (cell + 1) * D),
+            to.q,
+            from.scale * to.scale,
+            p.room?.length * D === to.q.length ? p.room : undefined
+          ),
+          [lo, hi] = range(x);
+        p.room = x;
+        p.answer = {
+          x,
+          lo: hi > 0 ? Math.max(lo, 0) : lo,
+          hi,
+          shape: to.shape.slice(0, -1),
+          n: to.shape[0],
+          cells: x.length / to.shape[0],
+          kind: target.kind === 'picture' ? 'sound' : 'picture'
+        };
       });
       this.answer.textContent = target ? this.words(target) : this.invitation();
     }
@@ -342,258 +774,72 @@ class View {
   }
 
   cellOf(p, target) {
-    const s = p.local[target.kind === 'picture' ? 'video' : 'audio']?.shape; if (!s) return -1;
-    const n = moment(target.time, target.kind === 'picture' ? this.scene.seconds : this.sounds[p.sound].seconds, s[0]), cell = (u, k) => Math.min(Math.max(Math.floor(u * k), 0), k - 1);
+    const s = p.local[target.kind === 'picture' ? 'video' : 'audio']?.shape;
+    if (!s) return -1;
+    const n = moment(target.time, target.kind === 'picture' ? this.scene.seconds : this.sounds[p.sound].seconds, s[0]),
+      cell = (u, k) => Math.min(Math.max(Math.floor(u * k), 0), k - 1);
     return target.kind === 'picture' ? (n * s[1] + cell(target.y, s[1])) * s[2] + cell(target.x, s[2]) : n * s[1] + cell(target.y, s[1]);
   }
 
   words(target) {
-    const p = this.panels[target.panel], a = p.answer, t = s => `${(s + this.scene.start).toFixed(2)} s`; if (!a) return 'This network gives its maps only: there is nothing to ask.';
+    const p = this.panels[target.panel],
+      a = p.answer,
+      t = s => `${(s + this.scene.start).toFixed(2)} s`;
+    if (!a) return 'This network gives its maps only: there is nothing to ask.';
     if (target.kind === 'picture') {
-      const [, h, w] = p.local.video.shape, k = top(a.x), f = k % a.cells, m = Math.floor(k / a.cells), [lo, hi] = cellHz(this.sounds[p.sound].hz, f, a.cells);
-      return `Patch in row ${Math.floor(target.y * h) + 1} of ${h}, column ${Math.floor(target.x * w) + 1} of ${w}, at ${t(target.time)}. Its best answer in the sound: ${sayHz(lo)} to ${sayHz(hi)} at ${t((m + 0.5) / a.n * this.sounds[p.sound].seconds)}, cosine ${a.x[k].toFixed(2)}.`;
+      const [, h, w] = p.local.video.shape,
+        k = top(a.x),
+        f = k % a.cells,
+        m = Math.floor(k / a.cells),
+        [lo, hi] = cellHz(this.sounds[p.sound].hz, f, a.cells);
+      return `Patch in row ${Math.floor(target.y * h) + 1} of ${h}, column ${Math.floor(target.x * w) + 1} of ${w}, at ${t(target.time)}. Its best answer in the sound: ${sayHz(lo)} to ${sayHz(hi)} at ${t(((m + 0.5) / a.n) * this.sounds[p.sound].seconds)}, cosine ${a.x[k].toFixed(2)}.`;
     }
-    const F = p.local.audio.shape[1], [lo, hi] = cellHz(this.sounds[p.sound].hz, Math.min(F - 1, Math.floor(target.y * F)), F), n = moment(this.time, this.scene.seconds, a.n), k = top(a.x.subarray(n * a.cells, (n + 1) * a.cells));
-    return `${sayHz(lo)} to ${sayHz(hi)} at ${t(target.time)}. Its best answer in the picture now: row ${Math.floor(k / a.shape[2]) + 1}, column ${k % a.shape[2] + 1}, cosine ${a.x[n * a.cells + k].toFixed(2)}.`;
+    const F = p.local.audio.shape[1],
+      [lo, hi] = cellHz(this.sounds[p.sound].hz, Math.min(F - 1, Math.floor(target.y * F)), F),
+      n = moment(this.time, this.scene.seconds, a.n),
+      k = top(a.x.subarray(n * a.cells, (n + 1) * a.cells));
+    return `${sayHz(lo)} to ${sayHz(hi)} at ${t(target.time)}. Its best answer in the picture now: row ${Math.floor(k / a.shape[2]) + 1}, column ${(k % a.shape[2]) + 1}, cosine ${a.x[n * a.cells + k].toFixed(2)}.`;
   }
 
   scrubbing(p) {
-    const c = p.canvas.wave; let start = null;
-    const time = e => { const r = c.getBoundingClientRect(), b = this.boxOf(p, 'wave'); return Math.min(Math.max((e.clientX - r.left - b.x) / b.w, 0), 1) * this.scene.seconds; };
-    c.addEventListener('pointerdown', e => { start = [time(e), e.clientX]; c.setPointerCapture(e.pointerId); });
-    c.addEventListener('pointermove', e => { if (start && Math.abs(e.clientX - start[1]) > 6) { const t = time(e); this.view = { ...this.view, from: Math.min(t, start[0]), to: Math.max(t, start[0]), loop: true }; this.draw(); } });
-    c.addEventListener('pointerup', e => { if (!start) return; if (Math.abs(e.clientX - start[1]) > 6) { this.set('loop', true); this.sayView(); this.seek(this.view.from); } else { this.view = { ...this.view, from: null, to: null }; this.set('from', null); this.seek(time(e)); } start = null; });
-  }
-
-  // ---- sizes ----
-
-  arrange() {
-    if (!this.panels || !this.scene.panels) return;
-    const W = this.width = this.root.clientWidth || 900, n = this.panels.length, gap = 16, [H0, W0] = this.scene.size, aspect = H0 ? W0 / H0 : 1;
-    const columns = n === 1 || W < 560 ? 1 : n === 3 && W >= 840 ? 3 : 2, each = (W - gap * (columns - 1)) / columns, wide = each >= 500;  // picture and spectrogram side by side
-    const tall = n === 1 ? Math.min(520, Math.max(220, Math.min(W * 0.4, window.innerHeight * 0.42))) : n === 2 || wide ? 270 : 230;
-    this.grid.style.gridTemplateColumns = `repeat(${columns}, minmax(0, 1fr))`; this.root.classList.toggle('avnb-wide', wide);
-    const w = H0 ? Math.min(wide ? each * 0.5 : each, tall * aspect) : 0, h = H0 ? w / aspect : 0;
-    const right = wide && H0 ? each - w - gap : each, waveHeight = n === 1 ? 64 : 44, specHeight = wide ? Math.max(140, Math.min(tall, 380) - waveHeight, h - waveHeight) : 150;
-    for (const p of this.panels) {
-      p.element.classList.toggle('avnb-nopicture', !H0); p.bars.picture.element.parentElement.style.width = wide ? `${w}px` : '';
-      this.size(p.canvas.picture, w, h); this.size(p.canvas.sound, right, specHeight); this.size(p.canvas.wave, right, waveHeight); p.soundKey = p.groundKey = p.barKey = null;
-    }
-    for (const m of this.media) { m.style.width = `${w}px`; m.style.height = `${h}px`; }
-    this.restyle();
-  }
-
-  size(canvas, w, h) {
-    const r = Math.min(2, window.devicePixelRatio || 1); canvas.ratio = r; canvas.w = w; canvas.h = h;
-    canvas.width = Math.max(1, Math.round(w * r)); canvas.height = Math.max(1, Math.round(h * r)); canvas.style.width = `${w}px`; canvas.style.height = `${h}px`;
-  }
-
-  restyle() { if (!this.panels) return; const s = getComputedStyle(this.root); this.ink = s.color; this.accent = s.getPropertyValue('--avnb-accent').trim() || '#0072B2'; for (const p of this.panels) p.groundKey = null; this.draw(); }
-
-  // Where in a canvas the map lies, CSS pixels.
-  boxOf(p, kind) {
-    const c = p.canvas[kind]; if (kind !== 'picture') { const side = kind === 'sound' || kind === 'wave' ? 46 : 0; return { x: 44, y: kind === 'sound' ? 4 : 2, w: Math.max(10, c.w - 44 - side), h: kind === 'sound' ? c.h - 8 : c.h - 18 }; }
-    const [x0, y0, x1, y1] = this.scene.area; return { x: x0 * c.w, y: y0 * c.h, w: (x1 - x0) * c.w, h: (y1 - y0) * c.h };
-  }
-
-  // ---- drawing ----
-
-  draw() {
-    if (this.closed || !this.panels || !this.panels[0].canvas || !this.ink) return;
-    for (const p of this.panels) { this.drawPicture(p); this.drawSound(p); }
-    this.drawLines(this.time); this.expose();
-  }
-
-  // Lowest and highest value of a map: over the clip, or over all panels' maps of that kind.
-  scaleOf(m, answer) {
-    if (answer || this.view.per !== 'all') return [m.lo, m.hi];
-    const kind = m.shape.length > 2 ? 'video' : 'audio', same = this.panels.map(p => p[kind][this.layerName(kind === 'video' ? 'picture' : 'sound')]).filter(Boolean);
-    return [Math.min(...same.map(q => q.lo)), Math.max(...same.map(q => q.hi))];
-  }
-
-  // The picture's map now: what answers, or the chosen layer.
-  pictureNow(p) {
-    const answer = p.answer?.kind === 'picture' ? p.answer : null, m = answer || p.video[this.layerName('picture')]; if (!m) return null;
-    const x = blend(m.x, m.cells, answer ? [moment(this.time, this.scene.seconds, m.n), 0, 0] : place(this.time, this.scene.seconds, m.n)), [lo, hi] = this.view.per === 'frame' ? range(x) : this.scaleOf(m, answer);
-    const top = m.signed ? Math.max(Math.abs(lo), Math.abs(hi)) : 0;
-    return { v: m.signed ? rescaleSigned(x, top) : rescale(x, lo, hi), h: m.shape[1], w: m.shape[2], lo: m.signed ? -top : lo, hi: m.signed ? top : hi, signed: !!m.signed, faint: !!answer, unit: answer ? 'cosine' : p.unit };
-  }
-
-  drawPicture(p) {
-    const c = p.canvas.picture; if (!this.scene.frames) return;
-    const g = c.getContext('2d'), m = this.sound; g.setTransform(c.ratio, 0, 0, c.ratio, 0, 0); g.imageSmoothingEnabled = true;
-    if (m && m.readyState >= 2 && m.videoWidth) g.drawImage(m, 0, 0, c.w, c.h); else if (this.poster) g.drawImage(this.poster, 0, 0, c.w, c.h); else { g.fillStyle = '#444'; g.fillRect(0, 0, c.w, c.h); }
-    const box = this.boxOf(p, 'picture'), now = this.pictureNow(p);
-    if (box.w < c.w - 1 || box.h < c.h - 1) { g.fillStyle = 'rgba(0,0,0,.55)'; g.beginPath(); g.rect(0, 0, c.w, c.h); g.rect(box.x, box.y, box.w, box.h); g.fill('evenodd'); }
-    p.picture = now;
-    if (now) {
-      this.heat(p.layer.picture, now); g.imageSmoothingQuality = 'high'; g.drawImage(p.layer.picture, box.x, box.y, box.w, box.h);
-      if (this.view.contours) this.lines(g, now, box);
-      this.bar(p, 'picture', now);
-    }
-    if (this.view.truth) this.drawBoxes(g, c);
-    this.drawMark(g, p, box); p.bars.picture.element.hidden = !now;
-  }
-
-  // A map as colours, enlarged as numbers first.
-  heat(layer, { v, h, w, signed, faint }) {
-    const k = Math.max(1, Math.min(12, Math.floor(160 / Math.max(h, w)))), H = h * k, W = w * k;
-    if (layer.width !== W || layer.height !== H || !layer.image) { layer.width = W; layer.height = H; layer.image = new ImageData(W, H); layer.room = new Float32Array(H * W); }
-    paint(enlarge(v, h, w, H, W, layer.room), W, this.lut[signed ? 'PuOr_r' : this.view.colour] || this.lut.inferno, this.view.opacity, signed, layer.image.data, faint);
-    layer.getContext('2d').putImageData(layer.image, 0, 0);
-  }
-
-  lines(g, now, box, flip = false) {
-    for (const [level, width] of now.signed ? [[0.5, 1.6], [-0.5, 1.6]] : [[0.5, 1], [0.85, 2]]) {
-      const path = new Path2D(), X = u => box.x + u / now.w * box.w, Y = u => flip ? box.y + box.h - u / now.h * box.h : box.y + u / now.h * box.h;
-      for (const [x0, y0, x1, y1] of contour(now.v, now.h, now.w, level)) { path.moveTo(X(x0), Y(y0)); path.lineTo(X(x1), Y(y1)); }
-      g.strokeStyle = 'rgba(0,0,0,.7)'; g.lineWidth = width + 1.6; g.stroke(path); g.strokeStyle = '#fff'; g.lineWidth = width; g.stroke(path);
-    }
-  }
-
-  outline(g, x, y, w, h, dash = [], colour = '#fff') { for (const [c, lw] of [['#000', 3.6], [colour, 1.8]]) { g.setLineDash(dash); g.strokeStyle = c; g.lineWidth = lw; g.strokeRect(x, y, w, h); } g.setLineDash([]); }
-
-  drawBoxes(g, c) {
-    for (const s of this.scene.truth) { const b = s.boxes[Math.min(this.frame, s.boxes.length - 1)]; if (b) this.outline(g, b[0] * c.w, b[1] * c.h, (b[2] - b[0]) * c.w, (b[3] - b[1]) * c.h, s.sounding ? [] : [2, 4]); }
-  }
-
-  // The patch that is pointed at.
-  drawMark(g, p, box) {
-    const t = this.lock || this.hover; if (!t || t.kind !== 'picture' || !p.local.video) return;
-    const [, h, w] = p.local.video.shape, x = Math.floor(t.x * w), y = Math.floor(t.y * h);
-    this.outline(g, box.x + x / w * box.w, box.y + y / h * box.h, box.w / w, box.h / h, [], MARK); if (this.lock) { g.fillStyle = MARK; g.strokeStyle = '#000'; g.lineWidth = 1; g.beginPath(); g.arc(box.x + (x + 0.5) / w * box.w, box.y + (y + 0.5) / h * box.h, 4, 0, 7); g.fill(); g.stroke(); }
-  }
-
-  // The sound's map: what answers, or the chosen layer, over all times.
-  soundMap(p) {
-    const answer = p.answer?.kind === 'sound' ? p.answer : null, m = answer || p.audio[this.layerName('sound')]; if (!m) return null;
-    const [n, F] = [m.n, m.cells], v = new Float32Array(n * F), part = new Float32Array(F); let [lo, hi] = this.scaleOf(m, answer);
-    for (let i = 0; i < n; i++) {
-      blend(m.x, F, [i, i, 0], part); if (this.view.per === 'frame' && !answer) { [lo, hi] = range(part); if (m.signed) hi = Math.max(Math.abs(lo), Math.abs(hi)); }
-      if (m.signed) rescaleSigned(part, hi, part); else rescale(part, lo, hi, part);
-      for (let f = 0; f < F; f++) v[f * n + i] = part[f];
-    }
-    [lo, hi] = this.scaleOf(m, answer);
-    return { v, h: F, w: n, lo: m.signed ? -hi : lo, hi, signed: !!m.signed, faint: !!answer, unit: answer ? 'cosine' : p.unit, per: answer ? 'clip' : this.view.per };
-  }
-
-  // The spectrogram in grey with its axes: drawn once per size, theme and sound.
-  drawGround(p) {
-    const c = p.canvas.sound, s = this.sounds[p.sound], box = this.boxOf(p, 'sound'), layer = p.layer.ground; if (p.groundKey === s) return; p.groundKey = s;
-    layer.width = c.width; layer.height = c.height; const g = layer.getContext('2d'); g.setTransform(c.ratio, 0, 0, c.ratio, 0, 0); g.fillStyle = '#111'; g.fillRect(box.x, box.y, box.w, box.h);
-    g.font = '11px system-ui, sans-serif'; g.textBaseline = 'middle';
-    if (!s.spec) { g.fillStyle = '#ccc'; g.textAlign = 'center'; g.fillText('no sound in this file', box.x + box.w / 2, box.y + box.h / 2); return; }
-    const [T, F] = s.spec.shape, image = new ImageData(T, F), v = rescale(s.spec.x, s.spec.lo, s.spec.hi);
-    for (let t = 0; t < T; t++) for (let f = 0; f < F; f++) { const o = 4 * ((F - 1 - f) * T + t), x = v[t * F + f]; image.data[o] = image.data[o + 1] = image.data[o + 2] = 18 + 228 * x * x; image.data[o + 3] = 255; }
-    const small = document.createElement('canvas'); small.width = T; small.height = F; small.getContext('2d').putImageData(image, 0, 0); g.drawImage(small, box.x, box.y, box.w, box.h);
-    g.fillStyle = this.ink; g.textAlign = 'right';
-    for (const [row, text] of hzTicks(s.hz)) { const y = box.y + box.h * (1 - (row + 0.5) / s.hz.length); g.fillText(text, box.x - 6, Math.min(Math.max(y, 7), c.h - 7)); g.fillRect(box.x - 4, y, 4, 1); }
-    g.save(); g.translate(8, box.y + box.h / 2); g.rotate(-Math.PI / 2); g.textAlign = 'center'; g.fillText('Hz', 0, 0); g.restore();
-  }
-
-  // Spectrogram, heat and truth: kept in a layer until something of it changes.
-  drawSound(p) {
-    this.drawGround(p);
-    const c = p.canvas.sound, box = this.boxOf(p, 'sound'), key = `${this.layerName('sound')} ${this.view.colour} ${this.view.opacity} ${this.view.per} ${this.view.contours} ${p.sound}`;
-    if (p.soundKey !== key) { p.soundKey = key; p.heard = this.soundMap(p); if (p.heard) this.heat(p.layer.sound, p.heard); }
-    const g = c.getContext('2d'); g.setTransform(1, 0, 0, 1, 0, 0); g.clearRect(0, 0, c.width, c.height); g.drawImage(p.layer.ground, 0, 0); g.setTransform(c.ratio, 0, 0, c.ratio, 0, 0);
-    if (p.heard) {
-      g.save(); g.translate(0, box.y + box.h); g.scale(1, -1); g.drawImage(p.layer.sound, box.x, 0, box.w, box.h); g.restore();
-      if (this.view.contours) this.lines(g, p.heard, box, true);
-      this.drawProfile(g, p, box); this.bar(p, 'sound', p.heard);
-    }
-    if (this.view.truth) this.drawBands(g, p, box);
-    const t = this.lock || this.hover;
-    if (t?.kind === 'sound' && p.local.audio) { const [M, F] = p.local.audio.shape, s = this.sounds[p.sound].seconds, m = moment(t.time, s, M), f = Math.min(F - 1, Math.floor(t.y * F)); this.outline(g, box.x + m / M * box.w, box.y + box.h - (f + 1) / F * box.h, box.w / M, box.h / F, [], MARK); }
-    p.bars.sound.element.hidden = !p.heard;
-  }
-
-  drawBands(g, p, box) {
-    const s = this.sounds[p.sound], Y = f => box.y + box.h * (1 - (rowOf(s.hz, f) + 0.5) / s.hz.length), X = t => box.x + Math.min(Math.max(t / s.seconds, 0), 1) * box.w;
-    for (const k of this.scene.truth) if (k.band && k.sounding) for (const [a, b] of k.active.length ? k.active : [[0, s.seconds]]) if (b > 0 && a < s.seconds) this.outline(g, X(a), Y(k.band[1]), X(b) - X(a), Y(k.band[0]) - Y(k.band[1]), [5, 4]);
-  }
-
-  // Beside the spectrogram: how attention spreads over the frequencies now.
-  drawProfile(g, p, box) {
-    const m = p.heard, x0 = box.x + box.w + 6, w = 38, u = this.time / this.sounds[p.sound].seconds * m.w - 0.5, i = Math.min(Math.max(Math.floor(u), 0), m.w - 1), j = Math.min(i + 1, m.w - 1), part = Math.min(Math.max(u - i, 0), 1);
-    g.fillStyle = this.accent; g.globalAlpha = 0.85;
-    for (let f = 0; f < m.h; f++) { const v = m.v[f * m.w + i] * (1 - part) + m.v[f * m.w + j] * part, h = box.h / m.h, y = box.y + box.h - (f + 1) * h; if (m.signed) g.fillRect(x0 + w / 2, y + 0.5, v * w / 2, h - 1); else g.fillRect(x0, y + 0.5, Math.max(1, v * w), h - 1); }
-    g.globalAlpha = 1;
-  }
-
-  bar(p, kind, m) {
-    const b = p.bars[kind], per = kind === 'sound' && m.per === 'frame', name = m.signed ? 'PuOr_r' : this.view.colour, key = `${name} ${m.lo.toFixed(2)} ${m.hi.toFixed(2)} ${m.unit} ${per}`; if (b.key === key) return; b.key = key;
-    const image = new ImageData(128, 1), lut = this.lut[name] || this.lut.inferno; for (let i = 0; i < 128; i++) { image.data.set(lut.subarray(6 * i, 6 * i + 3), 4 * i); image.data[4 * i + 3] = 255; }
-    b.strip.getContext('2d').putImageData(image, 0, 0);
-    const say = v => Number.isFinite(v) ? (Math.abs(v) >= 100 ? v.toFixed(0) : v.toFixed(2)).replace('-', '−') : 'no value';
-    b.lo.textContent = per ? 'least' : say(m.lo); b.hi.textContent = per ? 'most' : say(m.hi); b.unit.textContent = m.unit + (per ? ', at each moment' : '');
-  }
-
-  // The line in time, over spectrogram and waveform; cheap enough for every tick of the screen.
-  drawLines(t) {
-    if (!this.ink || !this.panels) return;
-    for (const p of this.panels) {
-      const c = p.canvas.wave, g = c.getContext('2d'), box = this.boxOf(p, 'wave'), s = this.sounds[p.sound]; g.setTransform(c.ratio, 0, 0, c.ratio, 0, 0); g.clearRect(0, 0, c.w, c.h);
-      const { from, to } = this.view; if (from != null && to != null) { g.fillStyle = this.accent; g.globalAlpha = 0.2; g.fillRect(box.x + from / this.scene.seconds * box.w, box.y, (to - from) / this.scene.seconds * box.w, box.h); g.globalAlpha = 1; }
-      g.fillStyle = this.accent; const n = s.wave.length / 2, mid = box.y + box.h / 2, part = s.seconds / this.scene.seconds;
-      for (let i = 0; i < n; i++) { const lo = s.wave[2 * i] / 127, hi = s.wave[2 * i + 1] / 127; g.fillRect(box.x + i / n * box.w * part, mid - hi * box.h / 2, Math.max(0.6, box.w / n * part), Math.max(1, (hi - lo) * box.h / 2)); }
-      g.fillStyle = this.ink; g.font = '11px system-ui, sans-serif'; g.textAlign = 'center'; g.textBaseline = 'bottom';
-      for (const k of timeTicks(this.scene.start, this.scene.seconds)) { const x = box.x + (k - this.scene.start) / this.scene.seconds * box.w; if (x < box.x + box.w - 12) g.fillText(`${k}`, x, c.h); g.fillRect(x, box.y + box.h, 1, 3); }
-      g.textAlign = 'left'; g.fillText('s', box.x + box.w - 4, c.h); if (p.heard) g.fillText('now', box.x + box.w + 6, box.y + 12);
-      const x = box.x + Math.min(t / this.scene.seconds, 1) * box.w, sc = p.canvas.sound, sb = this.boxOf(p, 'sound'), sg = sc.getContext('2d');
-      if (p.lineAt !== x) { if (p.heardLine) this.drawSound(p); p.lineAt = x; }
-      sg.setTransform(sc.ratio, 0, 0, sc.ratio, 0, 0); p.heardLine = true;
-      for (const [h, b, y] of [[g, box.h, box.y], [sg, sb.h, sb.y]]) { h.fillStyle = '#000'; h.fillRect(x - 1.5, y, 3, b); h.fillStyle = '#fff'; h.fillRect(x - 0.5, y, 1, b); }
-    }
-    this.clock.textContent = `${(t + this.scene.start).toFixed(2)} s`; if (document.activeElement !== this.scrub || this.playing) this.scrub.value = t;
-    this.scrub.setAttribute('aria-valuetext', `${(t + this.scene.start).toFixed(2)} seconds, frame ${this.frame}`);
-  }
-
-  // Numbers for whoever wants to know what is on the screen.
-  expose() {
-    const d = this.root.dataset, p = this.panels, sum = key => p.map(q => q[key] ? checksum(q[key].v) : 0).join(' ');
-    d.time = this.time.toFixed(3); d.frame = this.frame; d.drawn = this.stats.drawn; d.picture = sum('picture'); d.answers = p.map(q => q.answer ? q.answer.kind : '').join(' ');
-    const heard = p.map(q => q.soundKey).join(); if (heard !== this.heardKey || this.asked !== this.heardAsked) { this.heardKey = heard; this.heardAsked = this.asked; d.sound = sum('heard'); }
-    if (this.stats.first == null && (this.poster || this.sound?.readyState >= 2 || !this.scene.frames)) { this.stats.first = performance.timeOrigin + performance.now(); d.ready = this.stats.first.toFixed(0); }
-  }
-
-  // ---- saving ----
-
-  offer(blob, name) { const url = URL.createObjectURL(blob), a = make('a', { href: url, download: name.replace(/[^\w.-]+/g, '_') }); document.body.append(a); a.click(); a.remove(); setTimeout(() => URL.revokeObjectURL(url), 5000); }
-
-  savePng() {
-    this.draw(); const r = 2, pad = 12, cells = this.panels.map(p => ['picture', 'sound', 'wave'].map(k => p.canvas[k]).filter(c => c.w > 1)), width = Math.max(...cells.map(c => Math.max(...c.map(x => x.w)))) + pad, tall = Math.max(...cells.map(c => c.reduce((a, x) => a + x.h + pad / 2, 0)));
-    const out = document.createElement('canvas'); out.width = r * (width * cells.length + pad); out.height = r * (tall + 64); const g = out.getContext('2d'); g.scale(r, r);
-    g.fillStyle = getComputedStyle(this.root).getPropertyValue('--avnb-paper').trim() || '#fff'; g.fillRect(0, 0, out.width, out.height); g.fillStyle = this.ink; g.font = '600 15px system-ui, sans-serif'; g.fillText(`${this.scene.title}, ${(this.time + this.scene.start).toFixed(2)} s`, pad, 22);
-    g.font = '13px system-ui, sans-serif'; cells.forEach((column, k) => { let y = 48; const x = pad + k * width; g.fillText([this.panels[k].label, NAMES.picture[this.layerName('picture')]].filter(Boolean).join(': '), x, 42); for (const c of column) { g.drawImage(c, x, y, c.w, c.h); y += c.h + pad / 2; } });
-    out.toBlob(b => this.offer(b, `${this.scene.title}.png`));
-  }
-
-  // The spectrograms as vectors: axes, bands and contours are lines and text, the two pictures are embedded.
-  svg() {
-    const parts = [], esc = s => String(s).replace(/[&<>"]/g, c => `&#${c.charCodeAt(0)};`); let y0 = 0; const W = 640, H = 240, box = { x: 56, y: 28, w: W - 56 - 110, h: H - 76 };
-    this.panels.forEach(p => {
-      const s = this.sounds[p.sound]; if (!s.spec) return; const [T, F] = s.spec.shape, small = document.createElement('canvas'), flip = document.createElement('canvas'), image = new ImageData(T, F), v = rescale(s.spec.x, s.spec.lo, s.spec.hi);
-      for (let t = 0; t < T; t++) for (let f = 0; f < F; f++) { const o = 4 * ((F - 1 - f) * T + t); image.data[o] = image.data[o + 1] = image.data[o + 2] = 18 + 228 * v[t * F + f] ** 2; image.data[o + 3] = 255; }
-      small.width = T; small.height = F; small.getContext('2d').putImageData(image, 0, 0);
-      const put = (c, b = box) => `<image x="${b.x}" y="${b.y}" width="${b.w}" height="${b.h}" preserveAspectRatio="none" href="${c.toDataURL()}"/>`, line = (x0, y, x1, y1, more = '') => `<line x1="${x0.toFixed(1)}" y1="${y.toFixed(1)}" x2="${x1.toFixed(1)}" y2="${y1.toFixed(1)}" ${more}/>`;
-      parts.push(`<g transform="translate(0 ${y0})"><text x="${box.x}" y="18" font-weight="600">${esc([this.scene.title, p.label].filter(Boolean).join(', '))}</text>`, put(small));
-      if (p.heard) {
-        flip.width = p.layer.sound.width; flip.height = p.layer.sound.height; const g = flip.getContext('2d'); g.translate(0, flip.height); g.scale(1, -1); g.drawImage(p.layer.sound, 0, 0); parts.push(put(flip));
-        const X = u => box.x + u / p.heard.w * box.w, Y = u => box.y + box.h - u / p.heard.h * box.h; for (const level of [0.5, 0.85]) for (const [a, b, c, d] of contour(p.heard.v, p.heard.h, p.heard.w, level)) parts.push(line(X(a), Y(b), X(c), Y(d), `stroke="#fff" stroke-width="${level}"`));
-        const bar = { x: W - 92, y: box.y, w: 12, h: box.h }, strip = document.createElement('canvas'); strip.width = 1; strip.height = 128; const sg = strip.getContext('2d'); sg.translate(0, 128); sg.rotate(-Math.PI / 2); sg.drawImage(p.bars.sound.strip, 0, 0);
-        parts.push(put(strip, bar), `<text x="${bar.x + 17}" y="${bar.y + 9}">${esc(p.bars.sound.hi.textContent)}</text><text x="${bar.x + 17}" y="${bar.y + bar.h}">${esc(p.bars.sound.lo.textContent)}</text>`, `<text transform="translate(${W - 30} ${box.y + box.h / 2}) rotate(-90)" text-anchor="middle">${esc(p.heard.unit)}</text>`);
-      }
-      for (const [row, text] of hzTicks(s.hz)) { const y = box.y + box.h * (1 - (row + 0.5) / s.hz.length); parts.push(line(box.x - 4, y, box.x, y, 'stroke="#000"'), `<text x="${box.x - 7}" y="${(y + 4).toFixed(1)}" text-anchor="end">${text}</text>`); }
-      for (const k of timeTicks(this.scene.start, this.scene.seconds)) { const x = box.x + (k - this.scene.start) / this.scene.seconds * box.w; parts.push(line(x, box.y + box.h, x, box.y + box.h + 4, 'stroke="#000"'), `<text x="${x.toFixed(1)}" y="${box.y + box.h + 17}" text-anchor="middle">${k}</text>`); }
-      for (const k of this.scene.truth) if (k.band && k.sounding) for (const f of k.band) { const y = box.y + box.h * (1 - (rowOf(s.hz, f) + 0.5) / s.hz.length); parts.push(line(box.x, y, box.x + box.w, y, 'stroke="#fff" stroke-dasharray="5 4"')); }
-      parts.push(`<text x="${box.x + box.w / 2}" y="${box.y + box.h + 34}" text-anchor="middle">time (s)</text><text transform="translate(14 ${box.y + box.h / 2}) rotate(-90)" text-anchor="middle">frequency (Hz)</text></g>`); y0 += H;
+    const c = p.canvas.wave;
+    let start = null;
+    const time = e => {
+      const r = c.getBoundingClientRect(),
+        b = this.boxOf(p, 'wave');
+      return Math.min(Math.max((e.clientX - r.left - b.x) / b.w, 0), 1) * this.scene.seconds;
+    };
+    c.addEventListener('pointerdown', e => {
+      start = [time(e), e.clientX];
+      c.setPointerCapture(e.pointerId);
     });
-    return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${W} ${Math.max(y0, 1)}" width="${W}" height="${Math.max(y0, 1)}" font-family="system-ui, sans-serif" font-size="12"><rect width="100%" height="100%" fill="#fff"/>${parts.join('')}</svg>`;
+    c.addEventListener('pointermove', e => {
+      if (start && Math.abs(e.clientX - start[1]) > 6) {
+        const t = time(e);
+        this.view = { ...this.view, from: Math.min(t, start[0]), to: Math.max(t, start[0]), loop: true };
+        this.draw();
+      }
+    });
+    c.addEventListener('pointerup', e => {
+      if (!start) return;
+      if (Math.abs(e.clientX - start[1]) > 6) {
+        this.set('loop', true);
+        this.sayView();
+        this.seek(this.view.from);
+      } else {
+        this.view = { ...this.view, from: null, to: null };
+        this.set('from', null);
+        this.seek(time(e));
+      }
+      start = null;
+    });
   }
-
-  saveSvg() { this.draw(); this.offer(new Blob([this.svg()], { type: 'image/svg+xml' }), `${this.scene.title}.svg`); }
 }
 
-const widget = { render({ model, el }) { const view = new View(model, el); return () => view.close(); } };
+const widget = {
+  render({ model, el }) {
+    const view = new View(model, el);
+    return () => view.close();
+  }
+};
 export default widget;
