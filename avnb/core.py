@@ -280,10 +280,11 @@ def to_dict(cfg) -> dict:
     "A config as plain nested dictionaries."
     return dataclasses.asdict(cfg)
 
-# %% ../nbs/00_core.ipynb #f9bca8a7
+# %% ../nbs/00_core.ipynb #534f3677
 def _typed(name, value, want):
     "`value` if it has the type of the setting (an integer may stand for a float), else `ConfigError`."
     if want is float and isinstance(value, int) and not isinstance(value, bool): return float(value)
+    if want is str and type(value) is int: return str(value)                # a list of one: shots=5
     if type(value) is want: return value
     raise ConfigError(f"{name}: expected {want.__name__}, got {value!r} ({type(value).__name__})")
 
