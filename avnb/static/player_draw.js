@@ -531,7 +531,7 @@ class Drawing {
       strip = 22,
       kinds = ['picture', 'sound', 'wave'];
     const columns = this.panels.map(p => kinds.filter(k => p.canvas[k].w > 1).map(k => [p.canvas[k], k]));
-    const width = pad + Math.max(...columns.flat().map(([c]) => c.w)),
+    const width = pad + Math.max(300, ...columns.flat().map(([c]) => c.w)),
       tall = Math.max(...columns.map(c => c.reduce((a, [x]) => a + x.h + pad / 2, 2 * strip)));
     const out = make('canvas', { width: r * (width * columns.length + pad), height: r * (tall + 60) }),
       g = out.getContext('2d');
@@ -553,7 +553,7 @@ class Drawing {
         const b = p.bars[kind === 'wave' ? 'sound' : kind === 'picture' ? kind : 'none'];
         if (!b || b.element.hidden) continue;
         g.font = '12px system-ui, sans-serif';
-        const from = x + (kind === 'wave' ? 44 : 0),
+        const from = x,
           at = from + g.measureText(b.lo.textContent).width + 6;
         g.fillText(b.lo.textContent, from, y + 11);
         g.drawImage(b.strip, at, y + 2, 90, 10);
