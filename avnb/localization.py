@@ -682,12 +682,12 @@ def _asked_for(run, manifest, packed):
     packed = run.cfg.data.packed if packed is None else packed
     return manifest, PackedSet.load(packed) if isinstance(packed, (str, Path)) and str(packed) else packed or None
 
-# %% ../nbs/12_localization.ipynb #1daf4606
+# %% ../nbs/12_localization.ipynb #f574ed80
 def _about_run(run, manifest, packed, other, overlap) -> dict:
     "What is said below a run's table; an error when test clips of another manifest than its own were trained on."
     t, own, split = manifest.table, run.manifest.table, run.cfg.data.split
     test, seen = t[t['split'] == 'test'], own[own['split'] == split] if split else own
-    both = refuse_overlap(test, seen, "the network's training clips", overlap) if other and manifest.hash != run.manifest.hash else 0
+    both = refuse_overlap(test, seen, "the network's training clips", overlap) if other else 0
     about = {'trained on': f'{both} of {len(test)} test clips: these scores show memory as well'} if both else {}
     return about | dict(clips=f'{len(readable(manifest, packed))} of {manifest.listed} in the list', seeds='1 untrained network, drawn with seed 0',
                         weights=weights_key(run.model)[:16], manifest=manifest.hash[:16])
