@@ -54,7 +54,7 @@ def hover(lab, page, clip):
 unit = lambda *s: (lambda x: x / np.linalg.norm(x, axis=-1, keepdims=True))(rng.normal(size=s))
 maps = rng.random((16, 14, 14)); p = Player(make_scene(clip, [make_panel('', dict(alone=maps, guided=maps[::-1]), dict(guided=rng.random((16, 16))), (unit(16, 14, 14, 128), unit(80, 16, 128)))])); p'''])
     lab.run_all(page); attribute(page, '.avnb', 'data-ready'); root = page.locator('.avnb').first; root.scroll_into_view_if_needed()
-    root.evaluate('e => { const v = e.avnb; for (const p of v.panels) { v.size(p.canvas.picture, 512, 512); p.canvas.picture.scrollIntoView({block: "nearest"}) } v.draw() }')
+    root.evaluate('e => { const v = e.avnb; for (const p of v.panels) { p.canvas.picture.closest(".avnb-left").style.width = "512px"; v.size(p.canvas.picture, 512, 512); p.canvas.picture.scrollIntoView({block: "nearest"}) } v.draw() }')
     times = []
     for kind in ('picture', 'sound'): times += page.locator(f'.avnb-{kind}').first.evaluate(MOVES)
     return dict(hover_p95_ms=float(np.quantile(times, .95)), hover_median_ms=float(np.median(times)))
