@@ -1,18 +1,21 @@
 """What was learned, on clips with every answer known, on ESC-50's fourth fold and on real recordings: random init, xID, Robust-xID, Robust-xID + CMAC-R.
 
 All three are trained here by this package and share their first half (plain xID); only then do weights, soft targets and attention consistency come in.
-Everything is kept in --folder and a second call goes on where the first one stopped. On one core: about half an hour of training, then minutes.
+Everything is kept in --folder; a second call goes on where the first one stopped, and trains nothing again. One table each, with chance, N and seeds:
 
-    python benchmarks/evaluate.py                       # real recordings: folder in $AVNB_REAL_DATA (without it: the world alone)
+    python benchmarks/evaluate.py                       # evaluate what is trained (minutes); train nothing, say what is not there
+    python benchmarks/evaluate.py --train               # train what is missing first: about 30 minutes for the world, 15 for real recordings, on one core
+    python benchmarks/evaluate.py --train --only world  # or esc50, or real (recordings: folder in $AVNB_REAL_DATA)
     python benchmarks/evaluate.py --quick               # a rehearsal in two minutes; its numbers mean nothing
 
-One training seed: enough to see what works, not to put methods in order. Every row has chance and its number of clips beside it.
+One training seed and three untrained networks: enough to see what works, not to put methods in order. `error` is the half-width of the 95 % interval over
+files. Below each table: seconds, and peak memory of this process (its largest resident set, ru_maxrss).
 """
-import argparse, csv, os, resource, sys, tempfile, time
+import argparse, csv, os, resource, statistics, sys, time
 from pathlib import Path
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')
-RESULTS = Path(__file__).parent / 'results'
+RESULTS, RUNS = Path(__file__).parent / 'results', Path(__file__).parents[1] / 'runs'
 STAGE2 = {'xid': [], 'robust': ['weight.on=true', 'weight.start=0.5', 'soft.estimator=cycle', 'soft.start=0.5', 'soft.lam=0.25']}
 STAGE2['robust_both'] = STAGE2['robust'] + ['cmac.alpha=1.0']
 
@@ -63,7 +66,7 @@ COLUMNS = ['phase', 'dataset', 'protocol', 'trained_on', 'method', 'seed', 'metr
 
 class Table:
     "Tidy rows, printed as they come."
-    def __init__(self, dataset): self.dataset, self.rows, self.seen = dataset, [], set()
+    def __init__(self, dataset): self.dataset, self.rows, self.seen, self.start = dataset, [], set(), time.time()
 
     def add(self, protocol, trained_on, method, seed, metric, value, error, chance, n):
         "One row; a baseline that was there before is not repeated."
@@ -76,14 +79,24 @@ class Table:
         for metric, s in scores.items():
             self.add(protocol, trained_on, method, seed, metric, s.value, s.error, s.chance, s.n)
             for k, v in s.baselines.items():
-                if k != 'untrained': self.add(protocol, trained_on, f'baseline_{k}' if k in PLAIN else f'{method}_{k}', seed, metric, v, '', s.chance, s.n)
+                if k != 'untrained': self.add(protocol, trained_on, f'baseline_{k}' if k in PLAIN else f'{method}_{k}', 0 if k in PLAIN else seed, metric, v, '', s.chance, s.n)
+
+    def print(self):
+        "Metric by method, beside chance, untrained networks (mean and spread over seeds) and the best baseline."
+        print(f'\n{self.dataset:22}{"trained on":11}{"chance":>7}  {"untrained (sd)":15}' + ''.join(f'{m:14}' for m in METHODS[1:]) + f'{"best baseline":30}{"N":>5}')
+        for key in dict.fromkeys((r[2], r[3], r[6]) for r in self.rows):
+            rows = [r for r in self.rows if (r[2], r[3], r[6]) == key]; of = lambda m: [r for r in rows if r[4] == m]
+            fresh = [r[7] for r in of('untrained')]; base = max((r for r in rows if r[4].startswith('baseline')), key=lambda r: r[7], default=None)
+            told = ''.join(f'{of(m)[0][7]:.2f} ± {of(m)[0][8]:.2f}'.ljust(14) if of(m) else ' ' * 14 for m in METHODS[1:])
+            print(f'{key[2]:22.21}{key[1]:11}{rows[0][9]:7.3f}  ' + (f'{statistics.mean(fresh):.2f} ({statistics.pstdev(fresh):.2f})' if fresh else '').ljust(15) + told
+                  + (f'{base[4][9:]} {base[7]:.2f}' if base else '').ljust(30) + f'{rows[0][10]:5}')
 
     def save(self, quick):
         "Write results/evaluate_NAME.csv; a rehearsal is only printed."
-        heads = sorted({r[4] for r in self.rows}, key=lambda m: (m not in METHODS, METHODS.index(m) if m in METHODS else 0, m))
-        for metric in dict.fromkeys((r[2], r[3], r[6]) for r in self.rows):
-            vals = {m: [r[7] for r in self.rows if (r[2], r[3], r[6]) == metric and r[4] == m] for m in heads}
-            print(f'{self.dataset:13} {metric[1]:6} {metric[2]:30} ' + '  '.join(f'{m} {sum(v) / len(v):.3f}' for m, v in vals.items() if v)[:200])
+        self.print()
+        seconds, peak = time.time() - self.start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2 ** 20
+        print(f'{seconds:.0f} s, peak memory {peak:.2f} GB')
+        for what, x in (('seconds', seconds), ('peak_gb', peak)): self.rows.append(['dev', self.dataset, 'cost', '', '', 0, what, round(x, 2), '', '', ''])
         if quick: return
         RESULTS.mkdir(exist_ok=True)
         with open(RESULTS / f'evaluate_{self.dataset}.csv', 'w', newline='') as f: w = csv.writer(f, lineterminator='\n'); w.writerow(COLUMNS); w.writerows(self.rows)
@@ -121,19 +134,18 @@ def questions(table, name, manifest, packed, runs, one=None, windows=2):
     return nets, loaded, cfg
 
 
-def on_world(folder, quick):
+def on_world(folder, there, runs, quick):
     "The world: probes, retrieval, noise, pointing and frequencies."
     from avnb.clips import PackedSet
     from avnb.localization import localization_scores, one_source, read_truth
     from avnb.manifest import Manifest
-    there, runs = world(folder / 'world', quick)
     table, manifest, packed = Table('world'), Manifest.load(there), PackedSet.load(folder / 'world' / 'packed')
     truth = read_truth(manifest.folder)
     nets, loaded, cfg = questions(table, 'world', manifest, packed, runs, one_source(truth))
     for (method, seed), net in nets.items():
         from types import SimpleNamespace
         table.scores('report', 'world', method, seed, localization_scores(SimpleNamespace(model=net, cfg=cfg), manifest, truth, packed))
-    table.save(quick); return runs
+    table.save(quick)
 
 
 def labels_of(manifest, boxes):
@@ -145,13 +157,12 @@ def labels_of(manifest, boxes):
     return type(manifest)(manifest.folder, t)
 
 
-def on_real(folder, recordings, quick):
+def on_real(folder, recordings, there, runs, quick):
     "Real clips: held-out files, classes and boxes drawn by hand."
     from avnb.clips import PackedSet
     from avnb.evaluation import EvalConfig, prepare_subject
     from avnb.localization import localization_protocol
     from avnb.manifest import Manifest, from_csv
-    there, runs = real(folder / 'real', recordings / 'clips', quick)
     table, packed = Table('real'), PackedSet.load(folder / 'real' / 'packed')
     manifest = labels_of(Manifest.load(there), recordings / 'boxes.csv')
     nets, loaded, cfg = questions(table, 'real', manifest, packed, runs, windows=1)
@@ -160,7 +171,7 @@ def on_real(folder, recordings, quick):
     for (method, seed), net in nets.items():
         s = prepare_subject('both', net, cfg, type(boxed)(boxed.folder, t[keep]), EvalConfig(seeds=0), sides=False)
         table.scores('localization', 'real', method, seed, localization_protocol(s))
-    table.save(quick); return runs
+    table.save(quick)
 
 
 def on_esc50(folder, recordings, runs, quick):
@@ -168,7 +179,7 @@ def on_esc50(folder, recordings, runs, quick):
     from avnb.evaluation import EvalConfig, audio_score, prepare_subject
     from avnb.manifest import from_esc50
     from avnb.training import load_run
-    table, manifest = Table('esc50'), from_esc50(recordings / 'esc50', fold=None)
+    table, manifest = Table('esc50'), from_esc50(recordings / 'esc50', fold=None); print(manifest.table['protocol'].iloc[0])
     for where, trained in runs.items():
         for method, run in trained.items():
             run = load_run(run)
@@ -182,20 +193,41 @@ def on_esc50(folder, recordings, runs, quick):
     table.save(quick)
 
 
+def trained(folder):
+    "Whether the last of the three runs has come to its end (only then, and half way through the first, is something written)."
+    return any((folder / 'robust_both' / 'checkpoints').glob('*.pt'))
+
+
+def plan(names, folder, a) -> bool:
+    "Say what will be done, where, and how long it takes; whether there is anything to do."
+    missing = [k for k in names if not trained(folder / k)]
+    print(f'networks and features in {os.path.relpath(folder)}; tables to {os.path.relpath(RESULTS)}/evaluate_*.csv')
+    if not a.real: print('no real recordings: set AVNB_REAL_DATA to their folder, or say --real FOLDER; esc50 and real are left out')
+    for k in names: print(f'  {k}: ' + ('trained; evaluation takes about 5 minutes on one core' if k not in missing else f'not trained; {MINUTES[k]} minutes on one core, once'))
+    if missing and not (a.train or a.quick):
+        print(f"Nothing is trained unasked: python benchmarks/evaluate.py --train{f' --only {a.only}' if a.only else ''}. The tables of an earlier run lie in {os.path.relpath(RESULTS)}.")
+    return not missing or a.train or a.quick
+
+
+MINUTES = dict(world=30, real=15)
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('--folder', help='worlds, runs and features (default: avnb-evaluate in the temporary folder, so that a second call trains nothing)')
+    p.add_argument('--train', action='store_true', help='train what is not trained yet')
+    p.add_argument('--only', choices=['world', 'esc50', 'real'], help='one table')
+    p.add_argument('--folder', help='worlds, runs and features (default: runs/evaluate in this repository)')
     p.add_argument('--real', default=os.environ.get('AVNB_REAL_DATA'), help='real recordings: clips/, boxes.csv, esc50/ (default: $AVNB_REAL_DATA)')
     p.add_argument('--quick', action='store_true', help='a rehearsal in two minutes; its numbers mean nothing')
     a = p.parse_args()
-    folder = Path(a.folder or Path(tempfile.gettempdir(), 'avnb-evaluate-quick' if a.quick else 'avnb-evaluate'))
-    start, runs = time.time(), {}
-    runs['world'] = on_world(folder, a.quick)
-    if a.real:
-        runs['real'] = on_real(folder, Path(a.real), a.quick)
-        on_esc50(folder, Path(a.real), runs, a.quick)
-    else: print('no real recordings: set AVNB_REAL_DATA to their folder', file=sys.stderr)
-    print(f'{time.time() - start:.0f} s, peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2 ** 20:.2f} GB')
+    folder = Path(a.folder or RUNS / ('evaluate-quick' if a.quick else 'evaluate'))
+    names = [k for k in ('world', 'real') if a.only in (None, 'esc50', k) and (k == 'world' or a.real)]
+    if not names or (a.only == 'esc50' and not a.real): p.error(f'--only {a.only} needs real recordings: --real FOLDER, or AVNB_REAL_DATA')
+    if not plan(names, folder, a): return
+    made = {k: world(folder / k, a.quick) if k == 'world' else real(folder / k, Path(a.real, 'clips'), a.quick) for k in names}
+    if a.only in (None, 'world'): on_world(folder, *made['world'], a.quick)
+    if a.only in (None, 'real') and a.real: on_real(folder, Path(a.real), *made['real'], a.quick)
+    if a.only in (None, 'esc50') and a.real: on_esc50(folder, Path(a.real), {k: runs for k, (_, runs) in made.items()}, a.quick)
 
 
 if __name__ == '__main__': main()
