@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['RULES', 'TRIVIAL', 'SIDE', 'LOCAL', 'LocalizationError', 'box_mask', 'pointing_hit', 'ciou', 'success_auc', 'minmax',
-           'threshold_mask', 'best_ciou', 'conventions', 'energy_in_box', 'stretch', 'in_bands', 'frequency_hit',
-           'frequency_iou', 'centre_map', 'random_map', 'cells', 'energy_map', 'difference_map', 'band_maps',
-           'best_fixed_band', 'read_truth', 'one_source', 'sounding_at', 'partners', 'model_maps', 'trivial_maps',
-           'on_frame', 'Tally', 'score_picture', 'score_sound', 'tally_batches', 'localization_report', 'truth_map',
-           'around_boxes', 'score_published', 'confidence', 'detection', 'tally_published', 'localization_protocol',
+           'threshold_mask', 'best_ciou', 'energy_in_box', 'stretch', 'in_bands', 'frequency_hit', 'frequency_iou',
+           'centre_map', 'random_map', 'cells', 'energy_map', 'difference_map', 'band_maps', 'best_fixed_band',
+           'read_truth', 'one_source', 'sounding_at', 'partners', 'model_maps', 'trivial_maps', 'on_frame', 'Tally',
+           'score_picture', 'score_sound', 'tally_batches', 'localization_report', 'truth_map', 'around_boxes',
+           'score_published', 'confidence', 'detection', 'tally_published', 'localization_protocol',
            'localization_scores', 'evaluate_run', 'Attended', 'slide', 'attend']
 
 # %% ../nbs/12_localization.ipynb #e136b5dc
@@ -124,22 +124,7 @@ def best_ciou(
     covered = np.sort(g.ravel())[::-1][:area]
     return float(covered.sum() / (g.sum() + (covered == 0).sum()))
 
-# %% ../nbs/12_localization.ipynb #cc08f714
-def conventions(
-    maps,     # [N, H, W] guided maps; in [0, 1] for 'slavc'
-    gt_maps,  # [N, H, W]
-    rules=RULES,
-) -> dict:
-    "rule -> share of samples with cIoU >= 0.5, its upper bound on this set, mean cIoU, AUC, and the mean area of the boxes."
-    out = {}
-    for rule in rules:
-        c = np.array([ciou(threshold_mask(m, rule, g), g) for m, g in zip(maps, gt_maps)])
-        best = np.array([best_ciou(g, rule) for g in gt_maps])
-        out[rule] = dict(ciou50=float((c >= 0.5).mean()), bound=float((best >= 0.5).mean()), mean=float(c.mean()), auc=success_auc(c),
-                         area=float((np.asarray(gt_maps) > 0).mean()))
-    return out
-
-# %% ../nbs/12_localization.ipynb #7e365e77
+# %% ../nbs/12_localization.ipynb #05d8d4e8
 def energy_in_box(
     map,    # [H, W], no negative values
     boxes,  # [K, 4] pixels
@@ -150,7 +135,7 @@ def energy_in_box(
     m = m if m.any() else np.ones_like(m)
     return float(m[box_mask(boxes, m.shape)].sum() / m.sum())
 
-# %% ../nbs/12_localization.ipynb #53b02503
+# %% ../nbs/12_localization.ipynb #2fd31da2
 def stretch(
     map,     # [..., F''] cells of a coarse map
     n: int,  # bins of the spectrogram
@@ -161,7 +146,7 @@ def stretch(
     lo = np.floor(at).astype(int); hi = np.minimum(lo + 1, m.shape[-1] - 1)
     return m[..., lo] * (1 - (at - lo)) + m[..., hi] * (at - lo)
 
-# %% ../nbs/12_localization.ipynb #a77ec1bb
+# %% ../nbs/12_localization.ipynb #8a168c14
 def in_bands(
     hz,     # [F] centre of each bin, Hz
     bands,  # [lo, hi] or several of them, Hz
@@ -173,7 +158,7 @@ def in_bands(
         raise LocalizationError(f"no bin centre of the axis {hz.min():.0f} to {hz.max():.0f} Hz lies in the bands {b.tolist()} Hz")
     return mask
 
-# %% ../nbs/12_localization.ipynb #8de3e2ff
+# %% ../nbs/12_localization.ipynb #d6c7f710
 def frequency_hit(
     map,   # [F]
     hz,    # [F] centre of each bin, Hz
@@ -183,7 +168,7 @@ def frequency_hit(
     m = _map(map, 1)
     return float(in_bands(hz, band)[m == m.max()].mean())
 
-# %% ../nbs/12_localization.ipynb #d3be0bd8
+# %% ../nbs/12_localization.ipynb #998ee069
 def frequency_iou(
     map,   # [F]
     hz,    # [F] centre of each bin, Hz
@@ -194,7 +179,7 @@ def frequency_iou(
     pred = m >= np.sort(m)[-int(truth.sum())]
     return float((pred & truth).sum() / (pred | truth).sum())
 
-# %% ../nbs/12_localization.ipynb #ada3a16a
+# %% ../nbs/12_localization.ipynb #c6d07f8b
 def centre_map(
     grid: tuple[int, int],  # rows, columns
 ) -> np.ndarray:
@@ -211,7 +196,7 @@ def random_map(
     "Noise that depends on (seed, index) only, [h, w]."
     return rng(seed, index=index, view='random_map').random(grid)
 
-# %% ../nbs/12_localization.ipynb #9e27e202
+# %% ../nbs/12_localization.ipynb #86974353
 def cells(
     image,  # [..., H, W]
     grid: tuple[int, int],  # rows, columns; at most H, W
@@ -224,7 +209,7 @@ def cells(
         x = np.add.reduceat(x, edges, axis) / (size[:, None] if axis == -2 else size)
     return x
 
-# %% ../nbs/12_localization.ipynb #03a9eab2
+# %% ../nbs/12_localization.ipynb #90eee93d
 def energy_map(
     frame,  # uint8 [3, H, W]
     grid: tuple[int, int],  # rows, columns
@@ -233,7 +218,7 @@ def energy_map(
     x = np.asarray(frame, np.float64)
     return np.sqrt(np.maximum(cells(x * x, grid) - cells(x, grid) ** 2, 0)).sum(0)
 
-# %% ../nbs/12_localization.ipynb #dcc4713a
+# %% ../nbs/12_localization.ipynb #84a61c17
 def difference_map(
     frames,  # uint8 [3, T, H, W]
     t: int,  # the frame in question
@@ -244,7 +229,7 @@ def difference_map(
     around = [np.abs(x[:, s + 1] - x[:, s]).sum(0) for s in (t - 1, t) if 0 <= s < x.shape[1] - 1]
     return cells(np.mean(around, 0), grid) if around else np.ones(grid)
 
-# %% ../nbs/12_localization.ipynb #b438b5ec
+# %% ../nbs/12_localization.ipynb #d04aac15
 def band_maps(
     spec,  # [B, 1, T, F] spectrogram in dB, up to a constant
 ) -> dict:
@@ -259,7 +244,7 @@ def best_fixed_band(
     "Share of clips whose bands hold each bin, [F]; its maximum is what the best fixed guess reaches."
     return np.asarray(truths, np.float64).mean(0)
 
-# %% ../nbs/12_localization.ipynb #fd036c78
+# %% ../nbs/12_localization.ipynb #19246b8b
 def read_truth(
     folder: str | Path,  # of the manifest; holds truth/ID.json
 ) -> dict:
@@ -282,7 +267,7 @@ def one_source(
     "Ids of clips with exactly one sounding thing."
     return {i for i, t in truth.items() if sum(bool(s['sounding']) for s in t['sources']) == 1}
 
-# %% ../nbs/12_localization.ipynb #4b5ed41b
+# %% ../nbs/12_localization.ipynb #5b933e55
 def sounding_at(
     truth: dict,     # of one clip
     t: float,        # moment of the frame, s from the clip's start
@@ -297,7 +282,7 @@ def sounding_at(
             boxes.append(s['boxes'][k]); bands.append(s['band'])
     return np.array(boxes, float).reshape(-1, 4), np.array(bands, float).reshape(-1, 2)
 
-# %% ../nbs/12_localization.ipynb #b55c215d
+# %% ../nbs/12_localization.ipynb #a536a2a5
 def partners(
     labels,  # [B]
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -307,7 +292,7 @@ def partners(
     other = y[after] != y[:, None]
     return (np.arange(n) + 1) % n, np.where(other.any(1), np.take_along_axis(after, other.argmax(1)[:, None], 1)[:, 0] if n > 1 else 0, -1)
 
-# %% ../nbs/12_localization.ipynb #511cba5c
+# %% ../nbs/12_localization.ipynb #55034015
 def model_maps(
     model,      # AVModel in eval mode
     video,      # [B, 3, T, H, W]
@@ -333,7 +318,7 @@ def model_maps(
             picture[f'{name}_audio'], sound[f'{name}_picture'] = s['video_guided'][:, mid], s['audio_guided']
     return picture, sound
 
-# %% ../nbs/12_localization.ipynb #bafd113e
+# %% ../nbs/12_localization.ipynb #54974fbd
 def trivial_maps(
     frames,  # uint8 [B, 3, T, H, W]
     index,   # [B] rows in the manifest
@@ -346,7 +331,7 @@ def trivial_maps(
                 random=each(lambda b: random_map(grid, int(index[b]))),
                 energy=each(lambda b: energy_map(x[b, :, mid], grid)), frame_difference=each(lambda b: difference_map(x[b], mid, grid)))
 
-# %% ../nbs/12_localization.ipynb #ba2be8f8
+# %% ../nbs/12_localization.ipynb #ffa40cfe
 def on_frame(
     maps,    # [B, h, w]
     view,    # VideoView that made the network's input
@@ -359,7 +344,7 @@ def on_frame(
     low = np.nanmin(m, (1, 2), keepdims=True)
     return np.where(np.isnan(m), low, m)
 
-# %% ../nbs/12_localization.ipynb #8df2eeb6
+# %% ../nbs/12_localization.ipynb #1f21ad3c
 class Tally:
     "Per-clip outcomes: measure -> map name -> list, with the chance of each clip."
     def __init__(self): self.hits, self.chance = {}, {}
@@ -372,7 +357,7 @@ class Tally:
         "Note what guessing would score on this clip."
         self.chance.setdefault(measure, []).append(value)
 
-# %% ../nbs/12_localization.ipynb #73cd06e1
+# %% ../nbs/12_localization.ipynb #78c78a52
 @patch
 def score(self: Tally,
     measure: str,  # for example 'pointing'
@@ -388,13 +373,13 @@ def score(self: Tally,
     chance = np.mean(self.chance[measure]) if measure in self.chance else base.get('random', 0.0)
     return Score(float(np.mean(h[name])), half_width(h[name]), float(chance), len(h[name]), base, note)
 
-# %% ../nbs/12_localization.ipynb #a3a2262c
+# %% ../nbs/12_localization.ipynb #b82d4f04
 def score_picture(
     tally: Tally,
     maps: dict,   # name -> [H, W] on the frame
     boxes,        # [K, 4] fractions of the frame
 ):
-    "Add one clip's outcomes of pointing, cIoU (adaptive rule) and energy in box."
+    "Add one clip's outcomes of pointing and cIoU (adaptive rule)."
     H, W = next(iter(maps.values())).shape
     pixels = np.asarray(boxes) * [W, H, W, H]
     truth = box_mask(pixels, (H, W)).astype(float)
@@ -405,7 +390,7 @@ def score_picture(
     tally.guess('pointing', truth.mean())
     tally.add('bound', 'median', float(best_ciou(truth, 'ez-vsl') >= 0.5))
 
-# %% ../nbs/12_localization.ipynb #a885038c
+# %% ../nbs/12_localization.ipynb #dee655ba
 def score_sound(
     tally: Tally,
     maps: dict,  # name -> [F''] or [F]
@@ -420,7 +405,7 @@ def score_sound(
     tally.guess('frequency', truth.mean())
     return truth
 
-# %% ../nbs/12_localization.ipynb #f203a6f1
+# %% ../nbs/12_localization.ipynb #7894304d
 def _batch_maps(model, b, labels, cfg, twins=None, size=None):
     """Everything that answers on a batch, learned or not: (picture: name -> [B, H, W], sound: name -> [B, F''], centres of the bins, Hz).
     `twins`: name -> untrained model; `size`: of the maps, if not the frame's."""
@@ -440,14 +425,14 @@ def _batch_maps(model, b, labels, cfg, twins=None, size=None):
     sound = {k: m.float().cpu().numpy() for k, m in sound.items()} | band_maps(spec.cpu() * NORMS[cfg.view.front][1])
     return picture, sound, hear.hz
 
-# %% ../nbs/12_localization.ipynb #344b6e29
+# %% ../nbs/12_localization.ipynb #457f84b1
 def _partnerless(labels):
     "Per clip of a batch, the names of maps it cannot have because there is no other clip, or none of another class."
     other = partners(labels)[1]
     def names(i): return [k for k, alone in (('shuffled', len(labels) < 2), ('wrong_class', other[i] < 0)) if alone]
     return [[f'{k}_{x}' for k in names(i) for x in ('audio', 'picture')] for i in range(len(labels))]
 
-# %% ../nbs/12_localization.ipynb #5e86978a
+# %% ../nbs/12_localization.ipynb #b3b5a0be
 def tally_batches(
     model,    # AVModel
     batches,  # iterable of `Batch`, middle windows
@@ -470,7 +455,7 @@ def tally_batches(
             right.append(score_sound(tally, {k: m[i] for k, m in sound.items() if k not in lone}, hz, bands))
     return tally, right
 
-# %% ../nbs/12_localization.ipynb #66dbfbdc
+# %% ../nbs/12_localization.ipynb #128f8a83
 TRIVIAL = ('whole', 'centre', 'random', 'energy', 'activation', 'frame_difference')  # maps that ask no sound
 
 
@@ -491,7 +476,7 @@ def localization_report(
                 frequency_hit_guided=tally.score('frequency', 'guided', ['loudest_band', 'changing_band', 'activation'] + wrong_v, fixed),
                 frequency_hit_sound_only=tally.score('frequency', 'sound_only', ['loudest_band', 'changing_band', 'activation'], fixed))
 
-# %% ../nbs/12_localization.ipynb #2f58e66b
+# %% ../nbs/12_localization.ipynb #93a00fd4
 SIDE = 224   # pixels of the square on which published boxes are scored
 
 
@@ -505,7 +490,7 @@ def truth_map(
     for x0, y0, x1, y1 in (np.clip(np.asarray(boxes, float).reshape(-1, 4), 0, 1) * side).astype(int): g[y0:y1, x0:x1] += 1
     return np.minimum(g / votes, 1)
 
-# %% ../nbs/12_localization.ipynb #88dc3179
+# %% ../nbs/12_localization.ipynb #f15cb08c
 def around_boxes(
     manifest,  # Manifest whose table holds boxes
     shortest: float,  # s of sound that the network hears
@@ -526,7 +511,7 @@ def around_boxes(
     if late.all(): raise LocalizationError(f"all {len(t)} clips with boxes end before the picture on which these were drawn ({at[0]:g} s in); fetch the whole clips")
     return type(manifest)(manifest.folder, t[~late]), int((~keep).sum()), t[late].assign(why='ends before the picture with the boxes')[['id', 'path', 'why']]
 
-# %% ../nbs/12_localization.ipynb #8f493240
+# %% ../nbs/12_localization.ipynb #ce571768
 def score_published(
     tally: Tally,
     maps: dict,  # name -> [224, 224]; 'absolute' is the guided map's cosines, from 0 to 1
@@ -542,7 +527,7 @@ def score_published(
     tally.guess('pointing', (truth > 0).mean())
     for rule in RULES: tally.add('best', rule, best_ciou(truth, rule))
 
-# %% ../nbs/12_localization.ipynb #64d8ddd0
+# %% ../nbs/12_localization.ipynb #846d6ef0
 def confidence(
     map,  # [H, W] on an absolute scale
 ) -> float:
@@ -566,7 +551,7 @@ def detection(
     f1 = 2 * P * R / np.maximum(P + R, 1e-12)
     return dict(ap=float((ceiling[:-1] * np.diff(R)).sum()), max_f1=float(f1.max()), precision=float((there & hit).mean()))
 
-# %% ../nbs/12_localization.ipynb #152c12d5
+# %% ../nbs/12_localization.ipynb #22ce708e
 def _negatives(model, b, labels, cfg):
     "Confidence of the guided map with the clip's own sound, with that of a clip of another class, and in silence, [B] each."
     import torch
@@ -577,7 +562,7 @@ def _negatives(model, b, labels, cfg):
     each = lambda sound: [confidence(m) for m in model_maps(model, video, hear(sound, 0, 0, b.index), cfg.cmac.tau_m)[0]['absolute'].float().cpu().numpy()]
     return dict(own=each(w), off_screen=each(w[torch.as_tensor(j)]), silent=each(torch.zeros_like(w)))
 
-# %% ../nbs/12_localization.ipynb #65204df4
+# %% ../nbs/12_localization.ipynb #ec22c29b
 def tally_published(
     s: Subject,  # the clips, cut around their boxes
     twins: dict,  # name -> untrained model
@@ -599,7 +584,7 @@ def tally_published(
             for kind, c in _negatives(net, b, kinds, s.cfg).items(): sure.setdefault(name, {}).setdefault(kind, []).extend(c)
     return tally, sure
 
-# %% ../nbs/12_localization.ipynb #2021d64d
+# %% ../nbs/12_localization.ipynb #908a088c
 def _published_scores(tally, fresh):
     "name -> Score: success at 0.5 and AUC under each rule, and pointing, beside trivial maps, wrong sounds and untrained networks."
     beside, out = [*TRIVIAL, 'vision_only', 'shuffled_audio', 'wrong_class_audio'], {}
@@ -615,7 +600,7 @@ def _published_scores(tally, fresh):
     s = tally.score('pointing', 'guided', beside, base)
     return out | dict(pointing_guided=dataclasses.replace(s, spread=spread))
 
-# %% ../nbs/12_localization.ipynb #b4d322e5
+# %% ../nbs/12_localization.ipynb #ec4e5361
 def _negative_scores(tally, sure, fresh):
     "AP and best F1 with silent and off-screen pairs among the clips (chance: the same confidences, shuffled)."
     out = {}
@@ -651,7 +636,7 @@ def _all_boxes(manifest):
     from avnb.manifest import boxes_of
     return [boxes_of(manifest, i) for i in range(len(manifest))]
 
-# %% ../nbs/12_localization.ipynb #26ed95af
+# %% ../nbs/12_localization.ipynb #c70039a9
 LOCAL = ('pointing_guided', 'pointing_vision_only', 'ciou_guided', 'frequency_hit_guided', 'frequency_hit_sound_only')
 
 
@@ -672,7 +657,7 @@ def localization_scores(
     of = {int(r): truth[str(i)] for r, i in table['id'].items()}
     return localization_report(*tally_batches(run.model.eval(), batches, of, table['label'].astype(str).to_dict(), run.cfg, twin))
 
-# %% ../nbs/12_localization.ipynb #cf1e7153
+# %% ../nbs/12_localization.ipynb #20cb1263
 def _asked_for(run, manifest, packed):
     "The manifest and the packed set to evaluate on; by default the run's own."
     from avnb.clips import PackedSet
@@ -682,7 +667,7 @@ def _asked_for(run, manifest, packed):
     packed = run.cfg.data.packed if packed is None else packed
     return manifest, PackedSet.load(packed) if isinstance(packed, (str, Path)) and str(packed) else packed or None
 
-# %% ../nbs/12_localization.ipynb #f574ed80
+# %% ../nbs/12_localization.ipynb #80638876
 def _about_run(run, manifest, packed, other, overlap) -> dict:
     "What is said below a run's table; an error when test clips of another manifest than its own were trained on."
     t, own, split = manifest.table, run.manifest.table, run.cfg.data.split
@@ -692,7 +677,7 @@ def _about_run(run, manifest, packed, other, overlap) -> dict:
     return about | dict(clips=f'{len(readable(manifest, packed))} of {manifest.listed} in the list', seeds='1 untrained network, drawn with seed 0',
                         weights=weights_key(run.model)[:16], manifest=manifest.hash[:16])
 
-# %% ../nbs/12_localization.ipynb #1a072928
+# %% ../nbs/12_localization.ipynb #f0c43d6e
 def evaluate_run(
     run,            # training.Run: model, bank, cfg, folder
     manifest=None,  # Manifest; None: the one the run was trained on
@@ -714,7 +699,7 @@ def evaluate_run(
     about['seconds'] = round(time.time() - start, 1)
     return write_report(scores | dict(skipped=skipped, about=about), out or Path(run.folder, 'report.json'))
 
-# %% ../nbs/12_localization.ipynb #ba30f9a8
+# %% ../nbs/12_localization.ipynb #a9f1254a
 @dataclass(frozen=True)
 class Attended:
     "Where and at which frequencies a model attends along a clip; N windows at even distances."
@@ -727,14 +712,14 @@ class Attended:
     hz: np.ndarray            # [F] centre of each bin
     seconds: np.ndarray       # [T] s from the clip's start
 
-# %% ../nbs/12_localization.ipynb #934cf274
+# %% ../nbs/12_localization.ipynb #0ee1d1b4
 def _check_sound(clip, rate):
     "`LocalizationError` unless the clip has sound at the model's rate."
     if not clip.has_audio: raise LocalizationError(f"{clip.id} has no sound track: nothing can guide the map; choose a clip with sound")
     if clip.rate != rate:
         raise LocalizationError(f"{clip.id} was read at {clip.rate} Hz, the model hears {rate} Hz; read_clip(..., rate={rate})")
 
-# %% ../nbs/12_localization.ipynb #b0147122
+# %% ../nbs/12_localization.ipynb #ff292ca7
 def slide(
     clip,  # Clip with sound
     cfg,   # TrainConfig
@@ -752,7 +737,7 @@ def slide(
     sound = np.pad(clip.waveform, (0, max(samples - len(clip.waveform), 0)))
     return clip.frames[k].transpose(0, 4, 1, 2, 3), np.stack([sound[f:f + samples] for f in first]), at
 
-# %% ../nbs/12_localization.ipynb #13105da9
+# %% ../nbs/12_localization.ipynb #381188fc
 def attend(
     model,  # AVModel
     clip,   # Clip with sound, at data.rate

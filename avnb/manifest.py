@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['REQUIRED', 'COLUMNS', 'TEXT', 'BLOCK', 'LOOKS', 'CHUNK', 'SILENT_DB', 'STILL', 'VIDEOS', 'SETS', 'AUDIOS', 'SCENES',
            'ALIASES', 'READERS', 'ManifestError', 'Manifest', 'examine', 'in_parallel', 'index_folder', 'Diagnosis',
-           'doctor', 'split_by_file', 'from_ucf101', 'from_hmdb51', 'from_kinetics', 'from_vggsound', 'from_audioset',
-           'from_esc50', 'from_dcase2014', 'Boxes', 'boxes_of', 'from_vggss', 'from_flickr_soundnet', 'from_folder',
-           'from_csv']
+           'doctor', 'split_by_file', 'opened', 'from_ucf101', 'from_hmdb51', 'from_kinetics', 'from_vggsound',
+           'from_audioset', 'from_esc50', 'from_dcase2014', 'Boxes', 'boxes_of', 'from_vggss', 'from_flickr_soundnet',
+           'from_folder', 'from_csv']
 
 # %% ../nbs/02_manifest.ipynb #91ff56a5
 import fnmatch, hashlib, json, os
@@ -538,14 +538,18 @@ def _opened(folder, path: str) -> dict:
     try: return probe(Path(folder, path))
     except (MediaError, OSError) as e: return dict(duration_s=0.0, error=getattr(e, 'reason', None) or str(e))
 
-# %% ../nbs/02_manifest.ipynb #a5bc228f
-def _all_opened(folder, paths, check=True) -> list[dict]:
-    "`_opened` of each path, several at a time."
+# %% ../nbs/02_manifest.ipynb #ac52f2ff
+def opened(
+    folder,  # of the set
+    paths,   # of files in it, relative
+    check: bool = True,  # False: no file is opened, nothing is known
+) -> list[dict]:
+    "What the header of each file says, or its error; several at a time."
     from concurrent.futures import ThreadPoolExecutor
     if not check: return [{} for _ in paths]
     with ThreadPoolExecutor(4) as pool: return list(progress(pool.map(lambda p: _opened(folder, p), paths), len(paths), 'open', 'file'))
 
-# %% ../nbs/02_manifest.ipynb #a2637fff
+# %% ../nbs/02_manifest.ipynb #89832d1d
 def _read(folder, rows: list[dict], protocol: str, of: str = '', endings=VIDEOS, check=True) -> Manifest:
     """The manifest of listed files. Each row has `id`, `path` or `find` (what `_find` wants), perhaps `start_s`, `seconds`, `split`, `label` and more;
     with a `why` it was left out for that reason."""
@@ -558,7 +562,7 @@ def _read(folder, rows: list[dict], protocol: str, of: str = '', endings=VIDEOS,
         what, where = SETS.get(of, ('the files', 'the paths in the table, relative to its folder'))
         first = f"the first is {missing[0]['path']} ({missing[0]['why']})" if missing else "the list is empty"
         raise ManifestError(f"{folder}: none of the {len(rows)} listed files of {of or 'the list'} can be used; {first}. Get {what}; they go there as {where}")
-    for r, info in zip(there, _all_opened(folder, [r['path'] for r in there], check)):
+    for r, info in zip(there, opened(folder, [r['path'] for r in there], check)):
         r.update(info)
         if info: r['seconds'] = max(0.0, round(min(r.get('seconds', np.inf), info['duration_s'] - r['start_s']), 6))
     m = Manifest(folder, pd.DataFrame(there).drop(columns='why', errors='ignore'), pd.DataFrame(missing).fillna('').astype(str) if missing else None)
@@ -727,7 +731,7 @@ def boxes_of(
         raise ManifestError(f"{r['id']}: the table holds no boxes for it; from_vggss, from_flickr_soundnet and from_csv read them")
     return Boxes(np.array(json.loads(r['boxes']), float).reshape(-1, 4), int(r['votes']), float(r['boxes_at_s'] or 'nan'))
 
-# %% ../nbs/02_manifest.ipynb #47683130
+# %% ../nbs/02_manifest.ipynb #ee2201de
 def _with_stills(folder, rows: list[dict], protocol, of, check=True) -> Manifest:
     "The manifest of listed clips, each a video or a picture with a sound of the same name."
     videos, stills, sounds = (_by_name(folder, e) for e in (VIDEOS, {'.jpg', '.png'}, AUDIOS))
@@ -739,7 +743,7 @@ def _with_stills(folder, rows: list[dict], protocol, of, check=True) -> Manifest
     if 'audio_path' not in m.table: return m
     m.table['audio_path'] = m.table['audio_path'].fillna('')
     pair = m.table['audio_path'] != ''
-    sound = pd.DataFrame(_all_opened(folder, m.table['audio_path'][pair], check), m.table.index[pair])
+    sound = pd.DataFrame(opened(folder, m.table['audio_path'][pair], check), m.table.index[pair])
     for c in {'duration_s', 'audio_codec', 'rate', 'channels'} & set(sound): m.table.loc[pair, c] = sound[c]
     if check: m.table.loc[pair, 'seconds'] = sound['duration_s']
     return m
