@@ -4,19 +4,19 @@
 
 # %% auto #0
 __all__ = ['METRICS', 'RECIPES', 'PART', 'POOLINGS', 'STAGE', 'GRIDS', 'SAVE_SECONDS', 'PROTOCOLS', 'EvaluationError', 'Score',
-           'half_width', 'choose_C', 'linear_probe', 'unit', 'knn_hits', 'knn_accuracy', 'first_right', 'found_within',
-           'retrieval_class', 'own_rank', 'retrieval_instance', 'auroc', 'colour_histogram', 'loudness', 'motion',
-           'RowMeans', 'collect', 'Embeddings', 'as_embeddings', 'encode', 'embed', 'trivial', 'on_half_circle',
-           'untrained', 'readable', 'window_batches', 'score_rows', 'score_table', 'evaluation_parts', 'Measured',
-           'measure', 'probe_score', 'class_score', 'instance_score', 'wrong_track_score', 'or_reason',
+           'half_width', 'choose_C', 'linear_probe', 'unit', 'blocks', 'knn_hits', 'knn_accuracy', 'first_right',
+           'found_within', 'retrieval_class', 'own_rank', 'retrieval_instance', 'auroc', 'colour_histogram', 'loudness',
+           'motion', 'RowMeans', 'collect', 'Embeddings', 'as_embeddings', 'encode', 'embed', 'trivial',
+           'on_half_circle', 'untrained', 'readable', 'window_batches', 'score_rows', 'score_table', 'evaluation_parts',
+           'Measured', 'measure', 'probe_score', 'class_score', 'instance_score', 'wrong_track_score', 'or_reason',
            'embedding_scores', 'ClassifierConfig', 'EvalConfig', 'recipe', 'OneSense', 'present', 'labelled',
            'refuse_overlap', 'weights_key', 'feature_key', 'FeatureCache', 'Features', 'describe', 'plain', 'features',
            'Subject', 'whole', 'against', 'window_accuracy', 'folds_of', 'audio_score', 'audio_protocol', 'draw_shots',
-           'few_shot', 'fewshot_protocol', 'similar', 'retrieval', 'retrieval_protocol', 'stage_names', 'stage_maps',
+           'few_shot', 'fewshot_protocol', 'retrieval', 'retrieval_protocol', 'stage_names', 'stage_maps',
            'VideoClassifier', 'video_config', 'epoch_rate', 'Classifying', 'dense', 'linear_protocol',
            'finetune_protocol', 'over_splits', 'prepare_subject', 'write_report', 'open_network', 'run_protocol']
 
-# %% ../nbs/11_evaluation.ipynb #281e8125
+# %% ../nbs/11_evaluation.ipynb #7d2f8752
 import dataclasses, html, json, re, time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +28,8 @@ from fastcore.basics import patch
 
 from .clips import ClipDataset, clip_loader
 from .core import AvnbError, atomic_write, digest, progress, replace, rng, save_config, to_dict
-from .media import MediaError, probe, read_clip
+from .manifest import opened
+from .media import read_clip
 
 # %% ../nbs/11_evaluation.ipynb #d2a594da
 class EvaluationError(AvnbError):
@@ -145,13 +146,23 @@ def linear_probe(
     majority = (ty == classes[counts.argmax()]).mean()
     return Score(right.mean(), half_width(right, test_groups), 1 / len(classes), len(ty), dict(majority=majority))
 
-# %% ../nbs/11_evaluation.ipynb #d11aa6c0
+# %% ../nbs/11_evaluation.ipynb #86ffa60c
 def unit(
     x,  # [N, C]
 ) -> np.ndarray:
     "Rows scaled to length one, float64; a zero row stays zero."
     x = np.asarray(x, np.float64)
     return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+
+
+def blocks(
+    n: int,  # rows
+    m: int,  # others that each of them meets
+    most: float = 1e7,  # pairs at a time
+) -> list:
+    "Slices of n rows, so many pairs each that a table of them stays below 100 MB, however large the sets."
+    step = max(1, int(most // max(m, 1)))
+    return [slice(b, b + step) for b in range(0, n, step)]
 
 # %% ../nbs/11_evaluation.ipynb #c02e5eec
 def _votes(cosine, y, classes, k, tau):
@@ -160,12 +171,14 @@ def _votes(cosine, y, classes, k, tau):
     weight = np.exp((np.take_along_axis(cosine, near, 1) - 1) / tau)       # -1: the largest exponent is 0
     return (weight[:, :, None] * (y[near][:, :, None] == np.arange(classes))).sum(1)
 
-# %% ../nbs/11_evaluation.ipynb #210aab43
+# %% ../nbs/11_evaluation.ipynb #2f51bda2
 def knn_hits(train_x, train_y, test_x, test_y, k: int = 20, tau: float = 0.07) -> np.ndarray:
     "Right or not, [M]: a cosine-weighted vote of the k nearest training clips."
     (x, y), (tx, ty) = _features('train', train_x, train_y), _features('test', test_x, test_y)
     classes, y = np.unique(y, return_inverse=True)
-    return classes[_votes(unit(tx) @ unit(x).T, y, len(classes), k, tau).argmax(1)] == ty
+    q, g = unit(tx), unit(x)
+    votes = [_votes(q[b] @ g.T, y, len(classes), k, tau) for b in blocks(len(q), len(g))]
+    return classes[np.concatenate(votes).argmax(1)] == ty
 
 
 def knn_accuracy(
@@ -221,7 +234,7 @@ def retrieval_class(
     hits = found_within(1, *first_right(unit(query) @ unit(gallery).T, same, other))
     return Score(hits.mean(), half_width(hits, file), ((other & same).sum(1) / other.sum(1)).mean(), len(labels))
 
-# %% ../nbs/11_evaluation.ipynb #20b31e6b
+# %% ../nbs/11_evaluation.ipynb #7e2fe345
 def own_rank(
     query,        # [N, D] one modality
     gallery,      # [N, D] the other, paired by row
@@ -229,9 +242,11 @@ def own_rank(
 ):
     "For each query: gallery items more similar than its own, items that tie with it, and the size of its gallery, [N] each."
     file = _files(len(query), groups)
-    own = np.eye(len(file), dtype=bool); allowed = own | (file[:, None] != file)
-    above, level, _ = first_right(unit(query) @ unit(gallery).T, own, allowed)
-    return above, level - 1, allowed.sum(1)
+    q, g, at, parts = unit(query), unit(gallery), np.arange(len(file)), []
+    for b in blocks(len(q), len(g)):
+        own = at[b, None] == at; allowed = own | (file[b, None] != file)
+        above, level, _ = first_right(q[b] @ g.T, own, allowed); parts.append((above, level - 1, allowed.sum(1)))
+    return tuple(np.concatenate(x) for x in zip(*parts))
 
 # %% ../nbs/11_evaluation.ipynb #0dacede7
 def retrieval_instance(
@@ -676,15 +691,14 @@ def or_reason(
     try: scores[name] = make()
     except AvnbError as e: skipped[name] = str(e)
 
-# %% ../nbs/11_evaluation.ipynb #f9cc21a3
+# %% ../nbs/11_evaluation.ipynb #64fbb725
 def _ask(m, parts, bank):
     "(name -> Score, name -> reason left out): every question about embeddings."
-    scores, skipped = {}, {}
-    for x in ('video', 'audio'): or_reason(scores, skipped, f'linear_{x}', lambda: probe_score(m, parts, x))
-    or_reason(scores, skipped, 'knn_video', lambda: probe_score(m, parts, 'video', knn_accuracy))
-    for d in ('v2a', 'a2v'): or_reason(scores, skipped, f'retrieval_class_{d}_r1', lambda: class_score(m, parts, d))
-    for k in ('r1', 'auc'): or_reason(scores, skipped, f'retrieval_instance_v2a_{k}', lambda: instance_score(m, parts, k))
-    or_reason(scores, skipped, 'auroc_wrong_track', lambda: wrong_track_score(m, parts, bank))
+    ask = {f'linear_{x}': lambda x=x: probe_score(m, parts, x) for x in ('video', 'audio')} | dict(knn_video=lambda: probe_score(m, parts, 'video', knn_accuracy))
+    ask |= {f'retrieval_class_{d}_r1': lambda d=d: class_score(m, parts, d) for d in ('v2a', 'a2v')}
+    ask |= {f'retrieval_instance_v2a_{k}': lambda k=k: instance_score(m, parts, k) for k in ('r1', 'auc')}
+    ask |= dict(auroc_wrong_track=lambda: wrong_track_score(m, parts, bank)); scores, skipped = {}, {}
+    for name, make in progress(ask.items(), total=len(ask), desc='scores', unit='score'): or_reason(scores, skipped, name, make)
     return scores, skipped
 
 # %% ../nbs/11_evaluation.ipynb #56ae72fa
@@ -788,13 +802,7 @@ class OneSense(ClipDataset):
         if self.sense != 'video': sound = read_clip(heard, start + first / d.rate, n / d.rate, rate=d.rate, video=False).waveform
         return pictures, sound
 
-# %% ../nbs/11_evaluation.ipynb #dce5aa21
-def _look_at(path) -> dict:
-    "What the header of a file says, or what is wrong with it."
-    try: return probe(path)
-    except (MediaError, OSError) as e: return dict(duration_s=np.nan, video_codec='', audio_codec='', error=getattr(e, 'reason', None) or str(e))
-
-
+# %% ../nbs/11_evaluation.ipynb #b83bdbe2
 def _lacks(table, sense):
     "Why each row cannot be evaluated, '' where it can."
     why = table['error'].copy()
@@ -811,8 +819,8 @@ def present(
     "(the rows that can be evaluated, those that cannot as a table of id, path, why); files that nobody has opened yet are opened."
     t = manifest.table.copy()
     new = t['duration_s'].isna() & (t['error'] == '') if packed is None else t['error'] == None
-    for i in progress(t.index[new], desc='looking at files', unit='file'):
-        for k, x in _look_at(manifest.folder / t.at[i, 'path']).items(): t.at[i, k] = x
+    for i, info in zip(t.index[new], opened(manifest.folder, t['path'][new])):
+        for k, x in info.items(): t.at[i, k] = x
     why = _lacks(t, sense) if packed is None else t['error'].where(t.index.isin(readable(manifest, packed).table.index), 'not usable')
     lost = t[why != ''].assign(why=why[why != ''])[['id', 'path', 'why']]
     return type(manifest)(manifest.folder, t[why == '']), pd.concat([manifest.missing[['id', 'path', 'why']], lost])
@@ -1169,42 +1177,31 @@ def fewshot_protocol(s: Subject) -> dict:
         return few_shot(x[tr], y[tr], x[te], y[te], n, s.opts.draws, s.opts.seed, s.column('path', te))
     return {f'fewshot_{n}': against(lambda name, k: run(n, name, k), feats, 'video_pooled', ('colour', 'motion_colour')) for n in map(int, s.opts.shots.split(','))}
 
-# %% ../nbs/11_evaluation.ipynb #32a17f79
+# %% ../nbs/11_evaluation.ipynb #1770af69
 POOLINGS = {'global': ('{}_pooled', True), 'cells': ('{}_cells', False), 'embedding': ('{}', True)}  # name -> (feature, cosine?)
 
 
-def similar(
-    q,  # [N, C]
-    g,  # [M, C]
-    cosine: bool = True,  # else minus the squared Euclidean distance
-) -> np.ndarray:
-    "Similarity of queries and gallery, [N, M]."
-    if cosine: return unit(q) @ unit(g).T
-    q, g = np.asarray(q, np.float64), np.asarray(g, np.float64)
-    return 2 * q @ g.T - (g * g).sum(1) - (q * q).sum(1)[:, None]
-
-# %% ../nbs/11_evaluation.ipynb #a7dfe3d6
 def retrieval(
     q, g,    # [N, C] queries, [M, C] gallery
     qy, gy,  # [N] and [M] labels; what has the query's label is right
     ks=(1, 5, 10, 20),
     groups=None,  # [N] files of the queries
-    cosine: bool = True,
-    block: int = 512,  # queries at a time
+    cosine: bool = True,  # else the Euclidean distance
 ) -> dict:
     "`r1`, ... and `mrr`, each a `Score` (chance: everything tied), and the numbers `median_rank`, `chance_rank`."
     qy, gy = np.asarray(qy), np.asarray(gy)
-    same = [gy == y for y in qy[:, None]]
-    parts = [first_right(similar(q[b:b + block], g, cosine), np.stack(same[b:b + block])) for b in range(0, len(qy), block)]
-    counts = [np.concatenate(c) for c in zip(*parts)]
-    blind = np.zeros(len(qy), int), np.full(len(qy), len(gy)), np.sum(same, 1)
+    q, g = (unit(q), unit(g)) if cosine else (np.asarray(q, np.float64), np.asarray(g, np.float64))
+    far = 0.0 if cosine else (g * g).sum(1) / 2                            # q g - g g / 2 falls with the distance of q and g
+    counts = [np.concatenate(c) for c in zip(*(first_right(q[b] @ g.T - far, qy[b, None] == gy) for b in blocks(len(q), len(g))))]
+    classes, many = np.unique(gy, return_counts=True); many = dict(zip(classes.tolist(), many.tolist()))
+    blind = np.zeros(len(qy), int), np.full(len(qy), len(gy)), np.array([many.get(y, 0) for y in qy.tolist()])
     rank, chance = (c[0] + (c[1] + 1) / (c[2] + 1) for c in (counts, blind))   # of the first right one, ties by lot, on average
     note = f'gallery of {len(gy)}, median rank {np.median(rank):.0f} (chance {np.median(chance):.0f})'
     rows = {f'r{k}': (found_within(k, *counts), found_within(k, *blind)) for k in ks} | dict(mrr=(1 / rank, 1 / chance))
     out = {k: Score(float(x.mean()), half_width(x, groups), float(c.mean()), len(qy), note=note) for k, (x, c) in rows.items()}
     return out | dict(median_rank=float(np.median(rank)), chance_rank=float(np.median(chance)))
 
-# %% ../nbs/11_evaluation.ipynb #f5a1eda9
+# %% ../nbs/11_evaluation.ipynb #5945bd67
 def _class_retrieval(s, feats, ks, out):
     "Test clips find training clips of their class, within and across the senses, by each pooling."
     tr, te, y, files = s.side('train'), s.side('test'), s.column('label'), s.column('path')
@@ -1216,13 +1213,13 @@ def _class_retrieval(s, feats, ks, out):
                      for n, f in progress(feats.items(), desc=name, unit='network')}
             _note_retrieval(s, out, name, found)
 
-# %% ../nbs/11_evaluation.ipynb #92bc06c4
+# %% ../nbs/11_evaluation.ipynb #105c3639
 def _note_retrieval(s, out, name, found):
     "Put scores under their names, beside those of untrained networks; ranks are said below."
     for k in [k for k, v in found['trained'].items() if isinstance(v, Score)]: out[f'retrieval_{name}_{k}'] = against(lambda n, _: found[n][k], found, '')
     r = found['trained']; s.about.setdefault('median ranks', {})[name] = [r['median_rank'], r['chance_rank']]
 
-# %% ../nbs/11_evaluation.ipynb #0b289690
+# %% ../nbs/11_evaluation.ipynb #4f9f40b9
 def retrieval_protocol(s: Subject) -> dict:
     "Retrieval of the class within video, within audio and across (gallery: training split), and of the very partner (methods A.11.5, D.2)."
     feats, te, out = s.features('both'), s.side('test'), {}
@@ -1233,7 +1230,7 @@ def retrieval_protocol(s: Subject) -> dict:
         _note_retrieval(s, out, f'instance_{name}', own)
     return out
 
-# %% ../nbs/11_evaluation.ipynb #b9cb25a6
+# %% ../nbs/11_evaluation.ipynb #e4df0a9c
 STAGE = re.compile(r'(?:\w+\.)*(conv[2-9]x|layer[1-4]|block\d|down\d|top)')
 GRIDS = (12, 8, 6, 4)    # cells across of the pooled map, from the first stage to the last (AVID, kinetics linear)
 
@@ -1259,7 +1256,7 @@ def stage_maps(
         for h in hooks: h.remove()
     return {n: m if m.ndim == 5 else m.unflatten(0, (len(x), -1)).transpose(1, 2) for n, m in kept.items()}
 
-# %% ../nbs/11_evaluation.ipynb #f3965c79
+# %% ../nbs/11_evaluation.ipynb #714adbde
 class VideoClassifier(torch.nn.Module):
     "Heads on the stages of a network, `[B, 3, T, H, W]` -> name -> logits [B, classes]."
     def __init__(self, encoder, classes: int, example, frozen: bool = True, dropout: float = 0.0):
@@ -1290,7 +1287,7 @@ class VideoClassifier(torch.nn.Module):
     def forward(self, x):
         return {self.label(n): self.heads[self.label(n)](z) for n, z in self.pooled(x).items()}
 
-# %% ../nbs/11_evaluation.ipynb #59a47aab
+# %% ../nbs/11_evaluation.ipynb #33a3dc2d
 def video_config(
     cfg,                  # TrainConfig of the network
     c: ClassifierConfig,  # zeros: as the network was trained
@@ -1303,13 +1300,13 @@ def video_config(
     if packed is None: data = dataclasses.replace(data, fps=c.fps or data.fps, size=int(size / 0.875) if c.size else data.size)
     return dataclasses.replace(cfg, data=data, view=view)
 
-# %% ../nbs/11_evaluation.ipynb #48120dbd
+# %% ../nbs/11_evaluation.ipynb #068cf0bf
 def _middle(frames, size):
     "The middle square of size x size, where frames are larger than that by the published seventh."
     m = (frames.shape[-1] - size) // 2
     return frames[..., m:m + size, m:m + size] if int(size / 0.875) == frames.shape[-1] else frames
 
-# %% ../nbs/11_evaluation.ipynb #3ea9e87c
+# %% ../nbs/11_evaluation.ipynb #e1d349ab
 def epoch_rate(
     c: ClassifierConfig,
     epoch: int,  # from 0, warm-up included
@@ -1317,7 +1314,7 @@ def epoch_rate(
     "Learning rate of an epoch: the base rate in the warm-up, then down by gamma at each milestone."
     return c.lr * c.gamma ** sum(epoch - c.warmup >= int(m) for m in c.milestones.split(',') if m)
 
-# %% ../nbs/11_evaluation.ipynb #c911f295
+# %% ../nbs/11_evaluation.ipynb #bfce1f0b
 SAVE_SECONDS = 300   # between two states of a training in progress
 
 
@@ -1342,7 +1339,7 @@ class Classifying:
         if self.file is None or time.time() - self.saved < every: return
         write_checkpoint(self.file, dict(net=self.net.state_dict(), opt=self.opt.state_dict(), at=self.at)); self.saved = time.time()
 
-# %% ../nbs/11_evaluation.ipynb #dcfd47d8
+# %% ../nbs/11_evaluation.ipynb #f3e0c004
 @patch
 def step(self: Classifying, b, epoch: int, turn: int):
     "Learn from a batch; what dropout draws depends on the position alone, so that a resumed training is the same one."
@@ -1356,7 +1353,7 @@ def step(self: Classifying, b, epoch: int, turn: int):
     self.opt.zero_grad(set_to_none=True); loss.backward(); self.opt.step()
     return float(loss.detach())
 
-# %% ../nbs/11_evaluation.ipynb #57daf36d
+# %% ../nbs/11_evaluation.ipynb #65750fe1
 @patch
 def run(self: Classifying):
     "Train to the end; the network, in evaluation mode."
@@ -1372,7 +1369,7 @@ def run(self: Classifying):
     self.save()
     return self.net.eval()
 
-# %% ../nbs/11_evaluation.ipynb #da6ac2b3
+# %% ../nbs/11_evaluation.ipynb #47770aef
 @torch.inference_mode()
 def dense(
     net,              # VideoClassifier in eval mode
@@ -1397,7 +1394,7 @@ def dense(
     bar.close()
     return {n: (s.argmax(1) == y, right / passes) for n, (s, right) in total.items()}
 
-# %% ../nbs/11_evaluation.ipynb #12399c40
+# %% ../nbs/11_evaluation.ipynb #0bb19a92
 def _new_classifier(model, cfg, classes, frozen, dropout, seed):
     "A classifier on a copy of a network's picture side, its heads the same for the same seed."
     import copy
@@ -1407,7 +1404,7 @@ def _new_classifier(model, cfg, classes, frozen, dropout, seed):
         torch.manual_seed(seed)
         return VideoClassifier(copy.deepcopy(model.video_model), classes, example, frozen, dropout).to(device)
 
-# %% ../nbs/11_evaluation.ipynb #a66f52f8
+# %% ../nbs/11_evaluation.ipynb #9c51e506
 def _classify(s: Subject, model, c: ClassifierConfig, frozen: bool, tag: str) -> dict:
     "Train a classifier on the training side and test it: head -> (video right [N], clip right [N]). A finished one is not trained again."
     from avnb.views import views_from
@@ -1425,7 +1422,7 @@ def _classify(s: Subject, model, c: ClassifierConfig, frozen: bool, tag: str) ->
     drawn = dense(net, part('test', True), c.random_clips, labels, see, s.opts.workers) if c.random_clips else even
     return {n: (even[n][0], drawn[n][1]) for n in even}
 
-# %% ../nbs/11_evaluation.ipynb #a1d7ee36
+# %% ../nbs/11_evaluation.ipynb #50dba1ad
 def _video_scores(s, c, frozen, name):
     "video@1 and clip@1 of each head, beside untrained networks that were treated in the same way."
     te = s.side('test'); y, files = s.column('label', te), s.column('path', te)
@@ -1450,12 +1447,12 @@ def linear_protocol(s: Subject) -> dict:
         out[f'linear_{name}'] = against(run, feats, key, ('colour', 'motion_colour'))
     return out
 
-# %% ../nbs/11_evaluation.ipynb #a1ede5b8
+# %% ../nbs/11_evaluation.ipynb #b0fe7910
 def finetune_protocol(s: Subject) -> dict:
     "Full fine-tuning for action recognition: clip@1 and video@1 of dense prediction (methods A.11.1, A.11.2); untrained networks learn from scratch."
     return _video_scores(s, s.opts.finetune, False, 'finetune')
 
-# %% ../nbs/11_evaluation.ipynb #7f5ad3cf
+# %% ../nbs/11_evaluation.ipynb #2bcc6bdd
 PROTOCOLS = dict(finetune=(finetune_protocol, 'video'), linear=(linear_protocol, 'video'), fewshot=(fewshot_protocol, 'video'),
                  retrieval=(retrieval_protocol, 'both'), audio=(audio_protocol, 'audio'))  # name -> (function, sense that it needs)
 
@@ -1472,7 +1469,7 @@ def over_splits(
     spread['value'] = float(np.std([s.value for s in scores])), len(scores)
     return Score(mean(s.value for s in scores), error, mean(s.chance for s in scores), sum(s.n for s in scores), base, f'mean of {len(scores)} splits', spread)
 
-# %% ../nbs/11_evaluation.ipynb #f7baf465
+# %% ../nbs/11_evaluation.ipynb #d3e1474a
 def prepare_subject(
     sense: str,     # what the protocol needs: 'video', 'audio' or 'both'
     model, cfg,     # AVModel, TrainConfig
@@ -1497,7 +1494,7 @@ def prepare_subject(
         if both: s.about['trained on'] = f'{both} of {len(test)} test clips: these scores show memory as well'
     return s
 
-# %% ../nbs/11_evaluation.ipynb #19f53adf
+# %% ../nbs/11_evaluation.ipynb #72d8a036
 def write_report(
     report: dict,  # name -> Score or its dict; 'about', 'skipped'
     file,          # .../NAME.json
@@ -1508,7 +1505,7 @@ def write_report(
         with atomic_write(Path(file).with_suffix(end), 'w') as f: f.write(text + '\n')
     return report
 
-# %% ../nbs/11_evaluation.ipynb #5d66a164
+# %% ../nbs/11_evaluation.ipynb #0134ee0c
 def open_network(
     path,  # a run's folder, weights saved with save_pretrained, or a checkpoint of the authors (AVID-CMA)
 ) -> tuple:
@@ -1523,7 +1520,7 @@ def open_network(
     model = AVModel.from_pretrained(path) if path.is_dir() or path.suffix == '.safetensors' else load_avid_cma(path)
     return model.eval(), model.config, None
 
-# %% ../nbs/11_evaluation.ipynb #8c82d855
+# %% ../nbs/11_evaluation.ipynb #ec91be97
 def run_protocol(
     protocol: str,   # a name in `PROTOCOLS`, or any with `make` and `sense`
     model, cfg,      # AVModel, TrainConfig
