@@ -9,11 +9,11 @@ __all__ = ['NAMES', 'SCALES', 'LIMIT', 'SCRIPTS', 'SWAPS', 'ORDERS', 'HUES', 'IN
            'middle_square', 'sound_cells', 'hears', 'looked', 'model_panel', 'with_sound', 'clips_to_show', 'a_network',
            'networks', 'trust', 'pick_rows', 'soon', 'Picker', 'Controls', 'known_of', 'AttentionExplorer',
            'film_parts', 'Rows', 'bank_rows', 'embedded_rows', 'row_weights', 'weight_facts', 'in_span', 'soft_shares',
-           'share_facts', 'flatten', 'paint', 'ClipMedia', 'ClipBoard', 'notice', 'tell', 'sheet', 'inline_svg',
-           'sample_clips', 'rows_of', 'slider', 'toggle', 'facts_table', 'Shelf', 'TrustPanel', 'SharePanel',
-           'PlanePanel', 'NoiseExplorer', 'whole_lines', 'curves_of', 'pd_numbers', 'RunFolder', 'runs_of', 'path_of',
-           'curve_svg', 'strip', 'apart', 'table_html', 'ledger_html', 'scores_html', 'CurvePanel', 'MapPanel',
-           'RunExplorer', 'practise', 'practice_run']
+           'share_facts', 'flatten', 'paint', 'ClipMedia', 'ClipBoard', 'Lifeline', 'notice', 'tell', 'sheet',
+           'inline_svg', 'sample_clips', 'rows_of', 'slider', 'toggle', 'facts_table', 'Shelf', 'TrustPanel',
+           'SharePanel', 'PlanePanel', 'NoiseExplorer', 'whole_lines', 'curves_of', 'pd_numbers', 'RunFolder',
+           'runs_of', 'path_of', 'curve_svg', 'strip', 'apart', 'table_html', 'ledger_html', 'scores_html',
+           'CurvePanel', 'MapPanel', 'RunExplorer', 'practice_set', 'practise', 'practice_run']
 
 # %% ../nbs/14_explorer.ipynb #328f645a
 import asyncio, base64, dataclasses, functools, hashlib, html, importlib.resources, io, json, math, os, re, tempfile
@@ -236,13 +236,13 @@ def make_scene(
                 sounds=[pack_sound(c, cfg, k) for k, c in sounds.items()], panels=list(panels) or [make_panel()],
                 notes=[str(n) for n in notes])
 
-# %% ../nbs/14_explorer.ipynb #e472f59c
+# %% ../nbs/14_explorer.ipynb #adfd443c
 def static(*names) -> str:
     "Text of files in avnb/static, one after the other."
     return '\n'.join(importlib.resources.files('avnb').joinpath('static', n).read_text(encoding='utf-8') for n in names)
 
 
-SCRIPTS = ('player_arithmetic.js', 'player_draw.js', 'player.js')
+SCRIPTS = ('kernel.js', 'player_arithmetic.js', 'player_draw.js', 'player.js')
 
 # %% ../nbs/14_explorer.ipynb #6e042adb
 class Player(anywidget.AnyWidget):
@@ -392,9 +392,9 @@ def with_sound(
     else: raise ExplorerError(f"what if: expected one of {', '.join(filter(None, SWAPS.values()))}, got {how!r}")
     return dataclasses.replace(clip, waveform=np.clip(y, -1, 1).astype(np.float32), has_audio=True)
 
-# %% ../nbs/14_explorer.ipynb #e1acb40d
+# %% ../nbs/14_explorer.ipynb #4ea7468f
 def clips_to_show(
-    clips=None,  # Manifest; manifest.csv; folder with one, or with media files; a file or a list of files; None: the held-out sample clips
+    clips=None,  # Manifest; manifest.csv; folder with one, with `clips/`, or with media files; a file or a list of files; None: the held-out sample clips
 ):
     "The clips as a Manifest; files are not opened before they are shown."
     import pandas as pd
@@ -410,6 +410,7 @@ def clips_to_show(
         if p.suffix == '.csv': return Manifest.load(p)
         if (p / 'manifest.csv').is_file(): return Manifest.load(p / 'manifest.csv')
         if not p.exists(): raise ExplorerError(f"there is no {p}; give a folder of videos, a manifest.csv or a list of files")
+        p = p / 'clips' if (p / 'clips').is_dir() else p
         known = lambda f: f.suffix.lower() in VIDEOS | set(SOUND_FILES) and f.name[0] != '.'
         clips = [p] if p.is_file() else sorted(filter(known, p.rglob('*')))
     files = [Path(c).absolute() for c in clips]
@@ -666,7 +667,7 @@ def panel(self: AttentionExplorer, name: str, label: str, clip: Clip, number: in
         except AvnbError as e: self.panels[name, key] = make_panel(note=str(e))
     return self.panels[name, key] | dict(label=label, sound=number)
 
-# %% ../nbs/14_explorer.ipynb #39a638d5
+# %% ../nbs/14_explorer.ipynb #f4a40ad4
 @patch
 def show(self: AttentionExplorer):
     "Compute what is missing and send it to the player."
@@ -684,7 +685,7 @@ def show(self: AttentionExplorer):
         scene = make_scene(self.clip, panels, truth.get('sources'), f"{self.row['label']} {self.row['id']}".strip(), sounds,
                            self.network(names[0])[1], middle_square(self.clip)[1], truth.get('fps', 16.), notes, media)
     except (AvnbError, OSError) as e: return self.say(str(e))
-    self.say(); self.player.show(scene)
+    self.heard = list(sounds.values()); self.say(); self.player.show(scene)
     if len(sounds) > 1: self.player.view = self.player.view | dict(hear=1)
 
 # %% ../nbs/14_explorer.ipynb #182d2b94
@@ -711,10 +712,11 @@ def save_html(self: AttentionExplorer, path: str | Path | None = None) -> Path:
     if not self.player.scene: raise ExplorerError("nothing is shown, so there is nothing to save")
     return self.player.save_html(path or self.path_for('.html'))
 
-# %% ../nbs/14_explorer.ipynb #78ed95a3
+# %% ../nbs/14_explorer.ipynb #660db8cc
 def film_parts(
     scene: dict,  # of `make_scene`
     layer: str = 'guided',  # which maps
+    hear: int = 0,  # which of the sounds
 ) -> dict:
     "What `plots.overlay_video` needs besides the clip: maps, boxes on the part that the maps cover, spectrogram, frequencies, band."
     x0, y0, x1, y1 = scene['area']
@@ -722,13 +724,13 @@ def film_parts(
     pick = lambda maps: next((unpack_map(maps[k]) for k in (layer, 'guided', 'alone', *maps) if k in maps), None)
     out = dict(maps={p['label'] or NAMES.get(layer, layer): m for p in scene['panels'] if (m := pick(p['video'])) is not None},
                boxes=[dict(sounding=t['sounding'], boxes=[move(b) for b in t['boxes']]) for t in scene['truth']] or None)
-    sound = scene['sounds'][scene['panels'][0]['sound']]
+    sound, panel = scene['sounds'][hear], next((p for p in scene['panels'] if p['sound'] == hear), scene['panels'][0])
     if not sound['spec']: return out
     spec = unpack_map(sound['spec']); at = scene['start'] + (np.arange(len(spec)) + .5) * sound['seconds'] / len(spec)
     band = next((t['band'] for t in scene['truth'] if t['sounding'] and t['band']), None)
-    return out | dict(spec=spec, hz=np.array(sound['hz']), seconds=at, band=band, freq_map=pick(scene['panels'][0]['audio']))
+    return out | dict(spec=spec, hz=np.array(sound['hz']), seconds=at, band=band, freq_map=pick(panel['audio']))
 
-# %% ../nbs/14_explorer.ipynb #5a4d0094
+# %% ../nbs/14_explorer.ipynb #75ad471e
 @patch
 def save_mp4(self: AttentionExplorer, path: str | Path | None = None) -> Path:
     "A film with sound: the clip beside the map of each panel, over the spectrogram; in `out` unless a path is given."
@@ -736,8 +738,9 @@ def save_mp4(self: AttentionExplorer, path: str | Path | None = None) -> Path:
     scene, view = self.player.scene, self.player.view
     if not scene: raise ExplorerError("nothing is shown, so there is nothing to save")
     if not scene['frames']: raise ExplorerError("a film needs a picture, and this clip has none")
-    return overlay_video(path or self.path_for('.mp4'), middle_square(self.clip)[0], title=scene['title'], short=240,
-                         per='frame' if view.get('per') == 'frame' else 'clip', **film_parts(scene, view.get('layer', 'guided')))
+    hear = min(view.get('hear', 0), len(self.heard) - 1); parts = film_parts(scene, view.get('layer', 'guided'), hear)
+    return overlay_video(path or self.path_for('.mp4'), middle_square(self.heard[hear])[0], title=scene['title'], short=240,
+                         per='frame' if view.get('per') == 'frame' else 'clip', **parts)
 
 # %% ../nbs/14_explorer.ipynb #0f6562d0
 import threading, weakref, zipfile, zlib
@@ -969,7 +972,14 @@ def answer(self: ClipBoard, _, asked, buffers):
     mime = 'image/jpeg' if kind == 'thumb' else 'audio/wav' if data[:4] == b'RIFF' else 'video/mp4'
     self.send(dict(kind=kind, row=row, why=why, mime=mime), [data])
 
-# %% ../nbs/14_explorer.ipynb #7fc945f8
+# %% ../nbs/14_explorer.ipynb #dc09bdd1
+class Lifeline(anywidget.AnyWidget):
+    "Nothing, until the kernel is gone: then a sentence that says so. For explorers made of ipywidgets, which only stop answering."
+    _esm, _css = static('kernel.js', 'lifeline.js'), static('board.css')
+    def __init__(self): super().__init__(layout=ipywidgets.Layout(min_height='0'))
+    def __repr__(self): return 'Lifeline(run the cell to see it)'
+
+# %% ../nbs/14_explorer.ipynb #a1b38be3
 def notice(
     text: str,           # plain text; never read as HTML
     kind: str = 'line',  # 'line', 'warn' or 'heading'
@@ -978,20 +988,20 @@ def notice(
     line = ipywidgets.HTML(layout=ipywidgets.Layout(width='auto')); line.kind = kind; tell(line, text)
     return line
 
-# %% ../nbs/14_explorer.ipynb #daf46976
+# %% ../nbs/14_explorer.ipynb #4f3a14c3
 def tell(line: ipywidgets.HTML, text: str):
     "Other text in a `notice`."
     line.value = f'<div class="avnb-{line.kind}" {"role=status" * (line.kind != "heading")}>{html.escape(text)}</div>' if text else ''
 
-# %% ../nbs/14_explorer.ipynb #33d992c3
+# %% ../nbs/14_explorer.ipynb #28c6dada
 def sheet() -> ipywidgets.HTML:
     "The style of tables, curves and lines in an explorer."
     return ipywidgets.HTML(f'<style>{static("panels.css")}</style>', layout=ipywidgets.Layout(display='none'))
 
-# %% ../nbs/14_explorer.ipynb #63adc8a6
+# %% ../nbs/14_explorer.ipynb #12924dfb
 INKS = {'#010203': 'var(--jp-ui-font-color1, currentColor)', '#dddddd': 'var(--jp-border-color2, #ddd)', '#0072b2': 'var(--avnb-0)', '#d55e00': 'var(--avnb-1)', '#009e73': 'var(--avnb-2)', '#cc79a7': 'var(--avnb-3)'}
 
-# %% ../nbs/14_explorer.ipynb #b05f255f
+# %% ../nbs/14_explorer.ipynb #e37bc6a1
 def inline_svg(
     make,      # draws a figure with the package's colours
     alt: str,  # what is said to those who cannot see it
@@ -1003,14 +1013,14 @@ def inline_svg(
     for old, new in INKS.items(): text = text.replace(old, new)
     return text.replace('<svg ', f'<svg class="avnb-figure" role="img" aria-label="{html.escape(alt, quote=True)}" preserveAspectRatio="xMinYMid meet" ', 1)
 
-# %% ../nbs/14_explorer.ipynb #3df0090b
+# %% ../nbs/14_explorer.ipynb #65a8cdd8
 def sample_clips() -> Path:
     "The sample set of the repository."
     for p in (*(Path(up, 'data_samples') for up in ('.', '..', '../..')), Path(__file__ if '__file__' in globals() else '.').resolve().parents[1] / 'data_samples'):
         if (p / 'manifest.csv').exists(): return p
     raise ExplorerError("there are no clips to show: data_samples is not here; name a folder of videos or a manifest.csv")
 
-# %% ../nbs/14_explorer.ipynb #b0bd5c5c
+# %% ../nbs/14_explorer.ipynb #6e9ffc80
 def rows_of(
     run=None,    # Rows, or as in `a_network`
     clips=None,  # as in `clips_to_show`; for a network without a run
@@ -1021,7 +1031,7 @@ def rows_of(
     if trained is not None: return bank_rows(trained)
     return embedded_rows(model, cfg, clips_to_show(sample_clips() if clips is None else clips), 'the network that ships with avnb' if run is None else Path(str(run)).name)
 
-# %% ../nbs/14_explorer.ipynb #93bda6fd
+# %% ../nbs/14_explorer.ipynb #ec8c5af5
 def slider(kind, value, low, high, text: str, tip: str, **more):
     "A slider with a name and a sentence; `kind` is 'plain' or 'log' (low and high are then powers of ten)."
     make = ipywidgets.FloatLogSlider if kind == 'log' else ipywidgets.FloatSlider
@@ -1029,13 +1039,13 @@ def slider(kind, value, low, high, text: str, tip: str, **more):
     layout = ipywidgets.Layout(width='auto')
     return make(value=value, min=low, max=high, description=text, tooltip=tip, layout=layout, **dict(readout_format='.2f', step=.05) | more)
 
-# %% ../nbs/14_explorer.ipynb #303b019c
+# %% ../nbs/14_explorer.ipynb #c98e14ce
 def toggle(options, value, tips, text: str) -> ipywidgets.ToggleButtons:
     "A choice among a few words, each with a sentence."
     t = ipywidgets.ToggleButtons(options=options, value=value, tooltips=tips, description=text); t.style.button_width = '84px'
     return t
 
-# %% ../nbs/14_explorer.ipynb #bbd0e52e
+# %% ../nbs/14_explorer.ipynb #bb0063be
 def facts_table(
     facts: dict,  # name -> number
 ) -> str:
@@ -1044,7 +1054,7 @@ def facts_table(
     lines = ''.join(f'<tr data-fact="{html.escape(k, quote=True)}" data-value="{float(v):.6g}"><td>{html.escape(k)}</td><td>{number(v)}</td></tr>' for k, v in facts.items())
     return f'<table class="avnb-facts-table">{lines}</table>'
 
-# %% ../nbs/14_explorer.ipynb #ed8c82e7
+# %% ../nbs/14_explorer.ipynb #1f6d93b6
 class Shelf:
     "The clips of some rows as boards show them, and the one that is chosen: a click on any board chooses it for all."
     def __init__(self,
@@ -1064,7 +1074,7 @@ class Shelf:
         for b in self.boards: b.chosen = row
         for tell_them in self.listeners: tell_them(self.place[row])
 
-# %% ../nbs/14_explorer.ipynb #c0e71c86
+# %% ../nbs/14_explorer.ipynb #f0595f82
 @patch
 def board(self: Shelf, label: str = '', empty: str = '', mode: str = 'cards') -> ClipBoard:
     "A board whose clicks choose."
@@ -1072,17 +1082,17 @@ def board(self: Shelf, label: str = '', empty: str = '', mode: str = 'cards') ->
     b.observe(lambda change: self.choose(change['new']), 'chosen')
     return b
 
-# %% ../nbs/14_explorer.ipynb #05d7785a
+# %% ../nbs/14_explorer.ipynb #1a6166bb
 @patch
 def item(self: Shelf, k: int, facts: str, **more) -> dict:
     "The clip at place k for a board: id, some facts, class, and what is known to be wrong with it."
     r = self.rows.manifest.row(int(self.rows.rows[k])); wrong = self.kinds[k].replace('_', ' ') if self.known is not None and self.kinds[k] != 'none' else ''
     return dict(row=int(self.rows.rows[k]), title=shorten(r['id'], 24), facts='\n'.join(x for x in (facts, shorten(r.get('label') or '', 30), wrong) if x), **more)
 
-# %% ../nbs/14_explorer.ipynb #be8061d8
+# %% ../nbs/14_explorer.ipynb #651e95d9
 WRAP = dict(flex_flow='row wrap')
 
-# %% ../nbs/14_explorer.ipynb #2b0cb8b3
+# %% ../nbs/14_explorer.ipynb #3cd36c68
 class TrustPanel(ipywidgets.VBox):
     "Histogram of scores with the weight curve, its settings, and the clips of a stretch of scores."
     def __init__(self, shelf: Shelf):
@@ -1102,7 +1112,7 @@ class TrustPanel(ipywidgets.VBox):
         for x in (self.delta, self.kappa, self.w_min, self.floor, self.span, self.order): x.observe(lambda _: self.draw(), 'value')
         self.draw()
 
-# %% ../nbs/14_explorer.ipynb #7e9a0587
+# %% ../nbs/14_explorer.ipynb #78c70a21
 @patch
 def draw(self: TrustPanel):
     "The curve, the numbers beside it and the clips of the stretch, with the settings as they are."
@@ -1117,7 +1127,7 @@ def draw(self: TrustPanel):
     self.board.label = f'{len(places)} of {many:,} clips with a score from {span[0]:.2f} to {span[1]:.2f}, {self.order.value}'
     for tell_them in self.listeners: tell_them()
 
-# %% ../nbs/14_explorer.ipynb #690c660a
+# %% ../nbs/14_explorer.ipynb #68bc0172
 class SharePanel(ipywidgets.VBox):
     "One clip's soft targets: who shares its answer, by estimator and temperatures."
     def __init__(self, shelf: Shelf):
@@ -1140,13 +1150,13 @@ class SharePanel(ipywidgets.VBox):
         for x in (self.estimator, self.asks, self.lam, self.tau_s, self.tau_t, self.tau_n, self.alone): x.observe(lambda _: self.draw(), 'value')
         shelf.listeners.append(self.ask); self.draw()
 
-# %% ../nbs/14_explorer.ipynb #484c06f0
+# %% ../nbs/14_explorer.ipynb #db12c905
 @patch
 def ask(self: SharePanel, place: int):
     "Another clip asks."
     self.asker, self.picker.value = place, self.shelf.names[place]; self.draw()
 
-# %% ../nbs/14_explorer.ipynb #254ba4d3
+# %% ../nbs/14_explorer.ipynb #594afc52
 @patch
 def draw(self: SharePanel):
     "The clips that get most of the chosen clip's answer, the clip itself first."
@@ -1161,7 +1171,7 @@ def draw(self: SharePanel):
     self.facts.value, others = facts_table(share_facts(rows, i, share)), 'sounds' if asks == 'picture' else 'pictures'
     self.board.label = f'The {asks} of {self.shelf.names[i]} asks which {others} would be right, too: {share[near].sum():.0%} of the answer goes to these {len(near)}'
 
-# %% ../nbs/14_explorer.ipynb #65c9937e
+# %% ../nbs/14_explorer.ipynb #63ac1d31
 class PlanePanel(ipywidgets.VBox):
     "All clips as points of a plane, coloured by what is known about them or by their weights."
     def __init__(self, shelf: Shelf, trust: TrustPanel):
@@ -1175,7 +1185,7 @@ class PlanePanel(ipywidgets.VBox):
         for x in (self.how, self.of, self.colour): x.observe(lambda _: self.draw(), 'value')
         trust.listeners.append(lambda: self.colour.value == 'weight' and self.draw()); self.draw()
 
-# %% ../nbs/14_explorer.ipynb #6f0bdedb
+# %% ../nbs/14_explorer.ipynb #1feebcc2
 @patch
 def compute(self: PlanePanel, key: tuple):
     "The plane of `key`; drawn when it is done."
@@ -1183,7 +1193,7 @@ def compute(self: PlanePanel, key: tuple):
     except ValueError as e: return tell(self.note, f'no {key[1]} of these rows: {e}')
     self.draw()
 
-# %% ../nbs/14_explorer.ipynb #1084df2b
+# %% ../nbs/14_explorer.ipynb #73c494a8
 @patch
 def draw(self: PlanePanel):
     "The plane with its colours; t-SNE is computed in the background."
@@ -1199,7 +1209,7 @@ def draw(self: PlanePanel):
         for name, value in look.items(): setattr(self.board, name, value)
     tell(self.note, '')
 
-# %% ../nbs/14_explorer.ipynb #8b4b6495
+# %% ../nbs/14_explorer.ipynb #1554d95e
 class NoiseExplorer(ipywidgets.VBox):
     "Which pairs a run trusts, who else would be right, and a map of its clips: everything can be seen and heard, all settings are live."
     def __init__(self,
@@ -1213,12 +1223,12 @@ class NoiseExplorer(ipywidgets.VBox):
         r = self.shelf.rows; self.trust = TrustPanel(self.shelf); self.shares, self.plane = SharePanel(self.shelf), PlanePanel(self.shelf, self.trust)
         self.tabs = ipywidgets.Tab([self.trust, self.shares, self.plane], titles=['Which pairs it trusts', 'Who else would be right', 'Map of the clips'])
         self.status = notice(''); self.shelf.listeners.append(lambda k: tell(self.status, f'Chosen: {self.shelf.names[k]}. The second tab shows its soft targets.'))
-        self.children = [sheet(), notice(f'{r.name}: {len(r):,} pairs', 'heading'), notice(r.note), self.tabs, self.status]
+        self.children = [sheet(), Lifeline(), notice(f'{r.name}: {len(r):,} pairs', 'heading'), notice(r.note), self.tabs, self.status]
         self.shelf.choose(int(r.rows[np.argmin(r.scores)]))
 
     def __repr__(self): return f"NoiseExplorer({self.shelf.rows.name!r}, {len(self.shelf.rows)} pairs; run the cell to see it)" if hasattr(self, 'shelf') else 'NoiseExplorer(nothing to show)'
 
-# %% ../nbs/14_explorer.ipynb #e22d6f4a
+# %% ../nbs/14_explorer.ipynb #918ea01a
 def whole_lines(
     path: Path,  # a CSV file
 ):
@@ -1230,7 +1240,7 @@ def whole_lines(
     try: return pd.read_csv(io.StringIO(text), keep_default_na=True) if text.count('\n') > 1 else None
     except ValueError: return None
 
-# %% ../nbs/14_explorer.ipynb #7ebae1cf
+# %% ../nbs/14_explorer.ipynb #102ed4f5
 def curves_of(
     folder: Path,  # of a run
 ) -> dict:
@@ -1242,13 +1252,13 @@ def curves_of(
         curves |= {str(k): (pd_numbers(t['step']), pd_numbers(t['value'])) for k, t in notes.groupby('name', sort=False)}
     return curves
 
-# %% ../nbs/14_explorer.ipynb #00fea285
+# %% ../nbs/14_explorer.ipynb #77a17bf8
 def pd_numbers(x) -> np.ndarray:
     "A column as float64; what is not a number is NaN."
     import pandas as pd
     return pd.to_numeric(x, errors='coerce').to_numpy(np.float64)
 
-# %% ../nbs/14_explorer.ipynb #d080b64b
+# %% ../nbs/14_explorer.ipynb #032bf4cb
 class RunFolder:
     "A run as its folder shows it now; `refresh` reads again what has changed."
     def __init__(self, folder):
@@ -1271,7 +1281,7 @@ class RunFolder:
         "A setting of config.toml, as 'optim.epochs'."
         return functools.reduce(lambda d, k: d.get(k, default) if isinstance(d, dict) else default, name.split('.'), self.config)
 
-# %% ../nbs/14_explorer.ipynb #ae3f20cd
+# %% ../nbs/14_explorer.ipynb #776f07d1
 @patch
 def planned(self: RunFolder) -> int:
     "Steps of the whole run; 0 where it cannot be told."
@@ -1279,7 +1289,7 @@ def planned(self: RunFolder) -> int:
     n = 0 if t is None else int((t['split'] == split).sum()) if split and 'split' in t else len(t)
     return n // max(1, self.setting('data.batch', 50)) * self.setting('optim.epochs', 0)
 
-# %% ../nbs/14_explorer.ipynb #6cb857d0
+# %% ../nbs/14_explorer.ipynb #d0b576fd
 @patch
 def refresh(self: RunFolder) -> bool:
     "Whether anything is new."
@@ -1293,19 +1303,19 @@ def refresh(self: RunFolder) -> bool:
     self.epochs = sorted(int(p.stem[6:]) for p in self.folder.glob('maps/epoch-*.npz') if p.stem[6:].isdigit())
     return True
 
-# %% ../nbs/14_explorer.ipynb #e01c6f14
+# %% ../nbs/14_explorer.ipynb #4ea5fc2a
 @patch(as_prop=True)
 def step(self: RunFolder) -> int:
     "The last step that was logged."
     return int(max((s[-1] for s, _ in self.curves.values() if len(s)), default=0))
 
-# %% ../nbs/14_explorer.ipynb #019262c3
+# %% ../nbs/14_explorer.ipynb #a2cd799e
 @patch(as_prop=True)
 def done(self: RunFolder) -> bool:
     "Whether the last step was logged."
     return 0 < self.steps <= self.step
 
-# %% ../nbs/14_explorer.ipynb #43a44292
+# %% ../nbs/14_explorer.ipynb #f37dca32
 @patch
 def state(self: RunFolder) -> str:
     "How far it is, in words."
@@ -1315,7 +1325,7 @@ def state(self: RunFolder) -> str:
     if bad: return f'the {bad[0]} is not a number; see nan-step-*.json in the folder'
     return 'done' if self.done else f'step {self.step:,}' + (f' of {self.steps:,}' if self.steps else '')
 
-# %% ../nbs/14_explorer.ipynb #40e8d052
+# %% ../nbs/14_explorer.ipynb #a183f435
 def runs_of(
     runs=None,  # a run, its folder, or several; a folder of runs; None: the folder `runs`
 ) -> list:
@@ -1331,13 +1341,13 @@ def runs_of(
         if names.count(f.name) > 1: f.name = f'{f.folder.resolve().parent.name}/{f.name}'
     return found
 
-# %% ../nbs/14_explorer.ipynb #ac6bd02f
+# %% ../nbs/14_explorer.ipynb #f0a8bc3a
 def path_of(x, y) -> str:
     "SVG path of a line on the picture's grid; a NaN lifts the pen."
     ok = np.isfinite(y); pen = ok & ~np.r_[False, ok[:-1]]
     return ''.join(f"{'M' if p else 'L'}{a:.1f} {b:.1f}" for a, b, k, p in zip(x, y, ok, pen) if k)
 
-# %% ../nbs/14_explorer.ipynb #b3056ce5
+# %% ../nbs/14_explorer.ipynb #36dda211
 def curve_svg(
     lines: list,        # (number of the run, name of the run, steps [n], values [n])
     title: str,
@@ -1365,7 +1375,7 @@ def curve_svg(
     alt = html.escape(f'{title}. Last values: {last}', quote=True)
     return f'<figure><figcaption>{html.escape(title)}</figcaption><svg viewBox="0 0 {W} {H}" role="img" aria-label="{alt}">{"".join(parts)}</svg></figure>'
 
-# %% ../nbs/14_explorer.ipynb #8f88c89e
+# %% ../nbs/14_explorer.ipynb #e855b880
 @patch
 def maps(self: RunFolder,
     epoch: int,
@@ -1377,7 +1387,7 @@ def maps(self: RunFolder,
         with np.load(self.folder / f'maps/epoch-{there[-1]:04}.npz', allow_pickle=False) as f: return {k: f[k] if k == 'rows' else f[k].astype(np.float32) for k in f.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as e: raise ExplorerError(f'epoch {there[-1]}: its maps cannot be read ({e})') from None
 
-# %% ../nbs/14_explorer.ipynb #ee3a77d4
+# %% ../nbs/14_explorer.ipynb #5c367952
 @patch
 def ground(self: RunFolder,
     row: int,  # of the manifest
@@ -1395,7 +1405,7 @@ def ground(self: RunFolder,
     r = m.row(row); self.frames[row] = one.frames[0].permute(1, 2, 3, 0).numpy(), spec, f"{r['id']}  {r['label'] or ''}".strip()
     return self.frames[row]
 
-# %% ../nbs/14_explorer.ipynb #6fe5c4a7
+# %% ../nbs/14_explorer.ipynb #1686bb4b
 def strip(
     frames,     # uint8 [T, H, W, 3]
     video_map,  # [T', h, w]
@@ -1412,13 +1422,13 @@ def strip(
     heard = overlay(spec, fit_maps(normalise(np.nan_to_num(audio_map)[None]), 1, *spec.shape[:2])[0]).swapaxes(0, 1)[::-1]
     return np.concatenate([np.concatenate([fit(f, side, side) for f in hot], 1), np.zeros((4, n * side, 3), np.uint8), fit(heard, n * side, side // 2)])
 
-# %% ../nbs/14_explorer.ipynb #987f1a86
+# %% ../nbs/14_explorer.ipynb #f5f83611
 def apart(a, b) -> float:
     "How different two maps are: half the sum of absolute differences of their shares, 0 the same ... 1 nothing in common; mean over moments."
     share = lambda x: x.reshape(len(x), -1) / np.maximum(x.reshape(len(x), -1).sum(1, keepdims=True), 1e-12)
     return float(np.abs(share(np.nan_to_num(a)) - share(np.nan_to_num(b))).sum(1).mean() / 2)
 
-# %% ../nbs/14_explorer.ipynb #edfc540e
+# %% ../nbs/14_explorer.ipynb #9f819a07
 def table_html(
     head: list,   # words
     rows: list,   # lists of words
@@ -1428,7 +1438,7 @@ def table_html(
     cells = lambda tag, row: ''.join(f'<{tag}{" scope=col" if tag == "th" else ""}>{html.escape(str(c))}</{tag}>' for c in row)
     return f'<table data-kind="{kind}" data-rows="{len(rows)}"><thead><tr>{cells("th", head)}</tr></thead><tbody>{"".join(f"<tr>{cells(chr(116) + chr(100), r)}</tr>" for r in rows)}</tbody></table>'
 
-# %% ../nbs/14_explorer.ipynb #c538560d
+# %% ../nbs/14_explorer.ipynb #f723ccc0
 def ledger_html(
     runs: list,      # RunFolders
     part: str = '',  # only lines that hold this text
@@ -1447,7 +1457,7 @@ def ledger_html(
     more = f' (the first {most} are shown)' if len(hit) > most else ''
     return f'<p>{len(hit)} of {len(rows)} entries{more}. {html.escape(why)}</p><div class="avnb-scroll">{table_html(["run", "id", "file", "reason", "times"], words, "ledger")}</div>'
 
-# %% ../nbs/14_explorer.ipynb #f87b7375
+# %% ../nbs/14_explorer.ipynb #74dd95a3
 def scores_html(
     runs: list,  # RunFolders
 ) -> str:
@@ -1468,7 +1478,7 @@ def scores_html(
     table = table_html(['metric', *reports, 'chance', 'best without learning', 'n'], rows, 'scores')
     return f'{table}<p>* above chance and all of its own baselines by more than the 95 % error</p>{why}'
 
-# %% ../nbs/14_explorer.ipynb #b85852e5
+# %% ../nbs/14_explorer.ipynb #55f18052
 class CurvePanel(ipywidgets.HBox):
     "Which curves, how smooth, and one panel for each curve with a line for each run."
     def __init__(self, runs: list):  # RunFolders
@@ -1481,7 +1491,7 @@ class CurvePanel(ipywidgets.HBox):
         super().__init__([self.panels, side], layout=WRAP)
         for x in (self.names, self.smooth): x.observe(lambda _: self.draw(), 'value')
 
-# %% ../nbs/14_explorer.ipynb #585b4918
+# %% ../nbs/14_explorer.ipynb #10b99e66
 @patch
 def offer(self: CurvePanel):
     "The curves that there are now; at first the loss and what monitors measure are drawn."
@@ -1490,7 +1500,7 @@ def offer(self: CurvePanel):
     quiet = ('xid', 'lr', 'clips_per_s', 'wait_percent'); keep = [n for n in self.names.value if n in names] or [n for n in names if n not in quiet][:4]
     self.names.options = names; self.names.value = tuple(keep)
 
-# %% ../nbs/14_explorer.ipynb #aca8d63d
+# %% ../nbs/14_explorer.ipynb #b2be3aa4
 @patch
 def draw(self: CurvePanel):
     "The panels with what was read last."
@@ -1504,21 +1514,21 @@ def draw(self: CurvePanel):
         key = f'<div class="avnb-key">{key}</div>' if len(self.runs) > 1 else ''
         self.panels.value = f'<div data-kind="curves" data-steps="{" ".join(str(r.step) for r in self.runs)}">{key}<div class="avnb-curves">{panels}</div></div>'
 
-# %% ../nbs/14_explorer.ipynb #6ebf44f9
+# %% ../nbs/14_explorer.ipynb #62928b43
 class MapPanel(ipywidgets.VBox):
     "Attention of a few fixed clips, epoch by epoch."
     def __init__(self, runs: list):  # RunFolders
         self.runs, self.shown, self.lock = runs, False, threading.RLock()
         self.which = ipywidgets.Dropdown(options=[(r.name, i) for i, r in enumerate(runs)], description='run', layout=ipywidgets.Layout(width='230px'))
         self.guide = toggle([('guided by the other sense', 'guided'), ('by one sense alone', 'self')], 'guided', ['the sound says where to look, the picture what to listen to', 'what the picture or the sound alone draws attention to'], 'map')
-        self.guide.style.button_width = '200px'
+        self.guide.style.button_width = 'auto'
         self.epoch = ipywidgets.IntSlider(value=1, min=1, max=1, description='epoch', tooltip='After this many passes over the data', layout=ipywidgets.Layout(flex='1 1 300px', width='auto'))
         self.play = ipywidgets.Play(value=1, min=1, max=1, interval=700, tooltip='Through the epochs'); ipywidgets.link((self.play, 'value'), (self.epoch, 'value'))
         self.strips = ipywidgets.HTML()
         super().__init__([ipywidgets.HBox([self.play, self.epoch, self.which], layout=WRAP), self.guide, self.strips])
         for x in (self.which, self.guide, self.epoch): x.observe(lambda _: self.draw(), 'value')
 
-# %% ../nbs/14_explorer.ipynb #2778ebed
+# %% ../nbs/14_explorer.ipynb #87808544
 @patch
 def offer(self: MapPanel):
     "The epochs that there are now; who looks at the last one goes on to the new last one."
@@ -1527,7 +1537,7 @@ def offer(self: MapPanel):
     if at_end: self.epoch.value = self.epoch.max
     self.draw()
 
-# %% ../nbs/14_explorer.ipynb #a70fa409
+# %% ../nbs/14_explorer.ipynb #62ae0929
 @patch
 def figure_of(self: MapPanel, r: RunFolder, m: dict, k: int) -> str:
     "HTML of one fixed clip, or why it cannot be shown."
@@ -1539,7 +1549,7 @@ def figure_of(self: MapPanel, r: RunFolder, m: dict, k: int) -> str:
     says = f'guided and alone differ by {far:.2f}' if np.isfinite(video).all() and np.isfinite(audio).all() else 'its maps are not numbers'
     return f'<figure><img src="data:image/jpeg;base64,{picture}" alt="{alt}"><figcaption><b>{html.escape(shorten(name, 40))}</b><br>{says}</figcaption></figure>'
 
-# %% ../nbs/14_explorer.ipynb #9b618ccd
+# %% ../nbs/14_explorer.ipynb #d3527a99
 @patch
 def draw(self: MapPanel):
     "Each fixed clip under its maps after the chosen epoch; nothing is read before somebody looks."
@@ -1552,7 +1562,7 @@ def draw(self: MapPanel):
         self.strips.value = (f'<div data-kind="maps" data-epoch="{epoch}" data-guide="{self.guide.value}" data-apart="{far:.4f}"><p>After epoch {epoch}, the picture\'s maps with and without the sound '
                              f'differ by {far:.2f} (0: the same; 1: nothing in common).</p><div class="avnb-strips">{figures}</div></div>')
 
-# %% ../nbs/14_explorer.ipynb #e757dde2
+# %% ../nbs/14_explorer.ipynb #7d046d1d
 class RunExplorer(ipywidgets.VBox):
     "Curves of runs, live while they train; what fixed clips draw attention to, epoch by epoch; scores with their company; bad files."
     def __init__(self,
@@ -1568,7 +1578,8 @@ class RunExplorer(ipywidgets.VBox):
         self.tabs = ipywidgets.Tab([self.curves, self.maps, self.scores, ipywidgets.VBox([self.part, self.ledger])], titles=['Curves', 'Attention over epochs', 'Scores', 'Bad files'])
         self.part.observe(lambda _: self.find(), 'value'); self.live.observe(lambda _: self.watch(), 'value'); self.tabs.observe(lambda _: self.turn(), 'selected_index')
         head = ipywidgets.HBox([self.table, self.live], layout=ipywidgets.Layout(justify_content='space-between', align_items='flex-start'))
-        self.children = [sheet(), head, self.tabs, self.status]
+        self.children = [sheet(), Lifeline(), head, self.tabs, self.status]
+        self._view_count = 0; self.observe(lambda c: self.seen(c['new']), '_view_count')                 # the browser counts the places where it is shown
         self.look(); self.watch()
 
     def __repr__(self): return f"RunExplorer({', '.join(f'{r.name}: {r.state()}' for r in self.runs)}; run the cell to see it)"
@@ -1581,11 +1592,16 @@ class RunExplorer(ipywidgets.VBox):
         "Lines of the ledger that hold the text."
         self.ledger.value = ledger_html(self.runs, self.part.value)
 
+    def seen(self, views: int):
+        "Shown nowhere any more (the cell ran again, its output was cleared): stop looking; shown again: go on."
+        if views: self.watch()
+        else: self.end.set()
+
     def close(self):
         "Stop looking, and close."
         self.end.set(); super().close()
 
-# %% ../nbs/14_explorer.ipynb #8e1f94c2
+# %% ../nbs/14_explorer.ipynb #6d2c1a59
 @patch
 def look(self: RunExplorer):
     "Read what has changed in the folders, and draw it."
@@ -1595,12 +1611,12 @@ def look(self: RunExplorer):
     self.table.value = table_html(['run', 'state', 'loss', 'clips per s', 'epochs with maps'], [row(r) for r in self.runs], 'runs')
     self.curves.draw(); self.maps.offer(); self.find(); self.scores.value = f'<div class="avnb-scores">{scores_html(self.runs)}</div>'
 
-# %% ../nbs/14_explorer.ipynb #b649a025
+# %% ../nbs/14_explorer.ipynb #ff25978a
 @patch
 def watch(self: RunExplorer):
     "Look at the folders from a thread, as long as this explorer is open and live and a run is not done."
-    if not self.live.value or self.thread and self.thread.is_alive(): return
-    me, end, every = weakref.ref(self), self.end, self.every
+    if not self.live.value or self.thread and self.thread.is_alive() and not self.end.is_set(): return
+    self.end = threading.Event(); me, end, every = weakref.ref(self), self.end, self.every
     def work():
         while not end.wait(every):
             e = me()
@@ -1611,32 +1627,47 @@ def watch(self: RunExplorer):
             del e
     self.thread = threading.Thread(target=work, daemon=True); self.thread.start()
 
-# %% ../nbs/14_explorer.ipynb #5bc5d1f3
+# %% ../nbs/14_explorer.ipynb #9e06c649
+def practice_set(
+    folder: str | Path,  # to write its manifest.csv into
+    clips=None,          # folder of videos, of which up to 24 are taken; None: the sample set, with one file that is not there
+) -> tuple:
+    "(path of the manifest to train on, Manifest to evaluate on)."
+    from avnb.manifest import Manifest, index_folder
+    table = Path(folder, 'manifest.csv')
+    if clips is None:
+        whole = Manifest.load(sample_clips()); m = Manifest(whole.folder, whole.table.copy()); m.table.loc[1, 'path'] = 'clips/lost.mp4'
+        return m.save(table, overwrite=True), whole
+    there = clips_to_show(clips); some = there.table['path'].iloc[np.unique(np.linspace(0, len(there) - 1, 24).astype(int))]
+    table.parent.mkdir(parents=True, exist_ok=True)
+    return table, index_folder(there.folder, table, include=list(some), overwrite=True)
+
+# %% ../nbs/14_explorer.ipynb #b4ebbb33
 def practise(
     folder: str | Path,  # to write the run into
     epochs: int = 8,
+    clips=None,          # as in `practice_set`
 ):
-    "Train the tiny network on the sample set (with one file that is not there), then evaluate it; what `practice_run` does in its own process."
+    "Train the tiny network on a few clips, then evaluate it; what `practice_run` does in its own process."
     from avnb.core import TrainConfig, set_options
     from avnb.localization import evaluate_run
-    from avnb.manifest import Manifest
     from avnb.training import fit
-    whole = Manifest.load(sample_clips()); m = Manifest(whole.folder, whole.table.copy()); m.table.loc[1, 'path'] = 'clips/lost.mp4'
-    table = m.save(Path(folder, 'set', 'manifest.csv'), overwrite=True)
+    table, whole = practice_set(Path(folder, 'set'), clips)
     run = fit(set_options(TrainConfig(), [f'data.manifest="{table.as_posix()}"', f'run.folder="{Path(folder).as_posix()}"', f'optim.epochs={epochs}', 'data.size=64', 'data.fps=8', 'data.workers=0',
         'data.batch=8', 'data.bad_budget=0.2', 'view.stride=1', 'model.width=8', 'model.dim=32', 'xid.candidates=batch', 'weight.on=true', 'run.log_every=1', 'run.device=cpu', 'run.maps=4']))
     evaluate_run(run, whole, '')
 
-# %% ../nbs/14_explorer.ipynb #c82a43cd
+# %% ../nbs/14_explorer.ipynb #b61718ff
 def practice_run(
     folder=None,         # None: a temporary one
     epochs: int = 8,
     wait: bool = False,  # for its end; else look at it while it trains
+    clips=None,          # as in `practice_set`
 ) -> Path:
-    "A small run on the sample set, trained by another process; its folder."
+    "A small run, trained by another process; its folder."
     import subprocess, sys
     folder = Path(folder or Path(tempfile.mkdtemp()) / 'practice'); folder.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, '-c', 'import sys; from avnb.explorer import practise; practise(sys.argv[1], int(sys.argv[2]))', str(folder), str(epochs)]
+    command = [sys.executable, '-c', 'import sys; from avnb.explorer import practise; practise(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])', *map(str, (folder.resolve(), epochs)), *([str(Path(clips).resolve())] if clips else [])]
     env = dict(os.environ, AVNB_PROGRESS='0', OMP_NUM_THREADS='1')
     with open(folder / 'practice.log', 'w') as log: p = subprocess.Popen(command, stdout=log, stderr=log, cwd=sample_clips().parent, env=env)
     if wait and p.wait(): raise ExplorerError(f"the practice run failed: {(folder / 'practice.log').read_text()[-500:]}")

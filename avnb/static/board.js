@@ -3,6 +3,7 @@
 
 const make = (tag, cls, text) => { const e = document.createElement(tag); if (cls) e.className = cls; if (text != null) e.textContent = text; return e }
 const numbers = (model, name, type) => { const d = model.get(name); return d && d.byteLength ? new type(d.buffer.slice(d.byteOffset, d.byteOffset + d.byteLength)) : new type(0) }
+const GONE = 'The kernel is gone: clips that were not shown yet cannot be fetched. Run the cell again.'
 const still = () => matchMedia('(prefers-reduced-motion: reduce)').matches
 
 // A path around (x, y); every shape has about the same area.
@@ -40,7 +41,7 @@ function library(model) {
     if (!known.has(key)) {
       known.set(key, new Promise((done, fail) => waiting.set(key, { done, fail })))
       known.get(key).catch(() => {})
-      model.send({ kind, row })
+      try { model.send({ kind, row }) } catch { waiting.get(key).fail(new Error(GONE)); waiting.delete(key) }
     }
     return known.get(key)
   }

@@ -63,13 +63,11 @@ class View extends Drawing {
       model.on(name, f);
       this.off.push(() => model.off(name, f));
     }
-    const alive = () =>
-      setTimeout(() => {
-        if (this.root.closest('.jupyter-widgets-disconnected'))
-          this.note('The kernel is gone. This player goes on; to change clip, sound or network, run the cell again.');
-      });
-    model.on('comm_live_update', alive);
-    this.off.push(() => model.off('comm_live_update', alive));
+    this.off.push(
+      whenGone(model, this.root, () =>
+        this.note('The kernel is gone. This player goes on; to change clip, sound or network, run the cell again.')
+      )
+    );
     this.on(this.root, 'keydown', e => this.key(e));
     this.on(document, 'avnb-play', e => {
       if (e.detail !== this.id) this.pause();
@@ -548,6 +546,11 @@ class View extends Drawing {
     } else this.sayPlaying();
   }
 
+  loopAll() {
+    this.view = { ...this.view, from: null };
+    this.set('to', null);
+  }
+
   stretch() {
     const { from, to } = this.view;
     return from != null && to != null && to > from ? [Math.max(0, from), Math.min(to, this.scene.seconds)] : [0, this.scene.seconds];
@@ -628,7 +631,7 @@ class View extends Drawing {
       Escape: () => this.setLock(null),
       '[': () => this.set('from', this.time),
       ']': () => this.set('to', this.time),
-      o: () => (this.view = { ...this.view, from: null, to: null } && this.set('from', null))
+      o: () => this.loopAll()
     };
     if (!control || control.type === 'checkbox') acts[' '] = () => this.toggle();
     if (control?.type === 'checkbox') delete acts[' '];
@@ -827,8 +830,7 @@ class View extends Drawing {
         this.sayView();
         this.seek(this.view.from);
       } else {
-        this.view = { ...this.view, from: null, to: null };
-        this.set('from', null);
+        this.loopAll();
         this.seek(time(e));
       }
       start = null;
