@@ -9,7 +9,7 @@ __all__ = ['METRICS', 'RECIPES', 'PART', 'POOLINGS', 'STAGE', 'GRIDS', 'SAVE_SEC
            'motion', 'RowMeans', 'collect', 'Embeddings', 'as_embeddings', 'encode', 'embed', 'trivial',
            'on_half_circle', 'untrained', 'readable', 'window_batches', 'score_rows', 'score_table', 'evaluation_parts',
            'Measured', 'measure', 'probe_score', 'class_score', 'instance_score', 'wrong_track_score', 'or_reason',
-           'embedding_scores', 'ClassifierConfig', 'EvalConfig', 'recipe', 'OneSense', 'present', 'labelled',
+           'embedding_scores', 'ClassifierConfig', 'EvalConfig', 'recipe', 'numbers', 'OneSense', 'present', 'labelled',
            'refuse_overlap', 'weights_key', 'feature_key', 'FeatureCache', 'Features', 'describe', 'plain', 'features',
            'Subject', 'whole', 'against', 'window_accuracy', 'folds_of', 'audio_score', 'audio_protocol', 'draw_shots',
            'few_shot', 'fewshot_protocol', 'retrieval', 'retrieval_protocol', 'stage_names', 'stage_maps',
@@ -761,7 +761,7 @@ class EvalConfig:
     finetune: ClassifierConfig = ClassifierConfig(warmup=5, epochs=16, milestones='6,10,14', gamma=0.3, batch=64, clips=10, dropout=0.5)
     linear: ClassifierConfig = ClassifierConfig()
 
-# %% ../nbs/11_evaluation.ipynb #3a8c49a7
+# %% ../nbs/11_evaluation.ipynb #9d028a23
 _AT224 = dict(fps=16.0, size=224)
 RECIPES = dict(
     ucf101_8=dict(finetune=dict(_AT224, frames=8)),
@@ -777,9 +777,18 @@ def recipe(
     "Settings under a name or from a file; an unknown one is an error that lists them."
     if str(name).endswith('.toml'):
         import tomllib
-        return replace(EvalConfig(), tomllib.loads(Path(name).read_text()))
+        try: return replace(EvalConfig(), tomllib.loads(Path(name).read_text()))
+        except (OSError, ValueError) as e: raise EvaluationError(f"{name} holds no settings: {e}; expected an evaluate-NAME.toml that an earlier call wrote") from None
     if name and name not in RECIPES: raise EvaluationError(f"no recipe {name!r}; known: {', '.join(RECIPES)}")
     return replace(EvalConfig(), RECIPES.get(name, {}))
+
+
+def numbers(
+    text: str,  # '1,5,20'
+) -> tuple:
+    "Whole numbers of a setting that lists them."
+    try: return tuple(int(x) for x in text.split(',') if x.strip())
+    except ValueError: raise EvaluationError(f"expected whole numbers with commas between them, for example 1,5,20, got {text!r}") from None
 
 # %% ../nbs/11_evaluation.ipynb #47b28e81
 class OneSense(ClipDataset):
@@ -1168,14 +1177,14 @@ def few_shot(
     spread = dict(value=(float(hits.mean(1).std()), draws))
     return Score(float(hits.mean()), half_width(hits.mean(0), groups), 1 / len(np.unique(y)), len(ty), note=note, spread=spread)
 
-# %% ../nbs/11_evaluation.ipynb #c9d4f6ba
+# %% ../nbs/11_evaluation.ipynb #0f5c7cbb
 def fewshot_protocol(s: Subject) -> dict:
     "One-vs-all linear SVM on 1, 5, 20 labelled videos of a class, many draws (methods A.11.4)."
     feats, tr, te, y = s.features('video'), s.side('train'), s.side('test'), s.column('label')
     def run(n, name, key):
         x = feats[name].mean(key)
         return few_shot(x[tr], y[tr], x[te], y[te], n, s.opts.draws, s.opts.seed, s.column('path', te))
-    return {f'fewshot_{n}': against(lambda name, k: run(n, name, k), feats, 'video_pooled', ('colour', 'motion_colour')) for n in map(int, s.opts.shots.split(','))}
+    return {f'fewshot_{n}': against(lambda name, k: run(n, name, k), feats, 'video_pooled', ('colour', 'motion_colour')) for n in numbers(s.opts.shots)}
 
 # %% ../nbs/11_evaluation.ipynb #1770af69
 POOLINGS = {'global': ('{}_pooled', True), 'cells': ('{}_cells', False), 'embedding': ('{}', True)}  # name -> (feature, cosine?)
@@ -1219,11 +1228,11 @@ def _note_retrieval(s, out, name, found):
     for k in [k for k, v in found['trained'].items() if isinstance(v, Score)]: out[f'retrieval_{name}_{k}'] = against(lambda n, _: found[n][k], found, '')
     r = found['trained']; s.about.setdefault('median ranks', {})[name] = [r['median_rank'], r['chance_rank']]
 
-# %% ../nbs/11_evaluation.ipynb #4f9f40b9
+# %% ../nbs/11_evaluation.ipynb #f55a433e
 def retrieval_protocol(s: Subject) -> dict:
     "Retrieval of the class within video, within audio and across (gallery: training split), and of the very partner (methods A.11.5, D.2)."
     feats, te, out = s.features('both'), s.side('test'), {}
-    ks = tuple(map(int, s.opts.levels.split(',')))
+    ks = numbers(s.opts.levels)
     _class_retrieval(s, feats, ks, out)
     for name, a, b in (('v2a', 'video', 'audio'), ('a2v', 'audio', 'video')):
         own = {n: retrieval_instance(f.mean(a)[te], f.mean(b)[te], s.column('path', te), ks) for n, f in feats.items()}
@@ -1306,13 +1315,13 @@ def _middle(frames, size):
     m = (frames.shape[-1] - size) // 2
     return frames[..., m:m + size, m:m + size] if int(size / 0.875) == frames.shape[-1] else frames
 
-# %% ../nbs/11_evaluation.ipynb #e1d349ab
+# %% ../nbs/11_evaluation.ipynb #7cbf02bf
 def epoch_rate(
     c: ClassifierConfig,
     epoch: int,  # from 0, warm-up included
 ) -> float:
     "Learning rate of an epoch: the base rate in the warm-up, then down by gamma at each milestone."
-    return c.lr * c.gamma ** sum(epoch - c.warmup >= int(m) for m in c.milestones.split(',') if m)
+    return c.lr * c.gamma ** sum(epoch - c.warmup >= m for m in numbers(c.milestones))
 
 # %% ../nbs/11_evaluation.ipynb #bfce1f0b
 SAVE_SECONDS = 300   # between two states of a training in progress
@@ -1520,7 +1529,7 @@ def open_network(
     model = AVModel.from_pretrained(path) if path.is_dir() or path.suffix == '.safetensors' else load_avid_cma(path)
     return model.eval(), model.config, None
 
-# %% ../nbs/11_evaluation.ipynb #ec91be97
+# %% ../nbs/11_evaluation.ipynb #4afa17bb
 def run_protocol(
     protocol: str,   # a name in `PROTOCOLS`, or any with `make` and `sense`
     model, cfg,      # AVModel, TrainConfig
@@ -1534,6 +1543,9 @@ def run_protocol(
     if make is None:
         if protocol not in PROTOCOLS: raise EvaluationError(f"no protocol {protocol!r}; known: {', '.join(PROTOCOLS)}")
         make, sense = PROTOCOLS[protocol]
+    for x in (opts.shots, opts.levels, opts.finetune.milestones, opts.linear.milestones): numbers(x)
+    few = [k for k in ('windows', 'batch', 'draws') if getattr(opts, k) < 1]
+    if few: raise EvaluationError(f"{few[0]}: expected 1 or more, got {getattr(opts, few[0])}")
     start, done, folder = time.time(), [], Path(folder)
     for k, m in enumerate(manifests if isinstance(manifests, (list, tuple)) else [manifests]):
         s = prepare_subject(sense, model.eval(), cfg, m, opts, folder, packed, trained, sides)

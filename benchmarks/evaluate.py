@@ -79,6 +79,7 @@ class Table:
         for metric, s in scores.items():
             self.add(protocol, trained_on, method, seed, metric, s.value, s.error, s.chance, s.n)
             for k, v in s.baselines.items():
+                if k == 'untrained' and metric == 'auroc_wrong_track': self.add(protocol, trained_on, k, 0, metric, v, '', s.chance, s.n)   # it has no bank of its own
                 if k != 'untrained': self.add(protocol, trained_on, f'baseline_{k}' if k in PLAIN else f'{method}_{k}', 0 if k in PLAIN else seed, metric, v, '', s.chance, s.n)
 
     def print(self):

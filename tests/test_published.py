@@ -209,13 +209,19 @@ def test_report_from_the_command_line(tmp_path, capsys):
     half = t.assign(split=['test'] * (len(t) // 2) + ['train'] * (len(t) - len(t) // 2)); Manifest(tmp_path, half).save(tmp_path / 'other.csv')
     code, said = say('--manifest', tmp_path / 'other.csv', '--out', tmp_path / 'there')
     assert code == 2 and "are in the network's training clips too" in said.err and not (tmp_path / 'there').exists()
+    own = main(['evaluate', 'retrieval', str(tmp_path / 'run'), *(x for s in FAST for x in ('--set', s))]); capsys.readouterr()      # the run's own clips
+    again = json.loads((tmp_path / 'run' / 'evaluation' / 'report-retrieval.json').read_text())
+    assert own == 0 and again['retrieval_video_global_r1']['n'] == (t['split'] == 'test').sum() and 'trained on' not in again['about']
+    for setting, hint in (('shots=a', 'whole numbers'), ('windows=0', '1 or more'), ('draws=x', 'draws')):
+        assert main(['evaluate', 'fewshot', str(tmp_path / 'run'), '--set', setting]) == 2 and hint in capsys.readouterr().err
     code, said = say('--manifest', tmp_path / 'other.csv', '--out', tmp_path / 'there', '--set', 'overlap=true')
     assert code == 0 and 'memory' in said.out and (tmp_path / 'there' / 'report.tex').exists()
 
 
 @pytest.mark.parametrize('words,hint', [(['--data', 'kinetics=x', '--splits', '1'], 'one split'), (['--data', 'ucf101=x', '--splits', 'one'], 'expected numbers'),
                                         (['--data', 'ucf101=x', '--recipe', 'ucf'], 'ucf101_32'), (['--data', 'ucf101=x', '--set', 'finetune.epoch=2'], 'finetune.epochs'),
-                                        (['--data', 'ucf101=x'], 'UCF101.rar'), ([], 'brings no clips')])
+                                        (['--data', 'ucf101=x'], 'UCF101.rar'), ([], 'brings no clips'),
+                                        (['--data', 'ucf101=x', '--recipe', 'no.toml'], 'an earlier call wrote')])
 def test_what_a_newcomer_mistypes_is_one_line_that_helps(network, capsys, words, hint):
     assert main(['evaluate', 'finetune', str(network), *words]) == 2
     err = capsys.readouterr().err; assert hint in err and len(err.splitlines()) == 1
