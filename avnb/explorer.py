@@ -1611,7 +1611,7 @@ def look(self: RunExplorer):
     self.table.value = table_html(['run', 'state', 'loss', 'clips per s', 'epochs with maps'], [row(r) for r in self.runs], 'runs')
     self.curves.draw(); self.maps.offer(); self.find(); self.scores.value = f'<div class="avnb-scores">{scores_html(self.runs)}</div>'
 
-# %% ../nbs/14_explorer.ipynb #ff25978a
+# %% ../nbs/14_explorer.ipynb #697c646a
 @patch
 def watch(self: RunExplorer):
     "Look at the folders from a thread, as long as this explorer is open and live and a run is not done."
@@ -1625,22 +1625,23 @@ def watch(self: RunExplorer):
             except Exception as error: tell(e.status, f'cannot be drawn now: {error}')       # said in the widget; the next look tries again
             if all(r.done and r.evaluated or r.gone for r in e.runs): e.live.value = False
             del e
-    self.thread = threading.Thread(target=work, daemon=True); self.thread.start()
+    self.thread = threading.Thread(target=work, name='RunExplorer', daemon=True); self.thread.start()
 
-# %% ../nbs/14_explorer.ipynb #9e06c649
+# %% ../nbs/14_explorer.ipynb #45191608
 def practice_set(
     folder: str | Path,  # to write its manifest.csv into
     clips=None,          # folder of videos, of which up to 24 are taken; None: the sample set, with one file that is not there
 ) -> tuple:
     "(path of the manifest to train on, Manifest to evaluate on)."
-    from avnb.manifest import Manifest, index_folder
+    from avnb.manifest import Manifest, index_folder, split_by_file
     table = Path(folder, 'manifest.csv')
     if clips is None:
         whole = Manifest.load(sample_clips()); m = Manifest(whole.folder, whole.table.copy()); m.table.loc[1, 'path'] = 'clips/lost.mp4'
         return m.save(table, overwrite=True), whole
     there = clips_to_show(clips); some = there.table['path'].iloc[np.unique(np.linspace(0, len(there) - 1, 24).astype(int))]
     table.parent.mkdir(parents=True, exist_ok=True)
-    return table, index_folder(there.folder, table, include=list(some), overwrite=True)
+    m = split_by_file(index_folder(there.folder, table, include=list(some), overwrite=True).usable())
+    return m.save(table, overwrite=True), m
 
 # %% ../nbs/14_explorer.ipynb #b4ebbb33
 def practise(

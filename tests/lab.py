@@ -30,13 +30,18 @@ RUN_ALL = '''async () => { const w = window.jupyterapp.shell.currentWidget; awai
     if (o.output_type === 'error') errors.push(o.ename + ': ' + o.evalue + '\\n' + o.traceback.join('\\n')); return errors }'''
 
 
+def may_install(env, root):
+    "Whether Chromium may be installed: asked for, or as root in CI; nobody's machine changes unasked."
+    return env.get('AVNB_BROWSER') == 'install' or bool(root and env.get('CI') == 'true')
+
+
 def find_chromium():
-    "Path of Chromium or Chrome, or None; installed first where that was asked for."
+    "Path of Chromium or Chrome, or None; installed first where that is wanted and can be done."
     def look(): return os.environ.get('AVNB_CHROMIUM') or next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
-    root = hasattr(os, 'geteuid') and os.geteuid() == 0
-    if not look() and (os.environ.get('AVNB_BROWSER') == 'install' or (root and os.environ.get('CI') == 'true')):
+    if not look() and may_install(os.environ, hasattr(os, 'geteuid') and os.geteuid() == 0) and shutil.which('apt-get'):
         for command in (['update'], ['install', '-y', '--no-install-recommends', 'chromium']):
-            subprocess.run(['apt-get', '-qq', *command], check=False, stdout=subprocess.DEVNULL, timeout=600)
+            try: subprocess.run(['apt-get', '-qq', *command], check=False, stdout=subprocess.DEVNULL, timeout=600)
+            except subprocess.TimeoutExpired: break
     return look()
 
 
@@ -145,6 +150,10 @@ class Lab:
         errors = page.evaluate(RUN_ALL)
         if errors: raise AssertionError('\n'.join(errors)[:4000])
 
+    def run_cell(self, page, number):
+        "Run one cell and wait until it is done."
+        page.evaluate("""async n => { const w = window.jupyterapp.shell.currentWidget; w.content.activeCellIndex = n; await window.jupyterapp.commands.execute('notebook:run-cell') }""", number)
+
     def theme(self, page, name='JupyterLab Dark'):
         "Change Lab's theme ('JupyterLab Light', 'JupyterLab Dark') and wait for it."
         page.evaluate('name => window.jupyterapp.commands.execute("apputils:change-theme", {theme: name})', name)
@@ -155,9 +164,11 @@ class Lab:
         page.evaluate('a => { const s = window.jupyterapp.shell.currentWidget.sessionContext; return a === "shutdown" ? s.shutdown() : s.session.kernel[a]() }', action)
 
     def save(self, page):
-        "Save the current notebook; returns the bytes of its file."
+        "Save the current notebook; returns the bytes of its file. What widgets hold stays out of it."
         page.evaluate('window.jupyterapp.shell.currentWidget.context.save()')
-        return (self.root/page.evaluate('window.jupyterapp.shell.currentWidget.context.path')).stat().st_size
+        path = self.root/page.evaluate('window.jupyterapp.shell.currentWidget.context.path')
+        assert 'widgets' not in nbformat.read(path, 4).metadata and 'vnd.jupyter.widget-view+json' in path.read_text()
+        return path.stat().st_size
 
 
 def attribute(page, selector, name, test=None, timeout=30_000):

@@ -2,6 +2,7 @@
 import numpy as np
 import pytest
 
+from avnb import explorer
 from avnb.explorer import clips_to_show
 from avnb.media import write_clip
 from lab import ROOT, attribute, browser, lab, new_page, page
@@ -9,6 +10,43 @@ from test_player_js import point
 
 NOTEBOOK, ONE = 'nbs/widgets/attention.ipynb', ['import numpy as np\nfrom pathlib import Path\nfrom avnb.explorer import AttentionExplorer']
 FIRST = '.avnb-explorer:not(:has(h4)) .avnb'
+
+
+def test_chromium_is_installed_only_where_that_is_wanted():
+    from lab import may_install
+    assert not may_install({}, True) and not may_install({'CI': 'true'}, False) and not may_install({'AVNB_BROWSER': 'no'}, True)
+    assert may_install({'CI': 'true'}, True) and may_install({'AVNB_BROWSER': 'install'}, False)
+
+
+def test_without_chromium_the_tests_are_listed_as_skipped(monkeypatch):
+    import lab
+    monkeypatch.setattr(lab, 'find_chromium', lambda: None)
+    with pytest.raises(pytest.skip.Exception, match='no Chromium .* AVNB_BROWSER=install'): lab.start_chromium(None)
+
+
+def test_media_are_transcoded_once(tmp_path, monkeypatch):
+    monkeypatch.setenv('AVNB_CACHE', str(tmp_path/'cache')); made = []; encode = explorer.encode
+    monkeypatch.setattr(explorer, 'encode', lambda c: made.append(1) or encode(c))
+    x = np.random.default_rng(0).integers(0, 255, (8, 32, 32, 3), dtype=np.uint8); path = write_clip(tmp_path/'a.mp4', x, None, 8.)
+    first = explorer.browser_media(path); assert explorer.browser_media(path) == first and len(made) == 1
+    write_clip(path, x[:4], None, 8.); assert explorer.browser_media(path) != first and len(made) == 2               # another file of that name
+    clip = explorer.read_window(path); a, b = explorer.browser_media(clip), explorer.browser_media(clip); assert a == b and len(made) == 3
+    monkeypatch.setattr(explorer, 'LIMIT', len(a)); explorer.browser_media(path, 0, .25); assert sum(p.stat().st_size for p in (tmp_path/'cache').iterdir()) <= len(a)
+    (tmp_path/'file').write_text(''); monkeypatch.setenv('AVNB_CACHE', str(tmp_path/'file')); assert explorer.browser_media(path)   # nowhere to keep it: it plays all the same
+
+
+def test_folders_that_can_be_shown(tmp_path):
+    (tmp_path/'clips').mkdir(); (tmp_path/'odd').mkdir()
+    for n in ('clips/b.mp4', 'clips/a.webm', 'clips/.hidden.mp4', 'clips/notes.txt', 'odd/c.mp4'): (tmp_path/n).touch()
+    assert clips_to_show(tmp_path).table['id'].tolist() == ['a.webm', 'b.mp4'] and clips_to_show(tmp_path/'odd').table['id'].tolist() == ['c.mp4']
+    with pytest.raises(explorer.ExplorerError, match='there is no'): clips_to_show(tmp_path/'no')
+
+
+def test_the_film_has_the_sound_that_is_heard(tmp_path):
+    from avnb.media import read_clip
+    e = explorer.AttentionExplorer(first=4, out=tmp_path); e.controls.how.value = 'mute'; assert e.player.view['hear'] == 1
+    loud = lambda: float(np.abs(read_clip(e.save_mp4()).waveform).max())
+    assert loud() < .01; e.player.view = e.player.view | dict(hear=0); assert loud() > .05
 
 
 def state(root): return root.evaluate('e => ({...e.dataset})')
@@ -35,7 +73,7 @@ def sums(page, selector='.avnb'): return state(page.locator(selector).first)['pi
 
 
 def test_the_notebook_as_a_person_uses_it(page, lab):
-    lab.open(page, NOTEBOOK)
+    lab.open(page, NOTEBOOK, first=["import os; os.environ.pop('AVNB_REAL_DATA', None)"])
     lab.run_all(page)
     first = ready(page); root = page.locator('.avnb').first; root.scroll_into_view_if_needed()
     assert root.evaluate('e => e.avnb.panels.length') == 1 and len(page.locator('.avnb-picker').first.locator('img').all()) == 8
@@ -163,6 +201,7 @@ def test_kernel_restarted(page, lab):
     page.locator('.avnb-play').first.click(); attribute(page, '.avnb', 'data-frame', lambda v: int(v) > 3)          # it plays and answers all the same
     point(page, 'picture', .5, .5); attribute(page, '.avnb', 'data-answers', lambda v: v == 'sound')
     lab.run_all(page); page.wait_for_function('document.querySelectorAll(".avnb").length === 1 && document.querySelector(".avnb").dataset.ready'); assert page.locator('.avnb-trouble').count() == 0
+    lab.kernel(page, 'shutdown'); text(page, '.avnb-trouble', 'run the cell again')
 
 
 @pytest.mark.slow

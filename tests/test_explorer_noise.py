@@ -172,6 +172,7 @@ def test_walk_through(page, lab):
     assert canvas.evaluate("c => { const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; let n = 0; for (let i = 3; i < d.length; i += 4) n += d[i] > 100; return n }") > 48 * 40
     page.locator('.widget-dropdown', has_text='colour').locator('select').select_option('weight'); page.locator('.avnb-scale').wait_for()
     assert not page.errors
+    assert lab.save(page) < (ROOT/'nbs/widgets/noise.ipynb').stat().st_size + 100_000
 
 
 @pytest.mark.slow
@@ -187,4 +188,7 @@ def test_hostile_names_shown_twice_dark_and_without_a_kernel(page, lab, tmp_path
     ink = page.locator('.avnb-weights text').first; light = ink.evaluate('e => getComputedStyle(e).fill'); lab.theme(page)
     page.wait_for_function("([e, old]) => getComputedStyle(e).fill !== old", arg=[ink.element_handle(), light])
     assert page.locator('[role=img][aria-label]').count() >= 1 and page.locator('.avnb-card:not([aria-label])').count() == 0
-    lab.kernel(page, 'shutdown'); page.locator('.avnb-card').nth(1).click(); assert not page.errors
+    seen, fresh = page.locator('.avnb-card').first, page.locator('.avnb-card').nth(1)
+    lab.kernel(page, 'shutdown'); page.wait_for_function("[...document.querySelectorAll('.avnb-gone')].every(e => e.textContent.includes('Run the cell again'))")
+    seen.hover(); attribute(page, '.avnb-board', 'data-playing', PLAYING); fresh.hover()
+    page.wait_for_function("document.querySelector('.avnb-say').textContent.includes('Run the cell again')"); assert not page.errors

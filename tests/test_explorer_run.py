@@ -134,6 +134,13 @@ def test_it_follows_a_run_and_stops_when_closed(tmp_path):
     x.close(); x.thread.join(5); assert not x.thread.is_alive()
 
 
+def test_shown_nowhere_it_stops_and_shown_again_it_goes_on(tmp_path):
+    run = make_run(tmp_path/'r', epochs=1, steps=5, of=3); x = E.RunExplorer(run, every=.05); assert x.thread.is_alive()      # before the browser has answered, too
+    x._view_count = 2; x._view_count = 1; old = x.thread; assert old.is_alive()
+    x._view_count = 0; old.join(5); assert not old.is_alive()
+    add_lines(run, 6, 20); x._view_count = 1; until(lambda: 'data-steps="20"' in x.curves.panels.value); x.close(); x.thread.join(5); assert not x.thread.is_alive()
+
+
 def test_it_leaves_a_run_that_is_done_alone(tmp_path):
     run = make_run(tmp_path/'r', steps=36); (run/'report.json').write_text(json.dumps(dict(linear_video=score(.5)))); x = E.RunExplorer(run, every=.02)
     x.thread.join(10); assert not x.thread.is_alive() and not x.live.value and '>done<' in x.table.value and 'loss' in x.curves.names.value
@@ -167,11 +174,24 @@ def test_walk_through(page, lab, tmp_path):
     tab(page, 'Scores'); assert page.locator('table[data-kind=scores] tbody tr').count() == 2 and '0.50 ± 0.02*' in page.locator('.avnb-scores').inner_text() and 'not evaluated yet' in page.locator('.avnb-scores').inner_text()
     tab(page, 'Bad files'); page.locator('input[placeholder^="a part"]').fill('no sound'); attribute(page, 'table[data-kind=ledger]', 'data-rows', lambda v: v == '1')
     assert '<img src=x' in page.locator('table[data-kind=ledger]').inner_text() and page.evaluate('window.hit === undefined') and not page.errors
+    tab(page, 'Attention'); cut = page.locator('.avnb-explorer .widget-toggle-button').evaluate_all('b => b.filter(e => e.scrollWidth > e.clientWidth).map(e => e.textContent)'); assert not cut
+    assert lab.save(page) < 100_000
+
+
+def test_a_cell_that_runs_again_leaves_no_watcher_behind(page, lab, tmp_path):
+    run = make_run(tmp_path/'r', steps=20, epochs=2, maps=False)
+    show, count = f'x = RunExplorer({str(run)!r}, every=.05); x', 'import threading; left = lambda: [t for t in threading.enumerate() if t.name.startswith("RunExplorer")]'
+    lab.open(page, 'again.ipynb', [f'from avnb.explorer import RunExplorer\n{count}', show, 'print("watching", len(left()))'])
+    for _ in range(3):
+        lab.run_all(page); page.wait_for_function("document.querySelectorAll('.avnb-runs').length === 1")
+    def watching(): lab.run_cell(page, 2); return page.locator(".jp-OutputArea-output pre").last.inner_text().strip()
+    until(lambda: watching() == 'watching 1')
+    lab.kernel(page, 'shutdown'); page.wait_for_function("document.querySelector('.avnb-gone').textContent.includes('Run the cell again')"); assert not page.errors
 
 
 @pytest.mark.slow
 def test_practice_run_trains_while_the_notebook_looks(page, lab):
-    lab.open(page, 'nbs/widgets/run.ipynb'); lab.run_all(page); steps = '[data-kind=curves][data-steps]'
+    lab.open(page, 'nbs/widgets/run.ipynb', first=["import os; os.environ.pop('AVNB_REAL_DATA', None)"]); lab.run_all(page); steps = '[data-kind=curves][data-steps]'
     first = int(attribute(page, steps, 'data-steps', timeout=120_000)); attribute(page, steps, 'data-steps', lambda v: int(v) > first or first == 36, timeout=120_000)
     attribute(page, 'table[data-kind=runs]', 'data-rows', lambda v: v == '1'); page.wait_for_function("document.querySelector('table[data-kind=runs]').innerText.includes('done')", timeout=180_000)
     tab(page, 'Attention'); attribute(page, '[data-kind=maps]', 'data-epoch', lambda v: v == '12'); assert page.locator('.avnb-strips img').count() == 4

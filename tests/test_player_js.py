@@ -215,6 +215,13 @@ def test_loop_of_a_stretch(page, tmp_path):
     seen = page.evaluate('window.seen'); assert max(seen[3:]) < 1.15 and min(seen[3:]) > .4
 
 
+def test_keys_of_the_loop(page, tmp_path):
+    root = open_page(page, tmp_path, a_scene()); page.locator('.avnb-picture').focus(); loop = lambda: root.evaluate('e => e.avnb.stretch()')
+    root.evaluate('e => e.avnb.seek(.5)'); page.keyboard.press('['); root.evaluate('e => e.avnb.seek(1)'); page.keyboard.press(']'); assert loop() == [.5, 1]
+    page.keyboard.press('o'); assert loop() == [0, 2]; page.keyboard.press('Space'); attribute(page, '.avnb', 'data-frame', lambda v: int(v) > 33)
+    assert not page.errors
+
+
 def test_reduced_motion_and_themes(browser, tmp_path):
     from lab import new_page
     paper = []
