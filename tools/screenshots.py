@@ -4,7 +4,8 @@
     .venv/bin/python tools/screenshots.py                     all notebooks in nbs/widgets, into screenshots/
     .venv/bin/python tools/screenshots.py attention --keep    one of them; and its picture for README and docs into nbs/images/
 
-Each explorer is scrolled to the top of the window once. Needs Chromium (AVNB_BROWSER=install fetches it).
+Each explorer is scrolled to the top of the window, and each of its tabs is opened; a run that trains is waited for.
+Needs Chromium (AVNB_BROWSER=install fetches it).
 """
 import argparse, io, sys
 from pathlib import Path
@@ -17,9 +18,20 @@ WIDE = "(() => { const a = window.jupyterapp; a.shell.collapseLeft(); a.shell.co
 
 
 def settle(page):
-    "Until every player on the page has drawn something."
-    page.wait_for_function('[...document.querySelectorAll(".avnb")].every(e => e.dataset.ready || !e.avnb?.scene?.panels)')
-    page.wait_for_timeout(1500)                                          # thumbnails and figures that come after the cell
+    "Until every player has drawn something, every picture is there, and every run is done and evaluated."
+    page.wait_for_function('''() => [...document.querySelectorAll(".avnb")].every(e => e.dataset.ready || !e.avnb?.scene?.panels)
+        && [...document.querySelectorAll(".avnb-picker")].every(e => e.querySelector("img")) && [...document.images].every(i => i.complete)
+        && [...document.querySelectorAll("table[data-kind=runs] tbody tr")].every(r => r.cells[1].textContent === "done")
+        && [...document.querySelectorAll(".avnb-scores")].every(e => e.querySelector("table"))''', timeout=300_000)
+    page.wait_for_timeout(500)                                           # the browser paints
+
+
+def views(page, explorer):
+    "(name of a tab or '', what to look at) one after the other; each tab is open while it is looked at."
+    tabs = explorer.locator('.lm-TabBar-tab').all()
+    for t in tabs: t.click(); settle(page); yield '-' + t.inner_text().strip().split()[0].lower()
+    if tabs: tabs[0].click()
+    else: yield ''
 
 
 def point_somewhere(page):
@@ -57,9 +69,10 @@ def main():
                     lab.theme(page, f'JupyterLab {theme.title()}'); settle(page); point_somewhere(page)
                     for k, e in enumerate(page.locator('.jp-OutputArea-output .widget-vbox:not(.widget-vbox .widget-vbox)').all()):
                         if (e.bounding_box() or {}).get('height', 0) < 200: continue
-                        e.evaluate('e => e.scrollIntoView({block: "start"})'); page.wait_for_timeout(400)
-                        page.screenshot(path=a.out/f'{path.stem}-{k + 1}-{theme}.png'); e.screenshot(path=a.out/f'{path.stem}-{k + 1}-{theme}-whole.png'); print(a.out/f'{path.stem}-{k + 1}-{theme}.png')
-                        if a.keep and theme == 'light' and k == 0: print(small((e.locator('.avnb') if e.locator('.avnb').count() else e).first.screenshot(), ROOT/'nbs'/'images'/f'{path.stem}_explorer.jpg'))
+                        for i, view in enumerate(views(page, e)):
+                            name = f'{path.stem}-{k + 1}{view}-{theme}'; e.evaluate('e => e.scrollIntoView({block: "start"})'); page.mouse.move(2, 2); page.wait_for_timeout(400)
+                            page.screenshot(path=a.out/f'{name}.png'); e.screenshot(path=a.out/f'{name}-whole.png'); print(a.out/f'{name}.png', flush=True)
+                            if a.keep and theme == 'light' and k == i == 0: print(small((e.locator('.avnb') if e.locator('.avnb').count() else e).first.screenshot(), ROOT/'nbs'/'images'/f'{path.stem}_explorer.jpg'))
                 if page.errors: print('errors:', *page.errors, sep='\n')
                 page.close()
         browser.close()
