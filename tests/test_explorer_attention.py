@@ -220,6 +220,35 @@ def test_keyboard_alone(page, lab):
 
 
 @pytest.mark.slow
+def test_every_other_control(page, lab):
+    run(lab, page, 'controls.ipynb', 'import torch\nfrom avnb.encoders import AVModel\nfrom avnb.training import load_model\nm, cfg = load_model(); n = AVModel.from_config(cfg).eval()',
+        'e = AttentionExplorer({"a": (m, cfg), "b": (n, cfg), "c": (m, cfg)}, first=4, out="films"); e')
+    root = page.locator('.avnb').first; view = lambda: root.evaluate('e => e.avnb.view'); pixels = '() => { const c = document.querySelector(".avnb-picture"), d = c.getContext("2d").getImageData(0, 0, c.width, c.height).data; let s = 0; for (let i = 0; i < d.length; i += 97) s = (s * 31 + d[i]) % 1e9; return s }'
+    assert root.evaluate('e => e.avnb.panels.map(p => p.label)') == ['a', 'b', 'c']
+    page.locator('.widget-select-multiple select').select_option(['b', 'c']); page.wait_for_function('document.querySelector(".avnb").avnb.panels.map(p => p.label).join() === "b,c"')
+    for name, value in dict(colour='cividis', per='all', opacity='0.3').items():
+        was = page.evaluate(pixels); control = page.locator(f'[data-view={name}]').first
+        if name == 'opacity': control.fill(value)
+        else: control.select_option(value)
+        page.wait_for_function(f'was => ({pixels})() !== was', arg=was); assert str(view()[name]) == value
+    page.locator('[data-view=contours]').first.check(); page.locator('[data-view=loop]').first.uncheck(); page.locator('[data-view=volume]').first.fill('0.2'); page.locator('[data-view=speed]').first.select_option('2')
+    assert root.evaluate('e => [e.avnb.sound.playbackRate, e.avnb.sound.volume]') == [2, .2]
+    page.locator('.avnb-play').first.click(); page.wait_for_function('document.querySelector(".avnb").avnb.sound.ended'); assert state(root)['playing'] == 'false'      # no loop: it stops at the end
+    wave = page.locator('.avnb-wave').first; wave.scroll_into_view_if_needed(); b = wave.bounding_box()                                                               # drag a stretch
+    page.mouse.move(b['x'] + .4 * b['width'], b['y'] + 10); page.mouse.down(); page.mouse.move(b['x'] + .7 * b['width'], b['y'] + 10, steps=4); page.mouse.up()
+    a, z = root.evaluate('e => e.avnb.stretch()'); assert .4 < a < z < 1.7 and view()['loop'] and page.locator('[data-view=loop]').first.is_checked()
+    for how, label, says in (('noise', 'louder by', 'noise, +0 dB'), ('shifted in time', 'later by', '+0.5 s later')):
+        pick(page, 'what if', how); text(page, '.avnb h4', says); assert page.get_by_text(label, exact=True).is_visible()
+    pick(page, 'what if', 'own sound'); page.wait_for_function('document.querySelector(".avnb").avnb.sounds.length === 1')
+    page.locator('input[placeholder="class or name"]').fill('stripes'); page.wait_for_function('[...document.querySelectorAll(".avnb-picker .widget-vbox .widget-button")].every(b => b.textContent.includes("stripes"))')
+    page.locator('.avnb-explorer').first.get_by_role('button', name='film (MP4)').click(); text(page, '.avnb-saved', '.mp4', 120_000)
+    from avnb.media import probe
+    film, = (lab.root/'films').glob('*.mp4'); assert probe(film)['audio_codec'] == 'aac'
+    with page.expect_download() as d: page.locator('.avnb-png').first.click()
+    assert d.value.suggested_filename.endswith('.png') and not page.errors
+
+
+@pytest.mark.slow
 def test_dark_theme(page, lab):
     run(lab, page, 'dark.ipynb', 'AttentionExplorer(first=4)')
     mean = lambda: page.locator('.avnb').first.evaluate('e => { const c = s => s.match(/[\\d.]+/g).slice(0, 3).reduce((a, b) => a + +b, 0) / 765, s = getComputedStyle(e); return [c(s.color), c(s.backgroundColor), c(e.avnb.ink)] }')
@@ -256,3 +285,11 @@ def test_real_files_that_browsers_do_not_play(page, real_data, tmp_path, monkeyp
         page.goto(e.save_html(tmp_path/f'{i}.html').as_uri()); attribute(page, '.avnb', 'data-ready')
         page.locator('.avnb-play').click(); attribute(page, '.avnb', 'data-frame', lambda v: int(v) > 8)
     assert not page.errors and len(list((tmp_path/'cache').iterdir())) >= 5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name, shown', [('attention', '.avnb[data-frame]'), ('noise', '.avnb-card img'), ('run', '[data-kind=curves][data-steps]')])
+def test_notebooks_on_real_recordings(page, lab, real_data, name, shown):
+    lab.open(page, f'nbs/widgets/{name}.ipynb', first=[f'import os; os.environ["AVNB_REAL_DATA"] = {str(real_data)!r}']); lab.run_all(page)
+    page.locator(shown).first.wait_for(timeout=180_000); assert not page.errors
+    if name == 'run': page.wait_for_function("document.querySelector('table[data-kind=runs]').innerText.includes('done')", timeout=300_000)

@@ -44,6 +44,12 @@ def point_somewhere(page):
     page.wait_for_timeout(300)
 
 
+def whole(page, explorer, path):
+    "An explorer from top to bottom, in a window that is high enough."
+    page.set_viewport_size(dict(width=1280, height=max(800, round(explorer.bounding_box()['height']) + 200)))
+    explorer.evaluate('e => e.scrollIntoView({block: "start"})'); page.wait_for_timeout(300); explorer.screenshot(path=path); page.set_viewport_size(dict(width=1280, height=800))
+
+
 def small(png, path, width=1000):
     "A picture that a README can carry."
     from PIL import Image
@@ -71,7 +77,7 @@ def main():
                         if (e.bounding_box() or {}).get('height', 0) < 200: continue
                         for i, view in enumerate(views(page, e)):
                             name = f'{path.stem}-{k + 1}{view}-{theme}'; e.evaluate('e => e.scrollIntoView({block: "start"})'); page.mouse.move(2, 2); page.wait_for_timeout(400)
-                            page.screenshot(path=a.out/f'{name}.png'); e.screenshot(path=a.out/f'{name}-whole.png'); print(a.out/f'{name}.png', flush=True)
+                            page.screenshot(path=a.out/f'{name}.png'); whole(page, e, a.out/f'{name}-whole.png'); print(a.out/f'{name}.png', flush=True)
                             if a.keep and theme == 'light' and k == i == 0: print(small((e.locator('.avnb') if e.locator('.avnb').count() else e).first.screenshot(), ROOT/'nbs'/'images'/f'{path.stem}_explorer.jpg'))
                 if page.errors: print('errors:', *page.errors, sep='\n')
                 page.close()
