@@ -1347,16 +1347,16 @@ def path_of(x, y) -> str:
     ok = np.isfinite(y); pen = ok & ~np.r_[False, ok[:-1]]
     return ''.join(f"{'M' if p else 'L'}{a:.1f} {b:.1f}" for a, b, k, p in zip(x, y, ok, pen) if k)
 
-# %% ../nbs/14_explorer.ipynb #36dda211
+# %% ../nbs/14_explorer.ipynb #745ee1d0
 def curve_svg(
     lines: list,        # (number of the run, name of the run, steps [n], values [n])
     title: str,
     smooth: float = .07,  # width of the running mean, share of the curve
-    size: tuple = (420, 200),
+    size: tuple = (420, 214),
 ) -> str:
     "One panel: what was logged, thin, under its running mean; axes with round numbers."
     from matplotlib.ticker import MaxNLocator
-    W, H = size; left, right, top, low = 46, 8, 8, 24
+    W, H = size; left, right, top, low = 46, 8, 8, 38
     xs, ys = (np.concatenate([np.asarray(l[k], float) for l in lines]) for k in (2, 3)); ok = np.isfinite(ys) & np.isfinite(xs)
     if not ok.any(): return f'<figure><figcaption>{html.escape(title)}</figcaption>no numbers yet</figure>'
     (x0, x1), (y0, y1) = ((v[ok].min(), v[ok].max()) for v in (xs, ys)); pad = .04 * (y1 - y0) or abs(y1) * .1 or 1
@@ -1364,7 +1364,7 @@ def curve_svg(
     X = lambda x: left + (np.asarray(x, float) - x0) / (x1 - x0) * (W - left - right); Y = lambda y: top + (y1 - np.asarray(y, float)) / (y1 - y0) * (H - top - low)
     ticks = lambda lo, hi, n: [t for t in MaxNLocator(n).tick_values(lo, hi) if lo <= t <= hi]
     parts = [f'<line class="grid" x1="{left}" x2="{W - right}" y1="{Y(t):.1f}" y2="{Y(t):.1f}"/><text x="{left - 6}" y="{Y(t) + 4:.1f}" text-anchor="end">{t:.4g}</text>' for t in ticks(y0, y1, 4)]
-    parts += [f'<text x="{X(t):.1f}" y="{H - 6}" text-anchor="middle">{t:,.0f}</text>' for t in ticks(x0, x1, 5)]
+    parts += [f'<text x="{X(t):.1f}" y="{H - 20}" text-anchor="middle">{t:,.0f}</text>' for t in ticks(x0, x1, 5)] + [f'<text x="{(left + W - right) / 2}" y="{H - 4}" text-anchor="middle">step</text>']
     for i, name, x, y in lines:
         thin = max(1, len(x) // 500); look = f'style="stroke: var(--avnb-{i % 4})"' + (f' stroke-dasharray="{2 + 5 * (i // 4 % 3)} 4"' if i > 3 else '')
         mean = running_mean(y, int(smooth * len(y)))[::thin] if smooth and len(y) > 20 else y[::thin]
