@@ -1,5 +1,5 @@
 "What goes wrong while training says what it was and what to do, leaves no half file, and loses nothing that was saved."
-import errno, json, multiprocessing, os, pickle, shutil, signal, subprocess
+import errno, json, multiprocessing, os, pickle, shutil, signal, subprocess, sys, time
 from pathlib import Path
 
 import pytest, torch
@@ -137,6 +137,43 @@ def test_reading_process_killed(tmp_path):
         if s.step == 1: os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
     text = message(AvnbError, 'reading process was killed', lambda: fit(sample_config(tmp_path / 'run', 'data.workers=2'), monitors=[kill]))
     assert 'data.workers' in text and not multiprocessing.active_children()
+
+
+SCRIPT = """import sys, torch; sys.path.insert(0, {tests!r}); torch.set_num_threads(1)
+from toys import plant; plant('slow:0.3')
+from test_bad_training import sample_config
+from avnb.training import RunStopped, fit
+try: fit(sample_config({run!r}, 'data.workers=2', 'optim.epochs=20', 'run.checkpoint_every=999', 'run.log_every=2'))
+except RunStopped as e: print(e); sys.exit(e.exit_code)
+"""                                                                                         # no `if __name__ == '__main__'`: readers do not run it
+
+
+def start(tmp_path, *launcher):
+    "A training with reading processes, in a session of its own; returns when it has written a line."
+    (tmp_path / 'script.py').write_text(SCRIPT.format(tests=str(HERE), run=str(tmp_path / 'run')))
+    p = subprocess.Popen([sys.executable, *launcher, tmp_path / 'script.py'], env={**os.environ, 'OMP_NUM_THREADS': '1'}, start_new_session=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    end = time.time() + 120
+    while not (tmp_path / 'run/log.csv').exists() and p.poll() is None and time.time() < end: time.sleep(0.05)
+    return p
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
+def test_a_signal_to_all_processes_of_a_job(tmp_path, number):
+    "As schedulers and terminals send it, reading processes included: the run saves and ends with 75, and nothing of it is left."
+    p = start(tmp_path); os.killpg(p.pid, number); out = p.communicate(timeout=60)[0]        # waits until nobody holds the pipe
+    assert p.returncode == 75 and 'everything is saved' in out and len(list((tmp_path / 'run/checkpoints').glob('step-*.pt'))) == 1, out[-3000:]
+
+
+def test_a_killed_training_leaves_no_reading_process(tmp_path):
+    p = start(tmp_path); os.kill(p.pid, signal.SIGKILL); p.communicate(timeout=60)
+
+
+@pytest.mark.slow
+def test_sigterm_to_torchrun_with_reading_processes(tmp_path):
+    "torchrun passes the signal on to whole process groups."
+    p = start(tmp_path, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2')
+    p.terminate(); out = p.communicate(timeout=120)[0]
+    assert p.returncode and 'everything is saved' in out and len(list((tmp_path / 'run/checkpoints').glob('step-*.pt'))) == 1, out[-3000:]
 
 
 def test_manifest_that_changed(run, work, tmp_path):

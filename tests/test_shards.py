@@ -242,18 +242,54 @@ def test_a_shard_that_cannot_be_fetched_goes_to_the_ledger_and_a_wrong_address_i
 # ---- used
 
 def test_training_reads_shards_like_files(made, tmp_path):
-    from avnb.core import set_options
     from avnb.training import fit
     m, shards, _ = made
-    good = Manifest(m.folder, m.table.drop(index=11).assign(audio_codec='aac')); good.save(m.folder / 'good.csv', overwrite=True)
+    Manifest(m.folder, m.table.drop(index=11).assign(audio_codec='aac')).save(m.folder / 'good.csv', overwrite=True)
     logs = []
     for workers in (0, 2):
-        cfg = set_options(TrainConfig(), [f'data.manifest="{m.folder / "good.csv"}"', f'data.packed="{shards.folder}"', f'data.seconds={SECONDS}', f'data.fps={FPS}', f'data.size={SIZE}',
-            f'data.rate={RATE}', 'data.batch=7', f'data.workers={workers}', 'view.frames=3', 'view.stride=1', 'view.audio_seconds=0.5', 'view.size=32', 'view.hop=125', 'view.n_fft=256', 'view.mels=32',
-            'model.width=8', 'model.dim=16', 'optim.epochs=2', 'run.device=cpu', 'run.log_every=1', f'run.folder="{tmp_path / str(workers)}"'])
+        cfg = toy_run(m, shards.folder, tmp_path / str(workers), f'data.workers={workers}')
         with warnings.catch_warnings():
             warnings.simplefilter('ignore'); logs.append(fit(cfg).log)
     assert len(logs[0]) == 8 and logs[0].loss.tolist() == logs[1].loss.tolist() and np.isfinite(logs[0].loss).all()
+
+
+def toy_run(m, packed, folder, *options):
+    "A run of seconds that reads `packed`."
+    from avnb.core import set_options
+    return set_options(TrainConfig(), [f'data.manifest="{m.folder / "good.csv"}"', f'data.packed="{packed}"', f'data.seconds={SECONDS}', f'data.fps={FPS}', f'data.size={SIZE}',
+        f'data.rate={RATE}', 'data.batch=7', 'view.frames=3', 'view.stride=1', 'view.audio_seconds=0.5', 'view.size=32', 'view.hop=125', 'view.n_fft=256', 'view.mels=32',
+        'model.width=8', 'model.dim=16', 'optim.epochs=2', 'run.device=cpu', 'run.log_every=1', 'run.checkpoint_every=2', f'run.folder="{folder}"', *options])
+
+
+@pytest.mark.parametrize('harm, workers', [('missing', 2), ('truncated', 0)])
+def test_training_goes_on_when_a_shard_goes_bad_and_stops_where_that_is_too_much(copied, tmp_path, harm, workers):
+    "From the shard to the run's ledger.csv; without a budget the run stops, names shard and file, and has kept what was saved. Started again, it is said at once."
+    from avnb.training import fit
+    m, folder = copied; f = folder / '000001.tar'; whole = f.read_bytes()
+    Manifest(m.folder, m.table.drop(index=11).assign(audio_codec='aac')).save(m.folder / 'good.csv', overwrite=True)
+    def spoil(s):
+        if s.event == 'log' and s.step == 2: f.unlink() if harm == 'missing' else os.truncate(f, 600)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        run = fit(toy_run(m, folder, tmp_path / 'run', 'data.bad_budget=0.5', f'data.workers={workers}'), monitors=[spoil])
+        ledger = pd.read_csv(run.folder / 'ledger.csv')
+        assert run.log.step.max() == 8 and run.log.loss.notna().all() and set(ledger.id) <= {f'c{k}' for k in range(6, 11)} and len(ledger) and ledger.id.is_unique
+        assert ledger.reason.str.contains('shard cannot be read: No such file' if harm == 'missing' else 'shard is cut off').all()
+        f.write_bytes(whole); strict = toy_run(m, folder, tmp_path / 'strict', 'data.bad_budget=0.0', f'data.workers={workers}')
+        with pytest.raises(ClipError, match=r'clips cannot be read, .*the budget is 0.0%') as e: fit(strict, monitors=[spoil])
+        assert 'shard' in str(e.value) and 'Traceback' not in str(e.value) and (tmp_path / 'strict/checkpoints/step-00000002.pt').exists()
+        with pytest.raises(ClipError, match='1 of 5 shards are missing or cut off, the first 000001.tar'): fit(strict)
+        f.write_bytes(whole); assert fit(strict).log.step.max() == 8
+
+
+def test_nothing_left_to_read_is_said_by_reading_processes_too(copied):
+    m, folder = copied; ds = ClipDataset(m, DATA, VIEW, 5, str(folder))
+    for f in folder.glob('*.tar'): os.truncate(f, 10)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        for workers in (0, 2):
+            with pytest.raises(ClipError, match=r'^clip c\d+ .*(shard is cut off|does not open).*10 replacements failed too') as e: list(clip_loader(ds, 4, 3, workers=workers))
+            assert 'Traceback' not in str(e.value)
 
 
 def test_the_command(made, tmp_path, capsys):
