@@ -134,9 +134,9 @@ class Lab:
         return path
 
     def open(self, page, name, cells=None, first=()):
-        "Write the notebook (see `write`) and open it with a fresh kernel."
+        "Write the notebook (see `write`) and open it with a fresh kernel, in the light theme whatever the test before has left."
         path = self.write(name, cells, first)
-        self.goto(page, name)
+        self.goto(page, name); self.theme(page, 'JupyterLab Light')
         return path
 
     def goto(self, page, name):
