@@ -252,14 +252,14 @@ def _run_world(a):
     m = write_world(a.out, a.clips, a.classes, a.faulty, a.seed, a.preset, a.test, a.workers)
     print(f'{len(m)} clips in {a.out}/clips, what is true of them in {a.out}/truth, the table in {a.out}/manifest.csv; measure its shortcuts with  avnb world {a.out} --check')
 
-# %% ../nbs/15_cli.ipynb #607d0a73
+# %% ../nbs/15_cli.ipynb #842f767e
 def _index_verb(verb):
     "avnb index"
     q = verb('index', _run_index, 'list and examine the videos of a folder', 'avnb index my_videos --out my.csv --seconds 2 --hop 1')
-    q.add_argument('folder'); q.add_argument('--out', default='manifest.csv', help='the table to write (default manifest.csv)')
+    q.add_argument('folder', help='of videos, searched with all folders in it'); q.add_argument('--out', default='manifest.csv', help='the table to write (default manifest.csv); an interrupted index goes on where it stopped')
     q.add_argument('--seconds', type=float, help='cut long videos into windows of this length'); q.add_argument('--hop', type=float, help='from one window to the next, s')
     q.add_argument('--include', help='file of paths or patterns to keep'); q.add_argument('--exclude', help='file of paths or patterns to leave out')
-    q.add_argument('--test', type=float, default=0.25, help='share of the files held out (default 0.25)'); q.add_argument('--workers', type=int, default=os.cpu_count() or 1)
+    q.add_argument('--test', type=float, default=0.25, help='share of the files held out (default 0.25)'); q.add_argument('--workers', type=int, default=os.cpu_count() or 1, help='processes (default: one per core)')
     _engine(q)
 
 
@@ -271,11 +271,11 @@ def _run_index(a):
     from avnb.manifest import doctor, index_folder, split_by_file
     m = split_by_file(index_folder(a.folder, a.out, a.seconds, a.hop, a.workers, a.include, a.exclude, engine=a.engine), a.test); m.save(a.out, overwrite=True); print(doctor(m))
 
-# %% ../nbs/15_cli.ipynb #203530a8
+# %% ../nbs/15_cli.ipynb #13903cbe
 def _pack_verb(verb):
     "avnb pack"
     q = verb('pack', _run_pack, 'decode the clips of a manifest once: into arrays, or into shards of small files', 'avnb pack manifest.csv packed --fps 8 --size 64\navnb pack manifest.csv packed --layout shards --verify')
-    q.add_argument('manifest'); q.add_argument('out')
+    q.add_argument('manifest', help='the table of clips that avnb index wrote'); q.add_argument('out', help='folder to make; its size is said before it starts, and an interrupted pack goes on where it stopped')
     for name, kind, default, text in (('seconds', float, 2.0, 'length of a clip, s'), ('fps', float, 16.0, 'frames per second'), ('size', int, 96, 'side of the frames, pixels'), ('rate', int, 16000, 'sampling rate, Hz'), ('workers', int, os.cpu_count() or 1, 'processes')):
         q.add_argument(f'--{name}', type=kind, default=default, help=f'{text} (default {default})')
     q.add_argument('--layout', choices=['raw', 'shards'], default='raw', help='raw (default): arrays, for sets that fit a disk and machines without decoders; shards: tar files of mp4 and wav, more than ten times smaller, also over http')
@@ -290,12 +290,12 @@ def _run_pack(a):
     if a.verify and (found := verify(packed, a.workers, a.engine)): raise ClipError(f'{len(found)} places are damaged, the first: {found[0][1]}; delete that file and pack again')
     if a.verify: print('verified: every check sum fits')
 
-# %% ../nbs/15_cli.ipynb #8502894b
+# %% ../nbs/15_cli.ipynb #92272782
 def _train_verb(verb):
     "avnb train"
     q = verb('train', _run_train, 'train as a config says; an interrupted run goes on, a finished one is skipped', 'avnb train --config my.toml --set run.folder=runs/my\ntorchrun --nproc-per-node 2 -m avnb train --config my.toml')
     q.add_argument('--config', help='a TOML file; settings it does not name keep their defaults')
-    q.add_argument('--resume', default='auto', help="'auto' (default): go on where the folder left off; 'none': only into a new folder; or a checkpoint")
+    q.add_argument('--resume', default='auto', help="'auto' (default): go on from the newest checkpoint that is whole; 'none': only into a new folder; or the file of a checkpoint of another run to start from. Ctrl-C, SIGTERM and SIGUSR1 finish the step, save and leave with exit code 75")
     q.add_argument('--print-config', action='store_true', help='print the config as TOML and leave: a file to start from')
     _settings(q, seed=False)
 

@@ -346,7 +346,7 @@ def _fetch(dataset, rows, epoch):
     batch = dataset.fetch(rows, epoch)
     return batch.pin_memory() if torch.cuda.is_available() else batch
 
-# %% ../nbs/04_clips.ipynb #d18a9915
+# %% ../nbs/04_clips.ipynb #d7ef9272
 @contextlib.contextmanager
 def _apart():
     "While reading processes start: signals to stop wait, the new processes never see them, and do not run this program's script again."
@@ -361,14 +361,14 @@ def _apart():
 
 STOPS = [getattr(signal, s) for s in ('SIGINT', 'SIGTERM', 'SIGUSR1') if hasattr(signal, s)]
 
-# %% ../nbs/04_clips.ipynb #3ffcb8b9
+# %% ../nbs/04_clips.ipynb #acf99b32
 def _reader(k):
     "What a reading process does first: pass over signals to stop, and end with the process that reads from it."
     for s in STOPS: signal.signal(s, signal.SIG_IGN)
     def last(): multiprocessing.parent_process().join(); os._exit(1)
     threading.Thread(target=last, daemon=True).start()
 
-# %% ../nbs/04_clips.ipynb #8ea679bb
+# %% ../nbs/04_clips.ipynb #918ee3ce
 class _Planned:
     "A plan as torch's map-style data set: item k is batch k, or the error that there is none."
     def __init__(self, dataset, plan, epoch): self.dataset, self.plan, self.epoch = dataset, plan, epoch
@@ -385,7 +385,7 @@ def _same(x): return x
 def _end(readers):
     for p in readers: p.kill(); p.join()
 
-# %% ../nbs/04_clips.ipynb #b4c837bf
+# %% ../nbs/04_clips.ipynb #480f9b81
 def _by_workers(dataset, plan, epoch, workers):
     "Fetch in `workers` processes, in order."
     import torch
@@ -407,7 +407,7 @@ def _by_workers(dataset, plan, epoch, workers):
                         "use fewer data.workers, or a packed set, and run again") from e
     finally: it._shutdown_workers(); end(); atexit.unregister(end)
 
-# %% ../nbs/04_clips.ipynb #446a8fe8
+# %% ../nbs/04_clips.ipynb #de1713e3
 class PackedSet:
     "Clips decoded once, in two memory-mapped arrays; needs numpy alone."
     def __init__(self, folder, meta, frames, audio):
@@ -433,7 +433,7 @@ class PackedSet:
 
     def __reduce__(self): return PackedSet.load, (self.folder,)    # a worker maps the files again instead of copying them
 
-# %% ../nbs/04_clips.ipynb #b5976f08
+# %% ../nbs/04_clips.ipynb #e51cd884
 def _meta(folder: Path) -> dict:
     "What meta.json says."
     try: return json.loads((folder / 'meta.json').read_text())
@@ -441,7 +441,7 @@ def _meta(folder: Path) -> dict:
         why = f"no readable meta.json: {type(e).__name__}"
         raise ClipError(f"{folder.name}: not a packed set ({why}); make one with avnb pack MANIFEST OUT") from e
 
-# %% ../nbs/04_clips.ipynb #420b9d85
+# %% ../nbs/04_clips.ipynb #07b9f5b9
 def _open(folder, name, dtype, shape, mode='r'):
     "A memory map of exactly this shape."
     want = int(np.prod(shape)) * np.dtype(dtype).itemsize
@@ -451,7 +451,7 @@ def _open(folder, name, dtype, shape, mode='r'):
                         "the file is damaged: pack again")
     return np.memmap(folder / name, dtype, mode, shape=tuple(shape))
 
-# %% ../nbs/04_clips.ipynb #8f6acd5e
+# %% ../nbs/04_clips.ipynb #7ab9784a
 @patch
 def read(
     self: PackedSet,
@@ -467,7 +467,7 @@ def read(
         got = self.audio[s, a:a + n]; out[:len(got)] = got
     return self.frames[np.asarray(slots)[:, None], frames], sound * np.float32(1 / 32767)
 
-# %% ../nbs/04_clips.ipynb #c814bcfc
+# %% ../nbs/04_clips.ipynb #6d9cbbed
 @patch
 def slots(
     self: PackedSet,
@@ -491,13 +491,13 @@ def slots(
                         "Pack this manifest into a new folder.")
     return np.array([here[key[0]][1] for key in want], np.int64)
 
-# %% ../nbs/04_clips.ipynb #e12afd76
+# %% ../nbs/04_clips.ipynb #ef3de7ba
 def row_keys(manifest: Manifest) -> list:
     "(id, content hash, start, seconds) of each row, as they go into the manifest's hash."
     t = manifest.table
     return [(a, b, float(c), float(d)) for a, b, c, d in zip(t['id'], t['content_hash'], t['start_s'], t['seconds'])]
 
-# %% ../nbs/04_clips.ipynb #e621f3f7
+# %% ../nbs/04_clips.ipynb #64930dd1
 class ShardSet(PackedSet):
     "Clips as small mp4 and wav files in WebDataset tar shards, found by their place in an index."
     def __init__(self, folder, meta, url='', check=True):  # url: where shards come from that are not in the folder
@@ -516,7 +516,7 @@ class ShardSet(PackedSet):
 
     def __reduce__(self): return ShardSet, (self.folder, self.meta, self.url, False)    # what a reader finds lost goes to the ledger
 
-# %% ../nbs/04_clips.ipynb #7fe1628b
+# %% ../nbs/04_clips.ipynb #11025145
 PLACES = ['shard', 'mp4_at', 'mp4_bytes', 'wav_at', 'wav_bytes', 'crc32']
 
 
@@ -528,7 +528,7 @@ def _lost(folder, meta) -> list:
     size = lambda f: f.stat().st_size if f.exists() else -1
     return [k for k, b in enumerate(meta['bytes']) if size(folder / _tar(k)) != b]
 
-# %% ../nbs/04_clips.ipynb #e06863d5
+# %% ../nbs/04_clips.ipynb #a8b40daa
 @patch
 def members(
     self: ShardSet,
@@ -546,13 +546,13 @@ def members(
     if zlib.crc32(wav, zlib.crc32(mp4)) != crc: raise MediaError(name, f"the check sum of clip {slot} does not fit: the shard is damaged")
     return mp4, wav
 
-# %% ../nbs/04_clips.ipynb #78b44b84
+# %% ../nbs/04_clips.ipynb #5d6baa63
 @patch
 def shard(self: ShardSet, k: int) -> Path:
     "The file of a shard."
     return self.folder / _tar(k) if not self.url else self.brought(k)
 
-# %% ../nbs/04_clips.ipynb #3a986f03
+# %% ../nbs/04_clips.ipynb #8edd16ac
 @patch
 def read_one(
     self: ShardSet,
@@ -566,7 +566,7 @@ def read_one(
     mp4, wav = self.members(slot)
     return picture_of(mp4, frames), sound_of(wav, int(first), n)
 
-# %% ../nbs/04_clips.ipynb #ccb04bc8
+# %% ../nbs/04_clips.ipynb #e4a5f3b8
 def _bring(url, path, size=None):
     "Fetch a file, unless it is there; processes that want the same one wait for each other."
     import fcntl, shutil, urllib.request
@@ -578,7 +578,7 @@ def _bring(url, path, size=None):
     if size is not None and path.stat().st_size != size: raise OSError(5, f"{url} has {path.stat().st_size:,} bytes, expected {size:,}")
     return path
 
-# %% ../nbs/04_clips.ipynb #fa7c582a
+# %% ../nbs/04_clips.ipynb #b4d2f010
 @patch(cls_method=True)
 def at_url(cls: ShardSet, url: str) -> ShardSet:
     "Open a set of shards at a web address."
@@ -589,7 +589,7 @@ def at_url(cls: ShardSet, url: str) -> ShardSet:
     except OSError as e: raise ClipError(f"{url}: not a packed set that can be reached ({e})") from e
     return ShardSet(folder, _meta(folder), url.rstrip('/'))
 
-# %% ../nbs/04_clips.ipynb #3af26e08
+# %% ../nbs/04_clips.ipynb #ec7a9a3c
 @patch
 def brought(self: ShardSet, k: int) -> Path:
     "The file of a shard, fetched if need be; the oldest ones make room."
@@ -600,7 +600,7 @@ def brought(self: ShardSet, k: int) -> Path:
     for old in there[:-2 * self.meta['mix']]: old.unlink(missing_ok=True)
     return path
 
-# %% ../nbs/04_clips.ipynb #4596ae49
+# %% ../nbs/04_clips.ipynb #43b8d5df
 MIX = 64                                                                    # shards whose clips are mixed in shuffling (ours)
 
 
@@ -613,7 +613,7 @@ def _plan_of(manifest, seconds, fps, size, rate, layout, chunk) -> dict:
                 size=size, rate=rate, manifest_hash=manifest.hash, keys=row_keys(manifest))
     return meta if layout == 'raw' else dict(meta, layout='shards', chunk=chunk, mix=MIX)
 
-# %% ../nbs/04_clips.ipynb #66e4bcbf
+# %% ../nbs/04_clips.ipynb #cc39dd6a
 def _size_of(manifest, meta) -> tuple[int, str]:
     "Bytes that the set will take, and how that is known."
     if 'layout' not in meta:
@@ -626,12 +626,12 @@ def _size_of(manifest, meta) -> tuple[int, str]:
     each = int(np.mean(sizes)) if sizes else 0
     return each * len(manifest), f"about {each * len(manifest) / 1e6:,.1f} MB ({each / 1e3:.1f} kB each in {len(sizes)} that were tried)"
 
-# %% ../nbs/04_clips.ipynb #90cfab12
+# %% ../nbs/04_clips.ipynb #6e6c81ef
 def _job(manifest, k) -> tuple:
     "(path, start) of a row."
     return os.path.abspath(manifest.path(k)), float(manifest.table['start_s'].iloc[k])
 
-# %% ../nbs/04_clips.ipynb #b315a365
+# %% ../nbs/04_clips.ipynb #b693007a
 def _begin(out, manifest, meta, key):
     "Announce the size, check the disk, make the files; returns the folder to work in."
     part = out.with_name(out.name + '.partial')
@@ -647,7 +647,7 @@ def _begin(out, manifest, meta, key):
     with atomic_write(plan, 'w') as f: json.dump(key, f)
     return part
 
-# %% ../nbs/04_clips.ipynb #1c780df2
+# %% ../nbs/04_clips.ipynb #12e5ce01
 def _journal(part, whole=lambda first, note: True):
     "{first row: note} of the chunks that are done and `whole`, and the unreadable rows among them."
     done, bad = {}, {}
@@ -658,7 +658,7 @@ def _journal(part, whole=lambda first, note: True):
             if whole(first, note): done[first] = note; bad.update({int(k): v for k, v in new.items()})
     return done, bad
 
-# %% ../nbs/04_clips.ipynb #8a03fdf9
+# %% ../nbs/04_clips.ipynb #4fc538c9
 def _read(job, meta):
     "The whole clip of a job (path, start)."
     path, start = job
@@ -666,7 +666,7 @@ def _read(job, meta):
     if not c.has_audio: raise MediaError(path, "has no sound")
     return c
 
-# %% ../nbs/04_clips.ipynb #d1c16020
+# %% ../nbs/04_clips.ipynb #c67340e2
 def _pack_chunk(job):
     "Decode the clips of a chunk into its rows of the two files; returns (first row, {row: reason}, check sums)."
     part, meta, first, clips = job
@@ -681,13 +681,13 @@ def _pack_chunk(job):
     frames.flush(); audio.flush()
     return first, bad, [zlib.crc32(x[rows]) for x in (frames, audio)]
 
-# %% ../nbs/04_clips.ipynb #2f2f8156
+# %% ../nbs/04_clips.ipynb #6b785a69
 def _squeezed(job, meta) -> tuple[bytes, bytes]:
     "mp4 and wav of the clip of a job."
     c = _read(job, meta)
     return squeeze(c.frames, c.waveform, meta['fps'], meta['rate'])
 
-# %% ../nbs/04_clips.ipynb #75b2ef5b
+# %% ../nbs/04_clips.ipynb #4a585a1a
 def _pack_shard(job):
     "Squeeze the clips of a shard into its tar; returns (first row, {row: reason}, [bytes, rows of `PLACES` without the shard])."
     from webdataset import TarWriter
@@ -703,7 +703,7 @@ def _pack_shard(job):
     places = {k: [*at[f'{k:09}.mp4'], *at[f'{k:09}.wav'], crc] for k, crc in sums.items()}
     return first, bad, [name.stat().st_size, [places.get(k, [0] * 5) for k in range(first, first + len(clips))]]
 
-# %% ../nbs/04_clips.ipynb #cbd89452
+# %% ../nbs/04_clips.ipynb #0fc4f050
 def _results(f, work, workers, engine):
     "Results of all chunks as they come."
     try: yield from (x for _, x in in_parallel(f, work, workers, engine))
@@ -711,7 +711,7 @@ def _results(f, work, workers, engine):
         if 'died' in str(e): raise ClipError("a packing process was killed (out of memory?); call again with fewer workers, it goes on where it stopped") from e
         raise
 
-# %% ../nbs/04_clips.ipynb #e11497ab
+# %% ../nbs/04_clips.ipynb #ec32b3c9
 def _packed_already(out, key):
     "The set in `out` if it is this very one; None if some of its shards are lost; else an error."
     meta = _meta(out)
@@ -723,7 +723,7 @@ def _packed_already(out, key):
     print(f"skipped because {out.name} holds these {len(have):,} clips already")
     return have
 
-# %% ../nbs/04_clips.ipynb #0ca5f9d4
+# %% ../nbs/04_clips.ipynb #6a6cf2c2
 def _write_index(path, keys, places, bad):
     "index.csv of a set of shards."
     import pandas as pd
@@ -731,7 +731,7 @@ def _write_index(path, keys, places, bad):
     t['error'] = [bad.get(k, '') for k in range(len(t))]
     with atomic_write(path, 'w') as f: f.write(t.to_csv(index=False, lineterminator='\n'))
 
-# %% ../nbs/04_clips.ipynb #646da244
+# %% ../nbs/04_clips.ipynb #282c9984
 def _finish(part, out, manifest, meta, chunk, bad, notes):
     "Write what describes the set, give the folder its name, open it."
     manifest.save(part / 'manifest.csv', overwrite=True); bad = dict(sorted(bad.items()))
@@ -745,7 +745,7 @@ def _finish(part, out, manifest, meta, chunk, bad, notes):
     if bad: print(f"{len(bad)} of {len(manifest)} clips could not be read; the set knows them and their reasons, and training replaces them")
     return PackedSet.load(out)
 
-# %% ../nbs/04_clips.ipynb #e5c7f9b4
+# %% ../nbs/04_clips.ipynb #fa1011d2
 def pack(
     manifest: Manifest,      # clips to decode, all of them
     out: str | Path,         # folder to make
@@ -774,7 +774,7 @@ def pack(
             done[first] = note; bad.update(new); log.write(json.dumps([first, new, note]) + '\n'); log.flush(); os.fsync(log.fileno()); bar.update(chunk)
     return _finish(part, out, manifest, dict(meta, key=key), chunk, bad, [done[k] for k in sorted(done)])
 
-# %% ../nbs/04_clips.ipynb #c994a050
+# %% ../nbs/04_clips.ipynb #27707bbe
 def verify(
     packed,                 # PackedSet or ShardSet, or its folder
     workers: int = 2, engine: str = 'local',
@@ -786,7 +786,7 @@ def verify(
     found = [x for _, each in in_parallel(_verified, [(packed, p) for p in parts], workers, engine) for x in each]
     return sorted(found)
 
-# %% ../nbs/04_clips.ipynb #f9439eb0
+# %% ../nbs/04_clips.ipynb #512ca4ac
 def _verified(job):
     "What is damaged in one chunk."
     packed, part = job
