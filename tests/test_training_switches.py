@@ -17,9 +17,10 @@ def losses(tmp_path_factory):
 
 @pytest.mark.parametrize('net', ['tiny', 'avid'])
 def test_bfloat16_stays_close(losses, net):
-    "The networks in bfloat16, R(2+1)D with channels last: each loss within 2 % of float32, and not the same numbers."
+    "The networks in bfloat16, R(2+1)D with channels last: the first loss, of equal weights, within 0.5 % of float32 and not the same number; later ones, of weights that part, within 10 %."
     plain, half = (losses(f'model.net={net}', f'run.amp={x}') for x in ('false', 'true'))
-    assert 0 < ((plain - half) / plain).abs().max() < 0.02, (plain.tolist(), half.tolist())
+    off = ((plain - half) / plain).abs()
+    assert 0 < off[0] < 0.005 and off.max() < 0.1, (plain.tolist(), half.tolist())
 
 
 def test_parts_of_a_batch_with_clipping(losses):
