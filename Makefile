@@ -51,7 +51,7 @@ prepare: $(READY)
 
 bench: $(READY)
 	@ls benchmarks/*.py >/dev/null 2>&1 || { echo 'No benchmarks yet: benchmarks/*.py is empty.'; exit 1; }
-	@for script in $(filter-out benchmarks/soak.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(PY) $$script || exit 1; done
+	@for script in $(filter-out benchmarks/soak.py benchmarks/study.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(PY) $$script || exit 1; done
 
 check-long: $(READY)
 	@test -d "$(REAL)/clips" || { echo 'Real recordings not found: set AVNB_REAL_DATA to a folder that holds clips/.'; exit 1; }

@@ -1,0 +1,161 @@
+"""What the studies share: worlds written straight into packed sets, runs that share their first stage, scores on held-out clips, and a
+table that several processes may fill at once. Run robust_xid.py, not this file."""
+import contextlib, csv, fcntl, io, json, shutil, sys, tempfile, time
+from dataclasses import asdict, replace as with_
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from avnb import training
+from avnb.clips import PackedSet, row_keys
+from avnb.core import TrainConfig, atomic_write, digest, progress, replace
+from avnb.evaluation import auroc, embed, evaluation_parts, linear_probe, retrieval_class, untrained, window_batches
+from avnb.localization import localization_report, tally_batches
+from avnb.manifest import Manifest
+from avnb.views import views_from
+from avnb.world import PRESETS, World, picture, plan, sound, truth
+
+RESULTS = Path(__file__).parent / 'results'
+COLUMNS = 'phase faulty classes method seed metric value n'.split()
+DIALS = with_(PRESETS['easy'], size=48, fps=8.0, radius=(.16, .22))     # small frames, things somewhat larger: a run takes two minutes on a core
+RECIPE = dict(data=dict(fps=8.0, size=48, seconds=2.0, batch=50, workers=0),
+              view=dict(frames=4, stride=1, audio_seconds=1.0, size=48, mels=48, hop=320, area_min=0.5, offset=0.1), model=dict(width=16),
+              xid=dict(tau=0.1, candidates='batch'), optim=dict(lr=2e-3, weight_decay=1e-2), run=dict(log_every=50, keep=9, maps=0, device='cpu'))
+
+
+# -- worlds ------------------------------------------------------------------------------------------------------------
+
+def write_packed_world(out, seed, faulty, train, test, classes=12, dials=DIALS) -> Path:
+    "The clips of `write_world`, without a codec between: a packed set, its manifest and truth.json. Test clips do not depend on `faulty`."
+    out = Path(out)
+    if (out / 'meta.json').exists(): return out
+    shutil.rmtree(out, ignore_errors=True); out.mkdir(parents=True)
+    world, n = World(seed, classes, dials), train + test
+    shape = (n, round(dials.seconds * dials.fps), dials.size, dials.size, 3), (n, round(dials.seconds * dials.rate))
+    frames, audio = np.memmap(out / 'frames.u8', np.uint8, 'w+', shape=shape[0]), np.memmap(out / 'audio.i16', np.int16, 'w+', shape=shape[1])
+    rows, known = [], []
+    for i, scene in enumerate(progress(plan(world, n, faulty, test / n), total=n, desc='rendering', unit='clip')):
+        frames[i], boxes = picture(scene)
+        audio[i] = np.round(np.clip(sound(scene), -1, 1) * 32767); known.append(truth(scene, boxes, world))
+        rows.append(dict(id=f'{i:06d}', path=f'{i:06d}', start_s=0.0, seconds=dials.seconds, split='train' if i < train else 'test', label=world.names[scene.label],
+                         faulty_kind=scene.faulty_kind, content_hash=digest([seed, i, scene.faulty_kind, scene.track, asdict(dials)]),
+                         video_codec='none', audio_codec='none', error=''))
+    Manifest(out, pd.DataFrame(rows)).save(out / 'manifest.csv'); m = Manifest.load(out / 'manifest.csv')
+    (out / 'truth.json').write_text(json.dumps(known))
+    with atomic_write(out / 'meta.json', 'w') as f:
+        json.dump(dict(frames=shape[0], audio=shape[1], bad={}, seconds=dials.seconds, fps=dials.fps, size=dials.size, rate=dials.rate,
+                       keys=row_keys(m), manifest_hash=m.hash), f)
+    return out
+
+
+class Set:
+    "A packed world opened: manifest, truth, who is faulty, true classes."
+    def __init__(self, folder):
+        self.folder, self.manifest, self.packed = Path(folder), Manifest.load(Path(folder, 'manifest.csv')), PackedSet.load(folder)
+        self.truth = json.loads(Path(folder, 'truth.json').read_text()); t = self.manifest.table
+        self.label, self.kind, self.split = (t[k].astype(str).to_numpy() for k in ('label', 'faulty_kind', 'split'))
+        self.classes = np.array([x['class'] for x in self.truth]); self.heard = np.array([-1 if x['heard'] is None else x['heard'] for x in self.truth])
+        self.one = [x['id'] for x in self.truth if sum(s['sounding'] for s in x['sources']) == 1]
+
+    @property
+    def faulty(self): return self.kind != 'none'
+
+
+# -- runs --------------------------------------------------------------------------------------------------------------
+
+@contextlib.contextmanager
+def objective(cls):
+    "Runs inside use this subclass of `Objective`: oracles and other people's losses, which are no setting of the package."
+    plain, training.Objective = training.Objective, cls or training.Objective
+    try: yield
+    finally: training.Objective = plain
+
+
+def config(world: Path, folder, seed, epochs, switch, batch=50, **settings) -> TrainConfig:
+    "Config of a run; a checkpoint falls on the switch from the first stage to the second."
+    cfg = replace(replace(TrainConfig(), RECIPE), settings); steps = (Manifest.load(world / 'manifest.csv').table.split == 'train').sum() // batch
+    return replace(cfg, dict(data=dict(manifest=str(world / 'manifest.csv'), packed=str(world)), optim=dict(epochs=epochs),
+                             run=dict(folder=str(folder), seed=seed, checkpoint_every=int(max(1, round(epochs * switch)) * steps))))
+
+
+def train(cfg: TrainConfig, start=None, cls=None):
+    "A run; with `start`, the checkpoint of a first stage, only the second."
+    torch.set_num_threads(1)
+    with objective(cls), contextlib.redirect_stdout(io.StringIO()): return training.fit(cfg, str(start) if start else 'auto')
+
+
+def first_stage(run) -> Path:
+    "The checkpoint at the switch."
+    return Path(run.folder, 'checkpoints', f'step-{run.cfg.run.checkpoint_every:08}.pt')
+
+
+# -- scores ------------------------------------------------------------------------------------------------------------
+
+def measure(model, bank, cfg, data: Set, windows=2, located=1000) -> dict:
+    "metric -> (value, n), for a network on held-out clips and for its bank on the training clips."
+    parts, out = evaluation_parts(data.manifest, data.one), {}
+    used = np.unique(np.concatenate([parts['train'], parts['test']]))
+    e = embed(model, *_batches(data, used, cfg, windows)); at = lambda x, rows: x[np.searchsorted(e.index, rows)]
+    tr, te = parts['train'], parts['test']; y = data.label
+    for k, x in dict(video=e.video_pooled, audio=e.audio_pooled).items(): out[f'linear_{k}'] = linear_probe(at(x, tr), y[tr], at(x, te), y[te])
+    for d, q, g in (('v2a', e.video, e.audio), ('a2v', e.audio, e.video)): out[f'retrieval_class_{d}_r1'] = retrieval_class(at(q, te), at(g, te), y[te])
+    report = localize(model, cfg, data, te[np.random.default_rng(0).permutation(len(te))[:located]])
+    out |= {k: s for k, s in report.items() if s.n}
+    return {k: (float(s.value), int(s.n)) for k, s in out.items()} | (knowing(bank, data) if bank is not None else {}), report
+
+
+def _batches(data, rows, cfg, windows):
+    batches, total = window_batches(Manifest(data.folder, data.manifest.table.loc[rows]), cfg, data.packed, windows)
+    return batches, views_from(cfg, False), total
+
+
+def localize(model, cfg, data, rows) -> dict:
+    "name -> Score of maps and bands on the middle windows of these clips."
+    known, labels = {int(r): data.truth[r] for r in rows}, {int(r): data.label[r] for r in rows}
+    return localization_report(*tally_batches(model.eval(), _batches(data, rows, cfg, 1)[0], known, labels, cfg))
+
+
+KINDS = dict(auroc_wrong_track=('wrong_track',), auroc_off_screen=('off_screen',), auroc_faulty=('wrong_track', 'off_screen'))
+
+
+def knowing(bank, data: Set) -> dict:
+    "AUROC of the bank's scores against what is faulty, per kind: (value, n)."
+    score, written, out = (bank.video * bank.audio).sum(1).cpu().numpy(), bank.written.cpu().numpy(), {}
+    for name, kinds in KINDS.items():
+        use = written & (data.split == 'train') & np.isin(data.kind, ('none', *kinds))
+        if data.faulty[use].any(): out[name] = (float(auroc(-score[use], data.faulty[use]).value), int(use.sum()))
+    return out
+
+
+# -- tables ------------------------------------------------------------------------------------------------------------
+
+class Table:
+    "A tidy CSV that several processes append to; a run's rows go in together, so that what is there is complete."
+    def __init__(self, path): self.path = Path(path)
+
+    def read(self) -> pd.DataFrame:
+        if not self.path.exists(): return pd.DataFrame(columns=COLUMNS)
+        return pd.read_csv(self.path)
+
+    def has(self, **key) -> bool:
+        t = self.read(); return bool(len(t)) and bool(np.logical_and.reduce([t[k] == v for k, v in key.items()]).any())
+
+    def add(self, key: dict, scores: dict):
+        "Append name -> (value, n) under a key."
+        self.path.parent.mkdir(exist_ok=True)
+        with open(self.path, 'a', newline='') as f:
+            fcntl.flock(f, fcntl.LOCK_EX)
+            w = csv.DictWriter(f, COLUMNS, lineterminator='\n')
+            if not f.tell(): w.writeheader()
+            w.writerows(dict(key, metric=m, value=round(v, 6), n=n) for m, (v, n) in scores.items()); f.flush()
+
+
+def paired(table: pd.DataFrame, metric: str, a: str, b: str) -> tuple:
+    "(mean, half of the 95 % t interval, seeds) of method a minus method b, paired by seed."
+    from scipy.stats import t
+    x = table[table.metric == metric].pivot_table(index='seed', columns='method', values='value')
+    if a not in x or b not in x: return float('nan'), float('nan'), 0
+    d = (x[a] - x[b]).dropna(); n = len(d)
+    return float(d.mean()), float(t.ppf(.975, n - 1) * d.std() / n ** .5) if n > 1 else float('nan'), n
