@@ -581,14 +581,24 @@ def see(self: State, batch) -> tuple:
     on, seed = batch.to(self.device), self.cfg.run.seed
     return on.index, self.views[0](on.frames, seed, self.epoch, batch.index)[0], self.views[1](on.waveform, seed, self.epoch, batch.index)
 
-# %% ../nbs/10_training.ipynb #1e814a99
+# %% ../nbs/10_training.ipynb #620021b6
+class _Padded(torch.overrides.TorchFunctionMode):
+    "Zeros around a map that is smaller than the kernel are added before a 3D convolution, not by it."
+    def __torch_function__(self, f, types, args=(), kwargs=None):
+        if f is torch.conv3d and any(n < k for n, k in zip(args[0].shape[2:], args[1].shape[2:])):
+            x, w, bias, stride, pad, *rest = args
+            args = torch.nn.functional.pad(x, [p for p in reversed(pad) for _ in range(2)]), w, bias, stride, 0, *rest
+        return f(*args, **(kwargs or {}))
+
+# %% ../nbs/10_training.ipynb #12ca3faa
 @patch
 def embed(self: State, video: Tensor, spec: Tensor) -> AVOutput:
     "The networks on a batch or a part of it; in bfloat16 where `run.amp` asks for it."
-    with torch.autocast(self.device.type, torch.bfloat16, enabled=self.cfg.run.amp):
+    half = self.cfg.run.amp
+    with torch.autocast(self.device.type, torch.bfloat16, enabled=half), _Padded() if half and self.device.type == 'cpu' else contextlib.nullcontext():
         return self.model(video, spec, local=self.cfg.cmac.alpha > 0)
 
-# %% ../nbs/10_training.ipynb #6f2243e2
+# %% ../nbs/10_training.ipynb #1cad4403
 @patch
 def forward(self: State, video: Tensor, spec: Tensor) -> AVOutput:
     "What the objective needs of this process's batch; with `optim.accumulate` above 1 cut off from the networks, for `learn` to go on from."
@@ -602,7 +612,7 @@ def forward(self: State, video: Tensor, spec: Tensor) -> AVOutput:
     self.whole = AVOutput(**{k: join(k, [getattr(o, k) for o in outs]) for k in vars(outs[0])})
     return self.whole
 
-# %% ../nbs/10_training.ipynb #68f112fa
+# %% ../nbs/10_training.ipynb #4199e58a
 @patch
 def learn(self: State, loss: Tensor):
     "One step of the optimiser."
@@ -616,7 +626,7 @@ def learn(self: State, loss: Tensor):
     if self.cfg.optim.clip > 0: torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.cfg.optim.clip)
     self.optimizer.step(); self.schedule.step()
 
-# %% ../nbs/10_training.ipynb #16b38d55
+# %% ../nbs/10_training.ipynb #62290c45
 @patch
 def check_losses(self: State):
     "Stop if a loss since the last look was not finite; several processes come to the same verdict."
@@ -626,7 +636,7 @@ def check_losses(self: State):
     bad = [k for k, x in enumerate(losses) if not np.isfinite(x)]
     if bad: self.dump(steps[bad[0]], rows[bad[0]], f'the loss is {losses[bad[0]]}')
 
-# %% ../nbs/10_training.ipynb #5f5eb762
+# %% ../nbs/10_training.ipynb #0507debe
 @patch
 def dump(
     self: State,
@@ -647,7 +657,7 @@ def dump(
     raise TrainingError(f"{what} at step {step}; the batch's ids and statistics are in {path.name}. "
                         "Nothing was saved after it: look at these clips, or lower optim.lr or set optim.clip=1, in a new run.folder")
 
-# %% ../nbs/10_training.ipynb #449443a1
+# %% ../nbs/10_training.ipynb #347cee2e
 class Log:
     "log.csv, monitors.csv and TensorBoard of a run."
     def __init__(self, folder: Path, step: int, epoch: int):  # lines after this step, or of a later epoch, are dropped
@@ -670,7 +680,7 @@ class Log:
         if path == self.path and self.board:
             for k, x in row.items(): self.board.add_scalar(k, x, row['step'])
 
-# %% ../nbs/10_training.ipynb #1ac4634f
+# %% ../nbs/10_training.ipynb #8d4f3297
 @patch
 def note(self: Log, step: int, epoch: int, values: dict):
     "Numbers of a monitor, one line each: step, epoch, name, value."
@@ -678,14 +688,14 @@ def note(self: Log, step: int, epoch: int, values: dict):
         self.write(dict(step=step, epoch=epoch, name=k, value=float(x)), self.notes)
         if self.board: self.board.add_scalar(f'monitor/{k}', float(x), step)
 
-# %% ../nbs/10_training.ipynb #285a3d9c
+# %% ../nbs/10_training.ipynb #d98c8085
 def _tensorboard(folder, step):
     "A TensorBoard writer, or None where tensorboard is not installed."
     try: from torch.utils.tensorboard import SummaryWriter
     except ImportError: print("no live curves: tensorboard is not installed (log.csv has all numbers)"); return None
     return SummaryWriter(folder / 'tb', purge_step=step + 1 if step else None, flush_secs=20)
 
-# %% ../nbs/10_training.ipynb #d4978c17
+# %% ../nbs/10_training.ipynb #e2f2b446
 @patch
 def tell(self: State, event: str, row: dict = None):
     "Move the progress bar, call the monitors, note what they return."
@@ -695,7 +705,7 @@ def tell(self: State, event: str, row: dict = None):
         values = monitor(self)
         if values and self.rank == 0: self.log.note(self.step, self.epoch, values)
 
-# %% ../nbs/10_training.ipynb #e5aac774
+# %% ../nbs/10_training.ipynb #8be0047b
 @patch
 def fixed_views(self: State) -> tuple:
     "(rows int64 [K], pictures, spectrograms) of the clips whose attention is kept; unreadable ones are left out."
@@ -711,7 +721,7 @@ def fixed_views(self: State) -> tuple:
         self._fixed = np.array(rows, np.int64), torch.cat(video), torch.cat(spec)
     return self._fixed
 
-# %% ../nbs/10_training.ipynb #e8269da6
+# %% ../nbs/10_training.ipynb #fad3587b
 @patch
 def save_maps(self: State) -> Path:
     "Attention of the fixed clips as it is now: `maps/epoch-0003.npz` after three epochs, each picture's and each spectrogram's map summing to 1."
@@ -726,7 +736,7 @@ def save_maps(self: State) -> Path:
     with atomic_write(path) as f: np.savez(f, rows=rows, **g)
     return path
 
-# %% ../nbs/10_training.ipynb #5e709503
+# %% ../nbs/10_training.ipynb #3f235105
 @patch
 def log_line(self: State):
     "One line of log.csv (and of TensorBoard): means since the last line, learning rate, speed, share of time spent waiting."
@@ -743,7 +753,7 @@ def log_line(self: State):
         if bad.seen: bad.save(self.folder / 'ledger.csv')
     self.tell('log', row)
 
-# %% ../nbs/10_training.ipynb #ef67d7b6
+# %% ../nbs/10_training.ipynb #3b9d96ee
 @patch
 def save(self: State):
     "Write a checkpoint and keep the newest `run.keep`."
@@ -758,7 +768,7 @@ def save(self: State):
     for old in sorted(self.folder.glob('checkpoints/step-*.pt'))[:-max(self.cfg.run.keep, 1)]:
         for file in (old, *self.folder.glob(f"checkpoints/{old.stem.replace('step', 'rows')}-*.pt")): file.unlink()
 
-# %% ../nbs/10_training.ipynb #ab054ea1
+# %% ../nbs/10_training.ipynb #7df7eab2
 @patch
 def end_epoch(self: State):
     "A pass over the data is done."
@@ -768,7 +778,7 @@ def end_epoch(self: State):
     self.tell('end' if last else 'epoch')
     if last: self.save()
 
-# %% ../nbs/10_training.ipynb #6a6420ed
+# %% ../nbs/10_training.ipynb #fd668562
 @patch
 def count(
     self: State,
@@ -785,7 +795,7 @@ def count(
     if stop or self.step % self.cfg.run.checkpoint_every == 0: self.save()
     if stop and not last: raise RunStopped(f"stopped at step {self.step} of {self.steps}, everything is saved; run it again to go on")
 
-# %% ../nbs/10_training.ipynb #a57fbdf1
+# %% ../nbs/10_training.ipynb #7ca4b13b
 @patch
 def asked_to_stop(self: State) -> bool:
     "Whether any process got a signal; several processes agree on it at log lines."
@@ -793,7 +803,7 @@ def asked_to_stop(self: State) -> bool:
     if self.step % self.cfg.run.log_every: return False
     return bool(total(torch.tensor(float(self.stop.is_set()), device=self.device)))
 
-# %% ../nbs/10_training.ipynb #6567af84
+# %% ../nbs/10_training.ipynb #95c4e8da
 @contextlib.contextmanager
 def stopping(
     stop: threading.Event,  # set when a signal asks to stop
@@ -808,7 +818,7 @@ def stopping(
     finally:
         for s, handler in old.items(): signal.signal(s, handler)
 
-# %% ../nbs/10_training.ipynb #ea1ef063
+# %% ../nbs/10_training.ipynb #66261f86
 LOWER = ("lower data.batch (now {data.batch}), or keep it and set optim.accumulate={double}; run.amp=true halves what the networks keep; "
          "with a large bank, xid.candidates=sampled or, on several processes, xid.shard=true")
 
@@ -829,7 +839,7 @@ def explained(s: State):
     finally:
         if hasattr(s, 'loader'): s.loader.close()                          # its processes end with it
 
-# %% ../nbs/10_training.ipynb #063acd79
+# %% ../nbs/10_training.ipynb #84d280dd
 def training_manifest(cfg: TrainConfig) -> Manifest:
     "All rows of the manifest that the config names, or of the packed set when it names none."
     if not cfg.data.manifest and not cfg.data.packed:
@@ -837,14 +847,14 @@ def training_manifest(cfg: TrainConfig) -> Manifest:
                             "make one with avnb index FOLDER, or a world with avnb world OUT")
     return Manifest.load(cfg.data.manifest or Path(cfg.data.packed, 'manifest.csv'))
 
-# %% ../nbs/10_training.ipynb #f62f5b7b
+# %% ../nbs/10_training.ipynb #cf5f2142
 def tidy(folder: Path):
     "Remove what a process that was killed while it wrote a checkpoint left behind."
     for half in folder.glob('.*.tmp'): half.unlink()
     for part in folder.glob('rows-*.pt'):
         if not (folder / f"step-{part.name.split('-')[1]}.pt").exists(): part.unlink()
 
-# %% ../nbs/10_training.ipynb #f92384d6
+# %% ../nbs/10_training.ipynb #ed49e764
 def prepare(
     cfg: TrainConfig,
     resume,     # 'auto', None or a checkpoint
@@ -867,7 +877,7 @@ def prepare(
     if path[0] and not s.done and s.rank == 0: print(f"going on from {Path(path[0]).name}: step {s.step} of {s.steps}")
     return s
 
-# %% ../nbs/10_training.ipynb #037591f1
+# %% ../nbs/10_training.ipynb #1063568c
 def fit(
     cfg: TrainConfig,
     resume='auto',  # 'auto': go on where the folder's newest good checkpoint left off; None: a new folder; or a checkpoint to start from
@@ -890,7 +900,7 @@ def fit(
             s.end_epoch()
     return s.finished("done:")
 
-# %% ../nbs/10_training.ipynb #25df8327
+# %% ../nbs/10_training.ipynb #d8ae3a62
 @patch
 def finished(self: State, how: str) -> Run:
     "The `Run`, and a line that says what happened."
@@ -899,7 +909,7 @@ def finished(self: State, how: str) -> Run:
     log = pd.read_csv(self.folder / 'log.csv') if (self.folder / 'log.csv').exists() else pd.DataFrame()
     return Run(self.model.eval(), self.bank, self.cfg, self.manifest, self.folder, log)
 
-# %% ../nbs/10_training.ipynb #539cbf71
+# %% ../nbs/10_training.ipynb #ff650bb1
 def load_run(
     folder: str | Path,  # of a run
     device=None,         # None: as its config says
@@ -919,7 +929,7 @@ def load_run(
     bank.load_state_dict(state['bank'])
     return Run(model.eval(), bank, cfg, Manifest.load(folder / 'manifest.csv'), folder, pd.read_csv(folder / 'log.csv'))
 
-# %% ../nbs/10_training.ipynb #7580c00b
+# %% ../nbs/10_training.ipynb #8ab3bc65
 def save_model(
     run: Run,
     folder: str | Path,  # to write

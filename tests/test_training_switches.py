@@ -17,10 +17,27 @@ def losses(tmp_path_factory):
 
 @pytest.mark.parametrize('net', ['tiny', 'avid'])
 def test_bfloat16_stays_close(losses, net):
-    "The networks in bfloat16, R(2+1)D with channels last: the first loss, of equal weights, within 0.5 % of float32 and not the same number; later ones, of weights that part, within 10 %."
+    "The networks in bfloat16, R(2+1)D with channels last: the first loss, of equal weights, within 2 % of float32 and not the same number; later ones, of weights that part, within 10 %."
     plain, half = (losses(f'model.net={net}', f'run.amp={x}') for x in ('false', 'true'))
     off = ((plain - half) / plain).abs()
-    assert 0 < off[0] < 0.005 and off.max() < 0.1, (plain.tolist(), half.tolist())
+    assert 0 < off[0] < 0.02 and off.max() < 0.1, (plain.tolist(), half.tolist())
+
+
+@pytest.mark.parametrize('net', ['tiny', 'avid'])
+def test_bfloat16_gradients_hold_no_unset_memory(net, tmp_path):
+    "Maps smaller than kernels, freed memory full of NaN: gradients are those of float32, give or take rounding, and the same twice."
+    import avnb.training as T
+    toy_set(tmp_path / 'toy', n=12)
+    def gradients(amp):
+        cfg = config(tmp_path / 'toy', tmp_path / 'run', [f'model.net={net}', f'run.amp={amp}', 'view.frames=4'])
+        s = T.State(cfg, T.training_manifest(cfg)); s.model.train(); index, video, spec = s.see(s.data.fetch(s.data.rows[:12], 0))
+        loss = s.objective(s.forward(video, spec), index, 0)[0]
+        for n in range(8, 23): [torch.full((2 ** n,), torch.nan) for _ in range(6)]
+        loss.backward()
+        return torch.cat([p.grad.flatten() for p in s.model.parameters() if p.grad is not None])
+    plain, half, again = gradients('false'), gradients('true'), gradients('true')
+    assert half.isfinite().all() and (half - again).norm() < 1e-3 * half.norm()
+    assert torch.cosine_similarity(plain, half, 0) > 0.8 and 0.8 < half.norm() / plain.norm() < 1.25
 
 
 def test_parts_of_a_batch_with_clipping(losses):
