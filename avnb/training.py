@@ -581,7 +581,15 @@ def see(self: State, batch) -> tuple:
     on, seed = batch.to(self.device), self.cfg.run.seed
     return on.index, self.views[0](on.frames, seed, self.epoch, batch.index)[0], self.views[1](on.waveform, seed, self.epoch, batch.index)
 
-# %% ../nbs/10_training.ipynb #620021b6
+# %% ../nbs/10_training.ipynb #cc623cf5
+@patch
+def embed(self: State, video: Tensor, spec: Tensor) -> AVOutput:
+    "The networks on a batch or a part of it; in bfloat16 where `run.amp` asks for it."
+    half = self.cfg.run.amp
+    with torch.autocast(self.device.type, torch.bfloat16, enabled=half), _Padded() if half and self.device.type == 'cpu' else contextlib.nullcontext():
+        return self.model(video, spec, local=self.cfg.cmac.alpha > 0)
+
+# %% ../nbs/10_training.ipynb #161a11ef
 class _Padded(torch.overrides.TorchFunctionMode):
     "Zeros around a map that is smaller than the kernel are added before a 3D convolution, not by it."
     def __torch_function__(self, f, types, args=(), kwargs=None):
@@ -589,14 +597,6 @@ class _Padded(torch.overrides.TorchFunctionMode):
             x, w, bias, stride, pad, *rest = args
             args = torch.nn.functional.pad(x, [p for p in reversed(pad) for _ in range(2)]), w, bias, stride, 0, *rest
         return f(*args, **(kwargs or {}))
-
-# %% ../nbs/10_training.ipynb #12ca3faa
-@patch
-def embed(self: State, video: Tensor, spec: Tensor) -> AVOutput:
-    "The networks on a batch or a part of it; in bfloat16 where `run.amp` asks for it."
-    half = self.cfg.run.amp
-    with torch.autocast(self.device.type, torch.bfloat16, enabled=half), _Padded() if half and self.device.type == 'cpu' else contextlib.nullcontext():
-        return self.model(video, spec, local=self.cfg.cmac.alpha > 0)
 
 # %% ../nbs/10_training.ipynb #1cad4403
 @patch
