@@ -899,6 +899,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'avnb.training._Gather': ('training.html#_gather', 'avnb/training.py'),
                                'avnb.training._Gather.backward': ('training.html#_gather.backward', 'avnb/training.py'),
                                'avnb.training._Gather.forward': ('training.html#_gather.forward', 'avnb/training.py'),
+                               'avnb.training._Padded': ('training.html#_padded', 'avnb/training.py'),
+                               'avnb.training._Padded.__torch_function__': ('training.html#_padded.__torch_function__', 'avnb/training.py'),
                                'avnb.training._Parts': ('training.html#_parts', 'avnb/training.py'),
                                'avnb.training._Parts.backward': ('training.html#_parts.backward', 'avnb/training.py'),
                                'avnb.training._Parts.forward': ('training.html#_parts.forward', 'avnb/training.py'),
