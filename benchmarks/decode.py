@@ -139,7 +139,7 @@ def items(files, work, seed, n):
     "(items on originals, items on the packed set): the same moments of the same windows."
     import soundfile
     from avnb.clips import pack
-    from avnb.manifest import Manifest, index_folder
+    from avnb.manifest import Manifest
     import pandas as pd
     rows = []
     for f in files:

@@ -11,7 +11,7 @@ Everything is kept in --folder; a second call goes on where the first one stoppe
 One training seed and three untrained networks: enough to see what works, not to put methods in order. `error` is the half-width of the 95 % interval over
 files. Below each table: seconds, and peak memory of this process (its largest resident set, ru_maxrss).
 """
-import argparse, csv, os, resource, statistics, sys, time
+import argparse, csv, os, resource, statistics, time
 from pathlib import Path
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')

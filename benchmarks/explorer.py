@@ -5,7 +5,7 @@
 A 10 s clip (generated, 30 frames a second, 288 pixels) and the tiny network that ships. Each figure has a limit that the explorer is meant to
 keep; the table says whether it does. Writes results/explorer.csv. About two minutes.
 """
-import csv, os, sys, tempfile, time
+import csv, sys
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,6 @@ def ten_seconds(path, size=288, seconds=10, fps=30):
 
 def first_picture(lab, page, clip):
     "Seconds from running the cell to a picture with its map; a second time with media that are kept; bytes sent; growth of the notebook's file."
-    from lab import attribute
     path = lab.open(page, 'first.ipynb', [*ONE, WEIGH, f'import time; print(time.time()); e = AttentionExplorer(None, {str(clip)!r}); e',
                                           'e.player.scene and print("BYTES", weigh(e.player.scene))', f'print(time.time()); f = AttentionExplorer(None, {str(clip)!r}); f'])
     before = path.stat().st_size; lab.run_all(page); page.wait_for_function('document.querySelectorAll(".avnb[data-ready]").length === 2')

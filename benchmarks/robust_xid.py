@@ -7,11 +7,17 @@
 Every run is noted once; what is there is skipped, so that a stopped study goes on. Delete nothing: rows of `dev` are the tuning, all that was
 tried; claims read `confirm` alone, whose worlds and seeds were never looked at before. A group of runs is one world: the plain xID run is
 stage 1 and the control of the same length; the others start from its checkpoint at the switch."""
-import argparse
+import argparse, shutil, time
+from pathlib import Path
 
-from study import *
-from avnb.core import rng
-from avnb.nce import debiased_loss, mix_targets, oracle_targets, oracle_weights, positive_weights, rince_loss, shuffle_weights, uniform_targets
+import numpy as np
+import torch
+
+from study import RESULTS, Set, Table, batches_of, config, first_stage, knowing, measure, paired, train, write_packed_world
+from avnb import training
+from avnb.core import replace
+from avnb.evaluation import auroc, untrained
+from avnb.nce import oracle_weights, shuffle_weights
 from avnb.training import Objective
 
 TABLE = Table(RESULTS / 'robust_xid.csv')
@@ -89,7 +95,8 @@ def note_xid(key, run, data):
     state = training.read_checkpoint(first_stage(run))['bank']
     early = type(run.bank)(len(run.bank.video), run.cfg.model.dim); early.load_state_dict(state)
     TABLE.add(key('xid'), scores | {f'{k}_at_switch': v for k, v in knowing(early, data).items()})
-    twin = untrained(run.cfg, list(_few(run, data)), views_from(run.cfg, False))
+    few, views, _ = batches_of(data, np.flatnonzero(data.split == 'train')[:200], run.cfg, 1)
+    twin = untrained(run.cfg, list(few), views)
     TABLE.add(key('untrained'), measure(twin, None, run.cfg, data, located=300)[0])
     for name in ('centre', 'random', 'whole', 'energy', 'frame_difference'):
         TABLE.add(key(f'baseline_{name}'), {'pointing_guided': (report['pointing_guided'].baselines[name], report['pointing_guided'].n)})
@@ -98,11 +105,6 @@ def note_xid(key, run, data):
         p = float((data.heard == data.classes)[wrong].mean())
         TABLE.add(key('ceiling'), dict(auroc_wrong_track=(1 - p / 2, int(wrong.sum()))))
         TABLE.add(key('baseline_hearing'), dict(auroc_faulty=(hearing(data), int((data.split == 'train').sum()))))
-
-
-def _few(run, data):
-    rows = np.flatnonzero(data.split == 'train')[:200]
-    return window_batches(Manifest(data.folder, data.manifest.table.loc[rows]), run.cfg, data.packed, 1)[0]
 
 
 def hearing(data) -> float:

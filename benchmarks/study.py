@@ -1,6 +1,6 @@
 """What the studies share: worlds written straight into packed sets, runs that share their first stage, scores on held-out clips, and a
 table that several processes may fill at once. Run robust_xid.py, not this file."""
-import contextlib, csv, fcntl, io, json, shutil, sys, tempfile, time
+import contextlib, csv, fcntl, io, json, shutil
 from dataclasses import asdict, replace as with_
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import torch
 from avnb import training
 from avnb.clips import PackedSet, row_keys
 from avnb.core import TrainConfig, atomic_write, digest, progress, replace
-from avnb.evaluation import auroc, embed, evaluation_parts, linear_probe, retrieval_class, untrained, window_batches
+from avnb.evaluation import auroc, embed, evaluation_parts, linear_probe, retrieval_class, window_batches
 from avnb.localization import localization_report, tally_batches
 from avnb.manifest import Manifest
 from avnb.views import views_from
@@ -97,7 +97,7 @@ def measure(model, bank, cfg, data: Set, windows=2, located=1000) -> dict:
     "metric -> (value, n), for a network on held-out clips and for its bank on the training clips."
     parts, out = evaluation_parts(data.manifest, data.one), {}
     used = np.unique(np.concatenate([parts['train'], parts['test']]))
-    e = embed(model, *_batches(data, used, cfg, windows)); at = lambda x, rows: x[np.searchsorted(e.index, rows)]
+    e = embed(model, *batches_of(data, used, cfg, windows)); at = lambda x, rows: x[np.searchsorted(e.index, rows)]
     tr, te = parts['train'], parts['test']; y = data.label
     for k, x in dict(video=e.video_pooled, audio=e.audio_pooled).items(): out[f'linear_{k}'] = linear_probe(at(x, tr), y[tr], at(x, te), y[te])
     for d, q, g in (('v2a', e.video, e.audio), ('a2v', e.audio, e.video)): out[f'retrieval_class_{d}_r1'] = retrieval_class(at(q, te), at(g, te), y[te])
@@ -106,7 +106,8 @@ def measure(model, bank, cfg, data: Set, windows=2, located=1000) -> dict:
     return {k: (float(s.value), int(s.n)) for k, s in out.items()} | (knowing(bank, data) if bank is not None else {}), report
 
 
-def _batches(data, rows, cfg, windows):
+def batches_of(data, rows, cfg, windows):
+    "(batches, views, their number) of these rows."
     batches, total = window_batches(Manifest(data.folder, data.manifest.table.loc[rows]), cfg, data.packed, windows)
     return batches, views_from(cfg, False), total
 
@@ -114,7 +115,7 @@ def _batches(data, rows, cfg, windows):
 def localize(model, cfg, data, rows) -> dict:
     "name -> Score of maps and bands on the middle windows of these clips."
     known, labels = {int(r): data.truth[r] for r in rows}, {int(r): data.label[r] for r in rows}
-    return localization_report(*tally_batches(model.eval(), _batches(data, rows, cfg, 1)[0], known, labels, cfg))
+    return localization_report(*tally_batches(model.eval(), batches_of(data, rows, cfg, 1)[0], known, labels, cfg))
 
 
 KINDS = dict(auroc_wrong_track=('wrong_track',), auroc_off_screen=('off_screen',), auroc_faulty=('wrong_track', 'off_screen'))

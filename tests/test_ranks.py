@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd, pytest
 
-from toys import config, toy_set, train
+from toys import toy_set, train
 
 HERE = Path(__file__).parent
 CASES = {'full': [], 'shard': ['xid.shard=true'],  'batch': ['xid.candidates=batch', 'optim.clip=0.5'], 'sampled': ['xid.candidates=sampled', 'xid.negatives=9']}
