@@ -312,7 +312,18 @@ def over_parts(self: Objective, v: Tensor, a: Tensor, index: Tensor, step: int) 
     h = lam * (torch.xlogy(s_own, s_own) - spread - (1 - s_own) * np.log(lam)) - torch.xlogy(T_own, T_own)
     return l_v + l_a, mine(h)
 
-# %% ../nbs/10_training.ipynb #f5913939
+# %% ../nbs/10_training.ipynb #145013e5
+@patch
+def contrast(
+    self: Objective,
+    v: Tensor, a: Tensor,  # live embeddings [b,D]
+    keys: tuple,           # of `candidates`: (v_bar, a_bar, own, mask)
+    T,                     # of `targets`: (T_v, T_a) [b,N] each, or None
+) -> Tensor:               # l [b]
+    "The loss of each clip of this process's batch: xID. Other people's losses take its place in a subclass."
+    return xid_loss(v, a, *keys[:3], tau=self.cfg.xid.tau, targets=T, mask=keys[3], reduction='none', validate=False)
+
+# %% ../nbs/10_training.ipynb #066ebafe
 @patch
 def __call__(
     self: Objective,
@@ -326,7 +337,7 @@ def __call__(
     if x.shard and not self.in_batch(step): l, h = self.over_parts(v, a, index, step)
     else:
         keys = self.candidates(v, a, index, step); T = self.targets(v, a, index, keys, step)
-        l = xid_loss(v, a, *keys[:3], tau=x.tau, targets=T, mask=keys[3], reduction='none', validate=False)
+        l = self.contrast(v, a, keys, T)
         h = None if T is None else entropy(T[0])
     sums = total(torch.stack([w.sum(), torch.full_like(w.sum(), len(w))]))
     norm = sums[0].clamp(min=1e-12)
@@ -349,7 +360,7 @@ def entropy(T: Tensor) -> Tensor:
     "Entropy of each row of a distribution, nats."
     return -torch.xlogy(T, T).sum(1)
 
-# %% ../nbs/10_training.ipynb #1a91cf9f
+# %% ../nbs/10_training.ipynb #91017669
 def write_checkpoint(
     path: str | Path,  # checkpoints/step-00001000.pt
     state: dict,       # plain dictionaries of numbers, strings and tensors
@@ -357,7 +368,7 @@ def write_checkpoint(
     "Write a checkpoint that is whole or absent."
     with atomic_write(path) as f: torch.save(state, f)
 
-# %% ../nbs/10_training.ipynb #e8b3ff74
+# %% ../nbs/10_training.ipynb #ae92ad9c
 def _read(path, device):
     "A file of a checkpoint; `TrainingError` when it is damaged or holds more than data."
     try:
@@ -368,7 +379,7 @@ def _read(path, device):
         what = "holds code, not only data" if 'weights_only' in str(e).lower() else f"is damaged ({str(e).splitlines()[0][:80]})"
         raise TrainingError(f"{Path(path).name} {what}; use the checkpoint before it") from e
 
-# %% ../nbs/10_training.ipynb #dd400709
+# %% ../nbs/10_training.ipynb #e3216f71
 TABLES = 'video', 'audio', 'written'
 
 
@@ -394,7 +405,7 @@ def read_checkpoint(
             state[k] = piece if old is None else {name: torch.cat([old[name], x]) if name in TABLES else x for name, x in piece.items()}
     return state
 
-# %% ../nbs/10_training.ipynb #bb077a04
+# %% ../nbs/10_training.ipynb #eabce286
 def newest_checkpoint(
     folder: str | Path,  # of a run
     device='cpu',
@@ -407,7 +418,7 @@ def newest_checkpoint(
             print(f"{e}: falling back"); os.replace(path, path.with_name(path.name + '.damaged'))
     return None, None
 
-# %% ../nbs/10_training.ipynb #cadec67b
+# %% ../nbs/10_training.ipynb #f5eac4fb
 FREE = {'data': ('manifest', 'workers'), 'run': ('folder', 'device', 'log_every', 'checkpoint_every', 'keep', 'maps')}
 
 
@@ -421,7 +432,7 @@ def run_key(cfg: TrainConfig, manifest: Manifest) -> str:
     "Hash of what decides a run."
     return digest([run_settings(cfg), manifest.hash])
 
-# %% ../nbs/10_training.ipynb #dec2851f
+# %% ../nbs/10_training.ipynb #2809d692
 def claim(
     cfg: TrainConfig,
     manifest: Manifest,
@@ -446,14 +457,14 @@ def claim(
     manifest.save(folder / 'manifest.csv', overwrite=True); save_config(cfg, there)        # the hash says it is the same one
     return folder
 
-# %% ../nbs/10_training.ipynb #606033ee
+# %% ../nbs/10_training.ipynb #aac49ece
 def new_model(cfg: TrainConfig) -> AVModel:
     "An untrained model, the same for the same seed, whatever was drawn before."
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(rng(cfg.run.seed, 0, 0, 'init').integers(2 ** 62)))
         return AVModel.from_config(cfg)
 
-# %% ../nbs/10_training.ipynb #ec2a34a5
+# %% ../nbs/10_training.ipynb #b263c76a
 def new_optimizer(
     cfg: TrainConfig,
     model: torch.nn.Module,
@@ -466,7 +477,7 @@ def new_optimizer(
     if o.schedule == 'constant': return opt, torch.optim.lr_scheduler.ConstantLR(opt, 1.0)
     raise TrainingError(f"optim.schedule: expected 'onecycle' or 'constant', got {o.schedule!r}")
 
-# %% ../nbs/10_training.ipynb #bed62efc
+# %% ../nbs/10_training.ipynb #f2cc77b8
 def training_rows(cfg: TrainConfig, manifest: Manifest) -> Manifest:
     "The rows to train on: those of data.split, without what the index found unreadable or without sound."
     m = manifest.where(split=cfg.data.split) if cfg.data.split else manifest
@@ -479,12 +490,12 @@ def training_rows(cfg: TrainConfig, manifest: Manifest) -> Manifest:
     if len(good) < len(m): print(f"{len(m) - len(good)} of {len(m)} clips are left out: {why}")
     return good
 
-# %% ../nbs/10_training.ipynb #cfb68399
+# %% ../nbs/10_training.ipynb #573c79f0
 def file_groups(manifest: Manifest) -> np.ndarray:
     "Which file each row comes from, int64 [N]: windows of one file are not negatives of each other."
     return np.unique(manifest.table['path'].astype(str), return_inverse=True)[1].astype(np.int64)
 
-# %% ../nbs/10_training.ipynb #d40fca38
+# %% ../nbs/10_training.ipynb #7d9f9d1e
 @dataclass
 class Run:
     "A trained run: what `fit` and `load_run` return."
@@ -499,7 +510,7 @@ class Run:
         step = int(self.log.step.max()) if len(self.log) else 0
         return f"Run({self.folder.name}: step {step}, {len(self.manifest):,} clips, bank {self.bank.extra_repr()})"
 
-# %% ../nbs/10_training.ipynb #cca41a04
+# %% ../nbs/10_training.ipynb #ee9c2766
 class State:
     "Everything that changes while training, and the things it is made with. Monitors get this."
     def __init__(self, cfg: TrainConfig, manifest: Manifest):
@@ -523,7 +534,7 @@ class State:
         self.sums, self.n, self.losses = {}, 0, []                      # of the loss terms since the last log line; losses not looked at yet
         self.had, self.waited, self.since, self.stop = 0, 0.0, time.perf_counter(), threading.Event()
 
-# %% ../nbs/10_training.ipynb #74778a21
+# %% ../nbs/10_training.ipynb #407d6d5c
 @patch
 def state_dict(self: State) -> dict:
     "All that a run needs to go on as if nothing had happened."
@@ -533,7 +544,7 @@ def state_dict(self: State) -> dict:
                 config=to_dict(self.cfg), key=run_key(self.cfg, self.manifest), manifest_hash=self.manifest.hash,
                 versions=dict(avnb=_version(), torch=str(torch.__version__), numpy=np.__version__))
 
-# %% ../nbs/10_training.ipynb #9501fd92
+# %% ../nbs/10_training.ipynb #991fd1a9
 @patch
 def load_state_dict(self: State, state: dict):
     "Put everything back."
@@ -547,7 +558,7 @@ def load_state_dict(self: State, state: dict):
     self.sums, self.n, self.had = {k: x.to(self.device) * (self.rank == 0) for k, x in state['sums'].items()}, state['n'], state['n']
     self.ledger = Ledger(self.ledger.total, self.ledger.budget, state['ledger'] if self.rank == 0 else ())
 
-# %% ../nbs/10_training.ipynb #2f3d0c77
+# %% ../nbs/10_training.ipynb #361a266b
 @patch
 def all_bad(self: State) -> Ledger:
     "The ledger of all processes together."
@@ -562,7 +573,7 @@ def _version() -> str:
     from importlib.metadata import version
     return version('avnb')
 
-# %% ../nbs/10_training.ipynb #66240bf7
+# %% ../nbs/10_training.ipynb #f4a6a6e6
 @patch
 def batches(self: State):
     "The rest of this epoch's batches, counting the seconds spent waiting for them."
@@ -574,14 +585,14 @@ def batches(self: State):
         self.ledger.add(batch.bad)
         yield batch
 
-# %% ../nbs/10_training.ipynb #5cf00900
+# %% ../nbs/10_training.ipynb #e1926b8c
 @patch
 def see(self: State, batch) -> tuple:
     "(index, video view, sound view) of a batch, on the device."
     on, seed = batch.to(self.device), self.cfg.run.seed
     return on.index, self.views[0](on.frames, seed, self.epoch, batch.index)[0], self.views[1](on.waveform, seed, self.epoch, batch.index)
 
-# %% ../nbs/10_training.ipynb #cc623cf5
+# %% ../nbs/10_training.ipynb #12ca3faa
 @patch
 def embed(self: State, video: Tensor, spec: Tensor) -> AVOutput:
     "The networks on a batch or a part of it; in bfloat16 where `run.amp` asks for it."
@@ -589,7 +600,7 @@ def embed(self: State, video: Tensor, spec: Tensor) -> AVOutput:
     with torch.autocast(self.device.type, torch.bfloat16, enabled=half), _Padded() if half and self.device.type == 'cpu' else contextlib.nullcontext():
         return self.model(video, spec, local=self.cfg.cmac.alpha > 0)
 
-# %% ../nbs/10_training.ipynb #161a11ef
+# %% ../nbs/10_training.ipynb #37f4bec7
 class _Padded(torch.overrides.TorchFunctionMode):
     "Zeros around a map that is smaller than the kernel are added before a 3D convolution, not by it."
     def __torch_function__(self, f, types, args=(), kwargs=None):
@@ -598,7 +609,7 @@ class _Padded(torch.overrides.TorchFunctionMode):
             args = torch.nn.functional.pad(x, [p for p in reversed(pad) for _ in range(2)]), w, bias, stride, 0, *rest
         return f(*args, **(kwargs or {}))
 
-# %% ../nbs/10_training.ipynb #1cad4403
+# %% ../nbs/10_training.ipynb #551ef71e
 @patch
 def forward(self: State, video: Tensor, spec: Tensor) -> AVOutput:
     "What the objective needs of this process's batch; with `optim.accumulate` above 1 cut off from the networks, for `learn` to go on from."
@@ -612,7 +623,7 @@ def forward(self: State, video: Tensor, spec: Tensor) -> AVOutput:
     self.whole = AVOutput(**{k: join(k, [getattr(o, k) for o in outs]) for k in vars(outs[0])})
     return self.whole
 
-# %% ../nbs/10_training.ipynb #4199e58a
+# %% ../nbs/10_training.ipynb #c47f16ca
 @patch
 def learn(self: State, loss: Tensor):
     "One step of the optimiser."
@@ -626,7 +637,7 @@ def learn(self: State, loss: Tensor):
     if self.cfg.optim.clip > 0: torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.cfg.optim.clip)
     self.optimizer.step(); self.schedule.step()
 
-# %% ../nbs/10_training.ipynb #62290c45
+# %% ../nbs/10_training.ipynb #423a47d1
 @patch
 def check_losses(self: State):
     "Stop if a loss since the last look was not finite; several processes come to the same verdict."
@@ -636,7 +647,7 @@ def check_losses(self: State):
     bad = [k for k, x in enumerate(losses) if not np.isfinite(x)]
     if bad: self.dump(steps[bad[0]], rows[bad[0]], f'the loss is {losses[bad[0]]}')
 
-# %% ../nbs/10_training.ipynb #0507debe
+# %% ../nbs/10_training.ipynb #e0447dca
 @patch
 def dump(
     self: State,
@@ -657,7 +668,7 @@ def dump(
     raise TrainingError(f"{what} at step {step}; the batch's ids and statistics are in {path.name}. "
                         "Nothing was saved after it: look at these clips, or lower optim.lr or set optim.clip=1, in a new run.folder")
 
-# %% ../nbs/10_training.ipynb #347cee2e
+# %% ../nbs/10_training.ipynb #dba3ed43
 class Log:
     "log.csv, monitors.csv and TensorBoard of a run."
     def __init__(self, folder: Path, step: int, epoch: int):  # lines after this step, or of a later epoch, are dropped
@@ -680,7 +691,7 @@ class Log:
         if path == self.path and self.board:
             for k, x in row.items(): self.board.add_scalar(k, x, row['step'])
 
-# %% ../nbs/10_training.ipynb #8d4f3297
+# %% ../nbs/10_training.ipynb #60555b13
 @patch
 def note(self: Log, step: int, epoch: int, values: dict):
     "Numbers of a monitor, one line each: step, epoch, name, value."
@@ -688,14 +699,14 @@ def note(self: Log, step: int, epoch: int, values: dict):
         self.write(dict(step=step, epoch=epoch, name=k, value=float(x)), self.notes)
         if self.board: self.board.add_scalar(f'monitor/{k}', float(x), step)
 
-# %% ../nbs/10_training.ipynb #d98c8085
+# %% ../nbs/10_training.ipynb #ee301d99
 def _tensorboard(folder, step):
     "A TensorBoard writer, or None where tensorboard is not installed."
     try: from torch.utils.tensorboard import SummaryWriter
     except ImportError: print("no live curves: tensorboard is not installed (log.csv has all numbers)"); return None
     return SummaryWriter(folder / 'tb', purge_step=step + 1 if step else None, flush_secs=20)
 
-# %% ../nbs/10_training.ipynb #e2f2b446
+# %% ../nbs/10_training.ipynb #c3f6de96
 @patch
 def tell(self: State, event: str, row: dict = None):
     "Move the progress bar, call the monitors, note what they return."
@@ -705,7 +716,7 @@ def tell(self: State, event: str, row: dict = None):
         values = monitor(self)
         if values and self.rank == 0: self.log.note(self.step, self.epoch, values)
 
-# %% ../nbs/10_training.ipynb #8be0047b
+# %% ../nbs/10_training.ipynb #357a8467
 @patch
 def fixed_views(self: State) -> tuple:
     "(rows int64 [K], pictures, spectrograms) of the clips whose attention is kept; unreadable ones are left out."
@@ -721,7 +732,7 @@ def fixed_views(self: State) -> tuple:
         self._fixed = np.array(rows, np.int64), torch.cat(video), torch.cat(spec)
     return self._fixed
 
-# %% ../nbs/10_training.ipynb #fad3587b
+# %% ../nbs/10_training.ipynb #f2ab0637
 @patch
 def save_maps(self: State) -> Path:
     "Attention of the fixed clips as it is now: `maps/epoch-0003.npz` after three epochs, each picture's and each spectrogram's map summing to 1."
@@ -736,7 +747,7 @@ def save_maps(self: State) -> Path:
     with atomic_write(path) as f: np.savez(f, rows=rows, **g)
     return path
 
-# %% ../nbs/10_training.ipynb #3f235105
+# %% ../nbs/10_training.ipynb #727d1eaf
 @patch
 def log_line(self: State):
     "One line of log.csv (and of TensorBoard): means since the last line, learning rate, speed, share of time spent waiting."
@@ -753,7 +764,7 @@ def log_line(self: State):
         if bad.seen: bad.save(self.folder / 'ledger.csv')
     self.tell('log', row)
 
-# %% ../nbs/10_training.ipynb #3b9d96ee
+# %% ../nbs/10_training.ipynb #d1d23458
 @patch
 def save(self: State):
     "Write a checkpoint and keep the newest `run.keep`."
@@ -768,7 +779,7 @@ def save(self: State):
     for old in sorted(self.folder.glob('checkpoints/step-*.pt'))[:-max(self.cfg.run.keep, 1)]:
         for file in (old, *self.folder.glob(f"checkpoints/{old.stem.replace('step', 'rows')}-*.pt")): file.unlink()
 
-# %% ../nbs/10_training.ipynb #7df7eab2
+# %% ../nbs/10_training.ipynb #8f12f9eb
 @patch
 def end_epoch(self: State):
     "A pass over the data is done."
@@ -778,7 +789,7 @@ def end_epoch(self: State):
     self.tell('end' if last else 'epoch')
     if last: self.save()
 
-# %% ../nbs/10_training.ipynb #fd668562
+# %% ../nbs/10_training.ipynb #8c0bda54
 @patch
 def count(
     self: State,
@@ -795,7 +806,7 @@ def count(
     if stop or self.step % self.cfg.run.checkpoint_every == 0: self.save()
     if stop and not last: raise RunStopped(f"stopped at step {self.step} of {self.steps}, everything is saved; run it again to go on")
 
-# %% ../nbs/10_training.ipynb #7ca4b13b
+# %% ../nbs/10_training.ipynb #45f19869
 @patch
 def asked_to_stop(self: State) -> bool:
     "Whether any process got a signal; several processes agree on it at log lines."
@@ -803,7 +814,7 @@ def asked_to_stop(self: State) -> bool:
     if self.step % self.cfg.run.log_every: return False
     return bool(total(torch.tensor(float(self.stop.is_set()), device=self.device)))
 
-# %% ../nbs/10_training.ipynb #95c4e8da
+# %% ../nbs/10_training.ipynb #2d91dfce
 @contextlib.contextmanager
 def stopping(
     stop: threading.Event,  # set when a signal asks to stop
@@ -818,7 +829,7 @@ def stopping(
     finally:
         for s, handler in old.items(): signal.signal(s, handler)
 
-# %% ../nbs/10_training.ipynb #66261f86
+# %% ../nbs/10_training.ipynb #f5849938
 LOWER = ("lower data.batch (now {data.batch}), or keep it and set optim.accumulate={double}; run.amp=true halves what the networks keep; "
          "with a large bank, xid.candidates=sampled or, on several processes, xid.shard=true")
 
@@ -839,7 +850,7 @@ def explained(s: State):
     finally:
         if hasattr(s, 'loader'): s.loader.close()                          # its processes end with it
 
-# %% ../nbs/10_training.ipynb #84d280dd
+# %% ../nbs/10_training.ipynb #807afd63
 def training_manifest(cfg: TrainConfig) -> Manifest:
     "All rows of the manifest that the config names, or of the packed set when it names none."
     if not cfg.data.manifest and not cfg.data.packed:
@@ -847,14 +858,14 @@ def training_manifest(cfg: TrainConfig) -> Manifest:
                             "make one with avnb index FOLDER, or a world with avnb world OUT")
     return Manifest.load(cfg.data.manifest or Path(cfg.data.packed, 'manifest.csv'))
 
-# %% ../nbs/10_training.ipynb #cf5f2142
+# %% ../nbs/10_training.ipynb #a25f016c
 def tidy(folder: Path):
     "Remove what a process that was killed while it wrote a checkpoint left behind."
     for half in folder.glob('.*.tmp'): half.unlink()
     for part in folder.glob('rows-*.pt'):
         if not (folder / f"step-{part.name.split('-')[1]}.pt").exists(): part.unlink()
 
-# %% ../nbs/10_training.ipynb #ed49e764
+# %% ../nbs/10_training.ipynb #f6633727
 def prepare(
     cfg: TrainConfig,
     resume,     # 'auto', None or a checkpoint
@@ -877,7 +888,7 @@ def prepare(
     if path[0] and not s.done and s.rank == 0: print(f"going on from {Path(path[0]).name}: step {s.step} of {s.steps}")
     return s
 
-# %% ../nbs/10_training.ipynb #1063568c
+# %% ../nbs/10_training.ipynb #417e5ea7
 def fit(
     cfg: TrainConfig,
     resume='auto',  # 'auto': go on where the folder's newest good checkpoint left off; None: a new folder; or a checkpoint to start from
@@ -900,7 +911,7 @@ def fit(
             s.end_epoch()
     return s.finished("done:")
 
-# %% ../nbs/10_training.ipynb #d8ae3a62
+# %% ../nbs/10_training.ipynb #4b825f28
 @patch
 def finished(self: State, how: str) -> Run:
     "The `Run`, and a line that says what happened."
@@ -909,7 +920,7 @@ def finished(self: State, how: str) -> Run:
     log = pd.read_csv(self.folder / 'log.csv') if (self.folder / 'log.csv').exists() else pd.DataFrame()
     return Run(self.model.eval(), self.bank, self.cfg, self.manifest, self.folder, log)
 
-# %% ../nbs/10_training.ipynb #ff650bb1
+# %% ../nbs/10_training.ipynb #58085497
 def load_run(
     folder: str | Path,  # of a run
     device=None,         # None: as its config says
@@ -929,7 +940,7 @@ def load_run(
     bank.load_state_dict(state['bank'])
     return Run(model.eval(), bank, cfg, Manifest.load(folder / 'manifest.csv'), folder, pd.read_csv(folder / 'log.csv'))
 
-# %% ../nbs/10_training.ipynb #8ab3bc65
+# %% ../nbs/10_training.ipynb #a1bc07aa
 def save_model(
     run: Run,
     folder: str | Path,  # to write
