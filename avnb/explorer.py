@@ -942,7 +942,7 @@ def video(self: ClipMedia, row: int) -> bytes:
 # %% ../nbs/14_explorer.ipynb #8b15c894
 class ClipBoard(anywidget.AnyWidget):
     "Clips as cards (`mode='cards'`) or points of a plane ('plane') that play when pointed at; `chosen` is the row that was clicked."
-    _esm, _css = static('board.js'), static('board.css')
+    _esm, _css = static('kernel.js', 'board.js'), static('board.css')
     mode = traitlets.Unicode('cards').tag(sync=True)
     label = traitlets.Unicode('clips').tag(sync=True)
     empty = traitlets.Unicode('No clip to show.').tag(sync=True)

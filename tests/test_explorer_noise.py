@@ -137,8 +137,19 @@ def test_arithmetic_of_the_board(page):
         const xy = new Float32Array([10, 10, 50, 12, 90, 90, 12, 60]), d = []; const pen = {moveTo: (...p) => d.push(p), lineTo: (...p) => d.push(p), closePath() {}, rect: (...p) => d.push(p), arc: (...p) => d.push(p)};
         for (let s = 0; s < 4; s++) m.outline(pen, s, 5, 5, 4);
         return {near: m.nearest(xy, 48, 10, 16), none: m.nearest(xy, 48, 40, 16), right: m.nearest(xy, 10, 10, 1e5, 1, 0), down: m.nearest(xy, 10, 10, 1e5, 0, 1), end: m.nearest(xy, 90, 90, 1e5, 1, 0),
-                empty: m.nearest(new Float32Array(0), 0, 0, 9), shapes: d.length} }''', E.static('board.js'))
+                empty: m.nearest(new Float32Array(0), 0, 0, 9), shapes: d.length} }''', E.static('kernel.js', 'board.js'))
     assert found == dict(near=1, none=-1, right=1, down=3, end=-1, empty=-1, shapes=10)
+
+
+def test_a_clip_asked_for_when_the_kernel_goes_is_refused_not_awaited(page):
+    said = page.evaluate('''async code => { const { default: board } = await import(URL.createObjectURL(new Blob([code], {type: 'text/javascript'})));
+        const over = [], kernel = { disposed: { connect: f => over.push(f), disconnect() {} } }, el = document.body.appendChild(document.createElement('div'));
+        const state = { mode: 'cards', label: '', empty: '', chosen: -1, items: [{ row: 3, title: 'a', facts: 'b' }] };
+        const model = { get: k => state[k], set() {}, save_changes() {}, on() {}, off() {}, send() {}, widget_manager: { kernel } };
+        const end = board.render({ model, el }); el.querySelector('button.avnb-card').click(); await new Promise(done => setTimeout(done, 30));
+        const before = el.querySelector('.avnb-say').textContent; over.forEach(f => f()); await new Promise(done => setTimeout(done, 30));
+        const after = el.querySelector('.avnb-say').textContent, why = el.querySelector('.avnb-why').textContent; end(); return [before, after, why] }''', E.static('kernel.js', 'board.js'))
+    assert said[0] == '' and 'Run the cell again' in said[1] and said[1] == said[2]
 
 
 def number(page, name): return float(page.locator('.avnb-weights').first.get_attribute(name))
@@ -189,6 +200,7 @@ def test_hostile_names_shown_twice_dark_and_without_a_kernel(page, lab, tmp_path
     page.wait_for_function("([e, old]) => getComputedStyle(e).fill !== old", arg=[ink.element_handle(), light])
     assert page.locator('[role=img][aria-label]').count() >= 1 and page.locator('.avnb-card:not([aria-label])').count() == 0
     seen, fresh = page.locator('.avnb-card').first, page.locator('.avnb-card').nth(1)
+    seen.hover(); attribute(page, '.avnb-board', 'data-playing', PLAYING); page.mouse.move(0, 0); attribute(page, '.avnb-board', 'data-playing', lambda v: v == '')
     lab.kernel(page, 'shutdown'); page.wait_for_function("[...document.querySelectorAll('.avnb-gone')].every(e => e.textContent.includes('Run the cell again'))")
     seen.hover(); attribute(page, '.avnb-board', 'data-playing', PLAYING); fresh.hover()
     page.wait_for_function("document.querySelector('.avnb-say').textContent.includes('Run the cell again')"); assert not page.errors

@@ -27,8 +27,9 @@ export function nearest(xy, x, y, reach, dx = 0, dy = 0) {
 }
 
 // Thumbnails and videos of rows, asked for once. `get(kind, row)` promises an address, or throws the kernel's reason.
-function library(model) {
+function library(model, root) {
   const known = new Map(), waiting = new Map()
+  const refuse = whenGone(model, root, () => { for (const w of waiting.values()) w.fail(new Error(GONE)); waiting.clear() })    // nobody will answer
   const arrive = (msg, buffers) => {
     const key = `${msg.kind} ${msg.row}`, w = waiting.get(key)
     if (!w) return
@@ -45,7 +46,7 @@ function library(model) {
     }
     return known.get(key)
   }
-  const close = () => { model.off('msg:custom', arrive); for (const p of known.values()) p.then(u => URL.revokeObjectURL(u), () => {}) }
+  const close = () => { refuse(); model.off('msg:custom', arrive); for (const p of known.values()) p.then(u => URL.revokeObjectURL(u), () => {}) }
   return { get, close }
 }
 
@@ -189,7 +190,7 @@ function plane(model, root, lib, show) {
 
 export default {
   render({ model, el }) {
-    const root = make('div', 'avnb-board'), lib = library(model), show = {}, top = make('div', 'avnb-top'), heard = make('button', 'avnb-heard')
+    const root = make('div', 'avnb-board'), lib = library(model, root), show = {}, top = make('div', 'avnb-top'), heard = make('button', 'avnb-heard')
     root.dataset.mode = model.get('mode'); root.setAttribute('role', 'group'); root.setAttribute('aria-label', model.get('label')); heard.type = 'button'
     const mute = on => { heard.setAttribute('aria-pressed', String(on)); heard.textContent = on ? 'Sound is on' : 'Sound is off'; show.sound(on) }
     const head = make('span', 'avnb-head'); top.append(head, heard); root.append(top); el.append(root)
