@@ -7,10 +7,10 @@ __all__ = ['DEMO', 'RUN', 'AS', 'PROTOCOL_HELP', 'Steps', 'demo_config', 'watch'
            'demo_world', 'finish', 'demo_own', 'adder', 'parser', 'main']
 
 # %% ../nbs/15_cli.ipynb #d06d63ad
-import argparse, contextlib, json, os, sys, textwrap, time
+import argparse, json, os, sys, textwrap, time
 from pathlib import Path
 
-from .core import AvnbError, TrainConfig, atomic_write, digest, load_config, replace, save_config, set_options, to_dict
+from .core import AvnbError, TrainConfig, atomic_write, digest, load_config, replace, set_options, to_dict
 
 # %% ../nbs/15_cli.ipynb #6c7118a2
 class Steps:
@@ -90,7 +90,6 @@ def _way_through(
 # %% ../nbs/15_cli.ipynb #5c3dc44e
 def _page(folder, title):
     "The run's page, with its bank scores."
-    import torch
     from avnb.plots import run_page
     from avnb.training import load_run
     run = load_run(folder); w = run.bank.written
