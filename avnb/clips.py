@@ -8,7 +8,7 @@ __all__ = ['STOPS', 'PLACES', 'MIX', 'ClipError', 'Batch', 'draw_moments', 'even
            'pack', 'verify']
 
 # %% ../nbs/04_clips.ipynb #34747e28
-import atexit, concurrent.futures as futures, contextlib, functools, io, json, multiprocessing, os, pickle, signal, sys, tarfile, threading, types, zlib
+import atexit, concurrent.futures as futures, contextlib, functools, json, multiprocessing, os, pickle, signal, sys, tarfile, threading, types, zlib
 import multiprocessing.resource_tracker
 from dataclasses import dataclass, field
 from pathlib import Path
