@@ -14,7 +14,7 @@ __all__ = ['BLUE', 'ORANGE', 'GREEN', 'PINK', 'STYLE', 'INK', 'DARK', 'LIGHT', '
            'video_cards', 'describe_run', 'page_parts', 'read_config', 'run_page']
 
 # %% ../nbs/13_plots.ipynb #3f56b39c
-import base64, contextlib, functools, html, importlib.resources, io, json, math, os, tempfile, tomllib
+import base64, contextlib, functools, html, importlib.resources, io, json, math, tempfile, tomllib
 from pathlib import Path
 
 import matplotlib
