@@ -24,7 +24,7 @@ import anywidget, ipywidgets, numpy as np, traitlets
 from fastcore.basics import patch
 
 from .core import AvnbError, atomic_write, digest, rng
-from .media import Clip, MediaError, probe, read_clip, write_clip
+from .media import Clip, probe, read_clip, write_clip
 
 # %% ../nbs/14_explorer.ipynb #96508ea3
 class ExplorerError(AvnbError):
@@ -749,7 +749,7 @@ from .core import progress
 from .evaluation import auroc
 from .media import SOUND_FILES
 from .nce import ESTIMATORS, group_mask, mix_targets, positive_weights, soft_targets
-from .plots import INK, explained_scores, faulty_mask, fit_maps, heading, normalise, overlay, read_config, read_log, read_monitors, read_scores, rival, running_mean, shorten, show_weights, style
+from .plots import INK, explained_scores, faulty_mask, fit_maps, heading, normalise, overlay, read_config, read_log, read_scores, rival, running_mean, shorten, show_weights, style
 
 # %% ../nbs/14_explorer.ipynb #2d00f337
 @dataclasses.dataclass(frozen=True)
