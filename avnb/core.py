@@ -192,7 +192,7 @@ class ModelConfig:
     pool: str = 'lse'          # global pooling: 'max', 'mean', 'lse' (log-sum-exp) or 'attention'
     heads: str = 'self'        # attention from one sense alone: 'self' (guided by its own embedding), 'learned' or 'none'
 
-# %% ../nbs/00_core.ipynb #2142ca5a
+# %% ../nbs/00_core.ipynb #58fc70ac
 @dataclass(frozen=True)
 class XidConfig:
     "Cross-modal instance discrimination."
@@ -230,11 +230,21 @@ class SoftConfig:
 
 @dataclass(frozen=True)
 class CmacConfig:
-    "Attention consistency (CMAC-R, a reconstruction)."
+    "Attention consistency (CMAC-R, a reconstruction). Who the student is, is `model.heads`; what the embedding pools, `model.pool`."
+    contrast: str = 'R0'       # within-modal keys in the contrast: 'R0' (none: xID), 'R1', 'R2' or 'R3'
     alpha: float = 0.0         # weight of the consistency terms; 0: off
+    video: float = 1.0         # share of alpha for regional attention; 0: off
+    audio: float = 1.0         # share of alpha for frequency attention; 0: off
     distance: str = 'kl'       # 'kl', 'l2' or 'cosine'
     tau_m: float = 0.1         # temperature of the maps
     ramp: float = 0.1          # share of the steps over which alpha rises
+    stop_gradient: bool = True  # the guided map is held still
+    features: bool = True      # the networks learn from consistency too; false: the attention heads alone
+    tied: bool = True          # cells go through the clip's projection head; false: through one of their own
+    layer: str = 'last'        # map that is attended to: 'last', or the one 'before' (needs tied=false)
+    per_frame: bool = False    # one regional map per time step instead of one over the mean of time
+    pool_time: bool = True     # frequency attention over the mean of time; false: over the whole time-frequency grid
+    local_max: float = 0.0     # weight of a contrast of the best cell (as in EZ-VSL), which trains the cells themselves; 0: off
 
 # %% ../nbs/00_core.ipynb #26fe8cd1
 @dataclass(frozen=True)

@@ -130,7 +130,7 @@ def _video_stem(width, stride, pool, norm, aligned):
     if pool: stem.append(nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1)))
     return nn.Sequential(*stem)
 
-# %% ../nbs/06_encoders.ipynb #3782c628
+# %% ../nbs/06_encoders.ipynb #05a78826
 class VideoEncoder(nn.Module):
     "R(2+1)D, `[B, 3, T, H, W]` -> map `[B, C, T', H', W']`. Defaults: the authors' R(2+1)D-18 (AVID, video.py)."
 
@@ -150,7 +150,7 @@ class VideoEncoder(nn.Module):
             cout = width * 2 ** i
             blocks = [R2P1DBlock(cin if b == 0 else cout, cout, stride if b == 0 else (1, 1), norm, aligned) for b in range(depth)]
             self.add_module(f'conv{i + 2}x', nn.Sequential(*blocks)); cin = cout
-        self.channels = cin
+        self.channels, self.before = cin, (f'conv{self.stages}x', cin // 2)          # the last map, and where the one before comes from
         # frames and pixels per cell
         self.cell = (math.prod(t for t, _ in strides), stem_stride * (1 + stem_pool) * math.prod(s for _, s in strides))
 
@@ -186,7 +186,7 @@ class AudioBlock(nn.Module):
         x = F.relu(self.bn1(self.conv1(x)), inplace=True)
         return F.relu(self.bn2(self.conv2(x)), inplace=True)
 
-# %% ../nbs/06_encoders.ipynb #f561f90d
+# %% ../nbs/06_encoders.ipynb #dc308a55
 class AudioEncoder(nn.Module):
     "A stem and blocks on a spectrogram, `[B, 1, T, F]` -> map `[B, C, T'', F'']`. Defaults: the authors' 9-layer net (AVID, audio.py)."
 
@@ -203,7 +203,7 @@ class AudioEncoder(nn.Module):
         self.blocks, cin = len(strides), width
         for i, stride in enumerate(strides):
             self.add_module(f'block{i + 1}', AudioBlock(cin, width * 2 ** i, stride, norm, aligned)); cin = width * 2 ** i
-        self.channels = cin
+        self.channels, self.before = cin, (f'block{self.blocks - 1}', cin // 2)
         self.cell = (2 * math.prod(t for t, _ in strides), 2 * math.prod(f for _, f in strides))  # frames and bands per cell
 
     def forward(self, x):
@@ -275,7 +275,7 @@ def _unit(x: torch.Tensor, dim: int = 1) -> torch.Tensor:
     "Vectors of unit norm, never in half precision: under autocast everything behind them is float32."
     return F.normalize(x.to(torch.promote_types(x.dtype, torch.float32)), dim=dim)
 
-# %% ../nbs/06_encoders.ipynb #a4bc4236
+# %% ../nbs/06_encoders.ipynb #053fe652
 @dataclass
 class AVOutput:
     """What the model says about a batch; float tensors. B clips, C channels, D dimensions of the shared sphere.
@@ -287,7 +287,7 @@ class AVOutput:
     video_local                 [B, D, T', H', W']  the head at each cell, unit norm over D (None when not asked for)
     audio_local                 [B, D, T'', F'']
     video_query, audio_query    [B, D]              g(embedding), unit norm, with heads="self"; else None
-    video_score                 [B, T', H', W']     a score per cell with heads="learned"; else None
+    video_score                 [B, T', H', W']     a score per cell with heads="learned" or "energy"; else None
     audio_score                 [B, T'', F'']
     """
     video: torch.Tensor
@@ -305,8 +305,25 @@ class AVOutput:
 
     def __repr__(self): return 'AVOutput(' + ', '.join(f'{k} {list(v.shape)}' for k, v in vars(self).items() if v is not None) + ')'
 
-# %% ../nbs/06_encoders.ipynb #473d9add
-HEADS = ('none', 'self', 'learned')
+# %% ../nbs/06_encoders.ipynb #d1d2089d
+def _attended(net, layer: str, tied: bool) -> int:
+    "Channels of the map that is attended to; of the one before the last, the net keeps what its layer gives."
+    if layer not in ('last', 'before'): raise EncoderError(f"layer: expected 'last' or 'before', got {layer!r}")
+    if layer == 'last': return net.channels
+    if tied: raise EncoderError("layer='before' needs tied=False: the projection head is made for the last map")
+    if not hasattr(net, 'before'): raise EncoderError(f"layer='before': {type(net).__name__} has no map before the last one; use layer='last'")
+    name, channels = net.before
+    net.get_submodule(name).register_forward_hook(lambda module, _, y: setattr(module, 'kept', y))
+    return channels
+
+
+def _kept(net, clips: int) -> torch.Tensor:
+    "The map before the last one, as the last forward left it, `[clips, C, ...]`."
+    x = net.get_submodule(net.before[0]).__dict__.pop('kept')
+    return x if len(x) == clips else x.unflatten(0, (clips, -1)).transpose(1, 2)        # frame by frame
+
+# %% ../nbs/06_encoders.ipynb #bfd83a7f
+HEADS = ('none', 'self', 'learned', 'energy')
 
 
 class AVModel(nn.Module):
@@ -318,26 +335,31 @@ class AVModel(nn.Module):
         audio_model: AudioEncoder,
         dim: int = 128,      # of the shared sphere
         pool: str = 'lse',   # 'max', 'mean', 'lse' or 'attention'
-        heads: str = 'self',  # attention heads: 'none', 'self' or 'learned'
+        heads: str = 'self',  # attention heads: 'none', 'self', 'learned' or 'energy'
+        tied: bool = True,    # cells go through the clip's projection head; False: through one of their own
+        layer: str = 'last',  # map that cells are of: 'last', or the one 'before' (with tied=False)
+        features: bool = True,  # attention heads pass their gradient on to the networks
     ):
         super().__init__()
         if heads not in HEADS: raise EncoderError(f"heads: expected one of {', '.join(HEADS)}, got {heads!r}")
-        self.heads, cv, ca = heads, video_model.channels, audio_model.channels
+        self.heads, self.tied, self.layer, self.features = heads, tied, layer, features
+        cv, ca = (_attended(m, layer, tied) for m in (video_model, audio_model))
         self.video_model, self.audio_model = video_model, audio_model
-        self.video_pool, self.audio_pool = Pool(cv, pool), Pool(ca, pool)
+        self.video_pool, self.audio_pool = Pool(video_model.channels, pool), Pool(audio_model.channels, pool)
         self.video_proj, self.audio_proj = (Head(m.channels, dim, getattr(m, 'head', (1, 1))) for m in (video_model, audio_model))
         if heads == 'self':
             self.video_guide, self.audio_guide = nn.Linear(dim, dim, bias=False), nn.Linear(dim, dim, bias=False)
             for g in (self.video_guide, self.audio_guide): nn.init.eye_(g.weight)
         if heads == 'learned': self.video_score, self.audio_score = nn.Conv3d(cv, 1, 1), nn.Conv2d(ca, 1, 1)
+        if not tied: self.video_cells, self.audio_cells = (Head(c, dim, getattr(m, 'head', (1, 1))) for c, m in ((cv, video_model), (ca, audio_model)))
 
-# %% ../nbs/06_encoders.ipynb #4d6e028b
+# %% ../nbs/06_encoders.ipynb #6f86674f
 @patch
 def __repr__(self: AVModel):
     return (f"AVModel({self.video_model},\n        {self.audio_model},\n        pool {self.video_pool.how}, heads {self.heads}, "
             f"both end in {self.video_proj.projection[-1].out_features} dimensions)")
 
-# %% ../nbs/06_encoders.ipynb #f7f14aaa
+# %% ../nbs/06_encoders.ipynb #3578d939
 @patch
 def forward(self: AVModel,
     video: torch.Tensor,  # [B, 3, T, H, W]
@@ -350,19 +372,22 @@ def forward(self: AVModel,
     vp, ap = self.video_pool(vm), self.audio_pool(am)
     v, a = _unit(self.video_proj(vp)), _unit(self.audio_proj(ap))
     out = AVOutput(v, a, vp, ap, vm, am)
-    if local: out.video_local, out.audio_local = self.video_proj.local(vm), self.audio_proj.local(am)
-    if self.heads == 'self':
-        out.video_query, out.audio_query = _unit(self.video_guide(v)), _unit(self.audio_guide(a))
+    if self.layer == 'before': vm, am = _kept(self.video_model, len(video)), _kept(self.audio_model, len(spec))
+    video_cells, audio_cells = (self.video_proj, self.audio_proj) if self.tied else (self.video_cells, self.audio_cells)
+    if local: out.video_local, out.audio_local = video_cells.local(vm), audio_cells.local(am)
+    if not self.features: v, a, vm, am = (x.detach() for x in (v, a, vm, am))
+    if self.heads == 'self': out.video_query, out.audio_query = _unit(self.video_guide(v)), _unit(self.audio_guide(a))
     if self.heads == 'learned': out.video_score, out.audio_score = self.video_score(vm)[:, 0], self.audio_score(am)[:, 0]
+    if self.heads == 'energy': out.video_score, out.audio_score = (x.square().mean(1) for x in (vm, am))
     return out
 
-# %% ../nbs/06_encoders.ipynb #73959387
+# %% ../nbs/06_encoders.ipynb #17ef7af7
 def _convolve(cin, cout, kernel, stride):
     "Convolution, batch norm, ReLU; even kernels where it strides, so that cells lie over their patch."
     pad = [(k - 1) // 2 for k in kernel]
     return nn.Sequential(nn.Conv2d(cin, cout, kernel, stride, pad, bias=False), norm_layer('batch', cout), nn.ReLU(inplace=True))
 
-# %% ../nbs/06_encoders.ipynb #9a0268a6
+# %% ../nbs/06_encoders.ipynb #940c1175
 class TimeMix(nn.Module):
     "Adds to each frame a share of itself and of its neighbours, per channel: a depthwise convolution over time, as three products."
 
@@ -374,14 +399,14 @@ class TimeMix(nn.Module):
         x = x.unflatten(0, (-1, T)); w, p = self.weight, F.pad(x, (0, 0, 0, 0, 0, 0, 1, 1))
         return (x * (1 + w[1]) + p[:, :-2] * w[0] + p[:, 2:] * w[2]).flatten(0, 1)
 
-# %% ../nbs/06_encoders.ipynb #dbb9689a
+# %% ../nbs/06_encoders.ipynb #78564232
 class TinyVideo(nn.Module):
     "`[B, 3, T, H, W]` -> map `[B, 4 width, T, H / 8, W / 8]`: frame by frame, with neighbours in time mixed twice."
     head, cell = (2,), (1, 8)
 
     def __init__(self, width: int = 32):
         super().__init__()
-        w, self.channels = width, 4 * width
+        w, self.channels, self.before = width, 4 * width, ('mix2', 4 * width)
         self.stem, self.down1 = _convolve(3, w, (6, 6), 2), _convolve(w, 2 * w, (4, 4), 2)
         self.down2, self.top = _convolve(2 * w, 4 * w, (4, 4), 2), _convolve(4 * w, 4 * w, (3, 3), 1)
         self.mix1, self.mix2 = TimeMix(2 * w), TimeMix(4 * w)
@@ -395,14 +420,14 @@ class TinyVideo(nn.Module):
     def __repr__(self):
         return f"TinyVideo({self.channels} channels, a cell per 8 x 8 pixels and frame, {param_count(self) / 1e6:.2f} M parameters)"
 
-# %% ../nbs/06_encoders.ipynb #f9ff97ae
+# %% ../nbs/06_encoders.ipynb #1f15d2c9
 class TinyAudio(nn.Module):
     "`[B, 1, T, F]` -> map `[B, 4 width, T / 8, F / 4]`: four convolutions on a spectrogram."
     head, cell = (2,), (8, 4)
 
     def __init__(self, width: int = 32):
         super().__init__()
-        w, self.channels = width, 4 * width
+        w, self.channels, self.before = width, 4 * width, ('layers.2', 4 * width)
         self.layers = nn.Sequential(_convolve(1, w, (6, 6), 2), _convolve(w, 2 * w, (4, 4), 2),
                                     _convolve(2 * w, 4 * w, (4, 3), (2, 1)), _convolve(4 * w, 4 * w, (3, 3), 1))
         self.to(memory_format=torch.channels_last)
@@ -414,7 +439,7 @@ class TinyAudio(nn.Module):
     def __repr__(self):
         return f"TinyAudio({self.channels} channels, a cell per 8 frames and 4 bands, {param_count(self) / 1e6:.2f} M parameters)"
 
-# %% ../nbs/06_encoders.ipynb #210a2240
+# %% ../nbs/06_encoders.ipynb #554926ee
 def _shared_norm(net: nn.Module) -> nn.Module:
     "The net with our `BatchNorm` in the place of torch's."
     for name, m in net.named_children():
@@ -426,7 +451,7 @@ def _shared_norm(net: nn.Module) -> nn.Module:
 def _fixed_width(name, width):
     if width != 64: raise EncoderError(f"{name} has 64 channels in its first stage and no other size; set model.width=64, got {width}")
 
-# %% ../nbs/06_encoders.ipynb #60338b05
+# %% ../nbs/06_encoders.ipynb #aa831ff3
 class VideoResNet(nn.Module):
     "torchvision's 18-layer video nets without their classifier, `[B, 3, T, H, W]` -> map `[B, 512, T', H / 16, W / 16]`."
     CELLS = dict(r3d_18=(8, 16), mc3_18=(1, 16), r2plus1d_18=(8, 16))          # frames and pixels per cell
@@ -440,7 +465,7 @@ class VideoResNet(nn.Module):
         import_torchvision(); from torchvision.models import video
         _fixed_width(name, width)
         whole = _shared_norm(getattr(video, name)(weights=None))
-        self.name, self.channels, self.cell = name, 512, self.CELLS[name]
+        self.name, self.channels, self.before, self.cell = name, 512, ('layer3', 256), self.CELLS[name]
         for part in ('stem', 'layer1', 'layer2', 'layer3', 'layer4'): self.add_module(part, getattr(whole, part))
 
     def forward(self, x):
@@ -449,10 +474,10 @@ class VideoResNet(nn.Module):
 
     def extra_repr(self): return self.name
 
-# %% ../nbs/06_encoders.ipynb #a46106d0
+# %% ../nbs/06_encoders.ipynb #310d60dd
 class AudioResNet(nn.Module):
     "torchvision's ResNet-18 on a spectrogram, `[B, 1, T, F]` -> map `[B, 512, T / 32, F / 32]`."
-    channels, cell = 512, (32, 32)
+    channels, before, cell = 512, ('layer3', 256), (32, 32)
 
     def __init__(self, width: int = 64):
         super().__init__()
@@ -467,7 +492,7 @@ class AudioResNet(nn.Module):
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         return self.layer4(self.layer3(self.layer2(self.layer1(x))))
 
-# %% ../nbs/06_encoders.ipynb #501569c1
+# %% ../nbs/06_encoders.ipynb #066b8d76
 def grid_positions(
     grid: tuple,  # cells along each axis
     dim: int,     # channels
@@ -482,7 +507,7 @@ def grid_positions(
         parts += [angle.sin().expand(*grid, per), angle.cos().expand(*grid, per)]
     return F.pad(torch.cat(parts, -1).flatten(0, -2), (0, dim - 2 * per * len(grid)))
 
-# %% ../nbs/06_encoders.ipynb #9b2b4c1f
+# %% ../nbs/06_encoders.ipynb #f36e1ce7
 class Transformer(nn.Module):
     "Patches, blocks of self-attention, and the tokens as a map, `[B, cin, ...]` -> `[B, 6 width, cells ...]`; sizes are of our choice."
 
@@ -517,7 +542,7 @@ class Transformer(nn.Module):
 
     def extra_repr(self): return f'{self.channels} channels, a cell per {" x ".join(map(str, self.patch))}'
 
-# %% ../nbs/06_encoders.ipynb #94fa7537
+# %% ../nbs/06_encoders.ipynb #46e88187
 @patch
 @torch.no_grad()
 def self_attention(self: Transformer,
@@ -528,7 +553,7 @@ def self_attention(self: Transformer,
     weights = last.self_attention(x, x, x, need_weights=True, average_attn_weights=False)[1]
     return weights.mean(2).unflatten(2, grid)
 
-# %% ../nbs/06_encoders.ipynb #74300401
+# %% ../nbs/06_encoders.ipynb #0f24dc69
 VIDEO = dict(tiny=TinyVideo, avid=VideoEncoder, vit=lambda w: Transformer(3, (1, 8, 8), w),
              avid_fine=lambda w: VideoEncoder(w, strides=((1, 1), (2, 2), (2, 2), (2, 1)), stem_pool=False),
              **{n: lambda w, n=n: VideoResNet(n, w) for n in VideoResNet.CELLS})           # name -> function of the width
@@ -542,7 +567,7 @@ def _named(name, nets, what):
     near = difflib.get_close_matches(name, nets, 1, 0.3)
     raise EncoderError(f"no {what} network named {name!r}" + (f"; did you mean {near[0]!r}?" if near else '') + f" Known: {', '.join(nets)}")
 
-# %% ../nbs/06_encoders.ipynb #0d195d45
+# %% ../nbs/06_encoders.ipynb #25173e75
 def encoders(
     net: str = 'tiny',  # a name in VIDEO, or VIDEO+AUDIO
     width: int = 32,    # channels of the first stage; 64 for the authors' own and for torchvision's
@@ -552,16 +577,16 @@ def encoders(
     video = _named(v, VIDEO, 'video')
     return video(width), _named(a or (v if v in AUDIO else 'resnet18'), AUDIO, 'audio')(width)
 
-# %% ../nbs/06_encoders.ipynb #2671fd49
+# %% ../nbs/06_encoders.ipynb #6341c7c6
 @patch(cls_method=True)
 def from_config(cls: AVModel,
-    cfg,  # a TrainConfig; its group `model` is read: net, width, dim, pool, heads
+    cfg,  # a TrainConfig; its group `model` is read, and of `cmac` tied, layer and features
 ) -> AVModel:
     "The model a config describes, with fresh weights."
-    m = cfg.model
-    return cls(*encoders(m.net, m.width), dim=m.dim, pool=m.pool, heads=m.heads)
+    m, c = cfg.model, cfg.cmac
+    return cls(*encoders(m.net, m.width), dim=m.dim, pool=m.pool, heads=m.heads, tied=c.tied, layer=c.layer, features=c.features)
 
-# %% ../nbs/06_encoders.ipynb #a8d82a42
+# %% ../nbs/06_encoders.ipynb #c31b1756
 def _torch_file(path) -> dict:
     "What a torch file holds, if that is numbers, text and tensors; else an `EncoderError`."
     try: return torch.load(path, map_location='cpu', weights_only=True)
@@ -572,7 +597,7 @@ def _torch_file(path) -> dict:
     except Exception as e:                                              # what a damaged file makes of the reader is anyone's guess
         raise EncoderError(f"cannot read {path} as a torch file: {type(e).__name__} {str(e).partition(chr(10))[0][:120]}") from None
 
-# %% ../nbs/06_encoders.ipynb #3148a175
+# %% ../nbs/06_encoders.ipynb #d4923ebc
 def _fit(net: nn.Module, state: dict, what: str):
     "Load tensors into a net, or say which of them do not fit."
     own = {k: tuple(v.shape) for k, v in net.state_dict().items()}
@@ -583,7 +608,7 @@ def _fit(net: nn.Module, state: dict, what: str):
     if wrong: raise EncoderError(f"{what} holds weights of another network. Of {len(own)} tensors: {'; '.join(wrong)}")
     net.load_state_dict({k: x.to(own_x.dtype) for (k, own_x), x in zip(net.state_dict().items(), (state[k] for k in own))})
 
-# %% ../nbs/06_encoders.ipynb #1bdd9982
+# %% ../nbs/06_encoders.ipynb #cd340866
 @patch
 def save_pretrained(self: AVModel,
     folder: str | Path,      # to write model.safetensors and model.json into
@@ -604,7 +629,7 @@ def save_pretrained(self: AVModel,
     with atomic_write(folder / 'model.json', 'w') as f: json.dump(about, f, indent=1)
     return folder
 
-# %% ../nbs/06_encoders.ipynb #14f73102
+# %% ../nbs/06_encoders.ipynb #3e0408dd
 def _pretrained_files(path):
     "(weights, side-car) of a folder, or of a file of weights."
     path = Path(path) if isinstance(path, str) else path                # may lie inside a package
@@ -614,7 +639,7 @@ def _pretrained_files(path):
     if not side.is_file(): raise EncoderError(f"{side} is not there; it belongs to the weights and says which network they are of")
     return weights, side
 
-# %% ../nbs/06_encoders.ipynb #f386f083
+# %% ../nbs/06_encoders.ipynb #bbbca878
 @patch(cls_method=True)
 def from_pretrained(cls: AVModel,
     path: str | Path,  # folder or .safetensors file written by `save_pretrained`
@@ -634,7 +659,7 @@ def from_pretrained(cls: AVModel,
     model.config, model.about = cfg, about
     return model.eval()
 
-# %% ../nbs/06_encoders.ipynb #325c10f6
+# %% ../nbs/06_encoders.ipynb #8d3455ab
 def avid_config(
     stats: str = '',  # .npz file with mean and std per frequency; '': one mean and spread for all
 ) -> TrainConfig:
@@ -651,7 +676,7 @@ def avid_views(
     "The authors' views: 224 px in ImageNet's colours, and their spectrogram `[B, 1, 200, 257]` of 2 s at 24 kHz."
     return views_from(avid_config(stats), train)
 
-# %% ../nbs/06_encoders.ipynb #9315a18c
+# %% ../nbs/06_encoders.ipynb #81cbd18c
 def load_avid_cma(
     path: str | Path,  # checkpoint file of the authors, for example AVID-CMA_Kinetics_InstX-N1024-PosW-N64-Top32_checkpoint.pth.tar
 ) -> AVModel:
@@ -666,7 +691,7 @@ def load_avid_cma(
     model.config = cfg
     return model.eval()
 
-# %% ../nbs/06_encoders.ipynb #716c02f9
+# %% ../nbs/06_encoders.ipynb #138a9b29
 def load_backbone(
     net: nn.Module,    # a VideoResNet, or any network here
     path: str | Path,  # a torch file that holds its state dict
@@ -677,7 +702,7 @@ def load_backbone(
     _fit(net, {k: v for k, v in state.items() if not k.startswith('fc.')}, str(path))
     return net
 
-# %% ../nbs/06_encoders.ipynb #18288921
+# %% ../nbs/06_encoders.ipynb #6cd7311b
 class _Side(nn.Module):
     "One modality from input to embedding."
 
@@ -689,7 +714,7 @@ class _Side(nn.Module):
         m = self.net(x); p = self.pool(m)
         return F.normalize(self.head(p), dim=1), p, m
 
-# %% ../nbs/06_encoders.ipynb #5e2fd8a1
+# %% ../nbs/06_encoders.ipynb #c1122a1c
 def _exported(side: nn.Module, x: torch.Tensor) -> tuple[bytes, float]:
     "A net as an exported program for batches of any size, and by how much its outputs differ once it is read again, for another batch."
     buffer = io.BytesIO()
@@ -700,7 +725,7 @@ def _exported(side: nn.Module, x: torch.Tensor) -> tuple[bytes, float]:
     pairs = zip(torch.export.load(buffer).module()(x[1:]), side(x[1:]))
     return buffer.getvalue(), max(float((a - b).abs().max() / b.abs().max().clamp(min=1)) for a, b in pairs)
 
-# %% ../nbs/06_encoders.ipynb #c4905671
+# %% ../nbs/06_encoders.ipynb #9d5799b0
 def export_encoders(
     model: AVModel,
     folder: str | Path,   # to write video.pt2 and audio.pt2 into
