@@ -560,7 +560,7 @@ def _colours(rgb: np.ndarray, weight: np.ndarray) -> np.ndarray:
 # %% ../nbs/03_world.ipynb #c5009873
 def shortcuts(frames: np.ndarray, waveform: np.ndarray, box: np.ndarray, edges: np.ndarray, rate: int, at: int) -> dict:
     "What simple statistics see in one clip; half a second of frames from `at` on for the pointing."
-    g = frames[at:at + 8].astype(np.float32) / 255; move = np.abs(np.diff(g, axis=0)).mean((0, 3)); size = move.shape[0]; b = box[at + 4]
+    g = frames[at:at + 8].astype(np.float32) / 255; move = np.abs(np.diff(g, axis=0)).mean((0, 3)); b = box[at + 4]
     all_move = np.abs(np.diff(frames[::2].astype(np.float32) / 255, axis=0)).mean((0, 3))
     f = np.fft.rfftfreq(512, 1 / rate); seg = waveform[:len(waveform) // 256 * 256].reshape(-1, 256); seg = np.concatenate([seg[:-1], seg[1:]], 1) * np.hanning(512)
     over_time = np.abs(np.fft.rfft(seg)) ** 2; power = over_time.mean(0); mel = np.geomspace(150, rate / 2, 41)

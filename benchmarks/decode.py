@@ -10,7 +10,7 @@ Claims: within 5 % of the fastest on long-GOP originals; at least 3 times the pe
     python benchmarks/decode.py                 # about four minutes on one core
     python benchmarks/decode.py --seconds 0.5 --rounds 1
 """
-import argparse, csv, io, os, subprocess, tarfile, tempfile, time
+import argparse, csv, os, subprocess, tarfile, tempfile, time
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 from pathlib import Path
 
@@ -65,7 +65,7 @@ def peers(item):
 
 def torchcodec(item, mode='exact'):
     "torchcodec, a new decoder per clip as in a loader over many files."
-    import torch, torch.nn.functional as F
+    import torch.nn.functional as F
     from torchcodec.decoders import AudioDecoder, VideoDecoder
     v = VideoDecoder(str(item['video']), num_ffmpeg_threads=1, seek_mode=mode, dimension_order='NCHW')
     a = AudioDecoder(str(item['sound']), sample_rate=RATE, num_channels=1)

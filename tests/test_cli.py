@@ -1,6 +1,5 @@
 """Commands as a user types them, in a process of their own: what goes wrong is said in one line, and nothing is overwritten."""
 import errno, json, os, subprocess, sys
-from pathlib import Path
 
 import numpy as np
 import pytest

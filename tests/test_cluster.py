@@ -42,7 +42,7 @@ def test_index_and_both_layouts_are_the_same_on_a_cluster(videos, cluster, tmp_p
 
 
 def test_an_engine_that_is_not_there_is_said(videos, tmp_path):
-    import distributed, dask
+    import distributed, dask  # noqa: F401 (the first registers its settings)
     with pytest.raises(ManifestError, match="engine 'abacus' cannot be used"): list(in_parallel(len, ['a', 'bb'], engine='abacus'))
     with dask.config.set({'distributed.comm.timeouts.connect': '1s'}), pytest.raises(ManifestError, match='cannot be used'):
         index_folder(videos, tmp_path / 'x.csv', engine='dask=tcp://127.0.0.1:9')

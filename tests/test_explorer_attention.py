@@ -5,7 +5,7 @@ import pytest
 from avnb import explorer
 from avnb.explorer import clips_to_show
 from avnb.media import write_clip
-from lab import ROOT, attribute, browser, lab, new_page, page
+from lab import ROOT, attribute, browser, lab, new_page, page  # noqa: F401 (fixtures)
 from test_player_js import point
 
 NOTEBOOK, ONE = 'nbs/widgets/attention.ipynb', ['import numpy as np\nfrom pathlib import Path\nfrom avnb.explorer import AttentionExplorer']
@@ -127,7 +127,7 @@ def run(lab, page, name, *cells):
 @pytest.fixture(scope='module')
 def odd(tmp_path_factory):
     "A folder of clips that are awkward in one way each."
-    d = tmp_path_factory.mktemp('odd'); rng = np.random.default_rng(0); tone = lambda s, r: (.3 * np.sin(np.arange(int(s * r)) * .2)).astype(np.float32)
+    d = tmp_path_factory.mktemp('odd'); tone = lambda s, r: (.3 * np.sin(np.arange(int(s * r)) * .2)).astype(np.float32)
     def frames(n, h=96, w=96):
         x = np.zeros((n, h, w, 3), np.uint8); x[:, ::8] = 90
         for k in range(n): x[k, h//4:h//2, (3 * k) % (w - 20):(3 * k) % (w - 20) + 20] = 200
@@ -260,7 +260,7 @@ def test_dark_theme(page, lab):
 @pytest.mark.slow
 def test_film_and_page_of_what_is_shown(page, lab, browser):
     run(lab, page, 'save.ipynb', 'e = AttentionExplorer(first=4, contours=True); e.controls.how.value = "shift"; e', 'a, b = e.save_mp4("out/a.mp4"), e.save_html("out/a.html"); print(e.save_html().name, e.save_html().name)')
-    from avnb.media import probe, read_clip
+    from avnb.media import probe
     film = probe(lab.root/'out'/'a.mp4'); assert film['audio_codec'] == 'aac' and abs(film['duration_s'] - 2) < .2
     row = clips_to_show(ROOT/'data_samples').where(split='test').row(4); title = f"{row['label']}_{row['id']}"
     assert page.locator('.jp-OutputArea-output pre').last.inner_text().split() == [f'{title}.html', f'{title}-2.html']

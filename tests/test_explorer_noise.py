@@ -13,7 +13,7 @@ from avnb.core import TrainConfig
 from avnb.manifest import Manifest
 from avnb.memory import MemoryBank
 from avnb.nce import ESTIMATORS, positive_weights
-from lab import attribute, browser, lab, page  # noqa: F401: fixtures
+from lab import attribute, browser, lab, page  # noqa: F401 (fixtures)
 
 ROOT = Path(__file__).resolve().parents[1]
 HOSTILE = '"><img src=x onerror="window.hit=1"><script>window.hit=1</script>$x^{ & \''

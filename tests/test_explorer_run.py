@@ -8,7 +8,7 @@ import pytest
 from avnb import explorer as E
 from avnb.core import TrainConfig, save_config, set_options
 from avnb.manifest import Manifest
-from lab import attribute, browser, lab, page  # noqa: F401: fixtures
+from lab import attribute, browser, lab, page  # noqa: F401 (fixtures)
 
 ROOT = Path(__file__).resolve().parents[1]
 HOSTILE = '"><img src=x onerror="window.hit=1"><script>window.hit=1</script>'

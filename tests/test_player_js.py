@@ -1,5 +1,4 @@
 "The player's arithmetic, run in the browser it is meant for, against numpy; and the page that plays without a kernel."
-import json
 
 import numpy as np
 import pytest
@@ -8,7 +7,7 @@ from avnb.explorer import Player, colours, make_panel, make_scene, pack_arrows, 
 from avnb.localization import stretch
 from avnb.media import Clip
 from avnb.plots import fit_maps, hz_ticks
-from lab import attribute, browser, page
+from lab import attribute, browser, page  # noqa: F401 (fixtures)
 
 
 @pytest.fixture
@@ -163,7 +162,7 @@ def test_names_are_never_html(page, tmp_path):
 
 
 def test_saving_from_the_page(page, tmp_path):
-    root = open_page(page, tmp_path, a_scene('a/b: c'), contours=True)
+    open_page(page, tmp_path, a_scene('a/b: c'), contours=True)
     with page.expect_download() as d: page.locator('.avnb-png').click()
     assert d.value.suggested_filename == 'a_b_c.png'
     from PIL import Image
@@ -175,9 +174,9 @@ def test_saving_from_the_page(page, tmp_path):
 
 
 def test_one_frame_and_silence(page, tmp_path):
-    root = open_page(page, tmp_path, a_scene(frames=1, seconds=1.))
+    open_page(page, tmp_path, a_scene(frames=1, seconds=1.))
     page.locator('.avnb-on').click(); assert attribute(page, '.avnb', 'data-frame') == '0'
-    scene = a_scene(has_audio=False); scene['panels'][0]['audio'] = {}; root = open_page(page, tmp_path, scene)
+    scene = a_scene(has_audio=False); scene['panels'][0]['audio'] = {}; open_page(page, tmp_path, scene)
     page.locator('.avnb-play').click(); attribute(page, '.avnb', 'data-frame', lambda v: int(v) > 5)
     assert not page.errors
 
@@ -201,7 +200,7 @@ def test_one_scale_over_panels(page, tmp_path):
 
 
 def test_bare_clip_and_sound_alone(page, tmp_path):
-    root = open_page(page, tmp_path, make_scene(Clip(np.zeros((0, 0, 0, 3), np.uint8), np.zeros(16000, np.float32), 30., 16000, 0., 'x', 'x')))
+    open_page(page, tmp_path, make_scene(Clip(np.zeros((0, 0, 0, 3), np.uint8), np.zeros(16000, np.float32), 30., 16000, 0., 'x', 'x')))
     assert page.locator('.avnb-stage').is_hidden() and page.locator('.avnb-sound').is_visible()
     page.locator('.avnb-play').click(); attribute(page, '.avnb', 'data-time', lambda v: float(v) > .3)
     assert not page.errors

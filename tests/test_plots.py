@@ -1,5 +1,5 @@
 """What a picture must keep: pages that need nothing and run nothing, videos a browser plays, maps drawn where they belong."""
-import json, re
+import json
 from html.parser import HTMLParser
 
 import numpy as np

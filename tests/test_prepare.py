@@ -1,5 +1,4 @@
 "What `make prepare` does to a notebook: execute, clean, remember, turn into README.md."
-import nbformat
 import pytest
 from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output

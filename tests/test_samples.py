@@ -1,5 +1,5 @@
 "The sample clips are what their manifest, their truth and their command say they are."
-import json, tempfile
+import json
 from pathlib import Path
 
 import numpy as np

@@ -1,6 +1,5 @@
 "Packed sets: shards and arrays, their order, what becomes of them when killed, lost, cut off, scratched or far away."
-import functools, http.server, io, json, os, re, shutil, signal, subprocess, sys, tarfile, threading, warnings
-from pathlib import Path
+import functools, http.server, io, json, os, re, shutil, signal, subprocess, sys, threading, warnings
 
 import numpy as np
 import pandas as pd

@@ -1,5 +1,5 @@
 "The package, the stored outputs and README.md are what the notebooks say, and the notebooks keep the house's style."
-import ast, re, shutil, statistics
+import ast, re, shutil, statistics, subprocess, sys
 
 import nbformat
 import pytest
@@ -153,3 +153,8 @@ def test_modules_import_lower_numbers_only():
             else: continue
             problems += [f'{module} ({number[module]:02}) imports {u} ({number[u]:02})' for u in used if u in number and number[u] > number[module]]
     fail_if(problems, 'against the numbering')
+
+
+def test_nothing_is_imported_or_named_in_vain():
+    r = subprocess.run([sys.executable, '-m', 'ruff', 'check', '--quiet', '--no-cache', '--output-format', 'concise', 'avnb', 'tests', 'benchmarks', 'tools'], cwd=ROOT, capture_output=True, text=True)
+    fail_if((r.stdout + r.stderr).splitlines(), 'imports and names that nothing uses, or that nothing defines (what is looked for is in pyproject.toml)')

@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT/'tests'))
-from lab import attribute, find_chromium, new_page, server, start_chromium
+from lab import find_chromium, new_page, server, start_chromium
 
 WIDE = "(() => { const a = window.jupyterapp; a.shell.collapseLeft(); a.shell.collapseRight(); })()"
 
