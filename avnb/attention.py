@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['AttentionError', 'attention_maps', 'places', 'energy_scores', 'attention_scores', 'guided_maps', 'consistency_loss',
-           'map_stats', 'ramp', 'within_modal_xid']
+           'local_max_loss', 'map_stats', 'ramp', 'within_modal_xid']
 
 # %% ../nbs/09_attention.ipynb #dfa44c0b
 import math
@@ -75,20 +75,21 @@ def energy_scores(
     "Activation energy of each position, the parameter-free student (V3 of CMAC-R; ours)."
     return features.pow(2).mean(1)
 
-# %% ../nbs/09_attention.ipynb #58e7a32d
+# %% ../nbs/09_attention.ipynb #3e8fd361
 def attention_scores(
     out,  # AVOutput, or anything with its fields
     per_frame: bool = False,  # regional scores for each time step instead of the mean over time
-) -> dict[str, Tensor]:       # 'video_self', 'video_guided' [B,H'W'] ([B,T',H'W'] per frame), 'audio_self', 'audio_guided' [B,F'']
+    pool_time: bool = True,   # frequency scores over the mean of time; False: of each cell of the time-frequency grid
+) -> dict[str, Tensor]:  # 'video_self', 'video_guided' [B,H'W'] ([B,T',H'W'] per frame), 'audio_self', 'audio_guided' [B,F''] ([B,T''F''])
     "Scores of both attentions in both directions: students ('self') and targets ('guided') of `consistency_loss`."
-    v, a = places(out.video_local, per_frame), places(out.audio_local)
-    def alone(name, x, per_step):
+    v, a = places(out.video_local, per_frame), places(out.audio_local, not pool_time)
+    a = a if pool_time else a.flatten(1, 2)                                # one map over the grid, not one per step
+    def alone(name, x, flat):
         score, query = getattr(out, f'{name}_score', None), getattr(out, f'{name}_query', None)
-        if score is None: return attention_maps(x, getattr(out, name) if query is None else query, validate=False)[0]
-        return score.flatten(2) if per_step else score.flatten(2).mean(1)
+        return attention_maps(x, getattr(out, name) if query is None else query, validate=False)[0] if score is None else flat(score.flatten(2))
     guided = [attention_maps(x, q, validate=False)[0] for x, q in ((v, out.audio), (a, out.video))]
-    return dict(video_self=alone('video', v, per_frame), video_guided=guided[0],
-                audio_self=alone('audio', a, False), audio_guided=guided[1])
+    return dict(video_self=alone('video', v, lambda s: s if per_frame else s.mean(1)), video_guided=guided[0],
+                audio_self=alone('audio', a, lambda s: s.mean(1) if pool_time else s.flatten(1)), audio_guided=guided[1])
 
 # %% ../nbs/09_attention.ipynb #0a84cb49
 def guided_maps(
@@ -151,7 +152,26 @@ def consistency_loss(
         d = _distance(m, t.detach() if stop_gradient else t, distance, tau_m)
         return _reduce(d.mean(1) if d.ndim == 2 else d, weights, reduction)
 
-# %% ../nbs/09_attention.ipynb #f2d37f83
+# %% ../nbs/09_attention.ipynb #64988105
+def local_max_loss(
+    local: Tensor,      # [B,P,D] cells of each clip, unit norm
+    query: Tensor,      # [B,D] the other modality's embeddings, unit norm
+    tau: float = 0.07,  # temperature
+    weights: Tensor | None = None,  # [B], >= 0
+    mask: Tensor | None = None,     # bool [B,B]: clips that may be compared; None: all
+    reduction: str = 'mean',        # 'mean': sum_i w_i l(i) / sum_i w_i; 'none': l(i) [B]
+) -> Tensor:
+    "Contrast of each clip's best cell, both directions summed (EZ-VSL, eq. 2; beside CMAC-R, not part of it). `AttentionError` for other shapes."
+    _need(local.ndim == 3 and query.shape == (len(local), local.shape[-1]), 'local and query', '[B,P,D] and [B,D]', f'{list(local.shape)} and {list(query.shape)}')
+    if mask is not None: _need(mask.shape == (len(query),) * 2, 'mask', f"[{len(query)}, {len(query)}]", list(mask.shape))
+    with torch.autocast(local.device.type, enabled=False):
+        x, q = _wide(local, query)
+        best = torch.einsum('ipd,jd->ijp', x, q).amax(2) / tau
+        if mask is not None: best = best.masked_fill(~(mask | torch.eye(len(q), dtype=torch.bool, device=q.device)), -torch.inf)
+        own = best.diagonal()
+        return _reduce(best.logsumexp(1) - own + best.logsumexp(0) - own, weights, reduction)
+
+# %% ../nbs/09_attention.ipynb #cb3fb7f8
 def map_stats(
     maps: Tensor,  # [B,P] distributions
 ) -> dict[str, float]:
@@ -160,7 +180,7 @@ def map_stats(
     h = torch.special.entr(maps.detach()).sum(-1).mean()
     return dict(entropy=float(h) / math.log(maps.shape[1]), spread=float(torch.special.entr(maps.detach().mean(0)).sum() - h))
 
-# %% ../nbs/09_attention.ipynb #f9e2f59c
+# %% ../nbs/09_attention.ipynb #babbf292
 def ramp(
     step: int,     # training step, from 0
     total: int,    # steps in all
@@ -170,7 +190,7 @@ def ramp(
     _need(0 <= share <= 1, 'share', 'a number in [0, 1]', share)
     return min(1., step / (share * total)) if share * total > 0 else 1.
 
-# %% ../nbs/09_attention.ipynb #45e7b5b7
+# %% ../nbs/09_attention.ipynb #452bb30e
 def _within(query, cross, within, index, tau, target, mask, reading):
     "One direction of the readings R1 to R3: l [B]."
     n = cross.shape[-2]
@@ -184,7 +204,7 @@ def _within(query, cross, within, index, tau, target, mask, reading):
     target = torch.cat([target, 0 * own], 1) if reading == 'R1' else torch.cat([target, own], 1) / 2
     return _cross_entropy(torch.cat([s_cross, s_within], 1), index, target, keep)
 
-# %% ../nbs/09_attention.ipynb #fca40ff2
+# %% ../nbs/09_attention.ipynb #7421bcc8
 def within_modal_xid(
     v: Tensor, a: Tensor,          # [B,D] live embeddings, unit norm
     v_bar: Tensor, a_bar: Tensor,  # candidates, [N,D] or [B,M,D], unit norm
@@ -196,6 +216,7 @@ def within_modal_xid(
     reduction: str = 'mean',       # 'mean' or 'none', as in xid_loss
     validate: bool = True,         # check the values
     reading: str = 'R1',           # 'R0' (xid_loss itself), 'R1', 'R2' or 'R3'
+    within: tuple[Tensor, Tensor] | None = None,  # (video keys, sound keys) for the sums within; None: the candidates themselves
 ) -> Tensor:
     "Contrast with within-modal keys, both directions summed (CMAC-R; readings of one sentence). `AttentionError` for other readings."
     _need(reading in ('R0', 'R1', 'R2', 'R3'), 'reading', "'R0', 'R1', 'R2' or 'R3'", repr(reading))
@@ -203,6 +224,6 @@ def within_modal_xid(
     _check_shapes(v, a, v_bar, a_bar, index, mask)
     _check_rest(len(v), v_bar.shape[-2], tau, targets, weights, mask, reduction, validate)
     if validate: _check_values(v, a, v_bar, a_bar, index, mask)
-    T_v, T_a = targets or (None, None)
-    l = _within(v, a_bar, v_bar, index, tau, T_v, mask, reading) + _within(a, v_bar, a_bar, index, tau, T_a, mask, reading)
+    (T_v, T_a), (k_v, k_a) = targets or (None, None), within or (v_bar, a_bar)
+    l = _within(v, a_bar, k_v, index, tau, T_v, mask, reading) + _within(a, v_bar, k_a, index, tau, T_a, mask, reading)
     return _reduce(l, weights, reduction)
