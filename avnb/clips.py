@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['STOPS', 'PLACES', 'MIX', 'ClipError', 'Batch', 'draw_moments', 'even_moments', 'ClipDataset', 'clip_lengths',
            'Ledger', 'epoch_order', 'batch_plan', 'shard_order', 'clip_loader', 'PackedSet', 'row_keys', 'ShardSet',
-           'pack', 'verify']
+           'pack', 'adopt', 'verify']
 
 # %% ../nbs/04_clips.ipynb #34747e28
 import atexit, concurrent.futures as futures, contextlib, functools, json, multiprocessing, os, pickle, signal, sys, tarfile, threading, types, zlib
@@ -773,6 +773,17 @@ def pack(
         for first, new, note in _results(_pack_chunk if layout == 'raw' else _pack_shard, work, workers, engine):
             done[first] = note; bad.update(new); log.write(json.dumps([first, new, note]) + '\n'); log.flush(); os.fsync(log.fileno()); bar.update(chunk)
     return _finish(part, out, manifest, dict(meta, key=key), chunk, bad, [done[k] for k in sorted(done)])
+
+# %% ../nbs/04_clips.ipynb #7aaf6ef5
+def adopt(
+    folder: str | Path,   # holds `frames.u8` and `audio.i16`, row by row
+    manifest: Manifest,   # the rows
+    seconds: float, fps: float, size: int, rate: int,  # as in `pack`
+) -> PackedSet:
+    "Make a packed set of arrays that were written by somebody else."
+    meta = _plan_of(manifest, seconds, fps, size, rate, 'raw', 0)
+    with atomic_write(Path(folder, 'meta.json'), 'w') as f: json.dump(dict(meta, key=digest(meta), bad={}), f)
+    return PackedSet.load(folder)
 
 # %% ../nbs/04_clips.ipynb #27707bbe
 def verify(
