@@ -511,13 +511,14 @@ def shuffle_weights(
     "The same weights on other clips of the batch: a control that must not help."
     return weights[torch.from_numpy(rng(seed, step, 0, 'shuffle').permutation(len(weights))).to(weights.device)]
 
-# %% ../nbs/08_nce.ipynb #7b555379
+# %% ../nbs/08_nce.ipynb #207205e8
 def target_stats(
     S: Tensor,      # [B,N] soft targets
     index: Tensor,  # int64 [B], own place
 ) -> dict[str, float]:
-    """What soft targets look like, averaged over the queries: 'entropy' in nats, 'own' = S(i|i), and 'hub', the share of queries whose best
-    other candidate is the most popular one (for candidates shared by all queries)."""
-    others = S.detach().scatter(1, index[:, None], -1.)
+    """What soft targets look like, averaged over the queries: 'entropy' in nats, 'own' = S(i|i), 'hub', the share of queries whose best other
+    candidate is the most popular one, and 'never_chosen', 1 - (different ones chosen) / B; if all choose blindly among B, 0.37.
+    Both need candidates that all queries share."""
+    chosen = S.detach().scatter(1, index[:, None], -1.).argmax(1).bincount()
     return dict(entropy=float(torch.special.entr(S).sum(1).mean()), own=float(S.gather(1, index[:, None]).mean()),
-                hub=float(others.argmax(1).bincount().max()) / len(S))
+                hub=float(chosen.max()) / len(S), never_chosen=1 - float((chosen > 0).sum()) / len(S))
