@@ -10,8 +10,8 @@ __all__ = ['RULES', 'TRIVIAL', 'SCENE', 'SIDE', 'LOCAL', 'LocalizationError', 'b
            'trivial_maps', 'on_frame', 'Tally', 'score_picture', 'score_sound', 'tally_batches', 'localization_report',
            'time_frequency_mask', 'time_frequency_hit', 'visual_oracle', 'sources_alone', 'score_sources',
            'tally_scenes', 'scene_report', 'truth_map', 'around_boxes', 'score_published', 'confidence', 'detection',
-           'tally_published', 'localization_protocol', 'localization_scores', 'evaluate_run', 'Attended', 'slide',
-           'attend']
+           'tally_published', 'localization_protocol', 'localization_scores', 'evaluate_run', 'attention_quality',
+           'Watch', 'Attended', 'slide', 'attend']
 
 # %% ../nbs/12_localization.ipynb #e136b5dc
 import dataclasses, json, time
@@ -854,7 +854,61 @@ def evaluate_run(
     about['seconds'] = round(time.time() - start, 1)
     return write_report(scores | dict(skipped=skipped, about=about), out or Path(run.folder, 'report.json'))
 
-# %% ../nbs/12_localization.ipynb #88308989
+# %% ../nbs/12_localization.ipynb #03b1bd71
+def attention_quality(
+    model,    # AVModel
+    batches,  # list of `Batch`
+    truth: dict,  # row -> truth of that clip, where it is known
+    cfg,      # TrainConfig
+) -> dict:
+    "'teacher_...' of guided maps and 'student_...' of maps of one modality alone: pointing and frequency hits; entropy and spread of all four."
+    import torch
+    from avnb.attention import map_stats
+    from avnb.views import views_from
+    (see, hear), tally, maps = views_from(cfg, False), Tally(), {}
+    for b in batches:
+        device, mid = next(model.parameters()).device, b.frames.shape[2] // 2
+        video, params = see(b.frames.to(device), 0, 0, b.index)
+        picture, sound = model_maps(model, video, hear(b.waveform.to(device), 0, 0, b.index), cfg.cmac.tau_m)
+        each = dict(video=(picture['guided'], picture['vision_only']), audio=(sound['guided'], sound['sound_only']))
+        for k, pair in each.items():
+            for who, m in zip(('guided', 'self'), pair): maps.setdefault(f'{k}_{who}', []).append(m.flatten(1).float().cpu())
+        frames = [on_frame(m, see, params, tuple(b.frames.shape[-2:])) for m in each['video']]
+        for i, r in enumerate(b.index.tolist()):
+            start = float(b.audio_start[i])
+            boxes, bands = sounding_at(truth[r], float(b.frame_times[i, mid]), (start, start + cfg.view.audio_seconds)) if r in truth else ([], [])
+            for who, f, s in zip(('teacher', 'student'), frames, each['audio']):
+                if len(boxes): tally.add('pointing', who, pointing_hit(f[i], boxes * (np.array(f.shape[1:])[[1, 0, 1, 0]])))
+                if len(bands): tally.add('frequency', who, frequency_hit(stretch(s[i].float().cpu().numpy(), len(hear.hz)), hear.hz, bands))
+    out = {f'{who}_{k}': float(np.mean(x)) for k, h in tally.hits.items() for who, x in h.items()}
+    return out | {f'{name}_{k}': v for k, m in maps.items() for name, v in map_stats(torch.cat(m)).items()}
+
+# %% ../nbs/12_localization.ipynb #c7597395
+class Watch:
+    "Monitor for `fit`: `attention_quality` on the same few training clips at each epoch's end, noted in monitors.csv."
+    def __init__(self, clips: int = 64): self.clips, self.known = clips, None   # drawn with the run's seed; faulty ones are left out
+
+    def look_up(self, s):
+        "Batches of the clips and what is known of them."
+        t = s.manifest.table.loc[s.data.rows]
+        t = t[t['faulty_kind'].astype(str).isin(['', 'none', 'nan'])] if 'faulty_kind' in t else t
+        t = t.iloc[np.sort(rng(s.cfg.run.seed, view='watch').permutation(len(t))[:self.clips])]
+        try: truth = read_truth(s.manifest.folder)
+        except LocalizationError: truth = {}
+        few = readable(type(s.manifest)(s.manifest.folder, t), s.data.packed)
+        return list(window_batches(few, s.cfg, s.data.packed, windows=1)[0]), {int(r): truth[str(i)] for r, i in t['id'].items() if str(i) in truth}
+
+    def __call__(self, s) -> dict:
+        "Numbers by name; nothing that training uses is changed."
+        import torch
+        if s.event not in ('epoch', 'end') or s.rank or self.clips < 1: return {}
+        if self.known is None: self.known = self.look_up(s)
+        modes = [(m, m.training) for m in s.model.modules()]; s.model.eval()
+        with torch.compiler.set_stance('force_eager'): values = attention_quality(s.model, *self.known, s.cfg) if self.known[0] else {}
+        for m, mode in modes: m.training = mode
+        return values
+
+# %% ../nbs/12_localization.ipynb #7074696d
 @dataclass(frozen=True)
 class Attended:
     "Where and at which frequencies a model attends along a clip; N windows at even distances."
@@ -867,14 +921,14 @@ class Attended:
     hz: np.ndarray            # [F] centre of each bin
     seconds: np.ndarray       # [T] s from the clip's start
 
-# %% ../nbs/12_localization.ipynb #218bbe93
+# %% ../nbs/12_localization.ipynb #dde524a5
 def _check_sound(clip, rate):
     "`LocalizationError` unless the clip has sound at the model's rate."
     if not clip.has_audio: raise LocalizationError(f"{clip.id} has no sound track: nothing can guide the map; choose a clip with sound")
     if clip.rate != rate:
         raise LocalizationError(f"{clip.id} was read at {clip.rate} Hz, the model hears {rate} Hz; read_clip(..., rate={rate})")
 
-# %% ../nbs/12_localization.ipynb #2a9c5a72
+# %% ../nbs/12_localization.ipynb #fce791cf
 def slide(
     clip,  # Clip with sound
     cfg,   # TrainConfig
@@ -892,7 +946,7 @@ def slide(
     sound = np.pad(clip.waveform, (0, max(samples - len(clip.waveform), 0)))
     return clip.frames[k].transpose(0, 4, 1, 2, 3), np.stack([sound[f:f + samples] for f in first]), at
 
-# %% ../nbs/12_localization.ipynb #86b8120d
+# %% ../nbs/12_localization.ipynb #b4fde794
 def attend(
     model,  # AVModel
     clip,   # Clip with sound, at data.rate
