@@ -4,21 +4,21 @@
 
 # %% auto #0
 __all__ = ['STOPS', 'PLACES', 'MIX', 'ClipError', 'Batch', 'draw_moments', 'even_moments', 'ClipDataset', 'clip_lengths',
-           'Ledger', 'epoch_order', 'batch_plan', 'shard_order', 'clip_loader', 'PackedSet', 'row_keys', 'ShardSet',
-           'pack', 'adopt', 'verify']
+           'with_track', 'read_pair', 'Ledger', 'epoch_order', 'batch_plan', 'shard_order', 'clip_loader', 'PackedSet',
+           'row_keys', 'ShardSet', 'pack', 'adopt', 'verify']
 
-# %% ../nbs/04_clips.ipynb #34747e28
+# %% ../nbs/04_clips.ipynb #dde8329a
 import atexit, concurrent.futures as futures, contextlib, functools, json, multiprocessing, os, pickle, signal, sys, tarfile, threading, types, zlib
 import multiprocessing.resource_tracker
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from fastcore.basics import patch
 
 from .core import AvnbError, atomic_write, digest, free_space, progress, rng, uniforms
-from .manifest import Manifest, ManifestError, in_parallel
-from .media import MediaError, picture_of, read_clip, sound_of, squeeze
+from .manifest import Manifest, ManifestError, _seconds, in_parallel
+from .media import Clip, MediaError, picture_of, read_clip, sound_of, squeeze
 
 # %% ../nbs/04_clips.ipynb #3408d912
 class ClipError(AvnbError):
@@ -105,15 +105,14 @@ class ClipDataset:
 
     def __len__(self): return len(self.rows)
 
-# %% ../nbs/04_clips.ipynb #fdf51948
+# %% ../nbs/04_clips.ipynb #6cced354
 def clip_lengths(
     manifest: Manifest,  # the clips
     seconds: float,      # data.seconds
 ) -> np.ndarray:         # [N] float64, s
     "Usable seconds of each clip: `seconds`, or what the manifest says is there."
     t = manifest.table
-    own, left = t['seconds'].to_numpy(float), (t['duration_s'] - t['start_s']).to_numpy(float)
-    return np.fmin(np.fmin(np.where(own > 0, own, np.nan), np.where(left > 0, left, np.nan)), seconds)
+    return np.fmin(np.fmin(_seconds(t), np.asarray(t.get('track_seconds', np.nan))), seconds)
 
 # %% ../nbs/04_clips.ipynb #40abcef4
 @patch
@@ -131,7 +130,36 @@ def moments(
     last = np.maximum(np.ceil(np.round(length * d.fps, 6)).astype(np.int64) - 1, 0)       # a clip that is too short repeats its last frame
     return np.minimum(frames, last[:, None]), np.floor(a * d.rate).astype(np.int64)
 
-# %% ../nbs/04_clips.ipynb #c67e9e9d
+# %% ../nbs/04_clips.ipynb #f1f891bf
+def with_track(
+    clip: Clip,
+    track,             # (file, second where the clip begins in it), or None: it keeps its own; see `Manifest.heard`
+    at: float,         # s into the clip where this stretch begins
+    seconds: float,    # its length, s
+) -> Clip:
+    "A clip as it is heard where noise was injected."
+    if track is None: return clip
+    c = read_clip(track[0], track[1] + at, seconds, rate=clip.rate, video=False)
+    return replace(clip, waveform=c.waveform, pad_samples=c.pad_samples, has_audio=c.has_audio)
+
+
+def read_pair(
+    path, start: float, track=None,  # a row's file, second and track, of `_job`
+    at: float = 0.0,   # s into the clip
+    *, seconds: float, **how,        # of `read_clip`
+) -> Clip:
+    "A stretch of a clip, its picture cut to a square, with the sound that the manifest says. Raises `MediaError` where that file has none."
+    clip = with_track(read_clip(path, start + at, seconds, audio=track is None, square=True, **how), track, at, seconds)
+    if not clip.has_audio: raise MediaError(track[0] if track else path, "has no sound")
+    return clip
+
+
+def _job(manifest, k) -> tuple:
+    "(path, start, track or None) of a row."
+    track = manifest.heard(k)
+    return os.path.abspath(manifest.path(k)), float(manifest.table['start_s'].iloc[k]), track and (os.path.abspath(track[0]), track[1])
+
+# %% ../nbs/04_clips.ipynb #f2ed5ff7
 @patch
 def read_one(
     self: ClipDataset,
@@ -144,14 +172,12 @@ def read_one(
     if self.shards: return self.shards.read_one(self.slots[k], frames, first, n)
     lo = min(int(frames[0]), int(first / d.rate * d.fps))
     hi = max(int(frames[-1]) + 1, int(np.ceil((first + n) / d.rate * d.fps)))
-    clip = read_clip(self.manifest.path(k), start=float(self.manifest.table['start_s'].iloc[k]) + lo / d.fps, seconds=(hi - lo) / d.fps,
-                     fps=d.fps, size=d.size, rate=d.rate, square=True, grid=frames - lo)
-    if not clip.has_audio: raise MediaError(self.manifest.path(k), "has no sound")
+    clip = read_pair(*_job(self.manifest, k), at=lo / d.fps, seconds=(hi - lo) / d.fps, fps=d.fps, size=d.size, rate=d.rate, grid=frames - lo)
     skip = first - round(lo / d.fps * d.rate)
     sound = clip.waveform[max(skip, 0):max(skip, 0) + n]
     return clip.frames, np.pad(sound, (0, n - len(sound)))
 
-# %% ../nbs/04_clips.ipynb #6b9eb724
+# %% ../nbs/04_clips.ipynb #e63aa8c2
 @patch
 def replacements(
     self: ClipDataset,
@@ -162,7 +188,7 @@ def replacements(
     "Rows to try instead of `row`, in order: the same ones in every process and after every restart."
     return self.rows[rng(self.seed, epoch, int(row), 'replacement').integers(len(self.rows), size=n)]
 
-# %% ../nbs/04_clips.ipynb #d1f861b1
+# %% ../nbs/04_clips.ipynb #62a60269
 @patch
 def _read_or_replace(self: ClipDataset, row, epoch, bad):
     "(row, frames, first, pictures, sound) of `row`, or of the first replacement that can be read."
@@ -172,7 +198,7 @@ def _read_or_replace(self: ClipDataset, row, epoch, bad):
         except (MediaError, OSError) as e: bad.append(self._entry(r, getattr(e, 'reason', str(e))))
     raise ClipError(_nothing_left(self, bad))
 
-# %% ../nbs/04_clips.ipynb #1eee182b
+# %% ../nbs/04_clips.ipynb #3ce78caa
 @patch
 def _first_good(self: ClipDataset, row, epoch, bad):
     "`row`, or its first replacement that was readable when the set was packed."
@@ -183,7 +209,7 @@ def _first_good(self: ClipDataset, row, epoch, bad):
         bad.append(self._entry(r, reason))
     raise ClipError(_nothing_left(self, bad))
 
-# %% ../nbs/04_clips.ipynb #6d15ccfb
+# %% ../nbs/04_clips.ipynb #adbd88aa
 @patch
 def _slots_of(self: ClipDataset, rows): return self.slots[[self.place[int(r)] for r in rows]]
 
@@ -201,7 +227,7 @@ def _nothing_left(ds, bad) -> str:
     first = "clip {id} ({path}) cannot be read: {reason}".format(**bad[0])
     return f"{first}; {what}. manifest.usable() leaves out what the index found unreadable."
 
-# %% ../nbs/04_clips.ipynb #9cecba7d
+# %% ../nbs/04_clips.ipynb #e3837735
 @patch
 def fetch(
     self: ClipDataset,
@@ -223,7 +249,7 @@ def fetch(
     rows, pictures, sound, *times = map(torch.from_numpy, (rows, pictures, sound, *times))
     return Batch(rows, pictures.permute(0, 4, 1, 2, 3), sound, bad, *times)
 
-# %% ../nbs/04_clips.ipynb #f1d339a8
+# %% ../nbs/04_clips.ipynb #cc5c1a2c
 class Ledger:
     "What could not be read, why and how often; `ClipError` when it is more than the budget allows."
     def __init__(
@@ -242,7 +268,7 @@ def add(self: Ledger, bad: list):
         e['count'] += 1
     if len(self.seen) > self.budget * self.total: raise ClipError(self.summary())
 
-# %% ../nbs/04_clips.ipynb #d1150359
+# %% ../nbs/04_clips.ipynb #6c92ccba
 @patch
 def entries(self: Ledger) -> list:
     "Rows of ledger.csv, the most frequent first."
@@ -257,7 +283,7 @@ def summary(self: Ledger) -> str:
             f"the budget is {self.budget:.1%}.\n{worst}\n"
             "Mend these files, index again and use manifest.usable(), or raise data.bad_budget.")
 
-# %% ../nbs/04_clips.ipynb #cd7bde71
+# %% ../nbs/04_clips.ipynb #9af9906a
 @patch
 def save(self: Ledger, path: str | Path):
     "Write ledger.csv: id, path, reason, count."
@@ -266,7 +292,7 @@ def save(self: Ledger, path: str | Path):
         w = csv.DictWriter(f, ['id', 'path', 'reason', 'count'], lineterminator='\n')
         w.writeheader(); w.writerows(self.entries())
 
-# %% ../nbs/04_clips.ipynb #5c845138
+# %% ../nbs/04_clips.ipynb #ee1b1685
 def epoch_order(
     n: int,      # clips
     seed: int,   # the run's seed
@@ -275,7 +301,7 @@ def epoch_order(
     "The order of the clips in one epoch."
     return rng(seed, epoch, 0, 'order').permutation(n)
 
-# %% ../nbs/04_clips.ipynb #54e3988d
+# %% ../nbs/04_clips.ipynb #2a2f98db
 def batch_plan(
     rows: np.ndarray,         # [N] rows in the order of this epoch
     batch: int,               # clips of a global batch
@@ -291,7 +317,7 @@ def batch_plan(
     plan = [rows[k * batch:(k + 1) * batch][rank * b:(rank + 1) * b] for k in range(n)]
     return [p for p in plan if len(p)]
 
-# %% ../nbs/04_clips.ipynb #fbd92aa9
+# %% ../nbs/04_clips.ipynb #dd3c959e
 def shard_order(
     shard: np.ndarray,  # int [N], the shard of each clip
     mix: int,           # shards whose clips are mixed
@@ -305,14 +331,14 @@ def shard_order(
     rest = epoch_order(len(shard), seed, epoch)
     return rest[np.argsort(turn[shard[rest]], kind='stable')]
 
-# %% ../nbs/04_clips.ipynb #089a28c4
+# %% ../nbs/04_clips.ipynb #4c9ad167
 @patch
 def order(self: ClipDataset, epoch: int) -> np.ndarray:
     "The order of the clips in one epoch, a function of (seed, epoch) and the set."
     if not self.shards: return epoch_order(len(self), self.seed, epoch)
     return shard_order(self.shards.at[self.slots, 0], self.shards.meta['mix'], self.seed, epoch)
 
-# %% ../nbs/04_clips.ipynb #9f7170c4
+# %% ../nbs/04_clips.ipynb #9c836823
 def clip_loader(
     dataset: ClipDataset,
     batch: int,               # clips of a global batch
@@ -328,7 +354,7 @@ def clip_loader(
     plan = batch_plan(rows, batch, rank, world, drop_last)[start:]
     return _by_workers(dataset, plan, epoch, workers) if workers else _ahead(dataset, plan, epoch)
 
-# %% ../nbs/04_clips.ipynb #97656528
+# %% ../nbs/04_clips.ipynb #fad9b5be
 def _ahead(dataset, plan, epoch):
     "Fetch in a thread, one batch ahead of the consumer."
     with futures.ThreadPoolExecutor(1) as pool:
@@ -346,7 +372,7 @@ def _fetch(dataset, rows, epoch):
     batch = dataset.fetch(rows, epoch)
     return batch.pin_memory() if torch.cuda.is_available() else batch
 
-# %% ../nbs/04_clips.ipynb #d7ef9272
+# %% ../nbs/04_clips.ipynb #29cccf95
 @contextlib.contextmanager
 def _apart():
     "While reading processes start: signals to stop wait, the new processes never see them, and do not run this program's script again."
@@ -361,14 +387,14 @@ def _apart():
 
 STOPS = [getattr(signal, s) for s in ('SIGINT', 'SIGTERM', 'SIGUSR1') if hasattr(signal, s)]
 
-# %% ../nbs/04_clips.ipynb #acf99b32
+# %% ../nbs/04_clips.ipynb #f96e49c4
 def _reader(k):
     "What a reading process does first: pass over signals to stop, and end with the process that reads from it."
     for s in STOPS: signal.signal(s, signal.SIG_IGN)
     def last(): multiprocessing.parent_process().join(); os._exit(1)
     threading.Thread(target=last, daemon=True).start()
 
-# %% ../nbs/04_clips.ipynb #918ee3ce
+# %% ../nbs/04_clips.ipynb #3a23e016
 class _Planned:
     "A plan as torch's map-style data set: item k is batch k, or the error that there is none."
     def __init__(self, dataset, plan, epoch): self.dataset, self.plan, self.epoch = dataset, plan, epoch
@@ -385,7 +411,7 @@ def _same(x): return x
 def _end(readers):
     for p in readers: p.kill(); p.join()
 
-# %% ../nbs/04_clips.ipynb #480f9b81
+# %% ../nbs/04_clips.ipynb #a05b3cf9
 def _by_workers(dataset, plan, epoch, workers):
     "Fetch in `workers` processes, in order."
     import torch
@@ -407,7 +433,7 @@ def _by_workers(dataset, plan, epoch, workers):
                         "use fewer data.workers, or a packed set, and run again") from e
     finally: it._shutdown_workers(); end(); atexit.unregister(end)
 
-# %% ../nbs/04_clips.ipynb #de1713e3
+# %% ../nbs/04_clips.ipynb #643c47c3
 class PackedSet:
     "Clips decoded once, in two memory-mapped arrays; needs numpy alone."
     def __init__(self, folder, meta, frames, audio):
@@ -433,7 +459,7 @@ class PackedSet:
 
     def __reduce__(self): return PackedSet.load, (self.folder,)    # a worker maps the files again instead of copying them
 
-# %% ../nbs/04_clips.ipynb #e51cd884
+# %% ../nbs/04_clips.ipynb #145a57b7
 def _meta(folder: Path) -> dict:
     "What meta.json says."
     try: return json.loads((folder / 'meta.json').read_text())
@@ -441,7 +467,7 @@ def _meta(folder: Path) -> dict:
         why = f"no readable meta.json: {type(e).__name__}"
         raise ClipError(f"{folder.name}: not a packed set ({why}); make one with avnb pack MANIFEST OUT") from e
 
-# %% ../nbs/04_clips.ipynb #07b9f5b9
+# %% ../nbs/04_clips.ipynb #1babff7c
 def _open(folder, name, dtype, shape, mode='r'):
     "A memory map of exactly this shape."
     want = int(np.prod(shape)) * np.dtype(dtype).itemsize
@@ -451,7 +477,7 @@ def _open(folder, name, dtype, shape, mode='r'):
                         "the file is damaged: pack again")
     return np.memmap(folder / name, dtype, mode, shape=tuple(shape))
 
-# %% ../nbs/04_clips.ipynb #7ab9784a
+# %% ../nbs/04_clips.ipynb #ea3a1181
 @patch
 def read(
     self: PackedSet,
@@ -467,7 +493,7 @@ def read(
         got = self.audio[s, a:a + n]; out[:len(got)] = got
     return self.frames[np.asarray(slots)[:, None], frames], sound * np.float32(1 / 32767)
 
-# %% ../nbs/04_clips.ipynb #6d9cbbed
+# %% ../nbs/04_clips.ipynb #10459b32
 @patch
 def slots(
     self: PackedSet,
@@ -491,13 +517,13 @@ def slots(
                         "Pack this manifest into a new folder.")
     return np.array([here[key[0]][1] for key in want], np.int64)
 
-# %% ../nbs/04_clips.ipynb #ef3de7ba
+# %% ../nbs/04_clips.ipynb #5bd37a08
 def row_keys(manifest: Manifest) -> list:
     "(id, content hash, start, seconds) of each row, as they go into the manifest's hash."
     t = manifest.table
     return [(a, b, float(c), float(d)) for a, b, c, d in zip(t['id'], t['content_hash'], t['start_s'], t['seconds'])]
 
-# %% ../nbs/04_clips.ipynb #64930dd1
+# %% ../nbs/04_clips.ipynb #177a2d33
 class ShardSet(PackedSet):
     "Clips as small mp4 and wav files in WebDataset tar shards, found by their place in an index."
     def __init__(self, folder, meta, url='', check=True):  # url: where shards come from that are not in the folder
@@ -516,7 +542,7 @@ class ShardSet(PackedSet):
 
     def __reduce__(self): return ShardSet, (self.folder, self.meta, self.url, False)    # what a reader finds lost goes to the ledger
 
-# %% ../nbs/04_clips.ipynb #11025145
+# %% ../nbs/04_clips.ipynb #10596819
 PLACES = ['shard', 'mp4_at', 'mp4_bytes', 'wav_at', 'wav_bytes', 'crc32']
 
 
@@ -528,7 +554,7 @@ def _lost(folder, meta) -> list:
     size = lambda f: f.stat().st_size if f.exists() else -1
     return [k for k, b in enumerate(meta['bytes']) if size(folder / _tar(k)) != b]
 
-# %% ../nbs/04_clips.ipynb #a8b40daa
+# %% ../nbs/04_clips.ipynb #1db14f54
 @patch
 def members(
     self: ShardSet,
@@ -546,13 +572,13 @@ def members(
     if zlib.crc32(wav, zlib.crc32(mp4)) != crc: raise MediaError(name, f"the check sum of clip {slot} does not fit: the shard is damaged")
     return mp4, wav
 
-# %% ../nbs/04_clips.ipynb #5d6baa63
+# %% ../nbs/04_clips.ipynb #86671821
 @patch
 def shard(self: ShardSet, k: int) -> Path:
     "The file of a shard."
     return self.folder / _tar(k) if not self.url else self.brought(k)
 
-# %% ../nbs/04_clips.ipynb #8edd16ac
+# %% ../nbs/04_clips.ipynb #afd4c20b
 @patch
 def read_one(
     self: ShardSet,
@@ -566,7 +592,7 @@ def read_one(
     mp4, wav = self.members(slot)
     return picture_of(mp4, frames), sound_of(wav, int(first), n)
 
-# %% ../nbs/04_clips.ipynb #e4a5f3b8
+# %% ../nbs/04_clips.ipynb #5c4461e3
 def _bring(url, path, size=None):
     "Fetch a file, unless it is there; processes that want the same one wait for each other."
     import fcntl, shutil, urllib.request
@@ -578,7 +604,7 @@ def _bring(url, path, size=None):
     if size is not None and path.stat().st_size != size: raise OSError(5, f"{url} has {path.stat().st_size:,} bytes, expected {size:,}")
     return path
 
-# %% ../nbs/04_clips.ipynb #b4d2f010
+# %% ../nbs/04_clips.ipynb #2f06d6f4
 @patch(cls_method=True)
 def at_url(cls: ShardSet, url: str) -> ShardSet:
     "Open a set of shards at a web address."
@@ -589,7 +615,7 @@ def at_url(cls: ShardSet, url: str) -> ShardSet:
     except OSError as e: raise ClipError(f"{url}: not a packed set that can be reached ({e})") from e
     return ShardSet(folder, _meta(folder), url.rstrip('/'))
 
-# %% ../nbs/04_clips.ipynb #ec7a9a3c
+# %% ../nbs/04_clips.ipynb #bdf8b7d4
 @patch
 def brought(self: ShardSet, k: int) -> Path:
     "The file of a shard, fetched if need be; the oldest ones make room."
@@ -600,7 +626,7 @@ def brought(self: ShardSet, k: int) -> Path:
     for old in there[:-2 * self.meta['mix']]: old.unlink(missing_ok=True)
     return path
 
-# %% ../nbs/04_clips.ipynb #43b8d5df
+# %% ../nbs/04_clips.ipynb #c850ba6c
 MIX = 64                                                                    # shards whose clips are mixed in shuffling (ours)
 
 
@@ -613,7 +639,7 @@ def _plan_of(manifest, seconds, fps, size, rate, layout, chunk) -> dict:
                 size=size, rate=rate, manifest_hash=manifest.hash, keys=row_keys(manifest))
     return meta if layout == 'raw' else dict(meta, layout='shards', chunk=chunk, mix=MIX)
 
-# %% ../nbs/04_clips.ipynb #cc39dd6a
+# %% ../nbs/04_clips.ipynb #760aa225
 def _size_of(manifest, meta) -> tuple[int, str]:
     "Bytes that the set will take, and how that is known."
     if 'layout' not in meta:
@@ -626,12 +652,7 @@ def _size_of(manifest, meta) -> tuple[int, str]:
     each = int(np.mean(sizes)) if sizes else 0
     return each * len(manifest), f"about {each * len(manifest) / 1e6:,.1f} MB ({each / 1e3:.1f} kB each in {len(sizes)} that were tried)"
 
-# %% ../nbs/04_clips.ipynb #6e6c81ef
-def _job(manifest, k) -> tuple:
-    "(path, start) of a row."
-    return os.path.abspath(manifest.path(k)), float(manifest.table['start_s'].iloc[k])
-
-# %% ../nbs/04_clips.ipynb #b693007a
+# %% ../nbs/04_clips.ipynb #0295f2de
 def _begin(out, manifest, meta, key):
     "Announce the size, check the disk, make the files; returns the folder to work in."
     part = out.with_name(out.name + '.partial')
@@ -647,7 +668,7 @@ def _begin(out, manifest, meta, key):
     with atomic_write(plan, 'w') as f: json.dump(key, f)
     return part
 
-# %% ../nbs/04_clips.ipynb #12e5ce01
+# %% ../nbs/04_clips.ipynb #4004b216
 def _journal(part, whole=lambda first, note: True):
     "{first row: note} of the chunks that are done and `whole`, and the unreadable rows among them."
     done, bad = {}, {}
@@ -658,15 +679,12 @@ def _journal(part, whole=lambda first, note: True):
             if whole(first, note): done[first] = note; bad.update({int(k): v for k, v in new.items()})
     return done, bad
 
-# %% ../nbs/04_clips.ipynb #4fc538c9
+# %% ../nbs/04_clips.ipynb #84341cd8
 def _read(job, meta):
-    "The whole clip of a job (path, start)."
-    path, start = job
-    c = read_clip(path, start=start, **{x: meta[x] for x in ('seconds', 'fps', 'size', 'rate')}, square=True)
-    if not c.has_audio: raise MediaError(path, "has no sound")
-    return c
+    "The whole clip of a job (path, start, track)."
+    return read_pair(*job, **{x: meta[x] for x in ('seconds', 'fps', 'size', 'rate')})
 
-# %% ../nbs/04_clips.ipynb #c67340e2
+# %% ../nbs/04_clips.ipynb #02f0e34c
 def _pack_chunk(job):
     "Decode the clips of a chunk into its rows of the two files; returns (first row, {row: reason}, check sums)."
     part, meta, first, clips = job
@@ -681,13 +699,13 @@ def _pack_chunk(job):
     frames.flush(); audio.flush()
     return first, bad, [zlib.crc32(x[rows]) for x in (frames, audio)]
 
-# %% ../nbs/04_clips.ipynb #6b785a69
+# %% ../nbs/04_clips.ipynb #deb25171
 def _squeezed(job, meta) -> tuple[bytes, bytes]:
     "mp4 and wav of the clip of a job."
     c = _read(job, meta)
     return squeeze(c.frames, c.waveform, meta['fps'], meta['rate'])
 
-# %% ../nbs/04_clips.ipynb #4a585a1a
+# %% ../nbs/04_clips.ipynb #20520ab5
 def _pack_shard(job):
     "Squeeze the clips of a shard into its tar; returns (first row, {row: reason}, [bytes, rows of `PLACES` without the shard])."
     from webdataset import TarWriter
@@ -703,7 +721,7 @@ def _pack_shard(job):
     places = {k: [*at[f'{k:09}.mp4'], *at[f'{k:09}.wav'], crc] for k, crc in sums.items()}
     return first, bad, [name.stat().st_size, [places.get(k, [0] * 5) for k in range(first, first + len(clips))]]
 
-# %% ../nbs/04_clips.ipynb #0fc4f050
+# %% ../nbs/04_clips.ipynb #bdb1d2b6
 def _results(f, work, workers, engine):
     "Results of all chunks as they come."
     try: yield from (x for _, x in in_parallel(f, work, workers, engine))
@@ -711,7 +729,7 @@ def _results(f, work, workers, engine):
         if 'died' in str(e): raise ClipError("a packing process was killed (out of memory?); call again with fewer workers, it goes on where it stopped") from e
         raise
 
-# %% ../nbs/04_clips.ipynb #ec32b3c9
+# %% ../nbs/04_clips.ipynb #b948363d
 def _packed_already(out, key):
     "The set in `out` if it is this very one; None if some of its shards are lost; else an error."
     meta = _meta(out)
@@ -723,7 +741,7 @@ def _packed_already(out, key):
     print(f"skipped because {out.name} holds these {len(have):,} clips already")
     return have
 
-# %% ../nbs/04_clips.ipynb #6a6cf2c2
+# %% ../nbs/04_clips.ipynb #cdfbfa58
 def _write_index(path, keys, places, bad):
     "index.csv of a set of shards."
     import pandas as pd
@@ -731,7 +749,7 @@ def _write_index(path, keys, places, bad):
     t['error'] = [bad.get(k, '') for k in range(len(t))]
     with atomic_write(path, 'w') as f: f.write(t.to_csv(index=False, lineterminator='\n'))
 
-# %% ../nbs/04_clips.ipynb #282c9984
+# %% ../nbs/04_clips.ipynb #3402ac14
 def _finish(part, out, manifest, meta, chunk, bad, notes):
     "Write what describes the set, give the folder its name, open it."
     manifest.save(part / 'manifest.csv', overwrite=True); bad = dict(sorted(bad.items()))
@@ -745,7 +763,7 @@ def _finish(part, out, manifest, meta, chunk, bad, notes):
     if bad: print(f"{len(bad)} of {len(manifest)} clips could not be read; the set knows them and their reasons, and training replaces them")
     return PackedSet.load(out)
 
-# %% ../nbs/04_clips.ipynb #fa1011d2
+# %% ../nbs/04_clips.ipynb #719ad92b
 def pack(
     manifest: Manifest,      # clips to decode, all of them
     out: str | Path,         # folder to make
@@ -774,7 +792,7 @@ def pack(
             done[first] = note; bad.update(new); log.write(json.dumps([first, new, note]) + '\n'); log.flush(); os.fsync(log.fileno()); bar.update(chunk)
     return _finish(part, out, manifest, dict(meta, key=key), chunk, bad, [done[k] for k in sorted(done)])
 
-# %% ../nbs/04_clips.ipynb #7aaf6ef5
+# %% ../nbs/04_clips.ipynb #cb3b287e
 def adopt(
     folder: str | Path,   # holds `frames.u8` and `audio.i16`, row by row
     manifest: Manifest,   # the rows
@@ -785,7 +803,7 @@ def adopt(
     with atomic_write(Path(folder, 'meta.json'), 'w') as f: json.dump(dict(meta, key=digest(meta), bad={}), f)
     return PackedSet.load(folder)
 
-# %% ../nbs/04_clips.ipynb #27707bbe
+# %% ../nbs/04_clips.ipynb #d2896588
 def verify(
     packed,                 # PackedSet or ShardSet, or its folder
     workers: int = 2, engine: str = 'local',
@@ -797,7 +815,7 @@ def verify(
     found = [x for _, each in in_parallel(_verified, [(packed, p) for p in parts], workers, engine) for x in each]
     return sorted(found)
 
-# %% ../nbs/04_clips.ipynb #512ca4ac
+# %% ../nbs/04_clips.ipynb #8a5a850c
 def _verified(job):
     "What is damaged in one chunk."
     packed, part = job
