@@ -10,9 +10,9 @@ __all__ = ['TABLES', 'FREE', 'BINS', 'LOOK', 'ASK', 'MEET', 'LOWER', 'TrainingEr
            'soft_instruments', 'stopping', 'explained', 'training_manifest', 'tidy', 'prepare', 'fit', 'load_run',
            'save_model', 'load_model']
 
-# %% ../nbs/10_training.ipynb #9a5387d3
+# %% ../nbs/10_training.ipynb #85316703
 import contextlib, csv, errno, json, os, signal, threading, time, zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ import torch.distributed as dist
 from fastcore.basics import patch
 from torch import Tensor
 
-from .attention import attention_scores, consistency_loss, guided_maps, ramp
+from .attention import attention_scores, consistency_loss, guided_maps, local_max_loss, places, ramp, within_modal_xid
 from .clips import STOPS, ClipDataset, ClipError, Ledger, clip_loader
 from .core import AvnbError, TrainConfig, atomic_write, digest, load_config, progress, rng, save_config, to_dict
 from .encoders import AVModel, AVOutput
@@ -99,7 +99,7 @@ def share_gradients(
     flat = torch.cat([g.reshape(-1) for g in grads]); dist.all_reduce(flat)
     for g, new in zip(grads, flat.split([g.numel() for g in grads])): g.copy_(new.view_as(g))
 
-# %% ../nbs/10_training.ipynb #c636546a
+# %% ../nbs/10_training.ipynb #9d7c753f
 class Objective:
     "The loss of a step: xID, and where the config asks for them weights, soft targets and attention consistency."
     def __init__(
@@ -124,6 +124,9 @@ class Objective:
             raise TrainingError(f"xid.negatives={x.negatives}, but there are only {others} other clips; use xid.candidates=full")
         if x.candidates == 'sampled' and x.shard:
             raise TrainingError("xid.shard needs xid.candidates=full or batch: sampled rows would have to be fetched from all processes")
+        if x.shard and cfg.cmac.contrast != 'R0': raise TrainingError(f"cmac.contrast={cfg.cmac.contrast} needs the whole bank on each process: leave xid.shard off")
+        if cfg.cmac.alpha > 0 and not cfg.cmac.features and cfg.model.heads not in ('self', 'learned'):
+            raise TrainingError(f"cmac.features=false trains the attention heads alone, and model.heads={cfg.model.heads} has none to train; use self or learned")
         self.begin_epoch()
 
 # %% ../nbs/10_training.ipynb #69a66a40
@@ -205,7 +208,18 @@ def weights(self: Objective, index: Tensor, step: int) -> Tensor:
         trust = torch.where(written, known, trust)
     return trust if self.in_batch(step) else trust * written
 
-# %% ../nbs/10_training.ipynb #1510a4dc
+# %% ../nbs/10_training.ipynb #cffa57e5
+@patch
+def remembered(
+    self: Objective,
+    keys: tuple,    # of `candidates`, from the batch
+    index: Tensor,  # int64 [b]
+) -> tuple:         # (v_bar, a_bar) [B,D]
+    "The batch as the bank remembers it; clips that were never written, as they are now, without gradient."
+    v, a, written = (gather(x) for x in self.own(index))
+    return tuple(torch.where(written[:, None], bar, live.detach()) for bar, live in ((v, keys[0]), (a, keys[1])))
+
+# %% ../nbs/10_training.ipynb #a693e926
 @patch
 def targets(
     self: Objective,
@@ -217,14 +231,12 @@ def targets(
     s = self.cfg.soft
     if not s.estimator or step < s.start * self.steps: return None
     v_bar, a_bar, own, mask = keys
-    if self.in_batch(step):                                        # the relations are read from memory where there is one
-        known = [gather(x) for x in self.own(index)]
-        v_bar, a_bar = (torch.where(known[2][:, None], bar, live.detach()) for bar, live in zip(known, (v_bar, a_bar)))
+    if self.in_batch(step): v_bar, a_bar = self.remembered(keys, index)    # the relations are read from memory where there is one
     S = soft_targets(s.estimator, v, a, v_bar, a_bar, own, s.tau_s, s.tau_t, s.tau_n, s.exclude_self, mask,
                      s.target_features, validate=False)
     return mix_targets(S, own, s.lam, validate=False)
 
-# %% ../nbs/10_training.ipynb #19e09611
+# %% ../nbs/10_training.ipynb #f8ea3d39
 @patch
 def attention(
     self: Objective,
@@ -235,11 +247,21 @@ def attention(
     "Disagreement between each modality's own attention and the one guided by the other (methods B.3 to B.5, our reconstruction)."
     c = self.cfg.cmac
     if c.alpha <= 0: return {}
-    s = attention_scores(out)
-    return {f'cmac_{k}': consistency_loss(s[f'{k}_self'], s[f'{k}_guided'], c.distance, c.tau_m, weights=w, validate=False)
-            for k in ('video', 'audio')}
+    if not c.features: out = replace(out, video_local=out.video_local.detach(), audio_local=out.audio_local.detach())
+    s = attention_scores(out, c.per_frame, c.pool_time)
+    return {f'cmac_{k}': consistency_loss(s[f'{k}_self'], s[f'{k}_guided'], c.distance, c.tau_m, c.stop_gradient, w, validate=False)
+            for k, share in (('video', c.video), ('audio', c.audio)) if share > 0}
 
-# %% ../nbs/10_training.ipynb #86584c70
+
+@patch
+def cells(self: Objective, out, index: Tensor) -> Tensor:  # l [b]
+    "Contrast in the batch of each clip's best place with the sounds, and of its best frequency with the pictures; shares as above."
+    c, everyone = self.cfg.cmac, gather(index)
+    apart, tau = self.groups[everyone][:, None] != self.groups[everyone], self.cfg.xid.tau
+    one = lambda local, query: mine(local_max_loss(gather(places(local)), gather(query), tau, mask=apart, reduction='none'))
+    return c.video * one(out.video_local, out.audio) + c.audio * one(out.audio_local, out.video)
+
+# %% ../nbs/10_training.ipynb #acd0f160
 def merge(r: _Running, parts: int) -> _Running:
     "Running sums of one process to those of all: agree on the largest logit, then add up."
     if parts == 1: return r
@@ -248,7 +270,7 @@ def merge(r: _Running, parts: int) -> _Running:
     r.top, r.z, r.value, r.key = top, total(r.z * shrink), total(r.value * shrink), total(r.key * shrink[:, None])
     return r
 
-# %% ../nbs/10_training.ipynb #cefef0ce
+# %% ../nbs/10_training.ipynb #2a312012
 class _Parts(torch.autograd.Function):
     "One direction of the loss over a bank in parts; the gradient is made on the way (as `nce.xid_loss_chunked` does over one bank)."
     @staticmethod
@@ -276,7 +298,7 @@ class _Parts(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx, g, *_): return (g[:, None] * ctx.saved_tensors[0], *[None] * 7)
 
-# %% ../nbs/10_training.ipynb #08873b63
+# %% ../nbs/10_training.ipynb #05bf1990
 @patch
 def usable(
     self: Objective,
@@ -290,7 +312,7 @@ def usable(
     written = self.written if written is None else written
     return written[piece] & (self.groups[rows] != self.groups[everyone][:, None]) | own, own
 
-# %% ../nbs/10_training.ipynb #d118cfc8
+# %% ../nbs/10_training.ipynb #69dd89cd
 @patch
 def over_parts(self: Objective, v: Tensor, a: Tensor, index: Tensor, step: int) -> tuple:
     "(l [b], entropy of the target [b] or None) against the whole bank, of which this process holds a part."
@@ -315,18 +337,20 @@ def over_parts(self: Objective, v: Tensor, a: Tensor, index: Tensor, step: int) 
     h = lam * (torch.xlogy(s_own, s_own) - spread - (1 - s_own) * np.log(lam)) - torch.xlogy(T_own, T_own)
     return l_v + l_a, mine(h)
 
-# %% ../nbs/10_training.ipynb #145013e5
+# %% ../nbs/10_training.ipynb #348e6a1d
 @patch
 def contrast(
     self: Objective,
     v: Tensor, a: Tensor,  # live embeddings [b,D]
     keys: tuple,           # of `candidates`: (v_bar, a_bar, own, mask)
     T,                     # of `targets`: (T_v, T_a) [b,N] each, or None
+    *within,               # of `remembered`: keys of the same modality, where they are not the candidates themselves
 ) -> Tensor:               # l [b]
-    "The loss of each clip of this process's batch: xID. Other people's losses take its place in a subclass."
-    return xid_loss(v, a, *keys[:3], tau=self.cfg.xid.tau, targets=T, mask=keys[3], reduction='none', validate=False)
+    "The loss of each clip of this process's batch: xID, or a reading of CMAC-R's. Other people's losses take its place in a subclass."
+    args, reading = (v, a, *keys[:3], self.cfg.xid.tau, T, None, keys[3], 'none', False), self.cfg.cmac.contrast
+    return xid_loss(*args) if reading == 'R0' else within_modal_xid(*args, reading, *within)
 
-# %% ../nbs/10_training.ipynb #066ebafe
+# %% ../nbs/10_training.ipynb #51bbb02a
 @patch
 def __call__(
     self: Objective,
@@ -340,14 +364,16 @@ def __call__(
     if x.shard and not self.in_batch(step): l, h = self.over_parts(v, a, index, step)
     else:
         keys = self.candidates(v, a, index, step); T = self.targets(v, a, index, keys, step)
-        l = self.contrast(v, a, keys, T)
+        own = self.in_batch(step) and self.cfg.cmac.contrast in ('R2', 'R3')      # their positive is the query as the bank has it
+        l = self.contrast(v, a, keys, T, *([self.remembered(keys, index)] if own else []))
         h = None if T is None else entropy(T[0])
     sums = total(torch.stack([w.sum(), torch.full_like(w.sum(), len(w))]))
     norm = sums[0].clamp(min=1e-12)
     xid = (w * l).sum() / norm
     cmac = {k: c * w.sum() / norm for k, c in self.attention(out, w, step).items()}
-    c = self.cfg.cmac
-    loss = xid + c.alpha * ramp(step, self.steps, c.ramp) * sum(cmac.values()) if cmac else xid
+    c = self.cfg.cmac; share = dict(cmac_video=c.video, cmac_audio=c.audio)
+    loss = xid + c.alpha * ramp(step, self.steps, c.ramp) * sum(share[k] * x for k, x in cmac.items()) if cmac else xid
+    if c.local_max > 0: cmac['local_max'] = (w * self.cells(out, index)).sum() / norm; loss = loss + c.local_max * cmac['local_max']
     parts = dict(loss=loss, xid=xid, agreement=(v * a).sum() / sums[1], **cmac)
     if self.cfg.weight.on: parts['weight'] = w.sum() / sums[1]
     if self.cfg.soft.estimator: parts['target_entropy'] = torch.zeros_like(loss) if h is None else h.sum() / sums[1]
@@ -363,7 +389,7 @@ def entropy(T: Tensor) -> Tensor:
     "Entropy of each row of a distribution, nats."
     return -torch.xlogy(T, T).sum(1)
 
-# %% ../nbs/10_training.ipynb #91017669
+# %% ../nbs/10_training.ipynb #ea1241de
 def write_checkpoint(
     path: str | Path,  # checkpoints/step-00001000.pt
     state: dict,       # plain dictionaries of numbers, strings and tensors
@@ -371,7 +397,7 @@ def write_checkpoint(
     "Write a checkpoint that is whole or absent."
     with atomic_write(path) as f: torch.save(state, f)
 
-# %% ../nbs/10_training.ipynb #ae92ad9c
+# %% ../nbs/10_training.ipynb #a37f3d24
 def _read(path, device):
     "A file of a checkpoint; `TrainingError` when it is damaged or holds more than data."
     try:
@@ -382,7 +408,7 @@ def _read(path, device):
         what = "holds code, not only data" if 'weights_only' in str(e).lower() else f"is damaged ({str(e).splitlines()[0][:80]})"
         raise TrainingError(f"{Path(path).name} {what}; use the checkpoint before it") from e
 
-# %% ../nbs/10_training.ipynb #e3216f71
+# %% ../nbs/10_training.ipynb #b6e97469
 TABLES = 'video', 'audio', 'written'
 
 
@@ -408,7 +434,7 @@ def read_checkpoint(
             state[k] = piece if old is None else {name: torch.cat([old[name], x]) if name in TABLES else x for name, x in piece.items()}
     return state
 
-# %% ../nbs/10_training.ipynb #eabce286
+# %% ../nbs/10_training.ipynb #da19c434
 def newest_checkpoint(
     folder: str | Path,  # of a run
     device='cpu',
@@ -421,7 +447,7 @@ def newest_checkpoint(
             print(f"{e}: falling back"); os.replace(path, path.with_name(path.name + '.damaged'))
     return None, None
 
-# %% ../nbs/10_training.ipynb #f5eac4fb
+# %% ../nbs/10_training.ipynb #32bcfb56
 FREE = {'data': ('manifest', 'workers'), 'run': ('folder', 'device', 'log_every', 'checkpoint_every', 'keep', 'maps')}
 
 
@@ -435,7 +461,7 @@ def run_key(cfg: TrainConfig, manifest: Manifest) -> str:
     "Hash of what decides a run."
     return digest([run_settings(cfg), manifest.hash])
 
-# %% ../nbs/10_training.ipynb #2809d692
+# %% ../nbs/10_training.ipynb #b1614227
 def claim(
     cfg: TrainConfig,
     manifest: Manifest,
@@ -460,14 +486,14 @@ def claim(
     manifest.save(folder / 'manifest.csv', overwrite=True); save_config(cfg, there)        # the hash says it is the same one
     return folder
 
-# %% ../nbs/10_training.ipynb #aac49ece
+# %% ../nbs/10_training.ipynb #d4c92e01
 def new_model(cfg: TrainConfig) -> AVModel:
     "An untrained model, the same for the same seed, whatever was drawn before."
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(rng(cfg.run.seed, 0, 0, 'init').integers(2 ** 62)))
         return AVModel.from_config(cfg)
 
-# %% ../nbs/10_training.ipynb #b263c76a
+# %% ../nbs/10_training.ipynb #0b097714
 def new_optimizer(
     cfg: TrainConfig,
     model: torch.nn.Module,
@@ -480,7 +506,7 @@ def new_optimizer(
     if o.schedule == 'constant': return opt, torch.optim.lr_scheduler.ConstantLR(opt, 1.0)
     raise TrainingError(f"optim.schedule: expected 'onecycle' or 'constant', got {o.schedule!r}")
 
-# %% ../nbs/10_training.ipynb #f2cc77b8
+# %% ../nbs/10_training.ipynb #81d7bce2
 def training_rows(cfg: TrainConfig, manifest: Manifest) -> Manifest:
     "The rows to train on: those of data.split, without what the index found unreadable or without sound."
     m = manifest.where(split=cfg.data.split) if cfg.data.split else manifest
@@ -493,12 +519,12 @@ def training_rows(cfg: TrainConfig, manifest: Manifest) -> Manifest:
     if len(good) < len(m): print(f"{len(m) - len(good)} of {len(m)} clips are left out: {why}")
     return good
 
-# %% ../nbs/10_training.ipynb #573c79f0
+# %% ../nbs/10_training.ipynb #7b4abd7c
 def file_groups(manifest: Manifest) -> np.ndarray:
     "Which file each row comes from, int64 [N]: windows of one file are not negatives of each other."
     return np.unique(manifest.table['path'].astype(str), return_inverse=True)[1].astype(np.int64)
 
-# %% ../nbs/10_training.ipynb #7d9f9d1e
+# %% ../nbs/10_training.ipynb #dfe0cc8d
 @dataclass
 class Run:
     "A trained run: what `fit` and `load_run` return."
@@ -513,7 +539,7 @@ class Run:
         step = int(self.log.step.max()) if len(self.log) else 0
         return f"Run({self.folder.name}: step {step}, {len(self.manifest):,} clips, bank {self.bank.extra_repr()})"
 
-# %% ../nbs/10_training.ipynb #ee9c2766
+# %% ../nbs/10_training.ipynb #d5ebf53b
 class State:
     "Everything that changes while training, and the things it is made with. Monitors get this."
     def __init__(self, cfg: TrainConfig, manifest: Manifest):
@@ -537,7 +563,7 @@ class State:
         self.sums, self.n, self.losses = {}, 0, []                      # of the loss terms since the last log line; losses not looked at yet
         self.had, self.waited, self.since, self.stop = 0, 0.0, time.perf_counter(), threading.Event()
 
-# %% ../nbs/10_training.ipynb #407d6d5c
+# %% ../nbs/10_training.ipynb #445a4852
 @patch
 def state_dict(self: State) -> dict:
     "All that a run needs to go on as if nothing had happened."
@@ -547,7 +573,7 @@ def state_dict(self: State) -> dict:
                 config=to_dict(self.cfg), key=run_key(self.cfg, self.manifest), manifest_hash=self.manifest.hash,
                 versions=dict(avnb=_version(), torch=str(torch.__version__), numpy=np.__version__))
 
-# %% ../nbs/10_training.ipynb #991fd1a9
+# %% ../nbs/10_training.ipynb #c5bd9c93
 @patch
 def load_state_dict(self: State, state: dict):
     "Put everything back."
@@ -561,7 +587,7 @@ def load_state_dict(self: State, state: dict):
     self.sums, self.n, self.had = {k: x.to(self.device) * (self.rank == 0) for k, x in state['sums'].items()}, state['n'], state['n']
     self.ledger = Ledger(self.ledger.total, self.ledger.budget, state['ledger'] if self.rank == 0 else ())
 
-# %% ../nbs/10_training.ipynb #361a266b
+# %% ../nbs/10_training.ipynb #5c663a12
 @patch
 def all_bad(self: State) -> Ledger:
     "The ledger of all processes together."
@@ -576,7 +602,7 @@ def _version() -> str:
     from importlib.metadata import version
     return version('avnb')
 
-# %% ../nbs/10_training.ipynb #f4a6a6e6
+# %% ../nbs/10_training.ipynb #58577663
 @patch
 def batches(self: State):
     "The rest of this epoch's batches, counting the seconds spent waiting for them."
@@ -588,22 +614,22 @@ def batches(self: State):
         self.ledger.add(batch.bad)
         yield batch
 
-# %% ../nbs/10_training.ipynb #e1926b8c
+# %% ../nbs/10_training.ipynb #54090e9d
 @patch
 def see(self: State, batch) -> tuple:
     "(index, video view, sound view) of a batch, on the device."
     on, seed = batch.to(self.device), self.cfg.run.seed
     return on.index, self.views[0](on.frames, seed, self.epoch, batch.index)[0], self.views[1](on.waveform, seed, self.epoch, batch.index)
 
-# %% ../nbs/10_training.ipynb #12ca3faa
+# %% ../nbs/10_training.ipynb #f8abf484
 @patch
 def embed(self: State, video: Tensor, spec: Tensor) -> AVOutput:
     "The networks on a batch or a part of it; in bfloat16 where `run.amp` asks for it."
     half = self.cfg.run.amp
     with torch.autocast(self.device.type, torch.bfloat16, enabled=half), _Padded() if half and self.device.type == 'cpu' else contextlib.nullcontext():
-        return self.model(video, spec, local=self.cfg.cmac.alpha > 0)
+        return self.model(video, spec, local=max(self.cfg.cmac.alpha, self.cfg.cmac.local_max) > 0)
 
-# %% ../nbs/10_training.ipynb #37f4bec7
+# %% ../nbs/10_training.ipynb #093dd37b
 class _Padded(torch.overrides.TorchFunctionMode):
     "Zeros around a map that is smaller than the kernel are added before a 3D convolution, not by it."
     def __torch_function__(self, f, types, args=(), kwargs=None):
@@ -612,7 +638,7 @@ class _Padded(torch.overrides.TorchFunctionMode):
             args = torch.nn.functional.pad(x, [p for p in reversed(pad) for _ in range(2)]), w, bias, stride, 0, *rest
         return f(*args, **(kwargs or {}))
 
-# %% ../nbs/10_training.ipynb #551ef71e
+# %% ../nbs/10_training.ipynb #b8b1c201
 @patch
 def forward(self: State, video: Tensor, spec: Tensor) -> AVOutput:
     "What the objective needs of this process's batch; with `optim.accumulate` above 1 cut off from the networks, for `learn` to go on from."
@@ -626,7 +652,7 @@ def forward(self: State, video: Tensor, spec: Tensor) -> AVOutput:
     self.whole = AVOutput(**{k: join(k, [getattr(o, k) for o in outs]) for k in vars(outs[0])})
     return self.whole
 
-# %% ../nbs/10_training.ipynb #c47f16ca
+# %% ../nbs/10_training.ipynb #d988d4d8
 @patch
 def learn(self: State, loss: Tensor):
     "One step of the optimiser."
@@ -640,7 +666,7 @@ def learn(self: State, loss: Tensor):
     if self.cfg.optim.clip > 0: torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.cfg.optim.clip)
     self.optimizer.step(); self.schedule.step()
 
-# %% ../nbs/10_training.ipynb #423a47d1
+# %% ../nbs/10_training.ipynb #a89a5257
 @patch
 def check_losses(self: State):
     "Stop if a loss since the last look was not finite; several processes come to the same verdict."
@@ -650,7 +676,7 @@ def check_losses(self: State):
     bad = [k for k, x in enumerate(losses) if not np.isfinite(x)]
     if bad: self.dump(steps[bad[0]], rows[bad[0]], f'the loss is {losses[bad[0]]}')
 
-# %% ../nbs/10_training.ipynb #e0447dca
+# %% ../nbs/10_training.ipynb #cd671d10
 @patch
 def dump(
     self: State,
@@ -671,7 +697,7 @@ def dump(
     raise TrainingError(f"{what} at step {step}; the batch's ids and statistics are in {path.name}. "
                         "Nothing was saved after it: look at these clips, or lower optim.lr or set optim.clip=1, in a new run.folder")
 
-# %% ../nbs/10_training.ipynb #2da8907e
+# %% ../nbs/10_training.ipynb #cab7dff5
 class Log:
     "log.csv, monitors.csv, histograms.csv and TensorBoard of a run."
     def __init__(self, folder: Path, step: int, epoch: int):  # lines after this step, or of a later epoch, are dropped
@@ -694,7 +720,7 @@ class Log:
         if path == self.path and self.board:
             for k, x in row.items(): self.board.add_scalar(k, x, row['step'])
 
-# %% ../nbs/10_training.ipynb #60555b13
+# %% ../nbs/10_training.ipynb #92cf5582
 @patch
 def note(self: Log, step: int, epoch: int, values: dict):
     "Numbers of a monitor, one line each: step, epoch, name, value."
@@ -702,7 +728,7 @@ def note(self: Log, step: int, epoch: int, values: dict):
         self.write(dict(step=step, epoch=epoch, name=k, value=float(x)), self.notes)
         if self.board: self.board.add_scalar(f'monitor/{k}', float(x), step)
 
-# %% ../nbs/10_training.ipynb #1f833005
+# %% ../nbs/10_training.ipynb #b82ed788
 BINS = np.round(np.linspace(-1, 1, 81), 3)                              # of scores: 80 bins of 0.025
 
 
@@ -714,14 +740,14 @@ def tally(self: Log, step: int, epoch: int, values: dict):
         self.write(dict(step=step, epoch=epoch, name=k) | {f'{b:.3f}': int(n) for b, n in zip(BINS, counts)}, self.counts)
         if self.board: self.board.add_histogram(k.replace('_', '/', 1), np.asarray(x, np.float32), step, bins=BINS)
 
-# %% ../nbs/10_training.ipynb #37fe22e5
+# %% ../nbs/10_training.ipynb #e354d673
 def _tensorboard(folder, step):
     "A TensorBoard writer, or None where tensorboard is not installed."
     try: from torch.utils.tensorboard import SummaryWriter
     except ImportError: print("no live curves: tensorboard is not installed (log.csv has all numbers)"); return None
     return SummaryWriter(folder / 'tb', purge_step=step + 1 if step else None, flush_secs=20)
 
-# %% ../nbs/10_training.ipynb #bd020c56
+# %% ../nbs/10_training.ipynb #61665dae
 @patch
 def tell(self: State, event: str, row: dict = None):
     "Move the progress bar, call the monitors, note what they return."
@@ -731,7 +757,7 @@ def tell(self: State, event: str, row: dict = None):
         values = monitor(self)
         if values and self.rank == 0: self.log.note(self.step, self.epoch, values)
 
-# %% ../nbs/10_training.ipynb #100b2540
+# %% ../nbs/10_training.ipynb #2749ce64
 LOOK, ASK, MEET = 16384, 1024, 1024          # rows looked at, rows that ask for soft targets, rows that are each other's negatives (ours)
 
 
@@ -750,7 +776,7 @@ def score_instruments(
     each = {f'score_{k}': score[known == k] for k in ('none', *wrong)} if wrong else {}
     return aurocs | {k: float(x.mean()) for k, x in seen.items() if len(x)}, seen | each
 
-# %% ../nbs/10_training.ipynb #eb2f5b86
+# %% ../nbs/10_training.ipynb #bf98a182
 @patch
 def relations(
     self: Objective,
@@ -785,7 +811,7 @@ def first_of(best: Tensor, parts: int) -> Tensor:
         row[best[:, 0] < top] = -np.inf; dist.all_reduce(row, dist.ReduceOp.MAX)
     return torch.where(top.isinf(), -1, -row.nan_to_num(neginf=0)).long()
 
-# %% ../nbs/10_training.ipynb #5040aa9e
+# %% ../nbs/10_training.ipynb #df2c7718
 def soft_instruments(found: dict) -> dict:
     "Means over the queries, and hubs, of what `Objective.relations` found; as `nce.target_stats`."
     numbers = {}
@@ -813,7 +839,7 @@ def instruments(self: State) -> tuple:  # (numbers by name, scores for histogram
     if self.cfg.soft.estimator: numbers |= soft_instruments(self.objective.relations(rows[:ASK]))
     return numbers, seen
 
-# %% ../nbs/10_training.ipynb #00bde475
+# %% ../nbs/10_training.ipynb #e279d6b5
 @patch
 def fixed_views(self: State) -> tuple:
     "(rows int64 [K], pictures, spectrograms) of the clips whose attention is kept; unreadable ones are left out."
@@ -829,7 +855,7 @@ def fixed_views(self: State) -> tuple:
         self._fixed = np.array(rows, np.int64), torch.cat(video), torch.cat(spec)
     return self._fixed
 
-# %% ../nbs/10_training.ipynb #51969250
+# %% ../nbs/10_training.ipynb #d93b752c
 @patch
 def save_maps(self: State) -> Path:
     "Attention of the fixed clips as it is now: `maps/epoch-0003.npz` after three epochs, each picture's and each spectrogram's map summing to 1."
@@ -844,7 +870,7 @@ def save_maps(self: State) -> Path:
     with atomic_write(path) as f: np.savez(f, rows=rows, **g)
     return path
 
-# %% ../nbs/10_training.ipynb #32cea218
+# %% ../nbs/10_training.ipynb #86451599
 @patch
 def log_line(self: State):
     "One line of log.csv (and of TensorBoard): means since the last line, learning rate, speed, share of time spent waiting."
@@ -861,7 +887,7 @@ def log_line(self: State):
         if bad.seen: bad.save(self.folder / 'ledger.csv')
     self.tell('log', row)
 
-# %% ../nbs/10_training.ipynb #ace778fb
+# %% ../nbs/10_training.ipynb #55e40516
 @patch
 def save(self: State):
     "Write a checkpoint and keep the newest `run.keep`."
@@ -876,7 +902,7 @@ def save(self: State):
     for old in sorted(self.folder.glob('checkpoints/step-*.pt'))[:-max(self.cfg.run.keep, 1)]:
         for file in (old, *self.folder.glob(f"checkpoints/{old.stem.replace('step', 'rows')}-*.pt")): file.unlink()
 
-# %% ../nbs/10_training.ipynb #0a949d3c
+# %% ../nbs/10_training.ipynb #26577b90
 @patch
 def end_epoch(self: State):
     "A pass over the data is done."
@@ -887,7 +913,7 @@ def end_epoch(self: State):
     self.tell('end' if last else 'epoch')
     if last: self.save()
 
-# %% ../nbs/10_training.ipynb #b62edd91
+# %% ../nbs/10_training.ipynb #c561d2ff
 @patch
 def count(
     self: State,
@@ -904,7 +930,7 @@ def count(
     if stop or self.step % self.cfg.run.checkpoint_every == 0: self.save()
     if stop and not last: raise RunStopped(f"stopped at step {self.step} of {self.steps}, everything is saved; run it again to go on")
 
-# %% ../nbs/10_training.ipynb #ccabe934
+# %% ../nbs/10_training.ipynb #86f0cce4
 @patch
 def asked_to_stop(self: State) -> bool:
     "Whether any process got a signal; several processes agree on it at log lines."
@@ -912,7 +938,7 @@ def asked_to_stop(self: State) -> bool:
     if self.step % self.cfg.run.log_every: return False
     return bool(total(torch.tensor(float(self.stop.is_set()), device=self.device)))
 
-# %% ../nbs/10_training.ipynb #dbbdbfe3
+# %% ../nbs/10_training.ipynb #d6a63e6f
 @contextlib.contextmanager
 def stopping(
     stop: threading.Event,  # set when a signal asks to stop
@@ -927,7 +953,7 @@ def stopping(
     finally:
         for s, handler in old.items(): signal.signal(s, handler)
 
-# %% ../nbs/10_training.ipynb #845e9b4b
+# %% ../nbs/10_training.ipynb #f6cc1240
 LOWER = ("lower data.batch (now {data.batch}), or keep it and set optim.accumulate={double}; run.amp=true halves what the networks keep; "
          "with a large bank, xid.candidates=sampled or, on several processes, xid.shard=true")
 
@@ -948,7 +974,7 @@ def explained(s: State):
     finally:
         if hasattr(s, 'loader'): s.loader.close()                          # its processes end with it
 
-# %% ../nbs/10_training.ipynb #4a64a791
+# %% ../nbs/10_training.ipynb #33f70e9d
 def training_manifest(cfg: TrainConfig) -> Manifest:
     "All rows of the manifest that the config names, or of the packed set when it names none."
     if not cfg.data.manifest and not cfg.data.packed:
@@ -956,14 +982,14 @@ def training_manifest(cfg: TrainConfig) -> Manifest:
                             "make one with avnb index FOLDER, or a world with avnb world OUT")
     return Manifest.load(cfg.data.manifest or Path(cfg.data.packed, 'manifest.csv'))
 
-# %% ../nbs/10_training.ipynb #583f9e3b
+# %% ../nbs/10_training.ipynb #8a4814ee
 def tidy(folder: Path):
     "Remove what a process that was killed while it wrote a checkpoint left behind."
     for half in folder.glob('.*.tmp'): half.unlink()
     for part in folder.glob('rows-*.pt'):
         if not (folder / f"step-{part.name.split('-')[1]}.pt").exists(): part.unlink()
 
-# %% ../nbs/10_training.ipynb #f65387cb
+# %% ../nbs/10_training.ipynb #f34f98ab
 def prepare(
     cfg: TrainConfig,
     resume,     # 'auto', None or a checkpoint
@@ -986,7 +1012,7 @@ def prepare(
     if path[0] and not s.done and s.rank == 0: print(f"going on from {Path(path[0]).name}: step {s.step} of {s.steps}")
     return s
 
-# %% ../nbs/10_training.ipynb #82730e7d
+# %% ../nbs/10_training.ipynb #41c06ae9
 def fit(
     cfg: TrainConfig,
     resume='auto',  # 'auto': go on where the folder's newest good checkpoint left off; None: a new folder; or a checkpoint to start from
@@ -1009,7 +1035,7 @@ def fit(
             s.end_epoch()
     return s.finished("done:")
 
-# %% ../nbs/10_training.ipynb #9ee91a50
+# %% ../nbs/10_training.ipynb #def95529
 @patch
 def finished(self: State, how: str) -> Run:
     "The `Run`, and a line that says what happened."
@@ -1018,7 +1044,7 @@ def finished(self: State, how: str) -> Run:
     log = pd.read_csv(self.folder / 'log.csv') if (self.folder / 'log.csv').exists() else pd.DataFrame()
     return Run(self.model.eval(), self.bank, self.cfg, self.manifest, self.folder, log)
 
-# %% ../nbs/10_training.ipynb #2771a5c4
+# %% ../nbs/10_training.ipynb #9fd624c2
 def load_run(
     folder: str | Path,  # of a run
     device=None,         # None: as its config says
@@ -1038,7 +1064,7 @@ def load_run(
     bank.load_state_dict(state['bank'])
     return Run(model.eval(), bank, cfg, Manifest.load(folder / 'manifest.csv'), folder, pd.read_csv(folder / 'log.csv'))
 
-# %% ../nbs/10_training.ipynb #3682daee
+# %% ../nbs/10_training.ipynb #bdd6dc06
 def save_model(
     run: Run,
     folder: str | Path,  # to write
