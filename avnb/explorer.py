@@ -388,7 +388,7 @@ def with_sound(
     elif how == 'shift':
         k = int(np.clip(round(amount * clip.rate), -n, n)); y = np.zeros_like(x)
         y[max(k, 0):n + min(k, 0)] = x[max(-k, 0):n - max(k, 0)]
-    else: raise ExplorerError(f"what if: expected one of {', '.join(filter(None, SWAPS.values()))}, got {how!r}")
+    else: raise ExplorerError(f"what if: expected one of {', '.join(filter(None, _SWAPS.values()))}, got {how!r}")
     return dataclasses.replace(clip, waveform=np.clip(y, -1, 1).astype(np.float32), has_audio=True)
 
 # %% ../nbs/14_explorer.ipynb #4ea7468f
