@@ -1,0 +1,174 @@
+"""Does consistency of the two attentions (CMAC-R) do what it is for? Runs on generated worlds, paired: the same world, start and order of clips.
+
+    python benchmarks/cmac.py                     the tables, from results/cmac.csv
+    python benchmarks/cmac.py --run --phase dev --shard 0/2 --folder runs/cmac     one of two processes (one core each)
+    python benchmarks/cmac.py --list              what is to do, and what is done
+
+Every run is noted once; what is there is skipped, so that a stopped study goes on. Delete nothing: rows of `dev` are the tuning, all that was
+tried; claims read `confirm` alone, whose worlds and seeds were never looked at before. CMAC is known from its abstract: what is measured is our
+reconstruction. xid -> r1 (within-modal negatives) -> visual, frequency, both (consistency on top); `both:...` are other choices for an open question;
+`ctl_...` are targets that must not help. The test clips never depend on how many training pairs are faulty."""
+import argparse, shutil, time
+from dataclasses import replace as with_
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from study import RESULTS, Set, Table, batches_of, config, measure, paired, train, write_packed_world
+from avnb.attention import attention_scores, consistency_loss
+from avnb.core import replace
+from avnb.evaluation import untrained
+from avnb.localization import centre_map, scene_report, tally_scenes
+from avnb.training import Objective
+
+TABLE = Table(RESULTS / 'cmac.csv')
+HEADLINE = 'pointing_vision_only'                       # named before the confirming runs
+TRAIN, TEST, EPOCHS = 1000, 2000, 60                    # clips, clips, passes over them
+DEV, CONFIRM = range(300, 303), range(400, 410)
+DOSES = (0.0, .4)
+SCENES = 600                                            # test clips for questions about whole scenes
+
+
+# -- controls: targets that teach nothing about what sounds -----------------------------------------------------------------
+
+class WrongClip(Objective):
+    "The target is guided by another clip of the batch."
+    def attention(self, out, w, step): return super().attention(with_(out, video=out.video.roll(1, 0), audio=out.audio.roll(1, 0)), w, step)
+
+
+class Centre(Objective):
+    "The target is a Gaussian in the middle: of the picture, and of the frequencies."
+    def attention(self, out, w, step):
+        c, s = self.cfg.cmac, attention_scores(out)
+        bell = dict(video=centre_map(out.video_local.shape[3:]).ravel(), audio=centre_map((1, out.audio_local.shape[3])).ravel())
+        fixed = {k: (c.tau_m * torch.from_numpy(x).log()).to(out.video).expand(len(out.video), -1) for k, x in bell.items()}
+        return {f'cmac_{k}': consistency_loss(s[f'{k}_self'], x, c.distance, c.tau_m, weights=w, validate=False) for k, x in fixed.items()}
+
+
+# -- methods: id -> (settings, what stands in for the objective) ------------------------------------------------------------
+
+R1 = {'cmac.contrast': 'R1'}
+BOTH = R1 | {'cmac.alpha': 1.0}
+ROBUST = {'weight.on': True, 'weight.start': .25, 'soft.estimator': 'cycle', 'soft.start': .25}
+METHODS = dict(xid=({}, None), r1=(R1, None), r2=({'cmac.contrast': 'R2'}, None), r3=({'cmac.contrast': 'R3'}, None),
+               visual=(BOTH | {'cmac.audio': 0.0}, None), frequency=(BOTH | {'cmac.video': 0.0}, None), both=(BOTH, None), robust=(ROBUST, None),
+               robust_both=(BOTH | ROBUST, None), ctl_wrong_clip=(BOTH, WrongClip), ctl_centre=(BOTH, Centre))
+SHORT = dict(v2='model.heads=learned', v3='model.heads=energy', l2='cmac.distance=l2', cosine='cmac.distance=cosine', nosg='cmac.stop_gradient=False',
+             untied='cmac.tied=False', before='cmac.tied=False,cmac.layer=before', frame='cmac.per_frame=True', grid='cmac.pool_time=False',
+             heads='cmac.features=False', r0='cmac.contrast=R0', **{k: f'model.pool={k}' for k in ('max', 'mean', 'attention')})
+
+
+def variant(name: str) -> tuple:
+    "'both:l2,cmac.alpha=0.3' -> ({group: {name: value}}, objective)."
+    base, _, more = name.partition(':'); settings, cls = METHODS[base]; settings, out = dict(settings), {}
+    for item in filter(None, ','.join(SHORT.get(x, x) for x in more.split(',')).split(',')):
+        k, _, v = item.partition('=')
+        try: settings[k] = float(v)
+        except ValueError: settings[k] = {'True': True, 'False': False}.get(v, v)
+    for k, v in settings.items(): group, _, key = k.partition('.'); out.setdefault(group, {})[key] = v
+    return out, cls
+
+
+def groups(phase):
+    "(faulty, seed, methods) of each world of a phase; what was tried on development seeds stays listed."
+    ladder = ['xid', 'r1', 'visual', 'frequency', 'both']
+    if phase == 'confirm':
+        return [(f, s, ladder + (['ctl_wrong_clip', 'ctl_centre'] if f == 0 else ['robust', 'robust_both'])) for s in CONFIRM for f in DOSES]
+    asked = [f'both:{x}' for x in ('r0', 'v2', 'v3', 'l2', 'cosine', 'nosg', 'untied', 'before', 'frame', 'grid', 'max', 'mean', 'attention')]
+    leads = [f'both:{x}' for x in LEADS] + ['xid:max', 'xid:mean', 'xid:attention', 'r2', 'r3']
+    return [(f, s, ladder + (leads + asked if f == 0 else ['robust', 'robust_both']) + ['ctl_wrong_clip', 'ctl_centre'][:2 * (f == 0)]) for s in DEV for f in DOSES]
+
+
+LEADS = ('heads', 'cmac.local_max=0.3', 'cmac.local_max=1.0', 'cmac.alpha=0.1', 'cmac.alpha=0.3', 'cmac.ramp=0.5')
+
+
+# -- running ------------------------------------------------------------------------------------------------------------
+
+def run_group(phase, faulty, seed, methods, folder):
+    "All runs of one world that are not in the table yet."
+    key = lambda m: dict(phase=phase, faulty=faulty, classes=12, method=m, seed=seed)
+    todo = [m for m in methods if not TABLE.has(**key(m))]
+    if not todo: return
+    place = Path(folder, f'{phase}-{faulty}-{seed}'); start = time.time()
+    data = Set(write_packed_world(place / 'world', seed, faulty, TRAIN, TEST))
+    cfg = config(data.folder, place / 'run', seed, EPOCHS, 1.0)
+    for m in todo:
+        settings, cls = variant(m)
+        run = train(replace(cfg, settings), cls=cls); scores, report = everything(run.model, run.bank, run.cfg, data)
+        if m == 'xid' and not TABLE.has(**key('untrained')): note_baselines(key, run, data, scores, report)
+        TABLE.add(key(m), scores); shutil.rmtree(place / 'run')
+        print(f'{time.strftime("%H:%M")}  {phase} {faulty:.0%} seed {seed}  {m}', flush=True)
+    shutil.rmtree(place); print(f'{time.strftime("%H:%M")}  {phase} {faulty:.0%} seed {seed}: {len(todo)} runs, {time.time() - start:.0f} s', flush=True)
+
+
+def everything(model, bank, cfg, data) -> tuple:
+    "(metric -> (value, n), report of maps): what all studies measure, and what needs the scenes; guided against wrong sounds, in pairs."
+    scores, report = measure(model, bank, cfg, data)
+    rows = np.flatnonzero(data.split == 'test'); rows = rows[np.random.default_rng(0).permutation(len(rows))[:SCENES]]
+    truth, labels = {int(r): data.truth[r] for r in rows}, {int(r): data.label[r] for r in rows}
+    scene = scene_report(tally_scenes(model.eval(), batches_of(data, rows, cfg, 1)[0], truth, labels, cfg))
+    return scores | {k: (float(s.value), int(s.n)) for k, s in scene.items() if k != 'ceiling_vision_only'}, report | scene
+
+
+PICTURE = ('whole', 'centre', 'random', 'energy', 'frame_difference', 'activation', 'shuffled_audio', 'wrong_class_audio')
+SOUND = ('loudest_band', 'changing_band', 'fixed_band', 'activation', 'shuffled_picture', 'wrong_class_picture')
+
+
+def note_baselines(key, run, data, scores, report):
+    "An untrained net, what needs no learning, and the ceiling of vision alone, on one world."
+    few, views, _ = batches_of(data, np.flatnonzero(data.split == 'train')[:200], run.cfg, 1)
+    TABLE.add(key('untrained'), everything(untrained(run.cfg, list(few), views), None, run.cfg, data)[0])
+    for metrics, names in ((('pointing_guided', 'pointing_vision_only'), PICTURE), (('frequency_hit_guided', 'frequency_hit_sound_only'), SOUND)):
+        for name in names:
+            found = {m: (report[m].baselines[name], report[m].n) for m in metrics if name in report[m].baselines}
+            if found: TABLE.add(key(f'baseline_{name}'), found)
+    TABLE.add(key('ceiling'), dict(pointing_vision_only=(report['ceiling_vision_only'].value, report['ceiling_vision_only'].n)))
+
+
+# -- telling ------------------------------------------------------------------------------------------------------------
+
+SHOWN = ('pointing_vision_only', 'pointing_guided', 'pointing_over_wrong_class', 'frequency_hit_sound_only', 'frequency_hit_guided', 'time_frequency_hit_guided',
+         'pointing_every_source', 'swap_follows', 'linear_video', 'linear_audio')
+BLIND = ('baseline_whole', 'baseline_centre', 'baseline_random', 'baseline_energy', 'baseline_frame_difference')
+
+
+def closed(part, method) -> tuple:
+    "(mean, half of the 95 % interval) over seeds of the share of (ceiling - best trivial map) that a method's vision alone closes."
+    from scipy.stats import t
+    x = part[part.metric == HEADLINE].pivot_table(index='seed', columns='method', values='value')
+    if method not in x or 'ceiling' not in x: return float('nan'), float('nan')
+    best = x[[b for b in BLIND if b in x]].max(axis=1); d = ((x[method] - best) / (x['ceiling'] - best)).dropna(); n = len(d)
+    return float(d.mean()), float(t.ppf(.975, n - 1) * d.std() / n ** .5) if n > 1 else float('nan')
+
+
+def tell(phase):
+    "Means over seeds, and paired differences to xID with 95 % intervals."
+    t = TABLE.read(); t = t[t.phase == phase]
+    if not len(t): print(f'{phase}: nothing yet; python benchmarks/cmac.py --run --phase {phase}'); return
+    for f, part in t.groupby('faulty'):
+        print(f'\nCMAC-R, {phase}, {f:.0%} of the training pairs faulty; {TRAIN} training clips, {EPOCHS} epochs; differences to xid in pairs')
+        print(f"{'':34}" + ''.join(f'{m.replace("pointing", "point").replace("frequency_hit", "freq").replace("_class", ""):>22}' for m in SHOWN))
+        for m in part.method.unique():
+            line = ''
+            for k in SHOWN:
+                x = part[(part.method == m) & (part.metric == k)].value
+                d, h, n = paired(part, k, m, 'xid') if m not in ('xid', 'ceiling', 'untrained') and not m.startswith('baseline') else (0, 0, 0)
+                line += f"{'' if not len(x) else f'{x.mean():.3f}' + (f' {d:+.3f}±{h:.3f}' if n > 1 else f' {d:+.3f}' if n else ''):>22}"
+            print(f'{m:30} {part[part.method == m].seed.nunique():3}' + line)
+        for m in ('xid', 'visual', 'both', 'robust_both'):
+            c, h = closed(part, m)
+            if not np.isnan(c): print(f'{m}: vision alone closes {c:.2f} ± {h:.2f} of the way from the best trivial map to the ceiling')
+
+
+if __name__ == '__main__':
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument('--run', action='store_true'); p.add_argument('--list', action='store_true'); p.add_argument('--phase', choices=['dev', 'confirm'], default='dev')
+    p.add_argument('--shard', default='0/1', help='which of how many processes, e.g. 0/2'); p.add_argument('--folder', default='runs/cmac', help='for worlds and checkpoints, deleted when a world is done')
+    a = p.parse_args(); i, n = map(int, a.shard.split('/'))
+    if a.list:
+        for f, s, ms in groups(a.phase): print(f'{f:.0%} seed {s}: ' + ', '.join(m + ('' if TABLE.has(phase=a.phase, faulty=f, seed=s, method=m) else ' (to do)') for m in ms))
+    elif a.run:
+        for f, s, ms in groups(a.phase)[i::n]: run_group(a.phase, f, s, ms, a.folder)
+    else:
+        for phase in ('dev', 'confirm'): tell(phase)
