@@ -14,7 +14,7 @@ __all__ = ['SCALES', 'LIMIT', 'SCRIPTS', 'ExplorerError', 'pack_map', 'unpack_ma
            'strip', 'apart', 'table_html', 'ledger_html', 'scores_html', 'CurvePanel', 'MapPanel', 'RunExplorer',
            'practice_set', 'practice_run']
 
-# %% ../nbs/14_explorer.ipynb #328f645a
+# %% ../nbs/14_explorer.ipynb #1182afa1
 import asyncio, base64, dataclasses, functools, hashlib, html, importlib.resources, io, json, math, os, re, tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,6 +22,7 @@ from pathlib import Path
 import anywidget, ipywidgets, numpy as np, traitlets
 from fastcore.basics import patch
 
+from .clips import with_track
 from .core import AvnbError, atomic_write, digest, rng
 from .media import Clip, probe, read_clip, write_clip
 
@@ -55,7 +56,7 @@ def pack_arrows(
     x = np.nan_to_num(np.asarray(x, np.float32)); top = float(np.abs(x).max(initial=1e-6))
     return dict(data=np.rint(x * (127 / top)).astype(np.int8).tobytes(), shape=list(x.shape), scale=top / 127)
 
-# %% ../nbs/14_explorer.ipynb #61730837
+# %% ../nbs/14_explorer.ipynb #e2b899ac
 _NAMES = dict(alone='vision alone', guided='guided by the sound')
 SCALES = ('inferno', 'viridis', 'cividis')                 # rise evenly in brightness: safe for colour-blind eyes, and in grey
 
@@ -97,7 +98,7 @@ def pack_sound(
     else: spec = linear_spectrogram(wave, hear.n_fft, hear.hop)
     return out | dict(spec=pack_map(spec[0].numpy()))
 
-# %% ../nbs/14_explorer.ipynb #2b43e911
+# %% ../nbs/14_explorer.ipynb #7e82f505
 LIMIT = 500e6                                              # bytes of transcoded media that are kept
 
 
@@ -368,7 +369,7 @@ def model_panel(
     audio = ({'alone': shares(audio_alone)} if hears else {}) | ({'guided': shares(audio_guided)} if sees and hears else {})
     return make_panel(label, video, audio, (v, a) if sees and hears else None, sound, note=note)
 
-# %% ../nbs/14_explorer.ipynb #db627b97
+# %% ../nbs/14_explorer.ipynb #7055480d
 _SWAPS = {'own sound': '', 'another clip': 'swap', 'silence': 'mute', 'noise': 'noise', 'shifted in time': 'shift'}
 
 
@@ -458,7 +459,7 @@ def trust(
     weights = positive_weights(scores, w.delta, w.kappa, w.w_min, floor=w.floor).tolist()
     return dict(zip(run.manifest.table['id'].to_numpy()[on.numpy()], weights))
 
-# %% ../nbs/14_explorer.ipynb #12c647f8
+# %% ../nbs/14_explorer.ipynb #9007038f
 _ORDERS = ('as listed', 'by class', 'least trusted first', 'most trusted first')
 
 
@@ -485,7 +486,7 @@ def soon(
     try: asyncio.get_running_loop().call_soon(f)
     except RuntimeError: f()
 
-# %% ../nbs/14_explorer.ipynb #b4466edd
+# %% ../nbs/14_explorer.ipynb #58908fa8
 class Picker(ipywidgets.VBox):
     "Clips to choose from: thumbnails, a search by class or name, an order. Calls `choose(i)` with the row's position."
 
@@ -550,7 +551,7 @@ def refresh(self: Picker,
     self.count.value = f'{self.first + 1} to {last} of {len(rows)}' if rows else 'nothing found'
     self.back.disabled, self.on.disabled = self.first == 0, last >= len(rows)
 
-# %% ../nbs/14_explorer.ipynb #df3ce018
+# %% ../nbs/14_explorer.ipynb #8cd872a8
 class Controls(ipywidgets.HBox):
     "Another sound, which networks, and saving: the widgets of an `AttentionExplorer`."
 
@@ -638,7 +639,7 @@ class AttentionExplorer(ipywidgets.VBox):
         if name not in self.loaded: self.loaded[name] = a_network(self.sources[name])
         return self.loaded[name]
 
-# %% ../nbs/14_explorer.ipynb #f68c2e10
+# %% ../nbs/14_explorer.ipynb #2fb28455
 @patch
 def look_at(self: AttentionExplorer,
     i: int,              # row's position
@@ -651,7 +652,8 @@ def look_at(self: AttentionExplorer,
         length = float(r['seconds'] or 0) or probe(path)['duration_s'] or self.seconds
         self.quiet = True; self.start.max = max(1.0, length - self.seconds); self.start.value = start; self.quiet = False
         self.start.layout.display = '' if length > self.seconds + .5 else 'none'
-        self.clip = read_window(path, float(r['start_s'] or 0) + start, min(self.seconds, length - start), rate)
+        clip = read_window(path, float(r['start_s'] or 0) + start, min(self.seconds, length - start), rate)
+        self.clip = with_track(clip, self.manifest.heard(i), start, len(clip.waveform) / rate)
     except (AvnbError, OSError) as e: self.player.show({}); self.say(f"{r['id']} cannot be shown: {getattr(e, 'reason', None) or e}")
     if self.clip is not None: self.show()
     if new: soon(self.picker.refresh)
@@ -711,7 +713,7 @@ def save_html(self: AttentionExplorer, path: str | Path | None = None) -> Path:
     if not self.player.scene: raise ExplorerError("nothing is shown, so there is nothing to save")
     return self.player.save_html(path or self.path_for('.html'))
 
-# %% ../nbs/14_explorer.ipynb #660db8cc
+# %% ../nbs/14_explorer.ipynb #5cb2a497
 def film_parts(
     scene: dict,  # of `make_scene`
     layer: str = 'guided',  # which maps
@@ -741,7 +743,7 @@ def save_mp4(self: AttentionExplorer, path: str | Path | None = None) -> Path:
     return overlay_video(path or self.path_for('.mp4'), middle_square(self.heard[hear])[0], title=scene['title'], short=240,
                          per='frame' if view.get('per') == 'frame' else 'clip', **parts)
 
-# %% ../nbs/14_explorer.ipynb #0f6562d0
+# %% ../nbs/14_explorer.ipynb #b595771e
 import threading, weakref, zipfile, zlib
 
 from .core import progress
@@ -750,7 +752,7 @@ from .media import SOUND_FILES
 from .nce import ESTIMATORS, group_mask, mix_targets, positive_weights, soft_targets
 from .plots import INK, explained_scores, faulty_mask, fit_maps, heading, normalise, overlay, read_config, read_log, read_scores, rival, running_mean, shorten, show_weights, style
 
-# %% ../nbs/14_explorer.ipynb #2d00f337
+# %% ../nbs/14_explorer.ipynb #dd9707e0
 @dataclasses.dataclass(frozen=True)
 class _Rows:
     "Rows of a memory bank that can be looked at, and the clips they belong to; M of them."
@@ -773,7 +775,7 @@ class _Rows:
         "Agreement of picture and sound, cosine [M]."
         return (self.video * self.audio).sum(1).double().numpy()
 
-# %% ../nbs/14_explorer.ipynb #24d0a5ca
+# %% ../nbs/14_explorer.ipynb #a5140167
 def bank_rows(
     run,  # training.Run
 ) -> _Rows:
@@ -786,7 +788,7 @@ def bank_rows(
     note = [f'{missing:,} clips have no row yet (other splits, or not seen so far)'] * (missing > 0) + [f'{broken:,} rows are not numbers and are left out'] * (broken > 0)
     return _Rows(run.folder.name, run.manifest, run.cfg, np.flatnonzero(ok.numpy()), v[ok], a[ok], '; '.join(note))
 
-# %% ../nbs/14_explorer.ipynb #b721397e
+# %% ../nbs/14_explorer.ipynb #a678b20f
 def embedded_rows(
     model,      # AVModel
     cfg,        # TrainConfig
@@ -812,7 +814,7 @@ def embedded_rows(
     note = f'no memory bank: {len(rows)} of {len(manifest)} clips as the network sees them now' + lost
     return _Rows(name, manifest, cfg, np.array(rows), torch.stack(v), torch.stack(a), note)
 
-# %% ../nbs/14_explorer.ipynb #966d946a
+# %% ../nbs/14_explorer.ipynb #f8c40d20
 def row_weights(
     rows: _Rows,
     **curve,  # delta, kappa, w_min, floor, as in nce.positive_weights
@@ -821,7 +823,7 @@ def row_weights(
     import torch
     return positive_weights(torch.from_numpy(rows.scores), **curve).numpy()
 
-# %% ../nbs/14_explorer.ipynb #41f845e1
+# %% ../nbs/14_explorer.ipynb #120361ba
 def weight_facts(
     rows: _Rows,
     weights: np.ndarray,  # [M]
@@ -833,7 +835,7 @@ def weight_facts(
     return facts | {'mean weight of true pairs': weights[~bad].mean(), 'mean weight of faulty pairs': weights[bad].mean(),
                     'low scores find faulty pairs (AUROC)': auroc(-rows.scores, bad).value}
 
-# %% ../nbs/14_explorer.ipynb #a6f820f6
+# %% ../nbs/14_explorer.ipynb #4beb653d
 def in_span(
     rows: _Rows,
     lo: float,          # score
@@ -846,7 +848,7 @@ def in_span(
     by = hit[np.argsort(rows.scores[hit], kind='stable')] if order != 'at random' else rng(0, view='span').permutation(hit)
     return (by[::-1] if order == 'best first' else by)[:most], len(hit)
 
-# %% ../nbs/14_explorer.ipynb #8d0c99c5
+# %% ../nbs/14_explorer.ipynb #308fb9c8
 def soft_shares(
     rows: _Rows,
     place: int,           # of the clip that asks
@@ -861,7 +863,7 @@ def soft_shares(
     S = soft_targets(estimator, rows.video[index], rows.audio[index], rows.video, rows.audio, index, mask=group_mask(groups, index), **temperatures)
     return mix_targets(S, index, lam)[0 if asks == 'picture' else 1][0].numpy()
 
-# %% ../nbs/14_explorer.ipynb #e6b7d8b0
+# %% ../nbs/14_explorer.ipynb #b85aa8e4
 def share_facts(
     rows: _Rows,
     place: int,
@@ -874,7 +876,7 @@ def share_facts(
     if not label[place] or rest <= 1e-9: return facts
     return facts | {'of the rest, on the same class': p @ same, 'by guessing': same.mean()}
 
-# %% ../nbs/14_explorer.ipynb #7fe42cb3
+# %% ../nbs/14_explorer.ipynb #365cb7ad
 def flatten(
     rows: _Rows,
     of: str = 'picture and sound',  # or 'picture' or 'sound': whose rows
@@ -893,10 +895,10 @@ def flatten(
     y = np.pad(y, ((0, 0), (0, 2 - y.shape[1]))); lo, hi = y.min(0), y.max(0)
     return at, ((y - lo) / np.where(hi > lo, hi - lo, 1)).astype(np.float32)
 
-# %% ../nbs/14_explorer.ipynb #6b4dd987
+# %% ../nbs/14_explorer.ipynb #09e3464f
 _HUES = [[0, 114, 178], [213, 94, 0], [0, 158, 115], [204, 121, 167], [86, 180, 233], [230, 159, 0]]  # Okabe and Ito; with 4 shapes 24 kinds
 
-# %% ../nbs/14_explorer.ipynb #b5a22797
+# %% ../nbs/14_explorer.ipynb #1a77bcce
 def paint(
     values: np.ndarray,  # [n] numbers, or words
     title: str,          # of the legend
@@ -931,14 +933,15 @@ def thumb(self: ClipMedia, row: int) -> bytes:
     path, start, seconds = self.window(row)
     return poster(read_window(path, start + seconds / 2, .1, size=144, fps=10).frames[0], 144)
 
-# %% ../nbs/14_explorer.ipynb #64f1340b
+# %% ../nbs/14_explorer.ipynb #3849b58c
 @patch
 def video(self: ClipMedia, row: int) -> bytes:
     "mp4 of the clip, at most 10 s and 288 pixels."
-    path, start, seconds = self.window(row)
-    return browser_media(path, start, seconds)
+    path, start, seconds = self.window(row); track = self.manifest.heard(row)
+    if track is None: return browser_media(path, start, seconds)
+    clip = read_window(path, start, seconds); return browser_media(with_track(clip, track, 0., len(clip.waveform) / clip.rate))
 
-# %% ../nbs/14_explorer.ipynb #8b15c894
+# %% ../nbs/14_explorer.ipynb #ae9b4927
 class ClipBoard(anywidget.AnyWidget):
     "Clips as cards (`mode='cards'`) or points of a plane ('plane') that play when pointed at; `chosen` is the row that was clicked."
     _esm, _css = static('kernel.js', 'board.js'), static('board.css')
@@ -992,15 +995,15 @@ def tell(line: ipywidgets.HTML, text: str):
     "Other text in a `notice`."
     line.value = f'<div class="avnb-{line.kind}" {"role=status" * (line.kind != "heading")}>{html.escape(text)}</div>' if text else ''
 
-# %% ../nbs/14_explorer.ipynb #28c6dada
+# %% ../nbs/14_explorer.ipynb #ec8f60bd
 def _sheet() -> ipywidgets.HTML:
     "The style of tables, curves and lines in an explorer."
     return ipywidgets.HTML(f'<style>{static("panels.css")}</style>', layout=ipywidgets.Layout(display='none'))
 
-# %% ../nbs/14_explorer.ipynb #12924dfb
+# %% ../nbs/14_explorer.ipynb #ae62d8cf
 _INKS = {'#010203': 'var(--jp-ui-font-color1, currentColor)', '#dddddd': 'var(--jp-border-color2, #ddd)', '#0072b2': 'var(--avnb-0)', '#d55e00': 'var(--avnb-1)', '#009e73': 'var(--avnb-2)', '#cc79a7': 'var(--avnb-3)'}
 
-# %% ../nbs/14_explorer.ipynb #e37bc6a1
+# %% ../nbs/14_explorer.ipynb #59ab6117
 def inline_svg(
     make,      # draws a figure with the package's colours
     alt: str,  # what is said to those who cannot see it
@@ -1019,7 +1022,7 @@ def sample_clips() -> Path:
         if (p / 'manifest.csv').exists(): return p
     raise ExplorerError("there are no clips to show: data_samples is not here; name a folder of videos or a manifest.csv")
 
-# %% ../nbs/14_explorer.ipynb #6e9ffc80
+# %% ../nbs/14_explorer.ipynb #caa2faed
 def rows_of(
     run=None,    # Rows, or as in `a_network`
     clips=None,  # as in `clips_to_show`; for a network without a run
@@ -1038,7 +1041,7 @@ def slider(kind, value, low, high, text: str, tip: str, **more):
     layout = ipywidgets.Layout(width='auto')
     return make(value=value, min=low, max=high, description=text, tooltip=tip, layout=layout, **dict(readout_format='.2f', step=.05) | more)
 
-# %% ../nbs/14_explorer.ipynb #c98e14ce
+# %% ../nbs/14_explorer.ipynb #9141a292
 def _toggle(options, value, tips, text: str) -> ipywidgets.ToggleButtons:
     "A choice among a few words, each with a sentence."
     t = ipywidgets.ToggleButtons(options=options, value=value, tooltips=tips, description=text); t.style.button_width = '84px'
@@ -1053,7 +1056,7 @@ def facts_table(
     lines = ''.join(f'<tr data-fact="{html.escape(k, quote=True)}" data-value="{float(v):.6g}"><td>{html.escape(k)}</td><td>{number(v)}</td></tr>' for k, v in facts.items())
     return f'<table class="avnb-facts-table">{lines}</table>'
 
-# %% ../nbs/14_explorer.ipynb #1f6d93b6
+# %% ../nbs/14_explorer.ipynb #9899c58a
 class Shelf:
     "The clips of some rows as boards show them, and the one that is chosen: a click on any board chooses it for all."
     def __init__(self,
@@ -1088,10 +1091,10 @@ def item(self: Shelf, k: int, facts: str, **more) -> dict:
     r = self.rows.manifest.row(int(self.rows.rows[k])); wrong = self.kinds[k].replace('_', ' ') if self.known is not None and self.kinds[k] != 'none' else ''
     return dict(row=int(self.rows.rows[k]), title=shorten(r['id'], 24), facts='\n'.join(x for x in (facts, shorten(r.get('label') or '', 30), wrong) if x), **more)
 
-# %% ../nbs/14_explorer.ipynb #651e95d9
+# %% ../nbs/14_explorer.ipynb #7ce33517
 _WRAP = dict(flex_flow='row wrap')
 
-# %% ../nbs/14_explorer.ipynb #3cd36c68
+# %% ../nbs/14_explorer.ipynb #96c477fc
 class TrustPanel(ipywidgets.VBox):
     "Histogram of scores with the weight curve, its settings, and the clips of a stretch of scores."
     def __init__(self, shelf: Shelf):
@@ -1126,7 +1129,7 @@ def draw(self: TrustPanel):
     self.board.label = f'{len(places)} of {many:,} clips with a score from {span[0]:.2f} to {span[1]:.2f}, {self.order.value}'
     for tell_them in self.listeners: tell_them()
 
-# %% ../nbs/14_explorer.ipynb #68bc0172
+# %% ../nbs/14_explorer.ipynb #5d120b6a
 class SharePanel(ipywidgets.VBox):
     "One clip's soft targets: who shares its answer, by estimator and temperatures."
     def __init__(self, shelf: Shelf):
@@ -1170,7 +1173,7 @@ def draw(self: SharePanel):
     self.facts.value, others = facts_table(share_facts(rows, i, share)), 'sounds' if asks == 'picture' else 'pictures'
     self.board.label = f'The {asks} of {self.shelf.names[i]} asks which {others} would be right, too: {share[near].sum():.0%} of the answer goes to these {len(near)}'
 
-# %% ../nbs/14_explorer.ipynb #63ac1d31
+# %% ../nbs/14_explorer.ipynb #38b38c0d
 class PlanePanel(ipywidgets.VBox):
     "All clips as points of a plane, coloured by what is known about them or by their weights."
     def __init__(self, shelf: Shelf, trust: TrustPanel):
@@ -1208,7 +1211,7 @@ def draw(self: PlanePanel):
         for name, value in look.items(): setattr(self.board, name, value)
     tell(self.note, '')
 
-# %% ../nbs/14_explorer.ipynb #1554d95e
+# %% ../nbs/14_explorer.ipynb #cca1e706
 class NoiseExplorer(ipywidgets.VBox):
     "Which pairs a run trusts, who else would be right, and a map of its clips: everything can be seen and heard, all settings are live."
     def __init__(self,
@@ -1227,7 +1230,7 @@ class NoiseExplorer(ipywidgets.VBox):
 
     def __repr__(self): return f"NoiseExplorer({self.shelf.rows.name!r}, {len(self.shelf.rows)} pairs; run the cell to see it)" if hasattr(self, 'shelf') else 'NoiseExplorer(nothing to show)'
 
-# %% ../nbs/14_explorer.ipynb #918ea01a
+# %% ../nbs/14_explorer.ipynb #a2281eba
 def _whole_lines(
     path: Path,  # a CSV file
 ):
@@ -1239,7 +1242,7 @@ def _whole_lines(
     try: return pd.read_csv(io.StringIO(text), keep_default_na=True) if text.count('\n') > 1 else None
     except ValueError: return None
 
-# %% ../nbs/14_explorer.ipynb #102ed4f5
+# %% ../nbs/14_explorer.ipynb #7b193a89
 def curves_of(
     folder: Path,  # of a run
 ) -> dict:
@@ -1251,7 +1254,7 @@ def curves_of(
         curves |= {str(k): (_pd_numbers(t['step']), _pd_numbers(t['value'])) for k, t in notes.groupby('name', sort=False)}
     return curves
 
-# %% ../nbs/14_explorer.ipynb #77a17bf8
+# %% ../nbs/14_explorer.ipynb #e4ccb4dc
 def _pd_numbers(x) -> np.ndarray:
     "A column as float64; what is not a number is NaN."
     import pandas as pd
@@ -1280,7 +1283,7 @@ class RunFolder:
         "A setting of config.toml, as 'optim.epochs'."
         return functools.reduce(lambda d, k: d.get(k, default) if isinstance(d, dict) else default, name.split('.'), self.config)
 
-# %% ../nbs/14_explorer.ipynb #776f07d1
+# %% ../nbs/14_explorer.ipynb #50f4683d
 @patch
 def planned(self: RunFolder) -> int:
     "Steps of the whole run; 0 where it cannot be told."
@@ -1437,7 +1440,7 @@ def table_html(
     cells = lambda tag, row: ''.join(f'<{tag}{" scope=col" if tag == "th" else ""}>{html.escape(str(c))}</{tag}>' for c in row)
     return f'<table data-kind="{kind}" data-rows="{len(rows)}"><thead><tr>{cells("th", head)}</tr></thead><tbody>{"".join(f"<tr>{cells(chr(116) + chr(100), r)}</tr>" for r in rows)}</tbody></table>'
 
-# %% ../nbs/14_explorer.ipynb #f723ccc0
+# %% ../nbs/14_explorer.ipynb #bebcf836
 def ledger_html(
     runs: list,      # RunFolders
     part: str = '',  # only lines that hold this text
@@ -1477,7 +1480,7 @@ def scores_html(
     table = table_html(['metric', *reports, 'chance', 'best without learning', 'n'], rows, 'scores')
     return f'{table}<p>* above chance and all of its own baselines by more than the 95 % error</p>{why}'
 
-# %% ../nbs/14_explorer.ipynb #55f18052
+# %% ../nbs/14_explorer.ipynb #fa244b84
 class CurvePanel(ipywidgets.HBox):
     "Which curves, how smooth, and one panel for each curve with a line for each run."
     def __init__(self, runs: list):  # RunFolders
@@ -1513,7 +1516,7 @@ def draw(self: CurvePanel):
         key = f'<div class="avnb-key">{key}</div>' if len(self.runs) > 1 else ''
         self.panels.value = f'<div data-kind="curves" data-steps="{" ".join(str(r.step) for r in self.runs)}">{key}<div class="avnb-curves">{panels}</div></div>'
 
-# %% ../nbs/14_explorer.ipynb #62928b43
+# %% ../nbs/14_explorer.ipynb #4675a7b7
 class MapPanel(ipywidgets.VBox):
     "Attention of a few fixed clips, epoch by epoch."
     def __init__(self, runs: list):  # RunFolders
@@ -1561,7 +1564,7 @@ def draw(self: MapPanel):
         self.strips.value = (f'<div data-kind="maps" data-epoch="{epoch}" data-guide="{self.guide.value}" data-apart="{far:.4f}"><p>After epoch {epoch}, the picture\'s maps with and without the sound '
                              f'differ by {far:.2f} (0: the same; 1: nothing in common).</p><div class="avnb-strips">{figures}</div></div>')
 
-# %% ../nbs/14_explorer.ipynb #7d046d1d
+# %% ../nbs/14_explorer.ipynb #174bcc3b
 class RunExplorer(ipywidgets.VBox):
     "Curves of runs, live while they train; what fixed clips draw attention to, epoch by epoch; scores with their company; bad files."
     def __init__(self,
@@ -1642,7 +1645,7 @@ def practice_set(
     m = split_by_file(index_folder(there.folder, table, include=list(some), overwrite=True).usable())
     return m.save(table, overwrite=True), m
 
-# %% ../nbs/14_explorer.ipynb #b4ebbb33
+# %% ../nbs/14_explorer.ipynb #0f7cfa10
 def _practise(
     folder: str | Path,  # to write the run into
     epochs: int = 8,

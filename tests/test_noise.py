@@ -145,3 +145,16 @@ def test_a_short_donor_is_not_heard_beyond_its_end(tmp_path):
     m = table(['a', 'b'] * 4, [1] * 8); m.table.loc[0, 'seconds'] = 1.2; n = inject_noise(m, 1., 0)
     from avnb.clips import clip_lengths
     assert clip_lengths(n, 2.0)[n.table['track'] == 'f0w0'].tolist() == [1.2] and np.isclose(clip_lengths(n, 2.0), 1.2).sum() == 2
+
+
+def test_explorers_play_the_sound_that_is_heard(clips, tmp_path):
+    from avnb.explorer import AttentionExplorer, ClipMedia
+    from avnb.media import read_clip
+    n = inject_noise(clips, 1., 0); at = list(clips.table['id']); k = 4; donor = at.index(n.table['track'].iloc[k])
+    tone = lambda w: int(np.abs(np.fft.rfft(w[:4000])).argmax())
+    shown = AttentionExplorer(clips=n, first=k, seconds=2.0).clip; want = read_clip(clips.path(donor), clips.table['start_s'].iloc[donor], 2.0, rate=shown.rate)
+    assert tone(shown.waveform) == tone(want.waveform) != tone(read_clip(clips.path(k), rate=shown.rate).waveform)
+    films = []
+    for m in (clips, n): (tmp_path / 'film.mp4').write_bytes(ClipMedia(m).video(k)); films.append(read_clip(tmp_path / 'film.mp4', rate=8000))
+    assert tone(films[1].waveform) == tone(read_clip(clips.path(donor), rate=8000).waveform) != tone(films[0].waveform)
+    assert abs(films[0].frames.astype(int).mean() - films[1].frames.mean()) < 2
