@@ -11,7 +11,7 @@ import numpy as np
 def toy_set(folder, n=48, size=32, rate=4000, frames=32, seed=0):
     "n clips of four kinds, picture and pitch of each kind belonging together; every fourth clip has another kind's sound."
     import pandas as pd
-    from avnb.clips import row_keys
+    from avnb.clips import adopt
     from avnb.manifest import Manifest
     g = np.random.default_rng(seed); kind = np.arange(n) % 4; sound = np.where(np.arange(n) % 16 < 4, (kind + 1) % 4, kind)
     s = np.arange(frames * rate // 16) / rate
@@ -23,8 +23,7 @@ def toy_set(folder, n=48, size=32, rate=4000, frames=32, seed=0):
     table = pd.DataFrame(dict(id=[f'toy{i:03}' for i in range(n)], path=[f'toy{i // 2:03}.mp4' for i in range(n)], start_s=np.arange(n) % 2 * 2.0, seconds=2.0,
                               split='train', label=kind.astype(str), faulty_kind=np.where(kind == sound, 'none', 'wrong_track'), content_hash=[f'{i:064x}' for i in range(n)], audio_codec='pcm'))
     Manifest(folder, table).save(folder / 'manifest.csv'); m = Manifest.load(folder / 'manifest.csv')
-    (folder / 'meta.json').write_text(json.dumps(dict(frames=pictures.shape, audio=waves.shape, seconds=2.0, fps=16.0, size=size, rate=rate,
-                                                      manifest_hash=m.hash, keys=row_keys(m), bad={}, key='toy')))
+    adopt(folder, m, frames / 16, 16.0, size, rate)
     return folder
 
 
@@ -62,7 +61,9 @@ def plant(kill):
 
 def train(folder, run, options=(), dtype='float32'):
     "Train the toy; in float64 when asked to."
+    import torch
     import avnb.training as T
+    if os.environ.get('TOY_DETERMINISTIC'): torch.use_deterministic_algorithms(True, warn_only=True)
     keep = T.new_model, T.MemoryBank, T.State.see
     if dtype == 'float64':
         T.new_model, T.MemoryBank = lambda cfg: keep[0](cfg).double(), lambda *a, **kw: keep[1](*a, **kw).double()
