@@ -8,82 +8,138 @@ Every run is noted once; what is there is skipped, so that a stopped study goes 
 tried; claims read `confirm` alone, whose worlds and seeds were never looked at before. A group of runs is one world: the plain xID run is
 stage 1 and the control of the same length; the others start from its checkpoint at the switch."""
 import argparse, shutil, time
+from dataclasses import replace as with_
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from study import RESULTS, Set, Table, batches_of, config, first_stage, knowing, measure, paired, train, write_packed_world
+from study import DIALS, RECIPE, RESULTS, Set, Table, batches_of, config, first_stage, knowing, measure, paired, train, write_packed_world
 from avnb import training
 from avnb.core import replace
 from avnb.evaluation import auroc, untrained
-from avnb.nce import oracle_weights, shuffle_weights
+from avnb.nce import debiased_loss, mix_targets, oracle_targets, oracle_weights, rince_loss, shuffle_weights, uniform_targets
 from avnb.training import Objective
 
 TABLE = Table(RESULTS / 'robust_xid.csv')
 HEADLINE = 'pointing_guided'                            # named before the confirming runs
-TRAIN, TEST, EPOCHS, SWITCH = 1000, 2000, 60, .25       # clips, clips, passes over them, share of them that is stage 1
-DEV, CONFIRM = range(100, 103), range(200, 210)
-DOSES = (.25, .5)
+DEV, CONFIRM = (100, 101), range(200, 210)
+SEVERAL = dict(classes=12, train=1000, test=2250, epochs=40, switch=.25)     # faulty positives: candidates from the batch
+FEW = dict(classes=9, train=500, test=2250, epochs=60, switch=2/3, dials=with_(DIALS, cue=1.0),   # faulty negatives: few clips, a cue that tells
+           xid=dict(candidates='full', tau=.07))        # one clip of a class from another (size and pitch), and all clips as negatives
 
 
-# -- those who know, and other people's losses: weights and targets that are no setting of the package --------------------
+# -- those who know, and other people's losses: weights, targets and losses that are no setting of the package -------------
+
+class Known(NamedTuple):
+    "The truth about every row, for those who know."
+    faulty: torch.Tensor
+    classes: torch.Tensor
+
 
 def knows(w_min=0.0):
     "Weights of one who knows which pairs are faulty."
     class Oracle(Objective):
-        data = None
-        def weights(self, index, step): return oracle_weights(self.data[index], w_min).float()
+        def weights(self, index, step): return oracle_weights(self.data.faulty[index], w_min).float()
     return Oracle
 
 
-class Shuffled(Objective):
-    "The same weights on other clips."
-    def weights(self, index, step): return shuffle_weights(super().weights(index, step), self.cfg.run.seed, step)
+def relations(lam=0.5):
+    "Targets of one who knows the classes."
+    class OracleSoft(Objective):
+        def targets(self, v, a, index, keys, step):
+            classes = self.data.classes[index] if self.in_batch(step) else self.data.classes
+            return mix_targets(oracle_targets(classes, *keys[2:]), keys[2], lam, validate=False)
+    return OracleSoft
 
 
-METHODS = dict(
-    weighted=dict(weight=dict(on=True, start=0.0)),
-    shuffled_weights=dict(weight=dict(on=True, start=0.0), cls=Shuffled),
-    oracle_w01=dict(cls=knows(0.0)), oracle_wmin=dict(cls=knows(0.25)),
-    robust=dict(weight=dict(on=True, start=0.0), soft=dict(estimator='cycle', start=0.0)),
-    **{f'soft_{e}': dict(soft=dict(estimator=e, start=0.0)) for e in ('bootstrap', 'swapped', 'neighbor', 'cycle')})
+def smooth(lam=0.1):
+    "The same share for every other clip."
+    class Smoothing(Objective):
+        def targets(self, v, a, index, keys, step):
+            return mix_targets(uniform_targets(keys[2], len(keys[0]), keys[3]), keys[2], lam, validate=False)
+    return Smoothing
 
 
-def variant(name: str) -> dict:
-    "'weighted:weight.delta=0.25,weight.kappa=0.1' -> the method with these settings."
-    base, _, more = name.partition(':'); spec = {k: dict(v) if isinstance(v, dict) else v for k, v in METHODS[base].items()}
+def other(loss):
+    "Another loss in the place of xID's; arguments are the loss's own."
+    def make(**kw):
+        class Other(Objective):
+            def contrast(self, v, a, keys, T): return loss(v, a, *keys[:3], tau=self.cfg.xid.tau, mask=keys[3], reduction='none', validate=False, **kw)
+        return Other
+    return make
+
+
+def shuffled():
+    "The method's own weights on other clips of the batch."
+    class Shuffled(Objective):
+        def weights(self, index, step): return shuffle_weights(super().weights(index, step), self.cfg.run.seed, step)
+    return Shuffled
+
+
+WEIGHT, SOFT = {'weight.on': True, 'weight.start': 0.0}, {'soft.start': 0.0}
+METHODS = dict(                                         # id -> (settings of the package, what stands in for its objective)
+    weighted=(WEIGHT, None), shuffled_weights=(WEIGHT, shuffled), oracle_w01=({}, knows), oracle_wmin=({}, lambda: knows(0.25)),
+    robust=(WEIGHT | SOFT | {'soft.estimator': 'cycle'}, None), oracle_soft=({}, relations), smoothing=({}, smooth),
+    rince=({}, other(rince_loss)), debiased=({}, other(debiased_loss)),
+    **{f'soft_{e}': (SOFT | {'soft.estimator': e}, None) for e in ('bootstrap', 'swapped', 'neighbor', 'cycle')})
+
+
+def variant(name: str) -> tuple:
+    "'weighted:weight.delta=0.25,weight.kappa=0.1' -> (settings as {group: {name: value}}, objective); a name without a point is the objective's."
+    base, _, more = name.partition(':'); settings, make = METHODS[base]; settings, own = dict(settings), {}
     for item in filter(None, more.split(',')):
-        (group, key), value = item.partition('=')[0].split('.'), item.partition('=')[2]
-        spec.setdefault(group, {})[key] = float(value) if value.replace('.', '').replace('-', '').isdigit() else {'True': True, 'False': False}.get(value, value)
-    return spec
+        k, _, v = item.partition('='); (settings if '.' in k else own)[k] = {'True': True, 'False': False}.get(v) if v in ('True', 'False') else float(v)
+    out = {}
+    for k, v in settings.items(): group, _, key = k.partition('.'); out.setdefault(group, {})[key] = v
+    return out, make and make(**own)
+
+
+# What was tried on the development seeds: four settings for each method that has any.
+STRONG = 'weight.w_min=0,weight.delta=0.5,weight.kappa=0.1'
+WEIGHTS = '', STRONG, 'weight.w_min=0,weight.delta=0,weight.kappa=0.1', 'weight.w_min=0,weight.delta=0.5,weight.kappa=0.5'
+BOTH = [f'{STRONG},soft.lam={lam},soft.tau_s={s},soft.tau_t={t}' for lam, s, t in ((.5, .02, .07), (.25, .02, .07), (.25, .1, .5), (.1, .05, .2))]
+RINCE = [f'rince_q={q},rince_lam={lam}' for q, lam in ((.1, .01), (.5, .01), (.1, .1), (.5, .1))]
+GRIDS = dict(weighted=WEIGHTS, robust=BOTH, rince=RINCE)
+GRIDS_FEW = dict(soft_cycle=('', 'soft.lam=0.25', 'soft.tau_s=0.1,soft.tau_t=0.5', 'soft.lam=0.25,soft.tau_s=0.1,soft.tau_t=0.5'),
+                 **{f'soft_{e}': [f'soft.lam={lam},soft.{k}={t}' for lam in (.5, .25) for t in (.02, .1)]
+                    for e, k in dict(bootstrap='tau_s', swapped='tau_s', neighbor='tau_n').items()},
+                 smoothing=[f'lam={x}' for x in (.02, .05, .1, .3)], debiased=[f'tau_plus={x}' for x in (.01, .05, .11, .16)])
+CHOSEN = dict(                                          # what did best on the development seeds, by the headline
+    weighted='weight.w_min=0,weight.delta=0,weight.kappa=0.1', robust=BOTH[0], rince='rince_q=0.1,rince_lam=0.1')
+
+
+def named(m: str, phase: str) -> str:
+    "The settings a method runs with; confirming runs take the chosen ones and go by the method's name."
+    return f'{m}:{CHOSEN[m]}' if phase == 'confirm' and CHOSEN.get(m) else m
 
 
 def groups(phase):
-    "(faulty, seed, methods) of each world of a phase; what was tried on development seeds stays listed."
-    if phase == 'confirm':
-        main, one = ['weighted', 'robust', 'oracle_w01'], ['shuffled_weights', 'oracle_wmin', 'soft_cycle']
-        return [(f, s, main + (one if f == .5 else [])) for s in CONFIRM for f in DOSES] + [(0.0, s, ['weighted', 'robust']) for s in CONFIRM]
-    tried = ['weighted'] + [f'weighted:weight.{k}={v}' for k, vs in dict(delta=(-.5, .25, .5), kappa=(.1, 1.0), w_min=(0.0, .1)).items() for v in vs]
-    return [(f, s, ['oracle_w01', 'weighted'] + (tried[1:] if f == .5 else [])) for s in DEV for f in (.5, .25, 0.0)]
+    "(conditions, faulty, seed, methods) of each world of a phase, what matters most first."
+    tried = lambda grids: [f'{m}:{s}' if s else m for m, ss in grids.items() for s in ss]
+    if phase == 'dev': return [(c, f, s, ['oracle_w01' if c is SEVERAL else 'oracle_soft', *tried(g)]) for c, f, g in ((SEVERAL, .5, GRIDS), (FEW, 0.0, GRIDS_FEW)) for s in DEV]
+    main = ['weighted', 'robust', 'oracle_w01']
+    doses = (.5, main + ['shuffled_weights', 'oracle_wmin', 'rince']), (.25, main), (0.0, main[:2])
+    return [(SEVERAL, f, s, ms) for f, ms in doses for s in CONFIRM] + [(FEW, 0.0, s, ['oracle_soft', *GRIDS_FEW]) for s in CONFIRM]
 
 
 # -- running -------------------------------------------------------------------------------------------------------------
 
-def run_group(phase, faulty, seed, methods, folder):
+def run_group(phase, c, faulty, seed, methods, folder):
     "All runs of one world that are not in the table yet."
-    key = lambda m: dict(phase=phase, faulty=faulty, classes=12, method=m, seed=seed)
+    key = lambda m: dict(phase=phase, faulty=faulty, classes=c['classes'], method=m, seed=seed)
     todo = [m for m in methods if not TABLE.has(**key(m))]
     if not todo and TABLE.has(**key('xid')): return
-    place = Path(folder, f'{phase}-{faulty}-{seed}'); start = time.time()
-    data = Set(write_packed_world(place / 'world', seed, faulty, TRAIN, TEST))
-    cfg = config(data.folder, place / 'xid', seed, EPOCHS, SWITCH)
+    place = Path(folder, f"{phase}-{c['classes']}-{faulty}-{seed}"); start = time.time()
+    data = Set(write_packed_world(place / 'world', seed, faulty, c['train'], c['test'], c['classes'], c.get('dials', DIALS)))
+    cfg = config(data.folder, place / 'xid', seed, c['epochs'], c['switch'], xid=c.get('xid', {}))
     plain = train(cfg)
     if not TABLE.has(**key('xid')): note_xid(key, plain, data)
     for m in todo:
-        spec = dict(variant(m)); cls = spec.pop('cls', None)
-        if cls is not None and hasattr(cls, 'data'): cls.data = torch.from_numpy(data.faulty)
-        run = train(replace(cfg, dict(run=dict(folder=str(place / 'branch')), **spec)), first_stage(plain), cls)
+        settings, cls = variant(named(m, phase))
+        if cls: cls.data = Known(torch.from_numpy(data.faulty), torch.from_numpy(data.classes))
+        run = train(replace(cfg, dict(run=dict(folder=str(place / 'branch')), **settings)), first_stage(plain), cls)
         TABLE.add(key(m), measure(run.model, run.bank, run.cfg, data)[0]); shutil.rmtree(place / 'branch')
         print(f'{time.strftime("%H:%M")}  {phase} {faulty:.0%} seed {seed}  {m}', flush=True)
     shutil.rmtree(place); print(f'{time.strftime("%H:%M")}  {phase} {faulty:.0%} seed {seed}: {len(todo) + 1} runs, {time.time() - start:.0f} s', flush=True)
@@ -97,7 +153,7 @@ def note_xid(key, run, data):
     TABLE.add(key('xid'), scores | {f'{k}_at_switch': v for k, v in knowing(early, data).items()})
     few, views, _ = batches_of(data, np.flatnonzero(data.split == 'train')[:200], run.cfg, 1)
     twin = untrained(run.cfg, list(few), views)
-    TABLE.add(key('untrained'), measure(twin, None, run.cfg, data, located=300)[0])
+    TABLE.add(key('untrained'), measure(twin, None, run.cfg, data)[0])
     for name in ('centre', 'random', 'whole', 'energy', 'frame_difference'):
         TABLE.add(key(f'baseline_{name}'), {'pointing_guided': (report['pointing_guided'].baselines[name], report['pointing_guided'].n)})
     wrong = data.kind == 'wrong_track'
@@ -126,19 +182,33 @@ SHOWN = ('linear_video', 'linear_audio', 'retrieval_class_v2a_r1', 'retrieval_cl
 
 
 def tell(phase):
-    "Means over seeds, and paired differences to xID with 95 % intervals."
+    "Means over seeds, paired differences to xID with 95 % intervals, and what share of the oracle's gain is had."
     t = TABLE.read(); t = t[t.phase == phase]
     if not len(t): print(f'{phase}: nothing yet; python benchmarks/robust_xid.py --run --phase {phase}'); return
-    for f, part in t.groupby('faulty'):
-        print(f"\n{phase}, {f:.0%} of the training pairs faulty; {TRAIN} training clips, {EPOCHS} epochs, {part.n[part.metric == 'linear_video'].max():.0f} test clips with one source")
-        print(f"{'':42}" + ''.join(f'{m.removeprefix("retrieval_"):>22}' for m in SHOWN))
+    for (classes, f), part in t.groupby(['classes', 'faulty'], sort=False):
+        c = SEVERAL if classes == SEVERAL['classes'] else FEW; n = part.n[part.metric == 'linear_video'].max()
+        print(f"\n{phase}: {f:.0%} of {c['train']} training pairs faulty, {c['epochs']} epochs, candidates: {c.get('xid', RECIPE['xid'])['candidates']}; "
+              f'{n:.0f} test clips with one source, {classes} classes (chance {1 / classes:.3f})')
+        print(f"{'':74}" + ''.join(f'{m.removeprefix("retrieval_"):>22}' for m in SHOWN))
         for m in part.method.unique():
             line = ''
             for k in SHOWN:
                 x = part[(part.method == m) & (part.metric == k)].value
                 d, h, n = paired(part, k, m, 'xid') if m not in ('xid', 'ceiling', 'untrained') and not m.startswith('baseline') else (0, 0, 0)
                 line += f"{'' if not len(x) else f'{x.mean():.3f}' + (f' {d:+.3f}±{h:.3f}' if n > 1 else f' {d:+.3f}' if n else ''):>22}"
-            print(f'{m:38} {part[part.method == m].seed.nunique():3}' + line)
+            print(f'{m:70} {part[part.method == m].seed.nunique():3}' + line)
+        for m, best in (('weighted', 'oracle_w01'), ('robust', 'oracle_w01')):
+            share = gap_closed(part, HEADLINE, m, best)
+            if share and f: print(f'{m} has {share[0]:.0%} [{share[1]:.0%}, {share[2]:.0%}] of what {best} gains in {HEADLINE} (95 % interval, seeds drawn again 10,000 times)')
+
+
+def gap_closed(part, metric, method, best):
+    "(share, low, high) of the gain of one who knows, or None: mean gain over mean gain, bootstrap over seeds."
+    x = part[part.metric == metric].pivot_table(index='seed', columns='method', values='value')
+    if not {method, best, 'xid'} <= set(x) or len(x.dropna(subset=[method, best, 'xid'])) < 5: return None
+    x = x.dropna(subset=[method, best, 'xid']); gain, most = (x[method] - x.xid).to_numpy(), (x[best] - x.xid).to_numpy()
+    pick = np.random.default_rng(0).integers(len(x), size=(10_000, len(x)))
+    return gain.mean() / most.mean(), *np.quantile(gain[pick].mean(1) / most[pick].mean(1), (.025, .975))
 
 
 if __name__ == '__main__':
@@ -147,8 +217,10 @@ if __name__ == '__main__':
     p.add_argument('--shard', default='0/1', help='which of how many processes, e.g. 0/2'); p.add_argument('--folder', default='runs/study', help='for worlds and checkpoints, deleted when a world is done')
     a = p.parse_args(); i, n = map(int, a.shard.split('/'))
     if a.list:
-        for f, s, ms in groups(a.phase): print(f'{f:.0%} seed {s}: ' + ', '.join(m + ('' if TABLE.has(phase=a.phase, faulty=f, seed=s, method=m) else ' (to do)') for m in ['xid', *ms]))
+        for c, f, s, ms in groups(a.phase):
+            done = lambda m: '' if TABLE.has(phase=a.phase, faulty=f, classes=c['classes'], seed=s, method=m) else ' (to do)'
+            print(f"{c['classes']} classes, {f:.0%}, seed {s}: " + ', '.join(m + done(m) for m in ['xid', *ms]))
     elif a.run:
-        for f, s, ms in groups(a.phase)[i::n]: run_group(a.phase, f, s, ms, a.folder)
+        for c, f, s, ms in groups(a.phase)[i::n]: run_group(a.phase, c, f, s, ms, a.folder)
     else:
         for phase in ('dev', 'confirm'): tell(phase)

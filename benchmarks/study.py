@@ -19,10 +19,12 @@ from avnb.world import PRESETS, World, picture, plan, sound, truth
 
 RESULTS = Path(__file__).parent / 'results'
 COLUMNS = 'phase faulty classes method seed metric value n'.split()
-DIALS = with_(PRESETS['easy'], size=48, fps=8.0, radius=(.16, .22))     # small frames, things somewhat larger: a run takes two minutes on a core
+# Small frames, fewer things, one background sound, little augmentation: a plain run takes about a minute on a core.
+DIALS = with_(PRESETS['easy'], size=48, fps=8.0, radius=(.15, .21), sources=(.9, .1), silent=(.2, .5, .3), others=1, others_db=(-9.0, 0.0))
 RECIPE = dict(data=dict(fps=8.0, size=48, seconds=2.0, batch=50, workers=0),
-              view=dict(frames=4, stride=1, audio_seconds=1.0, size=48, mels=48, hop=320, area_min=0.5, offset=0.1), model=dict(width=16),
-              xid=dict(tau=0.1, candidates='batch'), optim=dict(lr=2e-3, weight_decay=1e-2), run=dict(log_every=50, keep=9, maps=0, device='cpu'))
+              view=dict(frames=2, stride=2, audio_seconds=1.0, size=48, area_min=0.75, jitter=0.1, hue=0.0, mels=48, hop=320, offset=0.1),
+              model=dict(width=16), xid=dict(tau=0.1, candidates='batch'), optim=dict(lr=3e-3, weight_decay=1e-2),
+              run=dict(log_every=50, keep=9, maps=0, device='cpu', amp=True))
 
 
 # -- worlds ------------------------------------------------------------------------------------------------------------
@@ -93,8 +95,8 @@ def first_stage(run) -> Path:
 
 # -- scores ------------------------------------------------------------------------------------------------------------
 
-def measure(model, bank, cfg, data: Set, windows=2, located=1000) -> dict:
-    "metric -> (value, n), for a network on held-out clips and for its bank on the training clips."
+def measure(model, bank, cfg, data: Set, windows=2, located=None) -> tuple:
+    "(metric -> (value, n), report of maps), for a network on held-out clips and for its bank on the training clips."
     parts, out = evaluation_parts(data.manifest, data.one), {}
     used = np.unique(np.concatenate([parts['train'], parts['test']]))
     e = embed(model, *batches_of(data, used, cfg, windows)); at = lambda x, rows: x[np.searchsorted(e.index, rows)]
