@@ -15,11 +15,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from study import RESULTS, Set, Table, batches_of, config, measure, paired, train, write_packed_world
+from study import RESULTS, Set, Table, batches_of, config, measure, train, write_packed_world
 from avnb.attention import attention_scores, consistency_loss
 from avnb.core import replace
 from avnb.evaluation import untrained
 from avnb.localization import centre_map, scene_report, tally_scenes
+from avnb.plots import paired
 from avnb.training import Objective
 
 TABLE = Table(RESULTS / 'cmac.csv')

@@ -15,11 +15,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from study import DIALS, RECIPE, RESULTS, Set, Table, batches_of, config, first_stage, knowing, measure, paired, train, write_packed_world
+from study import DIALS, RECIPE, RESULTS, Set, Table, batches_of, config, first_stage, knowing, measure, train, write_packed_world
 from avnb import training
 from avnb.core import replace
 from avnb.evaluation import auroc, untrained
 from avnb.nce import debiased_loss, mix_targets, oracle_targets, oracle_weights, rince_loss, shuffle_weights, uniform_targets
+from avnb.plots import paired
 from avnb.training import Objective
 
 TABLE = Table(RESULTS / 'robust_xid.csv')

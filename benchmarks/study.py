@@ -9,9 +9,9 @@ import pandas as pd
 import torch
 
 from avnb import training
-from avnb.clips import PackedSet, row_keys
-from avnb.core import TrainConfig, atomic_write, digest, progress, replace
-from avnb.evaluation import auroc, embed, evaluation_parts, linear_probe, retrieval_class, window_batches
+from avnb.clips import PackedSet, adopt
+from avnb.core import TrainConfig, digest, progress, replace
+from avnb.evaluation import bank_auroc, embed, evaluation_parts, linear_probe, retrieval_class, window_batches
 from avnb.localization import localization_report, tally_batches
 from avnb.manifest import Manifest
 from avnb.views import views_from
@@ -46,9 +46,7 @@ def write_packed_world(out, seed, faulty, train, test, classes=12, dials=DIALS) 
                          video_codec='none', audio_codec='none', error=''))
     Manifest(out, pd.DataFrame(rows)).save(out / 'manifest.csv'); m = Manifest.load(out / 'manifest.csv')
     (out / 'truth.json').write_text(json.dumps(known))
-    with atomic_write(out / 'meta.json', 'w') as f:
-        json.dump(dict(frames=shape[0], audio=shape[1], bad={}, seconds=dials.seconds, fps=dials.fps, size=dials.size, rate=dials.rate,
-                       keys=row_keys(m), manifest_hash=m.hash), f)
+    adopt(out, m, dials.seconds, dials.fps, dials.size, dials.rate)
     return out
 
 
@@ -125,10 +123,10 @@ KINDS = dict(auroc_wrong_track=('wrong_track',), auroc_off_screen=('off_screen',
 
 def knowing(bank, data: Set) -> dict:
     "AUROC of the bank's scores against what is faulty, per kind: (value, n)."
-    score, written, out = (bank.video * bank.audio).sum(1).cpu().numpy(), bank.written.cpu().numpy(), {}
+    out = {}
     for name, kinds in KINDS.items():
-        use = written & (data.split == 'train') & np.isin(data.kind, ('none', *kinds))
-        if data.faulty[use].any(): out[name] = (float(auroc(-score[use], data.faulty[use]).value), int(use.sum()))
+        rows = np.flatnonzero((data.split == 'train') & np.isin(data.kind, ('none', *kinds)))
+        if data.faulty[rows].any(): score = bank_auroc(bank, rows, data.faulty[rows]); out[name] = (float(score.value), int(score.n))
     return out
 
 
@@ -153,12 +151,3 @@ class Table:
             w = csv.DictWriter(f, COLUMNS, lineterminator='\n')
             if not f.tell(): w.writeheader()
             w.writerows(dict(key, metric=m, value=round(v, 6), n=n) for m, (v, n) in scores.items()); f.flush()
-
-
-def paired(table: pd.DataFrame, metric: str, a: str, b: str) -> tuple:
-    "(mean, half of the 95 % t interval, seeds) of method a minus method b, paired by seed."
-    from scipy.stats import t
-    x = table[table.metric == metric].pivot_table(index='seed', columns='method', values='value')
-    if a not in x or b not in x: return float('nan'), float('nan'), 0
-    d = (x[a] - x[b]).dropna(); n = len(d)
-    return float(d.mean()), float(t.ppf(.975, n - 1) * d.std() / n ** .5) if n > 1 else float('nan'), n
