@@ -575,14 +575,14 @@ def bin_quantiles(
     below = np.concatenate([np.zeros((len(counts), 1)), np.cumsum(counts, 1)], 1)
     return np.array([[np.interp(q * b[-1], b, ends) if b[-1] else np.nan for b in below] for q in shares])
 
-# %% ../nbs/13_plots.ipynb #9cdd2128
+# %% ../nbs/13_plots.ipynb #bc879004
 KIND = {'score_positive': 'all pairs', 'score_none': 'true pairs', 'score_negative': 'picture and sound of different files'}
 
 
-def kinds_to_draw(names) -> dict:
-    "Histograms worth drawing -> their labels: true pairs apart from faulty ones where these are known, and negatives."
-    faulty = [n for n in names if n.startswith('score_') and n not in KIND]
-    return {n: KIND.get(n, n.removeprefix('score_').replace('_', ' ')) for n in ('score_none' if faulty else 'score_positive', 'score_negative', *faulty) if n in names}
+def kinds_to_draw(histograms: dict) -> dict:
+    "Histograms worth drawing -> their labels: true pairs apart from the two most frequent faulty kinds where these are known, and negatives."
+    faulty = sorted((n for n in histograms if n.startswith('score_') and n not in KIND), key=lambda n: -histograms[n][1].sum())[:2]
+    return {n: KIND.get(n, n.removeprefix('score_').replace('_', ' ')) for n in ('score_none' if faulty else 'score_positive', 'score_negative', *faulty) if n in histograms}
 
 
 def draw_shares(ax, histograms: dict, at: int = -1):
@@ -605,7 +605,7 @@ def draw_spread(ax, histograms: dict):
         if i < 3: ax.fill_between(epochs, lo, hi, alpha=.18, lw=0, **look)
     ax.set(xlabel='epoch', ylabel='score (cosine)', title='median, and the middle 80 %')
 
-# %% ../nbs/13_plots.ipynb #28b14148
+# %% ../nbs/13_plots.ipynb #af2892a5
 @picture
 def show_instruments(
     folder,           # of a run
@@ -616,7 +616,8 @@ def show_instruments(
     if (Path(folder)/'monitors.csv').exists():
         import pandas as pd
         notes = pd.read_csv(Path(folder)/'monitors.csv')
-        known = {str(k): (t['epoch'], t['value']) for k, t in notes.groupby('name', sort=False) if str(k).startswith('auroc_')}
+        drawn = [n.replace('score_', 'auroc_') for n in kinds_to_draw(histograms)]
+        known = {k: (t['epoch'], t['value']) for k in drawn if len(t := notes[notes['name'] == k])}
     fig, axes = plt.subplots(1, 3 if known else 2, figsize=(9, 3.5), layout='constrained')
     draw_shares(axes[0], histograms); draw_spread(axes[1], histograms)
     for i, (name, (epoch, value)) in enumerate(known.items()):

@@ -155,3 +155,54 @@ def test_figures_fit_a_column():
     boxes = [t.get_window_extent() for t in texts]
     assert fig.get_size_inches()[0] == 5 and len(texts) >= 6 and min(t.get_fontsize() for t in texts) >= 9
     assert all(-1 <= b.x0 and b.x1 <= fig.bbox.x1 + 1 and -1 <= b.y0 and b.y1 <= fig.bbox.y1 + 1 for b in boxes), [(t.get_text(), b.extents) for t, b in zip(texts, boxes)]
+
+
+# -- studies and instruments -------------------------------------------------------------------------------------------
+
+def study(seeds=4, phase='confirm', methods=('xid', 'weighted', HOSTILE), doses=(0., .5), seed=0):
+    "A study's table of random values; every method of a seed shares its luck."
+    import pandas as pd
+    g = np.random.default_rng(seed); luck = g.normal(0, .1, seeds)
+    rows = [dict(phase=phase, faulty=f, classes=12, method=m, seed=s, metric=k, value=.5 + luck[s] + .05*i + g.normal(0, .01), n=2000)
+            for f in doses for i, m in enumerate(methods) for s in range(seeds) for k in ('linear_video', 'pointing_guided')]
+    return pd.DataFrame(rows)
+
+
+def test_paired_difference_is_by_seed_and_not_by_group():
+    t = study(seeds=10, doses=(.5,)); d, half, n = plots.paired(t, 'linear_video', 'weighted', 'xid')
+    assert n == 10 and abs(d - .05) < .02 and half < .02 < t[t.method == 'xid'].value.std()       # the luck of a seed cancels
+    back = plots.paired(t.sample(frac=1, random_state=1), 'linear_video', 'xid', 'weighted')
+    assert np.isclose(back[0], -d) and np.isclose(back[1], half)
+    assert plots.paired(t, 'linear_video', 'nobody', 'xid')[2] == 0 and np.isnan(plots.paired(t[t.seed == 3], 'linear_video', 'weighted', 'xid')[1])
+    few = t[~((t.method == 'weighted') & (t.seed > 2))]; assert plots.paired(few, 'linear_video', 'weighted', 'xid')[2] == 3
+
+
+@pytest.mark.parametrize('seed', range(6))
+def test_study_that_is_partly_filled_is_drawn_as_far_as_it_goes(seed):
+    import pandas as pd
+    g = np.random.default_rng(seed); t = study(seed=seed)
+    extra = t[t.method == 'xid'].assign(method='baseline_centre', value=.2); t = pd.concat([t, extra])
+    t = t[g.random(len(t)) < .4]
+    fig = plots.show_study(t, ['linear_video', 'pointing_guided'], title=HOSTILE); fig.canvas.draw()
+    dots = sum(len(l.get_xdata()) for ax in fig.axes for l in ax.lines if l.get_alpha() == .4)
+    assert dots == (~t.method.str.startswith('baseline')).sum(), 'every seed is a dot'
+
+
+def test_study_says_what_may_be_claimed():
+    said = lambda t, **k: plots.show_study(t, 'linear_video', **k).get_suptitle()
+    import pandas as pd
+    both = study(3, 'confirm'); mixed = pd.concat([both, study(2, 'dev')])
+    assert '3 fresh seeds' in said(mixed) and 'development' not in said(mixed)
+    assert '2 seeds' in said(mixed, phase='dev') and 'nothing is claimed' in said(mixed, phase='dev')
+    with pytest.raises(plots.PlotError, match='has not been run'): plots.show_study('nowhere.csv')
+    with pytest.raises(plots.PlotError, match='dev'): plots.show_study(both[:0])
+    with pytest.raises(plots.PlotError, match='pointing_guided'): plots.show_study(both, 'no_such_metric')
+
+
+def test_quantiles_of_histograms_and_a_run_without_them(tmp_path):
+    g = np.random.default_rng(0); edges = np.arange(-40, 40) * .025
+    for _ in range(10):
+        x = np.clip(g.normal(g.uniform(-.5, .5), g.uniform(.05, .3), 3000), -.999, .999); counts = np.histogram(x, np.append(edges, 1))[0]
+        assert np.allclose(plots.bin_quantiles(counts[None], edges)[:, 0], np.quantile(x, [.1, .5, .9]), atol=.02)
+    assert np.isnan(plots.bin_quantiles(np.zeros((1, 80)), edges)).all()
+    with pytest.raises(plots.PlotError, match='histograms.csv'): plots.show_instruments(tmp_path)
