@@ -696,7 +696,7 @@ def study_differences(
             rows.append(dict(faulty=faulty, method=m, mean=part[part['method'] == m]['value'].mean(), difference=d, half=half, seeds=n))
     return pd.DataFrame(rows, columns=['faulty', 'method', 'mean', 'difference', 'half', 'seeds'])
 
-# %% ../nbs/13_plots.ipynb #439f40fe
+# %% ../nbs/13_plots.ipynb #6468463e
 def chance_of(metric: str, table) -> float:
     "What guessing gives, NaN where it is not known: classes for probes and retrieval by class, 0.5 for AUROC, a random map for pointing."
     if metric.startswith('auroc') or metric.endswith('_auc'): return .5
@@ -710,7 +710,7 @@ def references(metric: str, table) -> dict:
     part = table[table['metric'] == metric]; chance = chance_of(metric, table)
     known = {m: part[part['method'] == m]['value'].mean() for m in part['method'].unique() if beside(m) and m != 'baseline_random'}
     order = sorted(known, key=lambda m: (m == 'ceiling', m != 'untrained', known[m]))
-    return ({'chance': chance} if math.isfinite(chance) else {}) | {m.removeprefix('baseline_').replace('_', ' '): known[m] for m in order}
+    return ({'chance': chance} if math.isfinite(chance) else {}) | {m.replace('_', ' '): known[m] for m in order}
 
 # %% ../nbs/13_plots.ipynb #04f350fa
 def look_of(k: int) -> dict:
@@ -726,7 +726,7 @@ def draw_method(ax, y: float, values, base: float, difference: tuple, look: dict
     ax.errorbar(middle, y, xerr=half if n > 1 and half else None, ms=8, capsize=4, lw=2, mec='white', mew=.8, zorder=4, **look)
     if says and n: ax.text(1.01, y, f'{d:+.3f}' + (f' ± {half:.3f}' if n > 1 else ''), color=look['color'], fontsize=8, va='center', transform=ax.get_yaxis_transform())
 
-# %% ../nbs/13_plots.ipynb #1abec7dc
+# %% ../nbs/13_plots.ipynb #5ac15844
 def below(methods: list, others: list) -> list:
     "Where the rows of `others` stand: closer together, under the methods."
     return [len(methods) - .2 + .5*k for k in range(len(others))]
@@ -745,6 +745,8 @@ def draw_study(ax, table, metric: str, methods: list, others: list, doses: list,
         if name not in against: continue
         ax.plot([against[name]]*2, [-.5, row], color='0.6', lw=.9, ls=':', zorder=0)
         ax.plot(against[name], row, marker='|' if name == 'chance' else '*' if name == 'ceiling' else 'o', ms=7, mfc='none', mec='0.45', mew=1.6)
+    seen = [*part[part['method'].isin(methods)]['value'], *against.values()]; room = max(.02, .12 * (max(seen) - min(seen)))
+    ax.set_xlim(min(seen) - room, max(seen) + room)                       # two seeds give intervals far wider than the picture: they run out of it
     if others: ax.axhline(len(methods) - .5, color=plt.rcParams['grid.color'], lw=1)
     ax.set_title(shorten(heading(metric), 44)); ax.set_ylim(len(methods) + .5*len(others) - .5, -.5); ax.grid(True, axis='x', lw=.5); ax.set_axisbelow(True)
 
@@ -756,7 +758,7 @@ def study_title(table) -> str:
     text = f"{seeds} {'fresh ' * confirmed}seed{'s' * (seeds > 1)}, up to {clips:,} test clips"
     return text if confirmed else f"{text}; development seeds:\nsettings were chosen on them, nothing is claimed"
 
-# %% ../nbs/13_plots.ipynb #f132c363
+# %% ../nbs/13_plots.ipynb #4d3b3b96
 @picture
 def show_study(
     table,            # path of results/NAME.csv, or its DataFrame
@@ -772,7 +774,7 @@ def show_study(
     known = [m for m in metrics if (part[part['method'].isin(there)]['metric'] == m).any()]
     if not known: raise PlotError(f"show_study: expected runs with {' or '.join(metrics)}; there are {', '.join(sorted(part['metric'].unique()))}")
     order = list(methods or STUDY); there = sorted(there, key=lambda m: order.index(m) if m in order else len(order))
-    doses = sorted(part[part['method'].isin(there)]['faulty'].unique()) if doses is None else list(doses); part = part[part['faulty'].isin(doses) & part['metric'].isin(known)]
+    doses = [d for d in sorted(part[part['method'].isin(there)]['faulty'].unique()) if doses is None or d in doses]; part = part[part['faulty'].isin(doses) & part['metric'].isin(known)]
     others = list(dict.fromkeys(name for m in known for name in references(m, part)))
     high = (.25 + .22*len(doses)) * (len(there) + .5*len(others)) + 1.5
     fig, axes = plt.subplots(1, len(known), figsize=(9, high), layout='constrained', squeeze=False, sharey=True)
