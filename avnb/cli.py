@@ -88,7 +88,7 @@ def _page(folder, title):
     scores = (run.bank.video * run.bank.audio).sum(1)[w].numpy()
     return run_page(folder, scores, kind if len(set(kind)) > 1 else None, title=title)
 
-# %% ../nbs/15_cli.ipynb #e164c1ec
+# %% ../nbs/15_cli.ipynb #4406511f
 def look(
     run,               # training.Run
     path: str | Path,  # a video with sound
@@ -108,7 +108,7 @@ def _drawing(clip, a, sources=(), title: str = '') -> dict:
     return dict(boxes=list(sources) or None, spec=a.spec, hz=a.hz, seconds=a.seconds + clip.start, freq_map=a.audio_guided,
                 band=next((s['band'] for s in sources if s['sounding']), None), title=title or clip.id)
 
-# %% ../nbs/15_cli.ipynb #b22fd318
+# %% ../nbs/15_cli.ipynb #f03059a2
 def render_clip(run, path: str | Path, out: str | Path, start: float = 0.0, seconds: float = 4.0, sources=(), title: str = '') -> Path:
     "Overlay video: the clip, where the sound points, where sight alone points, the spectrogram and its frequencies."
     from avnb.plots import overlay_video
@@ -123,7 +123,7 @@ def render_still(run, path: str | Path, out: str | Path, start: float = 0.0, sec
     show_attention(clip.frames, a.video_guided, start=clip.start, fps=clip.fps, **_drawing(clip, a, sources, title)).savefig(out, dpi=100)
     return Path(out)
 
-# %% ../nbs/15_cli.ipynb #a5dbcfd3
+# %% ../nbs/15_cli.ipynb #58180100
 def _render(run, manifest, rows):
     "Overlay videos of some rows into the run's `overlays/`, stills into `figures/`, with boxes and bands where the truth is known."
     from avnb.core import progress
@@ -134,7 +134,7 @@ def _render(run, manifest, rows):
         for f, kind in ((render_clip, 'overlays/{}.mp4'), (render_still, 'figures/{}.png')):
             f(run, path, Path(run.folder, kind.format(name)), float(row['start_s']), min(4.0, float(row['seconds'])), sources, title)
 
-# %% ../nbs/15_cli.ipynb #6fca8370
+# %% ../nbs/15_cli.ipynb #5059cad3
 def demo_world(
     folder: str | Path = 'runs/demo',
     clips: int = 3200,     # held-out ones included
@@ -157,7 +157,7 @@ def demo_world(
     _way_through(step, cfg, manifest, examples, 'A small world that sounds')
     return finish(step, folder)
 
-# %% ../nbs/15_cli.ipynb #4fd65752
+# %% ../nbs/15_cli.ipynb #91f4df76
 def finish(step: Steps, folder: Path):
     "Say what was made, where, and what to type next."
     from avnb.evaluation import score_table
@@ -167,7 +167,7 @@ def finish(step: Steps, folder: Path):
     print(f'look at  {folder}/index.html   (table, curves, overlays with sound; opens in any browser)\n         {folder}/report.json  {folder}/log.csv  {folder}/overlays/\nnext     make lab   (the first guide, in JupyterLab)')
     return report
 
-# %% ../nbs/15_cli.ipynb #3cce2349
+# %% ../nbs/15_cli.ipynb #09811e7a
 def demo_own(
     data: str | Path,      # folder of videos
     folder: str | Path,
@@ -191,7 +191,7 @@ def demo_own(
     _way_through(step, cfg, manifest, examples, f'{data.name}: what sounds belong to what sights')
     return finish(step, folder)
 
-# %% ../nbs/15_cli.ipynb #317d7072
+# %% ../nbs/15_cli.ipynb #3765489a
 def adder(sub):
     "A function that adds a verb to the subparsers `sub`: verb(name, run, about, example) -> its parser."
     def verb(name, run, about, example):
@@ -200,13 +200,13 @@ def adder(sub):
         q.set_defaults(run=run); return q
     return verb
 
-# %% ../nbs/15_cli.ipynb #2841ad34
+# %% ../nbs/15_cli.ipynb #a42b88b7
 def _settings(q, seed=True):
     "Options shared by what trains."
     if seed: q.add_argument('--seed', type=int, default=0, help='all randomness follows from it (default 0)')
     q.add_argument('--set', action='append', default=[], metavar='GROUP.NAME=VALUE', help='change a setting, for example --set soft.lam=0.25; may be repeated')
 
-# %% ../nbs/15_cli.ipynb #2867a554
+# %% ../nbs/15_cli.ipynb #8524ba63
 def _demo_verb(verb):
     "avnb demo"
     q = verb('demo', _run_demo, 'the whole way through: clips, training, scores, overlay videos with sound', 'avnb demo\navnb demo my_videos --set optim.epochs=40')
@@ -216,14 +216,14 @@ def _demo_verb(verb):
     q.add_argument('--tiny', action='store_true', help='a rehearsal in under a minute; its numbers mean nothing')
     _settings(q)
 
-# %% ../nbs/15_cli.ipynb #458804cf
+# %% ../nbs/15_cli.ipynb #76d75f11
 def _run_demo(a):
     "avnb demo"
     options, less = (TINY if a.tiny else []) + a.set, dict(films=2) if a.tiny else {}
     if a.data is None: demo_world(a.folder or 'runs/demo', seed=a.seed, options=options, workers=a.workers, **less | (dict(clips=96) if a.tiny else {}))
     else: demo_own(a.data, a.folder or f'runs/demo-{Path(a.data).absolute().name}', a.seed, options, workers=a.workers, **less)
 
-# %% ../nbs/15_cli.ipynb #b8d61008
+# %% ../nbs/15_cli.ipynb #c71c9680
 def _world_verb(verb):
     "avnb world"
     q = verb('world', _run_world, 'write a small world that sounds: clips with every answer known; --check measures its shortcuts', 'avnb world data/world --clips 2000 --classes 12 --faulty 0.4 --seed 0 --preset easy\navnb world data/world --check')
@@ -234,7 +234,7 @@ def _world_verb(verb):
     q.add_argument('--preset', default='easy', help='difficulty: easy or study (default easy)')
     q.add_argument('--check', action='store_true', help='measure what no model should be able to exploit; exit code 1 if a gate is open')
 
-# %% ../nbs/15_cli.ipynb #93a5e24a
+# %% ../nbs/15_cli.ipynb #98ea7d9b
 def _run_world(a):
     "avnb world"
     from avnb.world import check_world, gate_table, write_world
@@ -243,7 +243,7 @@ def _run_world(a):
     m = write_world(a.out, a.clips, a.classes, a.faulty, a.seed, a.preset, a.test, a.workers)
     print(f'{len(m)} clips in {a.out}/clips, what is true of them in {a.out}/truth, the table in {a.out}/manifest.csv; measure its shortcuts with  avnb world {a.out} --check')
 
-# %% ../nbs/15_cli.ipynb #4011b2a5
+# %% ../nbs/15_cli.ipynb #b43f38af
 def _index_verb(verb):
     "avnb index"
     q = verb('index', _run_index, 'list and examine the videos of a folder', 'avnb index my_videos --out my.csv --seconds 2 --hop 1')
@@ -256,13 +256,13 @@ def _index_verb(verb):
 
 def _engine(q): q.add_argument('--engine', default='local', help="where the work is done: 'local' (default), or a dask cluster, 'dask=tcp://HOST:8786', that sees the same folders")
 
-# %% ../nbs/15_cli.ipynb #b77ec107
+# %% ../nbs/15_cli.ipynb #771934c2
 def _run_index(a):
     "avnb index"
     from avnb.manifest import doctor, index_folder, split_by_file
     m = split_by_file(index_folder(a.folder, a.out, a.seconds, a.hop, a.workers, a.include, a.exclude, engine=a.engine), a.test); m.save(a.out, overwrite=True); print(doctor(m))
 
-# %% ../nbs/15_cli.ipynb #c0b8e05b
+# %% ../nbs/15_cli.ipynb #c0987880
 def _noise_verb(verb):
     "avnb noise"
     q = verb('noise', _run_noise, 'a copy of a manifest in which some clips hear the sound of others, noted row by row', 'avnb noise my.csv noisy.csv --fraction 0.25')
@@ -277,7 +277,7 @@ def _run_noise(a):
     m = inject_noise(Manifest.load(a.manifest), a.fraction, a.seed); m.save(a.out)
     wrong = (m.table['faulty_kind'] == 'wrong_track').sum(); print(f"{wrong} of {(m.table['split'] == 'train').sum()} training clips have a wrong sound track (columns track, faulty_kind): {a.out}, hash {m.hash[:12]}")
 
-# %% ../nbs/15_cli.ipynb #13903cbe
+# %% ../nbs/15_cli.ipynb #3390040e
 def _pack_verb(verb):
     "avnb pack"
     q = verb('pack', _run_pack, 'decode the clips of a manifest once: into arrays, or into shards of small files', 'avnb pack manifest.csv packed --fps 8 --size 64\navnb pack manifest.csv packed --layout shards --verify')
@@ -287,7 +287,7 @@ def _pack_verb(verb):
     q.add_argument('--layout', choices=['raw', 'shards'], default='raw', help='raw (default): arrays, for sets that fit a disk and machines without decoders; shards: tar files of mp4 and wav, more than ten times smaller, also over http')
     q.add_argument('--verify', action='store_true', help='read everything again and compare check sums; exit code 2 if a clip is damaged'); _engine(q)
 
-# %% ../nbs/15_cli.ipynb #5e266517
+# %% ../nbs/15_cli.ipynb #14e398bc
 def _run_pack(a):
     "avnb pack"
     from avnb.clips import ClipError, pack, verify
@@ -296,7 +296,7 @@ def _run_pack(a):
     if a.verify and (found := verify(packed, a.workers, a.engine)): raise ClipError(f'{len(found)} places are damaged, the first: {found[0][1]}; delete that file and pack again')
     if a.verify: print('verified: every check sum fits')
 
-# %% ../nbs/15_cli.ipynb #92272782
+# %% ../nbs/15_cli.ipynb #429e4553
 def _train_verb(verb):
     "avnb train"
     q = verb('train', _run_train, 'train as a config says; an interrupted run goes on, a finished one is skipped', 'avnb train --config my.toml --set run.folder=runs/my\ntorchrun --nproc-per-node 2 -m avnb train --config my.toml')
@@ -305,7 +305,7 @@ def _train_verb(verb):
     q.add_argument('--print-config', action='store_true', help='print the config as TOML and leave: a file to start from')
     _settings(q, seed=False)
 
-# %% ../nbs/15_cli.ipynb #35c1c1ad
+# %% ../nbs/15_cli.ipynb #e11044cb
 def _run_train(a):
     "avnb train"
     from avnb.localization import Watch
@@ -317,7 +317,7 @@ def _run_train(a):
     try: print(fit(cfg, None if a.resume == 'none' else a.resume, [Watch(64 if cfg.run.maps else 0)]))   # is the attention's teacher good?
     except RunStopped as e: print(f'avnb train: {e}', file=sys.stderr); return e.exit_code
 
-# %% ../nbs/15_cli.ipynb #7452d7b2
+# %% ../nbs/15_cli.ipynb #65cdc32a
 RUN, _AS = 'avnb evaluate {} runs/demo', 'FOLDER: the set as it was unpacked; an empty folder says what to get and where it goes'
 PROTOCOL_HELP = dict(
     report=('everything the clips have answers for, in one table: probes, neighbours, retrieval, wrong tracks, pointing, frequencies', RUN,
@@ -343,7 +343,7 @@ PROTOCOL_HELP = dict(
                   'Videos, or stills with a sound of the same name. Beside centre, contrast and other maps that ask no sound.\n'
                   f'--data vggss=FOLDER        {_AS}\n--data flickr_soundnet=FOLDER\n--data csv=boxes.csv       your own: columns file, time_s, x0, y0, x1, y1 (fractions of the frame)'))
 
-# %% ../nbs/15_cli.ipynb #10e066ba
+# %% ../nbs/15_cli.ipynb #08d5e8d9
 def _evaluate_verb(verb):
     "avnb evaluate"
     q = verb('evaluate', _run_evaluate, 'scores on held-out clips, each beside chance, untrained networks and simple statistics', 'avnb evaluate report runs/demo\navnb evaluate retrieval runs/demo --set windows=4\n'
@@ -356,7 +356,7 @@ def _evaluate_verb(verb):
             'An interrupted command goes on: what was embedded once is in OUT/cache.')
         _evaluate_options(p, name)
 
-# %% ../nbs/15_cli.ipynb #f95aded8
+# %% ../nbs/15_cli.ipynb #590f9739
 def _evaluate_options(p, name):
     "What a protocol takes."
     plain = name == 'report'
@@ -369,7 +369,7 @@ def _evaluate_options(p, name):
     p.add_argument('--splits', help='published splits or folds, for example 1,2,3 (ucf101, hmdb51: 1; esc50: all)')
     p.add_argument('--recipe', default='', help='published settings: ucf101_8, ucf101_32, hmdb51_8, hmdb51_32, kinetics_linear; or the evaluate-NAME.toml of an earlier call')
 
-# %% ../nbs/15_cli.ipynb #25143883
+# %% ../nbs/15_cli.ipynb #a2f7aa5f
 def _clips_of(a) -> list:
     "The manifests that a command names, one for each split."
     from avnb.manifest import READERS, Manifest
@@ -381,7 +381,7 @@ def _clips_of(a) -> list:
     if not all(x.isdigit() or x == 'none' for x in a.splits.split(',')): raise AvnbError(f"--splits {a.splits}: expected numbers, for example 1,2,3, or none")
     return [READERS[name](folder, None if x == 'none' else int(x)) for x in a.splits.split(',')]
 
-# %% ../nbs/15_cli.ipynb #0cc0c595
+# %% ../nbs/15_cli.ipynb #a843e643
 def _run_evaluate(a):
     "avnb evaluate"
     from avnb.evaluation import open_network, recipe, run_protocol, score_table
@@ -410,26 +410,26 @@ def _run_report(a):
     other = [_clips_of(a)[0], ''] if a.manifest or a.data else [None, None]
     print(score_table(evaluate_run(load_run(a.network), *other, opts.windows, out, opts.overlap))); print(f'as JSON, text and LaTeX: {out.with_suffix("")}.*')
 
-# %% ../nbs/15_cli.ipynb #d9fe6958
+# %% ../nbs/15_cli.ipynb #e980800f
 def _attend_verb(verb):
     "avnb attend"
     q = verb('attend', _run_attend, 'write an overlay video with sound: where a trained model looks in a video', 'avnb attend runs/demo my.mp4 --start 3 --seconds 5 --out look.mp4')
     q.add_argument('run_folder', metavar='RUN'); q.add_argument('video'); q.add_argument('--out', help='the mp4 to write (default: the run\'s overlays/ folder)')
     q.add_argument('--start', type=float, default=0.0, help='s (default 0)'); q.add_argument('--seconds', type=float, default=4.0, help='s (default 4)')
 
-# %% ../nbs/15_cli.ipynb #ace878c3
+# %% ../nbs/15_cli.ipynb #bd2047b5
 def _run_attend(a):
     "avnb attend"
     from avnb.training import load_run
     print(render_clip(load_run(a.run_folder), a.video, a.out or Path(a.run_folder, 'overlays', Path(a.video).stem + '.mp4'), a.start, a.seconds))
 
-# %% ../nbs/15_cli.ipynb #30d3b56b
+# %% ../nbs/15_cli.ipynb #405b547b
 def _lab_verb(verb):
     "avnb lab"
     q = verb('lab', _run_lab, 'open JupyterLab at the first guide', 'avnb lab\navnb lab --port 8890 --no-browser')
     q.add_argument('--port', type=int, default=8888); q.add_argument('--no-browser', action='store_true')
 
-# %% ../nbs/15_cli.ipynb #377c22e4
+# %% ../nbs/15_cli.ipynb #764b7c51
 def _run_lab(a):
     "avnb lab"
     import subprocess
@@ -437,7 +437,7 @@ def _run_lab(a):
     if not guide.exists(): raise AvnbError('avnb lab opens the notebooks of a clone: run it in the folder that holds nbs/')
     return subprocess.run([sys.executable, '-m', 'jupyterlab', str(guide), f'--port={a.port}'] + ['--no-browser'] * a.no_browser).returncode
 
-# %% ../nbs/15_cli.ipynb #63b06b13
+# %% ../nbs/15_cli.ipynb #1729df80
 def parser() -> argparse.ArgumentParser:
     "The command line of avnb."
     p = argparse.ArgumentParser('avnb', description='Learn from unlabelled video how sight and sound find each other, and look at what was learned.',
@@ -446,7 +446,7 @@ def parser() -> argparse.ArgumentParser:
     for add in (_demo_verb, _world_verb, _index_verb, _noise_verb, _pack_verb, _train_verb, _evaluate_verb, _attend_verb, _lab_verb): add(verb)
     return p
 
-# %% ../nbs/15_cli.ipynb #184f1e74
+# %% ../nbs/15_cli.ipynb #a9c38fb3
 def main(argv: list[str] | None = None) -> int:
     "Run one verb; the exit code. What the package can explain is one line on stderr, not a traceback."
     a = parser().parse_args(argv)

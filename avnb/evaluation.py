@@ -171,7 +171,7 @@ def _votes(cosine, y, classes, k, tau):
     weight = np.exp((np.take_along_axis(cosine, near, 1) - 1) / tau)       # -1: the largest exponent is 0
     return (weight[:, :, None] * (y[near][:, :, None] == np.arange(classes))).sum(1)
 
-# %% ../nbs/11_evaluation.ipynb #2f51bda2
+# %% ../nbs/11_evaluation.ipynb #bb505758
 def _knn_hits(train_x, train_y, test_x, test_y, k: int = 20, tau: float = 0.07) -> np.ndarray:
     "Right or not, [M]: a cosine-weighted vote of the k nearest training clips."
     (x, y), (tx, ty) = _features('train', train_x, train_y), _features('test', test_x, test_y)
@@ -661,7 +661,7 @@ def instance_score(
     run = lambda v, a: retrieval_instance(v, a, m.column('path', te), (1,))[what]
     return _nets_beside_lively(m, te, run)
 
-# %% ../nbs/11_evaluation.ipynb #534dfb44
+# %% ../nbs/11_evaluation.ipynb #00eb96d6
 def bank_auroc(
     bank,   # MemoryBank: video, audio, written
     rows,   # [n] rows to look at
@@ -672,7 +672,7 @@ def bank_auroc(
     if not kept.any(): raise EvaluationError("the memory bank has not been written yet; train first")
     return auroc(-(bank.video[rows] * bank.audio[rows]).sum(1).float().cpu().numpy()[kept], wrong[kept])
 
-# %% ../nbs/11_evaluation.ipynb #581ad672
+# %% ../nbs/11_evaluation.ipynb #13ec6f2d
 def wrong_track_score(
     m: Measured,  # features of the clips
     parts: dict,  # rows for each question
@@ -688,7 +688,7 @@ def wrong_track_score(
     loud = auroc(m.at('trivial', 'loudness', rows)[:, 0], truth).value
     return _beside(score, dict(untrained=fresh), dict(loudness=max(loud, 1 - loud)))
 
-# %% ../nbs/11_evaluation.ipynb #c72a0da6
+# %% ../nbs/11_evaluation.ipynb #498fc27d
 def or_reason(
     scores: dict,   # filled in place
     skipped: dict,  # filled in place
@@ -699,7 +699,7 @@ def or_reason(
     try: scores[name] = make()
     except AvnbError as e: skipped[name] = str(e)
 
-# %% ../nbs/11_evaluation.ipynb #64fbb725
+# %% ../nbs/11_evaluation.ipynb #f41894bb
 def _ask(m, parts, bank):
     "(name -> Score, name -> reason left out): every question about embeddings."
     ask = {f'linear_{x}': lambda x=x: probe_score(m, parts, x) for x in ('video', 'audio')} | dict(knn_video=lambda: probe_score(m, parts, 'video', knn_accuracy))
@@ -709,7 +709,7 @@ def _ask(m, parts, bank):
     for name, make in progress(ask.items(), total=len(ask), desc='scores', unit='score'): or_reason(scores, skipped, name, make)
     return scores, skipped
 
-# %% ../nbs/11_evaluation.ipynb #56ae72fa
+# %% ../nbs/11_evaluation.ipynb #cc935dd4
 def embedding_scores(
     run,          # training.Run: model, bank, cfg, manifest
     manifest,     # Manifest; split 'test' is evaluated, or everything where there is none
@@ -732,7 +732,7 @@ def embedding_scores(
     scores, skipped = _ask(m, parts, bank)
     return scores, skipped, twin
 
-# %% ../nbs/11_evaluation.ipynb #af9ff7e8
+# %% ../nbs/11_evaluation.ipynb #89a58141
 @dataclass(frozen=True)
 class ClassifierConfig:
     "Training a classifier on moving pictures (AVID, configs/benchmark)."
@@ -752,7 +752,7 @@ class ClassifierConfig:
     hue: float = 0.2
     random_clips: int = 25   # clips of each test video for clip@1
 
-# %% ../nbs/11_evaluation.ipynb #e0d0d7d3
+# %% ../nbs/11_evaluation.ipynb #899e40ae
 @dataclass(frozen=True)
 class EvalConfig:
     "Settings of all protocols, one place for all: `avnb evaluate fewshot ... --set draws=20`."
@@ -769,7 +769,7 @@ class EvalConfig:
     finetune: ClassifierConfig = ClassifierConfig(warmup=5, epochs=16, milestones='6,10,14', gamma=0.3, batch=64, clips=10, dropout=0.5)
     linear: ClassifierConfig = ClassifierConfig()
 
-# %% ../nbs/11_evaluation.ipynb #9d028a23
+# %% ../nbs/11_evaluation.ipynb #d40624b0
 _AT224 = dict(fps=16.0, size=224)
 _RECIPES = dict(
     ucf101_8=dict(finetune=dict(_AT224, frames=8)),
@@ -798,7 +798,7 @@ def numbers(
     try: return tuple(int(x) for x in text.split(',') if x.strip())
     except ValueError: raise EvaluationError(f"expected whole numbers with commas between them, for example 1,5,20, got {text!r}") from None
 
-# %% ../nbs/11_evaluation.ipynb #47b28e81
+# %% ../nbs/11_evaluation.ipynb #e3d217ea
 class OneSense(ClipDataset):
     "Clips for a protocol that needs `sense` ('video', 'audio' or 'both'); the other one is black or silent."
     def __init__(self, manifest, data, view, sense: str = 'both', squeeze: bool = False, **kw):
@@ -809,17 +809,18 @@ class OneSense(ClipDataset):
         d, k, n = self.data, self.place[int(row)], round(self.view.audio_seconds * self.data.rate)
         r = self.manifest.table.iloc[k]; path, start = self.manifest.path(k), float(r['start_s'])
         if self.sense == 'both' and not self.squeeze and not r.get('audio_path'): return super().read_one(row, frames, first)
-        heard = self.manifest.folder / r['audio_path'] if r.get('audio_path') else path     # a picture with a sound of its own
+        still = r.get('audio_path')                                                         # a picture with a sound of its own
+        heard, at = self.manifest.heard(k) or (self.manifest.folder / still if still else path, start)
         pictures, sound = np.zeros((len(frames), d.size, d.size, 3), np.uint8), np.zeros(n, np.float32)
         if self.sense != 'audio':
             lo, size = int(frames[0]), (d.size, d.size) if self.squeeze else d.size
-            when = (start + lo / d.fps, (int(frames[-1]) + 1 - lo) / d.fps) if heard == path else (0.0, 1 / d.fps)
+            when = (start + lo / d.fps, (int(frames[-1]) + 1 - lo) / d.fps) if not still else (0.0, 1 / d.fps)
             c = read_clip(path, *when, d.fps, size, audio=False, square=not self.squeeze)
             pictures = c.frames[np.minimum(frames - lo, len(c.frames) - 1)]
-        if self.sense != 'video': sound = read_clip(heard, start + first / d.rate, n / d.rate, rate=d.rate, video=False).waveform
+        if self.sense != 'video': sound = read_clip(heard, at + first / d.rate, n / d.rate, rate=d.rate, video=False).waveform
         return pictures, sound
 
-# %% ../nbs/11_evaluation.ipynb #b83bdbe2
+# %% ../nbs/11_evaluation.ipynb #93f32e9a
 def _lacks(table, sense):
     "Why each row cannot be evaluated, '' where it can."
     why = table['error'].copy()
@@ -842,7 +843,7 @@ def present(
     lost = t[why != ''].assign(why=why[why != ''])[['id', 'path', 'why']]
     return type(manifest)(manifest.folder, t[why == '']), pd.concat([manifest.missing[['id', 'path', 'why']], lost])
 
-# %% ../nbs/11_evaluation.ipynb #b3139ab6
+# %% ../nbs/11_evaluation.ipynb #eb34dfe9
 def labelled(
     manifest,  # Manifest
 ) -> tuple:
@@ -854,7 +855,7 @@ def labelled(
                               f"(of {len(t)} clips {int((t['label'] == '').sum())} have no label); fill the manifest's columns label and split (train, test)")
     return type(manifest)(manifest.folder, t[keep]), int((~keep).sum())
 
-# %% ../nbs/11_evaluation.ipynb #a5969a0a
+# %% ../nbs/11_evaluation.ipynb #c92d5342
 def refuse_overlap(
     test,       # table of the test clips
     trained,    # table of what was trained on
@@ -869,7 +870,7 @@ def refuse_overlap(
                               "a score on them shows memory, not learning. Mend the splits, or say overlap=true to go on all the same")
     return len(both)
 
-# %% ../nbs/11_evaluation.ipynb #fd02bfe0
+# %% ../nbs/11_evaluation.ipynb #5b50d94b
 def weights_key(
     model: torch.nn.Module,
 ) -> str:
@@ -880,7 +881,7 @@ def weights_key(
         h.update(f'{name} {x.dtype} {list(x.shape)} '.encode()); h.update(x.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return h.hexdigest()
 
-# %% ../nbs/11_evaluation.ipynb #594748ed
+# %% ../nbs/11_evaluation.ipynb #4d32b9c0
 def feature_key(
     weights: str,  # of `weights_key`
     data: OneSense,
@@ -895,7 +896,7 @@ def feature_key(
     settings = {k: v for k, v in dataclasses.asdict(data.data).items() if k in ('fps', 'size', 'rate')} | dataclasses.asdict(data.view)
     return digest([weights, m.hash, files, lengths, settings, [repr(v) for v in views], data.sense, data.squeeze, data.windows, batch, bool(data.packed)])
 
-# %% ../nbs/11_evaluation.ipynb #e6e874e9
+# %% ../nbs/11_evaluation.ipynb #b31779a7
 class FeatureCache:
     "Parts of features under a key, on disk (in memory without a folder)."
     def __init__(self, folder, key: str, about: dict):
@@ -918,7 +919,7 @@ class FeatureCache:
             with np.load(self._file(w, p)) as z: return z[key]
         return np.concatenate([part(p) for p in range(parts)])
 
-# %% ../nbs/11_evaluation.ipynb #9f60548b
+# %% ../nbs/11_evaluation.ipynb #dd847e2e
 class Features:
     "Features of clips by window, read when asked for: `each(key)` [N, W, C], `mean(key)` [N, C]."
     def __init__(self, read, windows: int): self.read, self.windows = read, windows
@@ -932,7 +933,7 @@ class Features:
         scale = unit if normed else np.asarray
         return scale(sum(scale(self.read(key, w)) for w in range(self.windows)) / self.windows)
 
-# %% ../nbs/11_evaluation.ipynb #d01e9c78
+# %% ../nbs/11_evaluation.ipynb #be87a76e
 def describe(
     model,       # AVModel in eval mode
     sense: str,  # 'video', 'audio' or 'both'
@@ -950,7 +951,7 @@ def describe(
         return {k: v.float().cpu().numpy() for k, v in out.items()}
     return make
 
-# %% ../nbs/11_evaluation.ipynb #7a6f849e
+# %% ../nbs/11_evaluation.ipynb #954edffa
 def plain(
     sense: str,  # 'video', 'audio' or 'both'
 ):
@@ -961,7 +962,7 @@ def plain(
         return out
     return make
 
-# %% ../nbs/11_evaluation.ipynb #006ecafd
+# %% ../nbs/11_evaluation.ipynb #06cdc517
 PART = 20   # forward passes in a file of the cache
 
 
@@ -982,7 +983,7 @@ def _fill(data, makers, caches, views, device, w, batch, workers, bar):
             bar.update(len(b))
         for n, got in made.items(): caches[n][w, p] = {k: np.concatenate([g[k] for g in got]).astype(np.float32) for k in got[0]}
 
-# %% ../nbs/11_evaluation.ipynb #68a57e94
+# %% ../nbs/11_evaluation.ipynb #c4f58c73
 def features(
     models: dict,   # name -> AVModel in eval mode
     data: OneSense,  # clips and windows
@@ -1000,7 +1001,7 @@ def features(
         for w in range(data.windows): _fill(data, makers, caches, views, device, w, batch, workers, bar)
     return {n: Features(lambda key, w, c=c: c.read(key, w, parts), data.windows) for n, c in caches.items()}
 
-# %% ../nbs/11_evaluation.ipynb #b88d6503
+# %% ../nbs/11_evaluation.ipynb #bcad909d
 @dataclass
 class Subject:
     "What a protocol is given: a network and how it sees, clips, settings, and a folder for what is kept."
@@ -1018,14 +1019,14 @@ def whole(cfg, packed=None):
     "The data settings of a protocol: a clip is as long as its row says, not as long as those trained on."
     return cfg.data if packed is not None else dataclasses.replace(cfg.data, seconds=1e6)
 
-# %% ../nbs/11_evaluation.ipynb #ea1964ef
+# %% ../nbs/11_evaluation.ipynb #331ab142
 @patch
 def data(self: Subject, sense, manifest=None, windows: int = 0, squeeze: bool = False) -> OneSense:
     "The clips as a data set of evenly spaced windows."
     return OneSense(self.manifest if manifest is None else manifest, whole(self.cfg, self.packed), self.cfg.view, sense, squeeze, seed=self.opts.seed,
                     packed=self.packed or '', train=False, windows=windows or self.opts.windows)
 
-# %% ../nbs/11_evaluation.ipynb #91be1b72
+# %% ../nbs/11_evaluation.ipynb #ec72fd19
 @patch
 def twins(self: Subject, sense: str) -> dict:
     "name -> untrained network of the same architecture, `opts.seeds` of them, batch norm settled on up to 200 clips."
@@ -1048,7 +1049,7 @@ def features(self: Subject, sense: str) -> dict:
     cache = self.opts.cache or (Path(self.folder, 'cache') if self.folder else None)
     return features(dict(trained=self.model) | self.twins(sense), self.data(sense), views_from(self.cfg, False), cache, self.opts.batch, self.opts.workers)
 
-# %% ../nbs/11_evaluation.ipynb #b8e07618
+# %% ../nbs/11_evaluation.ipynb #b3205650
 @patch
 def side(self: Subject, split: str) -> np.ndarray:
     "Positions of one split's clips in the manifest."
@@ -1061,7 +1062,7 @@ def column(self: Subject, name: str, at=slice(None)) -> np.ndarray:
     t = self.manifest.table
     return t[name if name in t else 'path'].astype(str).to_numpy()[at]
 
-# %% ../nbs/11_evaluation.ipynb #5599dcfb
+# %% ../nbs/11_evaluation.ipynb #c6a6b18b
 def against(
     run,      # function(name of Features, key) -> Score
     feats: dict,  # of `Subject.features`
@@ -1076,19 +1077,19 @@ def against(
     spread = s.spread | (dict(untrained=(float(np.std(fresh)), len(fresh))) if fresh else {})
     return dataclasses.replace(s, baselines=base, spread=spread)
 
-# %% ../nbs/11_evaluation.ipynb #d427bc83
+# %% ../nbs/11_evaluation.ipynb #d6e695ff
 def _svm(x, y, C, model=None):
     "A one-vs-all linear support vector machine."
     from sklearn.svm import LinearSVC
     return LinearSVC(C=C, dual='auto', max_iter=2000, random_state=0).fit(x, y)
 
-# %% ../nbs/11_evaluation.ipynb #d20e61d3
+# %% ../nbs/11_evaluation.ipynb #b0884588
 def _decide(model, x) -> np.ndarray:
     "Score of each class, [M, classes], whatever the classifier calls it."
     d = model.predict_proba(x) if hasattr(model, 'predict_proba') else model.decision_function(x)
     return np.stack([-d, d], 1) if d.ndim == 1 else d
 
-# %% ../nbs/11_evaluation.ipynb #c48cb544
+# %% ../nbs/11_evaluation.ipynb #7cbeda03
 def window_accuracy(
     x,  # [N, W, C] features of the training clips, by window
     y,  # [N] labels
@@ -1107,7 +1108,7 @@ def window_accuracy(
     scores = _decide(model, test).reshape(len(ty), W, -1).mean(1)
     return model.classes_[scores.argmax(1)] == np.asarray(ty)
 
-# %% ../nbs/11_evaluation.ipynb #fe37dcff
+# %% ../nbs/11_evaluation.ipynb #67de2bc9
 def folds_of(
     table,  # of a manifest: split, and fold where there is one
 ) -> dict:
@@ -1116,7 +1117,7 @@ def folds_of(
     if set(fold[split == 'test']) & set(fold[split != 'test']) or 'fold' not in table: return {'test': (np.flatnonzero(split == 'train'), np.flatnonzero(split == 'test'))}
     return {f: (np.flatnonzero(fold != f), np.flatnonzero(fold == f)) for f in sorted(set(fold))}
 
-# %% ../nbs/11_evaluation.ipynb #d6e66fcb
+# %% ../nbs/11_evaluation.ipynb #6683ae4f
 def _over_folds(right: list, y, groups) -> Score:
     "One score of all folds: each clip is tested once; the spread is that between folds."
     at, hit = (np.concatenate(z) for z in zip(*right))
@@ -1124,7 +1125,7 @@ def _over_folds(right: list, y, groups) -> Score:
     common = np.mean([(y[a] == max(set(y), key=list(np.delete(y, a)).count)).mean() for a, _ in right])
     return Score(float(hit.mean()), half_width(hit, groups[at]), 1 / len(set(y)), len(hit), dict(majority=float(common)), spread=spread)
 
-# %% ../nbs/11_evaluation.ipynb #0adc91fd
+# %% ../nbs/11_evaluation.ipynb #e51314e9
 def audio_score(
     s: Subject,
     f: Features,  # of one network
@@ -1150,7 +1151,7 @@ def audio_protocol(s: Subject) -> dict:
     return {f'audio_{kind}': against(lambda n, k: audio_score(s, feats[n], k, kind), feats, 'audio_pooled', ('spectrum', 'loudness'))
             for kind in ('svm', 'logistic', 'knn')}
 
-# %% ../nbs/11_evaluation.ipynb #abbf2a2a
+# %% ../nbs/11_evaluation.ipynb #77c05350
 def draw_shots(
     y,         # [N] labels of the training clips
     n: int,    # clips of each class, or all there are
@@ -1161,7 +1162,7 @@ def draw_shots(
     gen = rng(seed, draw, n, 'fewshot')
     return np.sort(np.concatenate([gen.permutation(np.flatnonzero(y == c))[:n] for c in np.unique(y)]))
 
-# %% ../nbs/11_evaluation.ipynb #74a026a2
+# %% ../nbs/11_evaluation.ipynb #6d8e400f
 def few_shot(
     x, y,    # [N, C] and [N] training clips
     tx, ty,  # [M, C] and [M] test clips
@@ -1185,7 +1186,7 @@ def few_shot(
     spread = dict(value=(float(hits.mean(1).std()), draws))
     return Score(float(hits.mean()), half_width(hits.mean(0), groups), 1 / len(np.unique(y)), len(ty), note=note, spread=spread)
 
-# %% ../nbs/11_evaluation.ipynb #0f5c7cbb
+# %% ../nbs/11_evaluation.ipynb #8bc3c8ae
 def fewshot_protocol(s: Subject) -> dict:
     "One-vs-all linear SVM on 1, 5, 20 labelled videos of a class, many draws (methods A.11.4)."
     feats, tr, te, y = s.features('video'), s.side('train'), s.side('test'), s.column('label')
@@ -1194,7 +1195,7 @@ def fewshot_protocol(s: Subject) -> dict:
         return few_shot(x[tr], y[tr], x[te], y[te], n, s.opts.draws, s.opts.seed, s.column('path', te))
     return {f'fewshot_{n}': against(lambda name, k: run(n, name, k), feats, 'video_pooled', ('colour', 'motion_colour')) for n in numbers(s.opts.shots)}
 
-# %% ../nbs/11_evaluation.ipynb #1770af69
+# %% ../nbs/11_evaluation.ipynb #84d85c21
 _POOLINGS = {'global': ('{}_pooled', True), 'cells': ('{}_cells', False), 'embedding': ('{}', True)}  # name -> (feature, cosine?)
 
 
@@ -1218,7 +1219,7 @@ def retrieval(
     out = {k: Score(float(x.mean()), half_width(x, groups), float(c.mean()), len(qy), note=note) for k, (x, c) in rows.items()}
     return out | dict(median_rank=float(np.median(rank)), chance_rank=float(np.median(chance)))
 
-# %% ../nbs/11_evaluation.ipynb #5945bd67
+# %% ../nbs/11_evaluation.ipynb #44bebbfe
 def _class_retrieval(s, feats, ks, out):
     "Test clips find training clips of their class, within and across the senses, by each pooling."
     tr, te, y, files = s.side('train'), s.side('test'), s.column('label'), s.column('path')
@@ -1230,13 +1231,13 @@ def _class_retrieval(s, feats, ks, out):
                      for n, f in progress(feats.items(), desc=name, unit='network')}
             _note_retrieval(s, out, name, found)
 
-# %% ../nbs/11_evaluation.ipynb #105c3639
+# %% ../nbs/11_evaluation.ipynb #acb85138
 def _note_retrieval(s, out, name, found):
     "Put scores under their names, beside those of untrained networks; ranks are said below."
     for k in [k for k, v in found['trained'].items() if isinstance(v, Score)]: out[f'retrieval_{name}_{k}'] = against(lambda n, _: found[n][k], found, '')
     r = found['trained']; s.about.setdefault('median ranks', {})[name] = [r['median_rank'], r['chance_rank']]
 
-# %% ../nbs/11_evaluation.ipynb #f55a433e
+# %% ../nbs/11_evaluation.ipynb #5c62687c
 def retrieval_protocol(s: Subject) -> dict:
     "Retrieval of the class within video, within audio and across (gallery: training split), and of the very partner (methods A.11.5, D.2)."
     feats, te, out = s.features('both'), s.side('test'), {}
@@ -1247,7 +1248,7 @@ def retrieval_protocol(s: Subject) -> dict:
         _note_retrieval(s, out, f'instance_{name}', own)
     return out
 
-# %% ../nbs/11_evaluation.ipynb #e4df0a9c
+# %% ../nbs/11_evaluation.ipynb #f5f086eb
 _STAGE = re.compile(r'(?:\w+\.)*(conv[2-9]x|layer[1-4]|block\d|down\d|top)')
 GRIDS = (12, 8, 6, 4)    # cells across of the pooled map, from the first stage to the last (AVID, kinetics linear)
 
@@ -1273,7 +1274,7 @@ def stage_maps(
         for h in hooks: h.remove()
     return {n: m if m.ndim == 5 else m.unflatten(0, (len(x), -1)).transpose(1, 2) for n, m in kept.items()}
 
-# %% ../nbs/11_evaluation.ipynb #714adbde
+# %% ../nbs/11_evaluation.ipynb #4c80dad4
 class VideoClassifier(torch.nn.Module):
     "Heads on the stages of a network, `[B, 3, T, H, W]` -> name -> logits [B, classes]."
     def __init__(self, encoder, classes: int, example, frozen: bool = True, dropout: float = 0.0):
@@ -1304,7 +1305,7 @@ class VideoClassifier(torch.nn.Module):
     def forward(self, x):
         return {self.label(n): self.heads[self.label(n)](z) for n, z in self.pooled(x).items()}
 
-# %% ../nbs/11_evaluation.ipynb #33a3dc2d
+# %% ../nbs/11_evaluation.ipynb #b2cddc86
 def video_config(
     cfg,                  # TrainConfig of the network
     c: ClassifierConfig,  # zeros: as the network was trained
@@ -1317,13 +1318,13 @@ def video_config(
     if packed is None: data = dataclasses.replace(data, fps=c.fps or data.fps, size=int(size / 0.875) if c.size else data.size)
     return dataclasses.replace(cfg, data=data, view=view)
 
-# %% ../nbs/11_evaluation.ipynb #068cf0bf
+# %% ../nbs/11_evaluation.ipynb #425ebff7
 def _middle(frames, size):
     "The middle square of size x size, where frames are larger than that by the published seventh."
     m = (frames.shape[-1] - size) // 2
     return frames[..., m:m + size, m:m + size] if int(size / 0.875) == frames.shape[-1] else frames
 
-# %% ../nbs/11_evaluation.ipynb #7cbf02bf
+# %% ../nbs/11_evaluation.ipynb #4d182ca5
 def epoch_rate(
     c: ClassifierConfig,
     epoch: int,  # from 0, warm-up included
@@ -1331,7 +1332,7 @@ def epoch_rate(
     "Learning rate of an epoch: the base rate in the warm-up, then down by gamma at each milestone."
     return c.lr * c.gamma ** sum(epoch - c.warmup >= m for m in numbers(c.milestones))
 
-# %% ../nbs/11_evaluation.ipynb #bfce1f0b
+# %% ../nbs/11_evaluation.ipynb #7096712d
 SAVE_SECONDS = 300   # between two states of a training in progress
 
 
@@ -1356,7 +1357,7 @@ class Classifying:
         if self.file is None or time.time() - self.saved < every: return
         write_checkpoint(self.file, dict(net=self.net.state_dict(), opt=self.opt.state_dict(), at=self.at)); self.saved = time.time()
 
-# %% ../nbs/11_evaluation.ipynb #f3e0c004
+# %% ../nbs/11_evaluation.ipynb #c65f4ef2
 @patch
 def step(self: Classifying, b, epoch: int, turn: int):
     "Learn from a batch; what dropout draws depends on the position alone, so that a resumed training is the same one."
@@ -1370,7 +1371,7 @@ def step(self: Classifying, b, epoch: int, turn: int):
     self.opt.zero_grad(set_to_none=True); loss.backward(); self.opt.step()
     return float(loss.detach())
 
-# %% ../nbs/11_evaluation.ipynb #65750fe1
+# %% ../nbs/11_evaluation.ipynb #35717cd1
 @patch
 def run(self: Classifying):
     "Train to the end; the network, in evaluation mode."
@@ -1386,7 +1387,7 @@ def run(self: Classifying):
     self.save()
     return self.net.eval()
 
-# %% ../nbs/11_evaluation.ipynb #47770aef
+# %% ../nbs/11_evaluation.ipynb #a2650659
 @torch.inference_mode()
 def dense(
     net,              # VideoClassifier in eval mode
@@ -1411,7 +1412,7 @@ def dense(
     bar.close()
     return {n: (s.argmax(1) == y, right / passes) for n, (s, right) in total.items()}
 
-# %% ../nbs/11_evaluation.ipynb #0bb19a92
+# %% ../nbs/11_evaluation.ipynb #43610720
 def _new_classifier(model, cfg, classes, frozen, dropout, seed):
     "A classifier on a copy of a network's picture side, its heads the same for the same seed."
     import copy
@@ -1421,7 +1422,7 @@ def _new_classifier(model, cfg, classes, frozen, dropout, seed):
         torch.manual_seed(seed)
         return VideoClassifier(copy.deepcopy(model.video_model), classes, example, frozen, dropout).to(device)
 
-# %% ../nbs/11_evaluation.ipynb #9c51e506
+# %% ../nbs/11_evaluation.ipynb #3ee67d97
 def _classify(s: Subject, model, c: ClassifierConfig, frozen: bool, tag: str) -> dict:
     "Train a classifier on the training side and test it: head -> (video right [N], clip right [N]). A finished one is not trained again."
     from avnb.views import views_from
@@ -1439,7 +1440,7 @@ def _classify(s: Subject, model, c: ClassifierConfig, frozen: bool, tag: str) ->
     drawn = dense(net, part('test', True), c.random_clips, labels, see, s.opts.workers) if c.random_clips else even
     return {n: (even[n][0], drawn[n][1]) for n in even}
 
-# %% ../nbs/11_evaluation.ipynb #50dba1ad
+# %% ../nbs/11_evaluation.ipynb #32e09c9d
 def _video_scores(s, c, frozen, name):
     "video@1 and clip@1 of each head, beside untrained networks that were treated in the same way."
     te = s.side('test'); y, files = s.column('label', te), s.column('path', te)
@@ -1464,12 +1465,12 @@ def linear_protocol(s: Subject) -> dict:
         out[f'linear_{name}'] = against(run, feats, key, ('colour', 'motion_colour'))
     return out
 
-# %% ../nbs/11_evaluation.ipynb #b0fe7910
+# %% ../nbs/11_evaluation.ipynb #603974de
 def finetune_protocol(s: Subject) -> dict:
     "Full fine-tuning for action recognition: clip@1 and video@1 of dense prediction (methods A.11.1, A.11.2); untrained networks learn from scratch."
     return _video_scores(s, s.opts.finetune, False, 'finetune')
 
-# %% ../nbs/11_evaluation.ipynb #2bcc6bdd
+# %% ../nbs/11_evaluation.ipynb #2544607f
 PROTOCOLS = dict(finetune=(finetune_protocol, 'video'), linear=(linear_protocol, 'video'), fewshot=(fewshot_protocol, 'video'),
                  retrieval=(retrieval_protocol, 'both'), audio=(audio_protocol, 'audio'))  # name -> (function, sense that it needs)
 
@@ -1486,7 +1487,7 @@ def over_splits(
     spread['value'] = float(np.std([s.value for s in scores])), len(scores)
     return Score(mean(s.value for s in scores), error, mean(s.chance for s in scores), sum(s.n for s in scores), base, f'mean of {len(scores)} splits', spread)
 
-# %% ../nbs/11_evaluation.ipynb #d3e1474a
+# %% ../nbs/11_evaluation.ipynb #2db51270
 def prepare_subject(
     sense: str,     # what the protocol needs: 'video', 'audio' or 'both'
     model, cfg,     # AVModel, TrainConfig
@@ -1511,7 +1512,7 @@ def prepare_subject(
         if both: s.about['trained on'] = f'{both} of {len(test)} test clips: these scores show memory as well'
     return s
 
-# %% ../nbs/11_evaluation.ipynb #72d8a036
+# %% ../nbs/11_evaluation.ipynb #a8f70176
 def write_report(
     report: dict,  # name -> Score or its dict; 'about', 'skipped'
     file,          # .../NAME.json
@@ -1522,7 +1523,7 @@ def write_report(
         with atomic_write(Path(file).with_suffix(end), 'w') as f: f.write(text + '\n')
     return report
 
-# %% ../nbs/11_evaluation.ipynb #0134ee0c
+# %% ../nbs/11_evaluation.ipynb #1c05d758
 def open_network(
     path,  # a run's folder, weights saved with save_pretrained, or a checkpoint of the authors (AVID-CMA)
 ) -> tuple:
@@ -1537,7 +1538,7 @@ def open_network(
     model = AVModel.from_pretrained(path) if path.is_dir() or path.suffix == '.safetensors' else load_avid_cma(path)
     return model.eval(), model.config, None
 
-# %% ../nbs/11_evaluation.ipynb #4afa17bb
+# %% ../nbs/11_evaluation.ipynb #047bf28d
 def run_protocol(
     protocol: str,   # a name in `PROTOCOLS`, or any with `make` and `sense`
     model, cfg,      # AVModel, TrainConfig
