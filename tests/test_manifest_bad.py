@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from avnb import manifest as room
-from avnb.manifest import COLUMNS, Manifest, ManifestError, doctor, index_folder, split_by_file
+from avnb.manifest import COLUMNS, Diagnosis, Manifest, ManifestError, doctor, index_folder, split_by_file
 from avnb.media import write_clip
 
 
@@ -99,7 +99,7 @@ def test_table_columns_and_measurements(zoo):
     assert t.loc['silent', 'silence_ratio'] == 1 and t.loc['still', 'still_ratio'] > 0.9 and t.loc['still', 'silence_ratio'] == 0
     assert t.loc['mute', 'audio_codec'] == '' and np.isnan(t.loc['mute', 'loudness_db']) and t.loc['bad', 'error'].startswith('does not open')
     assert sorted(m.usable().table['id']) == ['a', 'b', 'deep__c', 'silent', 'still', 'twin']
-    d = doctor(m)
+    d = doctor(m); assert isinstance(d, Diagnosis)
     said = d.flagged.set_index('id')['complaint'].to_dict()
     assert said == {'silent': 'silent', 'still': 'still', 'mute': 'no sound track', 'bad': 'unreadable', 'twin': 'copy of a.mp4'}
     for word in ('8 clips of 8 files', '6 clips can train', '1 unreadable', '1 copy', 'copy of a.mp4'): assert word in d, word

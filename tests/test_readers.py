@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import soundfile as sf
 
-from avnb.manifest import (READERS, SCENES, Manifest, ManifestError, boxes_of, from_audioset, from_csv, from_dcase2014, from_esc50, from_flickr_soundnet,
+from avnb.manifest import (READERS, SCENES, Boxes, Manifest, ManifestError, boxes_of, from_audioset, from_csv, from_dcase2014, from_esc50, from_flickr_soundnet,
                            from_folder, from_hmdb51, from_kinetics, from_ucf101, from_vggsound, from_vggss)
 from avnb.media import write_clip
 
@@ -98,7 +98,7 @@ def test_vggsound_and_vggss_share_names(put):
     m, g = from_vggsound(root), from_vggss(root)
     assert m.listed == 6 and list(m.missing['id']) == [f'{ys[5]}_000005'] and list(m.table['split']) == ['train', 'test', 'train', 'test', 'train']
     assert g.row(0)['recording'] == ys[1] and g.path(0) == m.path(1)
-    b = boxes_of(g, 0)
+    b = boxes_of(g, 0); assert isinstance(b, Boxes)
     np.testing.assert_allclose(b.xyxy, [[0, .2, .5, 1], [0, 0, .1, .1]]); assert (b.votes, b.time_s) == (1, 5)
     with pytest.raises(ManifestError, match='no boxes'): boxes_of(m, 0)
 
