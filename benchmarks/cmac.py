@@ -81,7 +81,9 @@ def groups(phase):
     return [(f, s, ladder + (leads + asked if f == 0 else ['robust', 'robust_both']) + ['ctl_wrong_clip', 'ctl_centre'][:2 * (f == 0)]) for s in DEV for f in DOSES]
 
 
-LEADS = ('heads', 'cmac.local_max=0.3', 'cmac.local_max=1.0', 'cmac.alpha=0.1', 'cmac.alpha=0.3', 'cmac.ramp=0.5')
+LEADS = ('heads', 'cmac.local_max=0.5', 'heads,cmac.local_max=0.5', 'cmac.ramp=1.0', 'cmac.alpha=0.1', 'cmac.alpha=0.3', 'cmac.audio=0.1', 'cmac.audio=0.1,cmac.local_max=0.5')
+# why these: on a small pilot world (800 clips, seed 300) consistency at alpha 1 from the start cost the frequency *teacher* its quality (hit 0.14 after 8 epochs, xid 0.28, xid with the
+# cells' own contrast 0.34): student and teacher share their cells. So: heads alone learn, cells get a contrast of their own, a late or weak start, less of the frequency term.
 
 
 # -- running ------------------------------------------------------------------------------------------------------------
