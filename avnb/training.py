@@ -260,7 +260,7 @@ def cells(self: Objective, out, index: Tensor) -> Tensor:  # l [b]
     one = lambda local, query: mine(local_max_loss(gather(places(local)), gather(query), tau, mask=apart, reduction='none'))
     return c.video * one(out.video_local, out.audio) + c.audio * one(out.audio_local, out.video)
 
-# %% ../nbs/10_training.ipynb #acd0f160
+# %% ../nbs/10_training.ipynb #cfd4bc3d
 def _merge(r: _Running, parts: int) -> _Running:
     "Running sums of one process to those of all: agree on the largest logit, then add up."
     if parts == 1: return r
@@ -269,7 +269,7 @@ def _merge(r: _Running, parts: int) -> _Running:
     r.top, r.z, r.value, r.key = top, total(r.z * shrink), total(r.value * shrink), total(r.key * shrink[:, None])
     return r
 
-# %% ../nbs/10_training.ipynb #2a312012
+# %% ../nbs/10_training.ipynb #f3252b32
 class _Parts(torch.autograd.Function):
     "One direction of the loss over a bank in parts; the gradient is made on the way (as `nce.xid_loss_chunked` does over one bank)."
     @staticmethod
@@ -349,7 +349,7 @@ def contrast(
     args, reading = (v, a, *keys[:3], self.cfg.xid.tau, T, None, keys[3], 'none', False), self.cfg.cmac.contrast
     return xid_loss(*args) if reading == 'R0' else within_modal_xid(*args, reading, *within)
 
-# %% ../nbs/10_training.ipynb #51bbb02a
+# %% ../nbs/10_training.ipynb #c3870077
 @patch
 def __call__(
     self: Objective,
@@ -407,7 +407,7 @@ def _read(path, device):
         what = "holds code, not only data" if 'weights_only' in str(e).lower() else f"is damaged ({str(e).splitlines()[0][:80]})"
         raise TrainingError(f"{Path(path).name} {what}; use the checkpoint before it") from e
 
-# %% ../nbs/10_training.ipynb #b6e97469
+# %% ../nbs/10_training.ipynb #7215dee0
 _TABLES = 'video', 'audio', 'written'
 
 
@@ -446,7 +446,7 @@ def newest_checkpoint(
             print(f"{e}: falling back"); os.replace(path, path.with_name(path.name + '.damaged'))
     return None, None
 
-# %% ../nbs/10_training.ipynb #32bcfb56
+# %% ../nbs/10_training.ipynb #098c4d64
 _FREE = {'data': ('manifest', 'workers'), 'run': ('folder', 'device', 'log_every', 'checkpoint_every', 'keep', 'maps')}
 
 
@@ -572,7 +572,7 @@ def state_dict(self: State) -> dict:
                 config=to_dict(self.cfg), key=run_key(self.cfg, self.manifest), manifest_hash=self.manifest.hash,
                 versions=dict(avnb=_version(), torch=str(torch.__version__), numpy=np.__version__))
 
-# %% ../nbs/10_training.ipynb #c5bd9c93
+# %% ../nbs/10_training.ipynb #cc5f1924
 @patch
 def load_state_dict(self: State, state: dict):
     "Put everything back."
@@ -719,7 +719,7 @@ class Log:
         if path == self.path and self.board:
             for k, x in row.items(): self.board.add_scalar(k, x, row['step'])
 
-# %% ../nbs/10_training.ipynb #92cf5582
+# %% ../nbs/10_training.ipynb #313d494b
 @patch
 def note(self: Log, step: int, epoch: int, values: dict):
     "Numbers of a monitor, one line each: step, epoch, name, value."
@@ -727,7 +727,7 @@ def note(self: Log, step: int, epoch: int, values: dict):
         self.write(dict(step=step, epoch=epoch, name=k, value=float(x)), self.notes)
         if self.board: self.board.add_scalar(f'monitor/{k}', float(x), step)
 
-# %% ../nbs/10_training.ipynb #b82ed788
+
 _BINS = np.round(np.linspace(-1, 1, 81), 3)                              # of scores: 80 bins of 0.025
 
 
@@ -739,14 +739,14 @@ def tally(self: Log, step: int, epoch: int, values: dict):
         self.write(dict(step=step, epoch=epoch, name=k) | {f'{b:.3f}': int(n) for b, n in zip(_BINS, counts)}, self.counts)
         if self.board: self.board.add_histogram(k.replace('_', '/', 1), np.asarray(x, np.float32), step, bins=_BINS)
 
-# %% ../nbs/10_training.ipynb #e354d673
+# %% ../nbs/10_training.ipynb #4a21f3a3
 def _tensorboard(folder, step):
     "A TensorBoard writer, or None where tensorboard is not installed."
     try: from torch.utils.tensorboard import SummaryWriter
     except ImportError: print("no live curves: tensorboard is not installed (log.csv has all numbers)"); return None
     return SummaryWriter(folder / 'tb', purge_step=step + 1 if step else None, flush_secs=20)
 
-# %% ../nbs/10_training.ipynb #61665dae
+# %% ../nbs/10_training.ipynb #31ca8943
 @patch
 def tell(self: State, event: str, row: dict = None):
     "Move the progress bar, call the monitors, note what they return."
@@ -756,7 +756,7 @@ def tell(self: State, event: str, row: dict = None):
         values = monitor(self)
         if values and self.rank == 0: self.log.note(self.step, self.epoch, values)
 
-# %% ../nbs/10_training.ipynb #2749ce64
+# %% ../nbs/10_training.ipynb #75458b4a
 _LOOK, _ASK, _MEET = 16384, 1024, 1024          # rows looked at, rows that ask for soft targets, rows that are each other's negatives (ours)
 
 
@@ -775,7 +775,7 @@ def score_instruments(
     each = {f'score_{k}': score[known == k] for k in ('none', *wrong)} if wrong else {}
     return aurocs | {k: float(x.mean()) for k, x in seen.items() if len(x)}, seen | each
 
-# %% ../nbs/10_training.ipynb #bf98a182
+# %% ../nbs/10_training.ipynb #88de89a8
 @patch
 def relations(
     self: Objective,
@@ -810,7 +810,7 @@ def _first_of(best: Tensor, parts: int) -> Tensor:
         row[best[:, 0] < top] = -np.inf; dist.all_reduce(row, dist.ReduceOp.MAX)
     return torch.where(top.isinf(), -1, -row.nan_to_num(neginf=0)).long()
 
-# %% ../nbs/10_training.ipynb #df2c7718
+# %% ../nbs/10_training.ipynb #080553b8
 def _soft_instruments(found: dict) -> dict:
     "Means over the queries, and hubs, of what `Objective.relations` found; as `nce.target_stats`."
     numbers = {}
@@ -838,7 +838,7 @@ def instruments(self: State) -> tuple:  # (numbers by name, scores for histogram
     if self.cfg.soft.estimator: numbers |= _soft_instruments(self.objective.relations(rows[:_ASK]))
     return numbers, seen
 
-# %% ../nbs/10_training.ipynb #e279d6b5
+# %% ../nbs/10_training.ipynb #93e0d424
 @patch
 def fixed_views(self: State) -> tuple:
     "(rows int64 [K], pictures, spectrograms) of the clips whose attention is kept; unreadable ones are left out."
@@ -854,7 +854,7 @@ def fixed_views(self: State) -> tuple:
         self._fixed = np.array(rows, np.int64), torch.cat(video), torch.cat(spec)
     return self._fixed
 
-# %% ../nbs/10_training.ipynb #d93b752c
+# %% ../nbs/10_training.ipynb #fe532b59
 @patch
 def save_maps(self: State) -> Path:
     "Attention of the fixed clips as it is now: `maps/epoch-0003.npz` after three epochs, each picture's and each spectrogram's map summing to 1."
@@ -869,7 +869,7 @@ def save_maps(self: State) -> Path:
     with atomic_write(path) as f: np.savez(f, rows=rows, **g)
     return path
 
-# %% ../nbs/10_training.ipynb #86451599
+# %% ../nbs/10_training.ipynb #efc6441b
 @patch
 def log_line(self: State):
     "One line of log.csv (and of TensorBoard): means since the last line, learning rate, speed, share of time spent waiting."
@@ -886,7 +886,7 @@ def log_line(self: State):
         if bad.seen: bad.save(self.folder / 'ledger.csv')
     self.tell('log', row)
 
-# %% ../nbs/10_training.ipynb #55e40516
+# %% ../nbs/10_training.ipynb #d709103f
 @patch
 def save(self: State):
     "Write a checkpoint and keep the newest `run.keep`."
@@ -901,7 +901,7 @@ def save(self: State):
     for old in sorted(self.folder.glob('checkpoints/step-*.pt'))[:-max(self.cfg.run.keep, 1)]:
         for file in (old, *self.folder.glob(f"checkpoints/{old.stem.replace('step', 'rows')}-*.pt")): file.unlink()
 
-# %% ../nbs/10_training.ipynb #26577b90
+# %% ../nbs/10_training.ipynb #66bf454f
 @patch
 def end_epoch(self: State):
     "A pass over the data is done."
@@ -912,7 +912,7 @@ def end_epoch(self: State):
     self.tell('end' if last else 'epoch')
     if last: self.save()
 
-# %% ../nbs/10_training.ipynb #c561d2ff
+# %% ../nbs/10_training.ipynb #d847f7c2
 @patch
 def count(
     self: State,
@@ -929,7 +929,7 @@ def count(
     if stop or self.step % self.cfg.run.checkpoint_every == 0: self.save()
     if stop and not last: raise RunStopped(f"stopped at step {self.step} of {self.steps}, everything is saved; run it again to go on")
 
-# %% ../nbs/10_training.ipynb #86f0cce4
+# %% ../nbs/10_training.ipynb #44fddc9b
 @patch
 def asked_to_stop(self: State) -> bool:
     "Whether any process got a signal; several processes agree on it at log lines."
@@ -937,7 +937,7 @@ def asked_to_stop(self: State) -> bool:
     if self.step % self.cfg.run.log_every: return False
     return bool(total(torch.tensor(float(self.stop.is_set()), device=self.device)))
 
-# %% ../nbs/10_training.ipynb #d6a63e6f
+# %% ../nbs/10_training.ipynb #8cf630ee
 @contextlib.contextmanager
 def stopping(
     stop: threading.Event,  # set when a signal asks to stop
@@ -952,7 +952,7 @@ def stopping(
     finally:
         for s, handler in old.items(): signal.signal(s, handler)
 
-# %% ../nbs/10_training.ipynb #f6cc1240
+# %% ../nbs/10_training.ipynb #67281032
 _LOWER = ("lower data.batch (now {data.batch}), or keep it and set optim.accumulate={double}; run.amp=true halves what the networks keep; "
          "with a large bank, xid.candidates=sampled or, on several processes, xid.shard=true")
 
@@ -973,7 +973,7 @@ def explained(s: State):
     finally:
         if hasattr(s, 'loader'): s.loader.close()                          # its processes end with it
 
-# %% ../nbs/10_training.ipynb #33f70e9d
+# %% ../nbs/10_training.ipynb #ef80f330
 def training_manifest(cfg: TrainConfig) -> Manifest:
     "All rows of the manifest that the config names, or of the packed set when it names none."
     if not cfg.data.manifest and not cfg.data.packed:
@@ -981,14 +981,14 @@ def training_manifest(cfg: TrainConfig) -> Manifest:
                             "make one with avnb index FOLDER, or a world with avnb world OUT")
     return Manifest.load(cfg.data.manifest or Path(cfg.data.packed, 'manifest.csv'))
 
-# %% ../nbs/10_training.ipynb #8a4814ee
+# %% ../nbs/10_training.ipynb #5953f12a
 def tidy(folder: Path):
     "Remove what a process that was killed while it wrote a checkpoint left behind."
     for half in folder.glob('.*.tmp'): half.unlink()
     for part in folder.glob('rows-*.pt'):
         if not (folder / f"step-{part.name.split('-')[1]}.pt").exists(): part.unlink()
 
-# %% ../nbs/10_training.ipynb #f34f98ab
+# %% ../nbs/10_training.ipynb #c512f6e0
 def prepare(
     cfg: TrainConfig,
     resume,     # 'auto', None or a checkpoint
@@ -1011,7 +1011,7 @@ def prepare(
     if path[0] and not s.done and s.rank == 0: print(f"going on from {Path(path[0]).name}: step {s.step} of {s.steps}")
     return s
 
-# %% ../nbs/10_training.ipynb #41c06ae9
+# %% ../nbs/10_training.ipynb #3f4bf0e2
 def fit(
     cfg: TrainConfig,
     resume='auto',  # 'auto': go on where the folder's newest good checkpoint left off; None: a new folder; or a checkpoint to start from
@@ -1034,7 +1034,7 @@ def fit(
             s.end_epoch()
     return s.finished("done:")
 
-# %% ../nbs/10_training.ipynb #def95529
+# %% ../nbs/10_training.ipynb #c42328ba
 @patch
 def finished(self: State, how: str) -> Run:
     "The `Run`, and a line that says what happened."
@@ -1043,7 +1043,7 @@ def finished(self: State, how: str) -> Run:
     log = pd.read_csv(self.folder / 'log.csv') if (self.folder / 'log.csv').exists() else pd.DataFrame()
     return Run(self.model.eval(), self.bank, self.cfg, self.manifest, self.folder, log)
 
-# %% ../nbs/10_training.ipynb #9fd624c2
+# %% ../nbs/10_training.ipynb #71a0d428
 def load_run(
     folder: str | Path,  # of a run
     device=None,         # None: as its config says
@@ -1063,7 +1063,7 @@ def load_run(
     bank.load_state_dict(state['bank'])
     return Run(model.eval(), bank, cfg, Manifest.load(folder / 'manifest.csv'), folder, pd.read_csv(folder / 'log.csv'))
 
-# %% ../nbs/10_training.ipynb #bdd6dc06
+# %% ../nbs/10_training.ipynb #6e34d33a
 def save_model(
     run: Run,
     folder: str | Path,  # to write
