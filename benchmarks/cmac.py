@@ -82,8 +82,9 @@ def groups(phase):
 
 
 LEADS = ('heads', 'cmac.local_max=0.5', 'heads,cmac.local_max=0.5', 'cmac.ramp=1.0', 'cmac.alpha=0.1', 'cmac.alpha=0.3', 'cmac.audio=0.1', 'cmac.audio=0.1,cmac.local_max=0.5')
-# why these: on a small pilot world (800 clips, seed 300) consistency at alpha 1 from the start cost the frequency *teacher* its quality (hit 0.14 after 8 epochs, xid 0.28, xid with the
-# cells' own contrast 0.34): student and teacher share their cells. So: heads alone learn, cells get a contrast of their own, a late or weak start, less of the frequency term.
+# why these: on a small pilot world (800 clips, seed 300; 100 training clips watched) plain consistency at alpha 1 cost the frequency *teacher* its quality: hits after 8 and 16
+# epochs 0.14 and 0.26, xid 0.28 and 0.33, with the cells' own contrast (local_max 0.5) 0.34 and 0.52, student 0.53: student and teacher share their cells, and nothing else trains these.
+# So: a contrast for the cells, heads alone that learn, a late or weak start, less of the frequency term.
 
 
 # -- running ------------------------------------------------------------------------------------------------------------
