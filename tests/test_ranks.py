@@ -22,10 +22,21 @@ def torchrun(work, n, runs):
 
 def same_lines(one, many, tolerance, steps=20):
     "Every logged mean (speed aside) of two runs, over the first steps."
+    folders = one, many
     one, many = (pd.read_csv(x / 'log.csv').drop(columns=['clips_per_s', 'wait_percent']) for x in (one, many))
     assert list(one) == list(many) and list(one.step) == list(many.step) == [3, 6, 9, 12, 15, 18, 20]
     worst = (one - many)[one.step <= steps].abs().max()
     assert worst.max() < tolerance, worst[worst > tolerance].to_dict()
+    same_notes(*folders, tolerance, steps)
+
+
+def same_notes(one, many, tolerance, steps):
+    "The instruments of two runs: numbers, and histograms give or take a clip on a bin's edge."
+    for name, keys, most in (('monitors', ['step', 'name'], 100 * tolerance), ('histograms', ['step', 'name'], 4)):
+        a, b = (pd.read_csv(x / f'{name}.csv').set_index(keys).drop(columns='epoch') for x in (one, many))
+        assert list(a.index) == list(b.index) and {'auroc_wrong_track', 'weight_q50', 'S_hub_video'} <= set(a.index.get_level_values(1)) or name == 'histograms'
+        a, b = (x[x.index.get_level_values(0) <= steps] for x in (a, b))
+        if len(a): assert (a - b).abs().max().max() <= most, (a - b).abs().max(axis=1).nlargest(3)
 
 
 @pytest.fixture(scope='module')
