@@ -158,3 +158,25 @@ def test_modules_import_lower_numbers_only():
 def test_nothing_is_imported_or_named_in_vain():
     r = subprocess.run([sys.executable, '-m', 'ruff', 'check', '--quiet', '--no-cache', '--output-format', 'concise', 'avnb', 'tests', 'benchmarks', 'tools'], cwd=ROOT, capture_output=True, text=True)
     fail_if((r.stdout + r.stderr).splitlines(), 'imports and names that nothing uses, or that nothing defines (what is looked for is in pyproject.toml)')
+
+
+def words(source):
+    "Names that code uses, those in strings (as `monkeypatch.setattr` takes them) included."
+    found = set()
+    for n in ast.walk(ast.parse(source)):
+        if isinstance(n, ast.Name): found.add(n.id)
+        elif isinstance(n, ast.Attribute): found.add(n.attr)
+        elif isinstance(n, ast.ImportFrom): found.update(a.name for a in n.names)
+        elif isinstance(n, ast.Constant) and isinstance(n.value, str) and n.value.isidentifier(): found.add(n.value)
+    return found
+
+
+def test_public_names_are_used_by_somebody_else():
+    plain = [re.sub(r'^\s*[%!].*', 'pass', c.source, flags=re.M) for nb in NOTEBOOKS.values() for c in nb.cells if c.cell_type == 'code' and not EXPORT.search(c.source)]
+    code = {p: p.read_text() for folder in ('avnb', 'tests', 'benchmarks', 'tools') for p in (ROOT/folder).glob('*.py') if p.name != '_modidx.py'}
+    shown, used, problems = set().union(*map(words, plain)), {p: words(text) for p, text in code.items()}, []
+    for module in MODULES:
+        path = ROOT/'avnb'/f'{module}.py'; others = shown.union(*(names for p, names in used.items() if p != path))
+        public = next(ast.literal_eval(n.value) for n in ast.parse(code[path]).body if isinstance(n, ast.Assign) and n.targets[0].id == '__all__')
+        problems += [f'{module}: {name}' for name in public if name not in others]
+    fail_if(problems, 'public, and used neither in a cell that shows it, nor by another module, a test, a benchmark or a tool; give it an underscore or delete it')
