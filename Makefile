@@ -15,7 +15,7 @@ help:
 	@echo 'make test-slow         guides, fresh installation, everything that takes minutes'
 	@echo 'make prepare           after editing notebooks: export, execute what changed, clean, README.md, checks'
 	@echo 'make bench             the studies and speed tables under benchmarks/'
-	@echo 'make check-long        the demo on real recordings ($$AVNB_REAL_DATA), then half an hour of soak; by hand'
+	@echo 'make check-long        demo and study on real recordings ($$AVNB_REAL_DATA), then half an hour of soak; by hand'
 	@echo 'make clean             removes caches and build products; keeps .venv and runs/'
 	@echo
 	@echo 'The first of them installs avnb into .venv. Choose the Python with PYTHON=python3.12 (3.11 or newer).'
@@ -51,11 +51,12 @@ prepare: $(READY)
 
 bench: $(READY)
 	@ls benchmarks/*.py >/dev/null 2>&1 || { echo 'No benchmarks yet: benchmarks/*.py is empty.'; exit 1; }
-	@for script in $(filter-out benchmarks/soak.py benchmarks/study.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(PY) $$script || exit 1; done
+	@for script in $(filter-out benchmarks/real.py benchmarks/soak.py benchmarks/study.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(PY) $$script || exit 1; done
 
 check-long: $(READY)
 	@test -d "$(REAL)/clips" || { echo 'Real recordings not found: set AVNB_REAL_DATA to a folder that holds clips/.'; exit 1; }
 	$(PY) -m avnb demo "$(REAL)/clips"
+	AVNB_REAL_DATA="$(abspath $(REAL))" $(PY) benchmarks/real.py
 	AVNB_REAL_DATA="$(abspath $(REAL))" $(PY) benchmarks/soak.py
 
 clean:
