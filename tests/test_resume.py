@@ -37,12 +37,14 @@ def killed(work, run, kill):
 
 
 def whole(run):
-    "Everything a finished run left: last checkpoint, loss lines as text, names of files; and attention at each epoch's end."
+    "Everything a finished run left: last checkpoint, loss lines as text, names of files; attention and instruments at each epoch's end."
     from avnb.training import read_checkpoint
     files = sorted(p.name for p in (run / 'checkpoints').iterdir() if not p.name.startswith('.'))
     log = pd.read_csv(run / 'log.csv', dtype=str)
     maps = {p.name: p.read_bytes() for p in (run / 'maps').iterdir()}; assert len(maps) == 5
-    return dict(read_checkpoint(run / 'checkpoints' / next(f for f in reversed(files) if f.endswith('.pt'))), maps=maps), log[LOSSES], files
+    own = lambda line: line.split(',')[2].startswith(('name', 'auroc_', 'score_', 'weight_', 'S_'))        # the command adds a monitor
+    notes = {n: [l for l in (run / n).read_text().splitlines() if own(l)] for n in ('monitors.csv', 'histograms.csv')}
+    return dict(read_checkpoint(run / 'checkpoints' / next(f for f in reversed(files) if f.endswith('.pt'))), maps=maps, notes=notes), log[LOSSES], files
 
 
 def assert_equal(a, b, where=''):
