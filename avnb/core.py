@@ -192,7 +192,7 @@ class ModelConfig:
     pool: str = 'lse'          # global pooling: 'max', 'mean', 'lse' (log-sum-exp) or 'attention'
     heads: str = 'self'        # attention from one sense alone: 'self' (guided by its own embedding), 'learned' or 'none'
 
-# %% ../nbs/00_core.ipynb #58fc70ac
+# %% ../nbs/00_core.ipynb #885bfb63
 @dataclass(frozen=True)
 class XidConfig:
     "Cross-modal instance discrimination."
@@ -227,7 +227,7 @@ class SoftConfig:
     exclude_self: bool = False
     target_features: str = 'memory'  # 'memory' or 'live'
 
-
+# %% ../nbs/00_core.ipynb #4d9f5033
 @dataclass(frozen=True)
 class CmacConfig:
     "Attention consistency (CMAC-R, a reconstruction). Who the student is, is `model.heads`; what the embedding pools, `model.pool`."
@@ -246,7 +246,7 @@ class CmacConfig:
     pool_time: bool = True     # frequency attention over the mean of time; false: over the whole time-frequency grid
     local_max: float = 0.0     # weight of a contrast of the best cell (as in EZ-VSL), which trains the cells themselves; 0: off
 
-# %% ../nbs/00_core.ipynb #26fe8cd1
+# %% ../nbs/00_core.ipynb #19e00985
 @dataclass(frozen=True)
 class OptimConfig:
     "Optimisation."
@@ -257,7 +257,7 @@ class OptimConfig:
     clip: float = 0.0          # gradient norm at most; 0: no clipping
     accumulate: int = 1        # parts of a batch that go through the networks one after the other, to save memory
 
-# %% ../nbs/00_core.ipynb #70cb723d
+# %% ../nbs/00_core.ipynb #cf4b56d9
 @dataclass(frozen=True)
 class RunConfig:
     "Where a run lives and how it is watched."
@@ -271,7 +271,7 @@ class RunConfig:
     keep: int = 2              # checkpoints kept
     maps: int = 8              # clips whose attention is kept at each epoch's end; 0: none
 
-# %% ../nbs/00_core.ipynb #8ac3c67d
+# %% ../nbs/00_core.ipynb #9328c3e0
 @dataclass(frozen=True)
 class TrainConfig:
     "All settings of a training run; saved as `config.toml` beside its results."
@@ -285,12 +285,12 @@ class TrainConfig:
     optim: OptimConfig = OptimConfig()
     run: RunConfig = RunConfig()
 
-# %% ../nbs/00_core.ipynb #515c83ce
+# %% ../nbs/00_core.ipynb #5c2aa071
 def to_dict(cfg) -> dict:
     "A config as plain nested dictionaries."
     return dataclasses.asdict(cfg)
 
-# %% ../nbs/00_core.ipynb #534f3677
+# %% ../nbs/00_core.ipynb #0731756b
 def _typed(name, value, want):
     "`value` if it has the type of the setting (an integer may stand for a float), else `ConfigError`."
     if want is float and isinstance(value, int) and not isinstance(value, bool): return float(value)
@@ -298,7 +298,7 @@ def _typed(name, value, want):
     if type(value) is want: return value
     raise ConfigError(f"{name}: expected {want.__name__}, got {value!r} ({type(value).__name__})")
 
-# %% ../nbs/00_core.ipynb #6f134890
+# %% ../nbs/00_core.ipynb #07a64055
 def replace(
     cfg,            # a config or one of its groups
     changes: dict,  # nested dictionary of new values
@@ -317,14 +317,14 @@ def replace(
         else: new[k] = _typed(where + k, v, type(old))
     return dataclasses.replace(cfg, **new)
 
-# %% ../nbs/00_core.ipynb #53c15d7f
+# %% ../nbs/00_core.ipynb #82f4096f
 def _value(text: str):
     "A setting's value as typed on the command line: a TOML value, else the text itself."
     import tomllib
     try: return tomllib.loads(f'x = {text}')['x']
     except tomllib.TOMLDecodeError: return text
 
-# %% ../nbs/00_core.ipynb #b7955f93
+# %% ../nbs/00_core.ipynb #2799ed47
 def set_options(
     cfg,                 # a config
     options: list[str],  # 'group.name=value' each
@@ -338,13 +338,13 @@ def set_options(
         cfg = replace(cfg, value)
     return cfg
 
-# %% ../nbs/00_core.ipynb #353e93fd
+# %% ../nbs/00_core.ipynb #afca9904
 def save_config(cfg, path: str | Path):
     "Write a config as TOML."
     import tomli_w
     with atomic_write(path) as f: f.write(tomli_w.dumps(to_dict(cfg)).encode())
 
-# %% ../nbs/00_core.ipynb #9e841c75
+# %% ../nbs/00_core.ipynb #5a44da52
 def load_config(path: str | Path) -> TrainConfig:
     "Read a config written by `save_config` or by hand; settings that are not named keep their defaults."
     import tomllib
