@@ -98,7 +98,7 @@ def share_gradients(
     flat = torch.cat([g.reshape(-1) for g in grads]); dist.all_reduce(flat)
     for g, new in zip(grads, flat.split([g.numel() for g in grads])): g.copy_(new.view_as(g))
 
-# %% ../nbs/10_training.ipynb #9d7c753f
+# %% ../nbs/10_training.ipynb #578aad07
 class Objective:
     "The loss of a step: xID, and where the config asks for them weights, soft targets and attention consistency."
     def __init__(
@@ -112,7 +112,7 @@ class Objective:
     ):
         dev, n = bank.video.device, bank.n
         self.cfg, self.bank, self.steps_per_epoch, self.steps = cfg, bank, steps_per_epoch, cfg.optim.epochs * steps_per_epoch
-        tensor = lambda x: torch.tensor(np.arange(n) if x is None else np.array(x), device=dev)
+        tensor = lambda x: torch.tensor(np.arange(n) if x is None else np.asarray(x), device=dev)
         self.rows, self.groups, self.live = tensor(rows), tensor(groups), live_keys
         self.place = torch.zeros(n, dtype=torch.long, device=dev).scatter_(0, self.rows, torch.arange(len(self.rows), device=dev))
         self.alone, self.here = len(self.groups.unique()) == n, slice(bank.lo, bank.hi)
@@ -204,7 +204,7 @@ def remembered(
     v, a, written = (gather(x) for x in self.own(index))
     return tuple(torch.where(written[:, None], bar, live.detach()) for bar, live in ((v, keys[0]), (a, keys[1])))
 
-# %% ../nbs/10_training.ipynb #cdb4c31b
+# %% ../nbs/10_training.ipynb #6805d7ab
 @patch
 def weights(self: Objective, index: Tensor, step: int) -> Tensor:
     "Weight of each pair, float32 [b]: 0 without a positive in the bank, less than 1 where weights are on and the pair looks faulty."
@@ -218,7 +218,7 @@ def weights(self: Objective, index: Tensor, step: int) -> Tensor:
         trust = torch.where(written, known, trust)
     return trust if self.in_batch(step) else trust * written
 
-# %% ../nbs/10_training.ipynb #d926a4e7
+# %% ../nbs/10_training.ipynb #a693e926
 @patch
 def targets(
     self: Objective,
@@ -235,7 +235,7 @@ def targets(
                      s.target_features, validate=False)
     return mix_targets(S, own, s.lam, validate=False)
 
-# %% ../nbs/10_training.ipynb #132db837
+# %% ../nbs/10_training.ipynb #f8ea3d39
 @patch
 def attention(
     self: Objective,
@@ -260,7 +260,7 @@ def cells(self: Objective, out, index: Tensor) -> Tensor:  # l [b]
     one = lambda local, query: mine(local_max_loss(gather(places(local)), gather(query), tau, mask=apart, reduction='none'))
     return c.video * one(out.video_local, out.audio) + c.audio * one(out.audio_local, out.video)
 
-# %% ../nbs/10_training.ipynb #b73af3de
+# %% ../nbs/10_training.ipynb #cfd4bc3d
 def _merge(r: _Running, parts: int) -> _Running:
     "Running sums of one process to those of all: agree on the largest logit, then add up."
     if parts == 1: return r
@@ -269,7 +269,7 @@ def _merge(r: _Running, parts: int) -> _Running:
     r.top, r.z, r.value, r.key = top, total(r.z * shrink), total(r.value * shrink), total(r.key * shrink[:, None])
     return r
 
-# %% ../nbs/10_training.ipynb #0fc8de2d
+# %% ../nbs/10_training.ipynb #f3252b32
 class _Parts(torch.autograd.Function):
     "One direction of the loss over a bank in parts; the gradient is made on the way (as `nce.xid_loss_chunked` does over one bank)."
     @staticmethod
@@ -297,7 +297,7 @@ class _Parts(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx, g, *_): return (g[:, None] * ctx.saved_tensors[0], *[None] * 7)
 
-# %% ../nbs/10_training.ipynb #08873b63
+# %% ../nbs/10_training.ipynb #05bf1990
 @patch
 def usable(
     self: Objective,
@@ -311,7 +311,7 @@ def usable(
     written = self.written if written is None else written
     return written[piece] & (self.groups[rows] != self.groups[everyone][:, None]) | own, own
 
-# %% ../nbs/10_training.ipynb #d118cfc8
+# %% ../nbs/10_training.ipynb #69dd89cd
 @patch
 def over_parts(self: Objective, v: Tensor, a: Tensor, index: Tensor, step: int) -> tuple:
     "(l [b], entropy of the target [b] or None) against the whole bank, of which this process holds a part."
@@ -336,7 +336,7 @@ def over_parts(self: Objective, v: Tensor, a: Tensor, index: Tensor, step: int) 
     h = lam * (torch.xlogy(s_own, s_own) - spread - (1 - s_own) * np.log(lam)) - torch.xlogy(T_own, T_own)
     return l_v + l_a, mine(h)
 
-# %% ../nbs/10_training.ipynb #5980e06d
+# %% ../nbs/10_training.ipynb #348e6a1d
 @patch
 def contrast(
     self: Objective,
@@ -349,7 +349,7 @@ def contrast(
     args, reading = (v, a, *keys[:3], self.cfg.xid.tau, T, None, keys[3], 'none', False), self.cfg.cmac.contrast
     return xid_loss(*args) if reading == 'R0' else within_modal_xid(*args, reading, *within)
 
-# %% ../nbs/10_training.ipynb #62ebc4d1
+# %% ../nbs/10_training.ipynb #c3870077
 @patch
 def __call__(
     self: Objective,
@@ -388,7 +388,7 @@ def entropy(T: Tensor) -> Tensor:
     "Entropy of each row of a distribution, nats."
     return -torch.xlogy(T, T).sum(1)
 
-# %% ../nbs/10_training.ipynb #d2c3a5c8
+# %% ../nbs/10_training.ipynb #ea1241de
 def write_checkpoint(
     path: str | Path,  # checkpoints/step-00001000.pt
     state: dict,       # plain dictionaries of numbers, strings and tensors
@@ -396,7 +396,7 @@ def write_checkpoint(
     "Write a checkpoint that is whole or absent."
     with atomic_write(path) as f: torch.save(state, f)
 
-# %% ../nbs/10_training.ipynb #abdfe9c0
+# %% ../nbs/10_training.ipynb #a37f3d24
 def _read(path, device):
     "A file of a checkpoint; `TrainingError` when it is damaged or holds more than data."
     try:
@@ -407,7 +407,7 @@ def _read(path, device):
         what = "holds code, not only data" if 'weights_only' in str(e).lower() else f"is damaged ({str(e).splitlines()[0][:80]})"
         raise TrainingError(f"{Path(path).name} {what}; use the checkpoint before it") from e
 
-# %% ../nbs/10_training.ipynb #b45f631e
+# %% ../nbs/10_training.ipynb #7215dee0
 _TABLES = 'video', 'audio', 'written'
 
 
@@ -433,7 +433,7 @@ def read_checkpoint(
             state[k] = piece if old is None else {name: torch.cat([old[name], x]) if name in _TABLES else x for name, x in piece.items()}
     return state
 
-# %% ../nbs/10_training.ipynb #d812bb44
+# %% ../nbs/10_training.ipynb #da19c434
 def newest_checkpoint(
     folder: str | Path,  # of a run
     device='cpu',
@@ -446,7 +446,7 @@ def newest_checkpoint(
             print(f"{e}: falling back"); os.replace(path, path.with_name(path.name + '.damaged'))
     return None, None
 
-# %% ../nbs/10_training.ipynb #fbdbf6ee
+# %% ../nbs/10_training.ipynb #098c4d64
 _FREE = {'data': ('manifest', 'workers'), 'run': ('folder', 'device', 'log_every', 'checkpoint_every', 'keep', 'maps')}
 
 
@@ -460,7 +460,7 @@ def run_key(cfg: TrainConfig, manifest: Manifest) -> str:
     "Hash of what decides a run."
     return digest([run_settings(cfg), manifest.hash])
 
-# %% ../nbs/10_training.ipynb #24dc61d9
+# %% ../nbs/10_training.ipynb #b1614227
 def claim(
     cfg: TrainConfig,
     manifest: Manifest,
@@ -485,14 +485,14 @@ def claim(
     manifest.save(folder / 'manifest.csv', overwrite=True); save_config(cfg, there)        # the hash says it is the same one
     return folder
 
-# %% ../nbs/10_training.ipynb #43368fd3
+# %% ../nbs/10_training.ipynb #d4c92e01
 def new_model(cfg: TrainConfig) -> AVModel:
     "An untrained model, the same for the same seed, whatever was drawn before."
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(rng(cfg.run.seed, 0, 0, 'init').integers(2 ** 62)))
         return AVModel.from_config(cfg)
 
-# %% ../nbs/10_training.ipynb #1a1cf45e
+# %% ../nbs/10_training.ipynb #0b097714
 def new_optimizer(
     cfg: TrainConfig,
     model: torch.nn.Module,
@@ -505,7 +505,7 @@ def new_optimizer(
     if o.schedule == 'constant': return opt, torch.optim.lr_scheduler.ConstantLR(opt, 1.0)
     raise TrainingError(f"optim.schedule: expected 'onecycle' or 'constant', got {o.schedule!r}")
 
-# %% ../nbs/10_training.ipynb #d4884d37
+# %% ../nbs/10_training.ipynb #81d7bce2
 def training_rows(cfg: TrainConfig, manifest: Manifest) -> Manifest:
     "The rows to train on: those of data.split, without what the index found unreadable or without sound."
     m = manifest.where(split=cfg.data.split) if cfg.data.split else manifest
@@ -518,12 +518,12 @@ def training_rows(cfg: TrainConfig, manifest: Manifest) -> Manifest:
     if len(good) < len(m): print(f"{len(m) - len(good)} of {len(m)} clips are left out: {why}")
     return good
 
-# %% ../nbs/10_training.ipynb #25faa8fc
+# %% ../nbs/10_training.ipynb #7b4abd7c
 def file_groups(manifest: Manifest) -> np.ndarray:
     "Which file each row comes from, int64 [N]: windows of one file are not negatives of each other."
     return np.unique(manifest.table['path'].astype(str), return_inverse=True)[1].astype(np.int64)
 
-# %% ../nbs/10_training.ipynb #97e265db
+# %% ../nbs/10_training.ipynb #dfe0cc8d
 @dataclass
 class Run:
     "A trained run: what `fit` and `load_run` return."
@@ -538,7 +538,7 @@ class Run:
         step = int(self.log.step.max()) if len(self.log) else 0
         return f"Run({self.folder.name}: step {step}, {len(self.manifest):,} clips, bank {self.bank.extra_repr()})"
 
-# %% ../nbs/10_training.ipynb #0435dfdb
+# %% ../nbs/10_training.ipynb #d5ebf53b
 class State:
     "Everything that changes while training, and the things it is made with. Monitors get this."
     def __init__(self, cfg: TrainConfig, manifest: Manifest):
@@ -562,7 +562,7 @@ class State:
         self.sums, self.n, self.losses = {}, 0, []                      # of the loss terms since the last log line; losses not looked at yet
         self.had, self.waited, self.since, self.stop = 0, 0.0, time.perf_counter(), threading.Event()
 
-# %% ../nbs/10_training.ipynb #e92ed5ad
+# %% ../nbs/10_training.ipynb #445a4852
 @patch
 def state_dict(self: State) -> dict:
     "All that a run needs to go on as if nothing had happened."
@@ -572,7 +572,7 @@ def state_dict(self: State) -> dict:
                 config=to_dict(self.cfg), key=run_key(self.cfg, self.manifest), manifest_hash=self.manifest.hash,
                 versions=dict(avnb=_version(), torch=str(torch.__version__), numpy=np.__version__))
 
-# %% ../nbs/10_training.ipynb #23e2bbb3
+# %% ../nbs/10_training.ipynb #cc5f1924
 @patch
 def load_state_dict(self: State, state: dict):
     "Put everything back."
@@ -586,7 +586,7 @@ def load_state_dict(self: State, state: dict):
     self.sums, self.n, self.had = {k: x.to(self.device) * (self.rank == 0) for k, x in state['sums'].items()}, state['n'], state['n']
     self.ledger = Ledger(self.ledger.total, self.ledger.budget, state['ledger'] if self.rank == 0 else ())
 
-# %% ../nbs/10_training.ipynb #6e775832
+# %% ../nbs/10_training.ipynb #5c663a12
 @patch
 def all_bad(self: State) -> Ledger:
     "The ledger of all processes together."
@@ -601,7 +601,7 @@ def _version() -> str:
     from importlib.metadata import version
     return version('avnb')
 
-# %% ../nbs/10_training.ipynb #a08c3ff3
+# %% ../nbs/10_training.ipynb #58577663
 @patch
 def batches(self: State):
     "The rest of this epoch's batches, counting the seconds spent waiting for them."
@@ -613,14 +613,14 @@ def batches(self: State):
         self.ledger.add(batch.bad)
         yield batch
 
-# %% ../nbs/10_training.ipynb #4e6cff47
+# %% ../nbs/10_training.ipynb #54090e9d
 @patch
 def see(self: State, batch) -> tuple:
     "(index, video view, sound view) of a batch, on the device."
     on, seed = batch.to(self.device), self.cfg.run.seed
     return on.index, self.views[0](on.frames, seed, self.epoch, batch.index)[0], self.views[1](on.waveform, seed, self.epoch, batch.index)
 
-# %% ../nbs/10_training.ipynb #23182d39
+# %% ../nbs/10_training.ipynb #f8abf484
 @patch
 def embed(self: State, video: Tensor, spec: Tensor) -> AVOutput:
     "The networks on a batch or a part of it; in bfloat16 where `run.amp` asks for it."
@@ -628,7 +628,7 @@ def embed(self: State, video: Tensor, spec: Tensor) -> AVOutput:
     with torch.autocast(self.device.type, torch.bfloat16, enabled=half), _Padded() if half and self.device.type == 'cpu' else contextlib.nullcontext():
         return self.model(video, spec, local=max(self.cfg.cmac.alpha, self.cfg.cmac.local_max) > 0)
 
-# %% ../nbs/10_training.ipynb #87f7a8c4
+# %% ../nbs/10_training.ipynb #093dd37b
 class _Padded(torch.overrides.TorchFunctionMode):
     "Zeros around a map that is smaller than the kernel are added before a 3D convolution, not by it."
     def __torch_function__(self, f, types, args=(), kwargs=None):
@@ -637,7 +637,7 @@ class _Padded(torch.overrides.TorchFunctionMode):
             args = torch.nn.functional.pad(x, [p for p in reversed(pad) for _ in range(2)]), w, bias, stride, 0, *rest
         return f(*args, **(kwargs or {}))
 
-# %% ../nbs/10_training.ipynb #e7be5494
+# %% ../nbs/10_training.ipynb #b8b1c201
 @patch
 def forward(self: State, video: Tensor, spec: Tensor) -> AVOutput:
     "What the objective needs of this process's batch; with `optim.accumulate` above 1 cut off from the networks, for `learn` to go on from."
@@ -651,7 +651,7 @@ def forward(self: State, video: Tensor, spec: Tensor) -> AVOutput:
     self.whole = AVOutput(**{k: join(k, [getattr(o, k) for o in outs]) for k in vars(outs[0])})
     return self.whole
 
-# %% ../nbs/10_training.ipynb #90f38ad5
+# %% ../nbs/10_training.ipynb #d988d4d8
 @patch
 def learn(self: State, loss: Tensor):
     "One step of the optimiser."
@@ -665,7 +665,7 @@ def learn(self: State, loss: Tensor):
     if self.cfg.optim.clip > 0: torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.cfg.optim.clip)
     self.optimizer.step(); self.schedule.step()
 
-# %% ../nbs/10_training.ipynb #538514cd
+# %% ../nbs/10_training.ipynb #a89a5257
 @patch
 def check_losses(self: State):
     "Stop if a loss since the last look was not finite; several processes come to the same verdict."
@@ -675,7 +675,7 @@ def check_losses(self: State):
     bad = [k for k, x in enumerate(losses) if not np.isfinite(x)]
     if bad: self.dump(steps[bad[0]], rows[bad[0]], f'the loss is {losses[bad[0]]}')
 
-# %% ../nbs/10_training.ipynb #a97705bd
+# %% ../nbs/10_training.ipynb #cd671d10
 @patch
 def dump(
     self: State,
@@ -696,7 +696,7 @@ def dump(
     raise TrainingError(f"{what} at step {step}; the batch's ids and statistics are in {path.name}. "
                         "Nothing was saved after it: look at these clips, or lower optim.lr or set optim.clip=1, in a new run.folder")
 
-# %% ../nbs/10_training.ipynb #79412c4e
+# %% ../nbs/10_training.ipynb #cab7dff5
 class Log:
     "log.csv, monitors.csv, histograms.csv and TensorBoard of a run."
     def __init__(self, folder: Path, step: int, epoch: int):  # lines after this step, or of a later epoch, are dropped
@@ -719,7 +719,7 @@ class Log:
         if path == self.path and self.board:
             for k, x in row.items(): self.board.add_scalar(k, x, row['step'])
 
-# %% ../nbs/10_training.ipynb #7744f7b5
+# %% ../nbs/10_training.ipynb #313d494b
 @patch
 def note(self: Log, step: int, epoch: int, values: dict):
     "Numbers of a monitor, one line each: step, epoch, name, value."
@@ -739,14 +739,14 @@ def tally(self: Log, step: int, epoch: int, values: dict):
         self.write(dict(step=step, epoch=epoch, name=k) | {f'{b:.3f}': int(n) for b, n in zip(_BINS, counts)}, self.counts)
         if self.board: self.board.add_histogram(k.replace('_', '/', 1), np.asarray(x, np.float32), step, bins=_BINS)
 
-# %% ../nbs/10_training.ipynb #0f9dd85f
+# %% ../nbs/10_training.ipynb #4a21f3a3
 def _tensorboard(folder, step):
     "A TensorBoard writer, or None where tensorboard is not installed."
     try: from torch.utils.tensorboard import SummaryWriter
     except ImportError: print("no live curves: tensorboard is not installed (log.csv has all numbers)"); return None
     return SummaryWriter(folder / 'tb', purge_step=step + 1 if step else None, flush_secs=20)
 
-# %% ../nbs/10_training.ipynb #574296d5
+# %% ../nbs/10_training.ipynb #31ca8943
 @patch
 def tell(self: State, event: str, row: dict = None):
     "Move the progress bar, call the monitors, note what they return."
@@ -756,7 +756,7 @@ def tell(self: State, event: str, row: dict = None):
         values = monitor(self)
         if values and self.rank == 0: self.log.note(self.step, self.epoch, values)
 
-# %% ../nbs/10_training.ipynb #6ebcec4c
+# %% ../nbs/10_training.ipynb #75458b4a
 _LOOK, _ASK, _MEET = 16384, 1024, 1024          # rows looked at, rows that ask for soft targets, rows that are each other's negatives (ours)
 
 
@@ -775,7 +775,7 @@ def score_instruments(
     each = {f'score_{k}': score[known == k] for k in ('none', *wrong)} if wrong else {}
     return aurocs | {k: float(x.mean()) for k, x in seen.items() if len(x)}, seen | each
 
-# %% ../nbs/10_training.ipynb #8ebc351d
+# %% ../nbs/10_training.ipynb #88de89a8
 @patch
 def relations(
     self: Objective,
@@ -810,7 +810,7 @@ def _first_of(best: Tensor, parts: int) -> Tensor:
         row[best[:, 0] < top] = -np.inf; dist.all_reduce(row, dist.ReduceOp.MAX)
     return torch.where(top.isinf(), -1, -row.nan_to_num(neginf=0)).long()
 
-# %% ../nbs/10_training.ipynb #14273278
+# %% ../nbs/10_training.ipynb #080553b8
 def _soft_instruments(found: dict) -> dict:
     "Means over the queries, and hubs, of what `Objective.relations` found; as `nce.target_stats`."
     numbers = {}
@@ -838,7 +838,7 @@ def instruments(self: State) -> tuple:  # (numbers by name, scores for histogram
     if self.cfg.soft.estimator: numbers |= _soft_instruments(self.objective.relations(rows[:_ASK]))
     return numbers, seen
 
-# %% ../nbs/10_training.ipynb #a62a6236
+# %% ../nbs/10_training.ipynb #93e0d424
 @patch
 def fixed_views(self: State) -> tuple:
     "(rows int64 [K], pictures, spectrograms) of the clips whose attention is kept; unreadable ones are left out."
@@ -854,7 +854,7 @@ def fixed_views(self: State) -> tuple:
         self._fixed = np.array(rows, np.int64), torch.cat(video), torch.cat(spec)
     return self._fixed
 
-# %% ../nbs/10_training.ipynb #7593f439
+# %% ../nbs/10_training.ipynb #fe532b59
 @patch
 def save_maps(self: State) -> Path:
     "Attention of the fixed clips as it is now: `maps/epoch-0003.npz` after three epochs, each picture's and each spectrogram's map summing to 1."
@@ -869,7 +869,7 @@ def save_maps(self: State) -> Path:
     with atomic_write(path) as f: np.savez(f, rows=rows, **g)
     return path
 
-# %% ../nbs/10_training.ipynb #4a79f95a
+# %% ../nbs/10_training.ipynb #efc6441b
 @patch
 def log_line(self: State):
     "One line of log.csv (and of TensorBoard): means since the last line, learning rate, speed, share of time spent waiting."
@@ -886,7 +886,7 @@ def log_line(self: State):
         if bad.seen: bad.save(self.folder / 'ledger.csv')
     self.tell('log', row)
 
-# %% ../nbs/10_training.ipynb #65587dde
+# %% ../nbs/10_training.ipynb #d709103f
 @patch
 def save(self: State):
     "Write a checkpoint and keep the newest `run.keep`."
@@ -901,7 +901,7 @@ def save(self: State):
     for old in sorted(self.folder.glob('checkpoints/step-*.pt'))[:-max(self.cfg.run.keep, 1)]:
         for file in (old, *self.folder.glob(f"checkpoints/{old.stem.replace('step', 'rows')}-*.pt")): file.unlink()
 
-# %% ../nbs/10_training.ipynb #a10aaeaf
+# %% ../nbs/10_training.ipynb #66bf454f
 @patch
 def end_epoch(self: State):
     "A pass over the data is done."
@@ -912,7 +912,7 @@ def end_epoch(self: State):
     self.tell('end' if last else 'epoch')
     if last: self.save()
 
-# %% ../nbs/10_training.ipynb #ba674d73
+# %% ../nbs/10_training.ipynb #d847f7c2
 @patch
 def count(
     self: State,
@@ -929,7 +929,7 @@ def count(
     if stop or self.step % self.cfg.run.checkpoint_every == 0: self.save()
     if stop and not last: raise RunStopped(f"stopped at step {self.step} of {self.steps}, everything is saved; run it again to go on")
 
-# %% ../nbs/10_training.ipynb #2a4382e0
+# %% ../nbs/10_training.ipynb #44fddc9b
 @patch
 def asked_to_stop(self: State) -> bool:
     "Whether any process got a signal; several processes agree on it at log lines."
@@ -937,7 +937,7 @@ def asked_to_stop(self: State) -> bool:
     if self.step % self.cfg.run.log_every: return False
     return bool(total(torch.tensor(float(self.stop.is_set()), device=self.device)))
 
-# %% ../nbs/10_training.ipynb #834534f7
+# %% ../nbs/10_training.ipynb #8cf630ee
 @contextlib.contextmanager
 def stopping(
     stop: threading.Event,  # set when a signal asks to stop
@@ -952,7 +952,7 @@ def stopping(
     finally:
         for s, handler in old.items(): signal.signal(s, handler)
 
-# %% ../nbs/10_training.ipynb #797bbddc
+# %% ../nbs/10_training.ipynb #67281032
 _LOWER = ("lower data.batch (now {data.batch}), or keep it and set optim.accumulate={double}; run.amp=true halves what the networks keep; "
          "with a large bank, xid.candidates=sampled or, on several processes, xid.shard=true")
 
@@ -973,7 +973,7 @@ def explained(s: State):
     finally:
         if hasattr(s, 'loader'): s.loader.close()                          # its processes end with it
 
-# %% ../nbs/10_training.ipynb #bd227845
+# %% ../nbs/10_training.ipynb #ef80f330
 def training_manifest(cfg: TrainConfig) -> Manifest:
     "All rows of the manifest that the config names, or of the packed set when it names none."
     if not cfg.data.manifest and not cfg.data.packed:
@@ -981,14 +981,14 @@ def training_manifest(cfg: TrainConfig) -> Manifest:
                             "make one with avnb index FOLDER, or a world with avnb world OUT")
     return Manifest.load(cfg.data.manifest or Path(cfg.data.packed, 'manifest.csv'))
 
-# %% ../nbs/10_training.ipynb #f35e8e2f
+# %% ../nbs/10_training.ipynb #5953f12a
 def tidy(folder: Path):
     "Remove what a process that was killed while it wrote a checkpoint left behind."
     for half in folder.glob('.*.tmp'): half.unlink()
     for part in folder.glob('rows-*.pt'):
         if not (folder / f"step-{part.name.split('-')[1]}.pt").exists(): part.unlink()
 
-# %% ../nbs/10_training.ipynb #9ef83d58
+# %% ../nbs/10_training.ipynb #c512f6e0
 def prepare(
     cfg: TrainConfig,
     resume,     # 'auto', None or a checkpoint
@@ -1011,7 +1011,7 @@ def prepare(
     if path[0] and not s.done and s.rank == 0: print(f"going on from {Path(path[0]).name}: step {s.step} of {s.steps}")
     return s
 
-# %% ../nbs/10_training.ipynb #4b5b1d75
+# %% ../nbs/10_training.ipynb #3f4bf0e2
 def fit(
     cfg: TrainConfig,
     resume='auto',  # 'auto': go on where the folder's newest good checkpoint left off; None: a new folder; or a checkpoint to start from
@@ -1034,7 +1034,7 @@ def fit(
             s.end_epoch()
     return s.finished("done:")
 
-# %% ../nbs/10_training.ipynb #3ac52cfa
+# %% ../nbs/10_training.ipynb #c42328ba
 @patch
 def finished(self: State, how: str) -> Run:
     "The `Run`, and a line that says what happened."
@@ -1043,7 +1043,7 @@ def finished(self: State, how: str) -> Run:
     log = pd.read_csv(self.folder / 'log.csv') if (self.folder / 'log.csv').exists() else pd.DataFrame()
     return Run(self.model.eval(), self.bank, self.cfg, self.manifest, self.folder, log)
 
-# %% ../nbs/10_training.ipynb #e3e855f5
+# %% ../nbs/10_training.ipynb #71a0d428
 def load_run(
     folder: str | Path,  # of a run
     device=None,         # None: as its config says
@@ -1063,7 +1063,7 @@ def load_run(
     bank.load_state_dict(state['bank'])
     return Run(model.eval(), bank, cfg, Manifest.load(folder / 'manifest.csv'), folder, pd.read_csv(folder / 'log.csv'))
 
-# %% ../nbs/10_training.ipynb #d3b47448
+# %% ../nbs/10_training.ipynb #6e34d33a
 def save_model(
     run: Run,
     folder: str | Path,  # to write
