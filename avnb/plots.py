@@ -650,6 +650,7 @@ def beside(method: str) -> bool:
 def read_study(
     table,             # path of results/NAME.csv, or its DataFrame
     phase: str = '',   # 'dev' or 'confirm'; '': confirming runs where there are any
+    classes: int = 0,  # only worlds of this many classes; 0: all
 ):
     "Rows of one phase of a study; `PlotError` says what to run when there are none."
     import pandas as pd
@@ -660,6 +661,7 @@ def read_study(
         except (OSError, ValueError) as e: raise PlotError(f"{name} is no study table: {e}") from None
     lacks = [c for c in ('phase', 'faulty', 'method', 'seed', 'metric', 'value', 'n') if c not in table]
     if lacks: raise PlotError(f"{name}: expected columns phase, faulty, method, seed, metric, value, n; {', '.join(lacks)} missing")
+    if classes: table = table[table['classes'] == classes]
     part = table[table['phase'] == (phase or ('confirm' if (table['phase'] == 'confirm').any() else 'dev'))]
     if not len(part): raise PlotError(f"{name} holds no {phase or 'dev or confirm'} runs yet")
     return part
@@ -765,9 +767,10 @@ def show_study(
     doses=None,       # shares of faulty pairs; None: all
     phase: str = '',  # 'dev' or 'confirm'; '': confirming runs where there are any
     title: str = '',  # over the picture
+    classes: int = 0,  # only worlds of this many classes; 0: all
 ):
     "Each seed as a dot, each method's mean with the paired 95 % interval of its difference to xID, and what both are read against. Returns the figure."
-    part = read_study(table, phase); metrics = [metric] if isinstance(metric, str) else list(metric)
+    part = read_study(table, phase, classes); metrics = [metric] if isinstance(metric, str) else list(metric)
     there = [m for m in part['method'].unique() if not beside(m) and (m in methods if methods is not None else ':' not in m)]
     known = [m for m in metrics if (part[part['method'].isin(there)]['metric'] == m).any()]
     if not known: raise PlotError(f"show_study: expected runs with {' or '.join(metrics)}; there are {', '.join(sorted(part['metric'].unique()))}")

@@ -20,11 +20,11 @@ from avnb.evaluation import auroc, embed, window_batches
 from avnb.manifest import Manifest, index_folder, inject_noise
 from avnb.training import new_model
 from avnb.views import views_from
+from robust_xid import named, variant
 from study import RESULTS, config, first_stage, train
 
 COLUMNS = 'phase faulty classes split method seed metric value low high n files'.split()    # split: what was held out, single files or whole sources
-WEIGHT, SOFT = dict(weight=dict(on=True, start=.5)), dict(soft=dict(estimator='cycle', start=.5, lam=.25, tau_s=.1, tau_t=.5))    # not tuned on these clips
-METHODS = dict(xid={}, weighted=WEIGHT, robust=WEIGHT | SOFT)
+METHODS = dict(xid={}, **{m: variant(named(m, 'confirm'))[0] for m in ('weighted', 'robust')})     # as chosen in generated worlds, not on these clips
 CLIP = dict(seconds=2.0, fps=8.0, size=48, rate=16000)
 
 

@@ -194,6 +194,7 @@ def test_study_says_what_may_be_claimed():
     both = study(3, 'confirm'); mixed = pd.concat([both, study(2, 'dev')])
     assert '3 fresh seeds' in said(mixed) and 'development' not in said(mixed)
     assert '2 seeds' in said(mixed, phase='dev') and 'nothing is claimed' in said(mixed, phase='dev')
+    two = pd.concat([both, both.assign(classes=9, value=both.value + 1)]); assert len(plots.read_study(two, classes=9)) == len(both) and plots.read_study(two, classes=9).value.min() > both.value.min()
     with pytest.raises(plots.PlotError, match='has not been run'): plots.show_study('nowhere.csv')
     with pytest.raises(plots.PlotError, match='dev'): plots.show_study(both[:0])
     with pytest.raises(plots.PlotError, match='pointing_guided'): plots.show_study(both, 'no_such_metric')
