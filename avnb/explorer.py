@@ -1670,7 +1670,7 @@ def practice_run(
     "A small run, trained by another process; its folder."
     import subprocess, sys
     folder = Path(folder or Path(tempfile.mkdtemp()) / 'practice'); folder.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, '-c', 'import sys; from avnb.explorer import practise; practise(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])', *map(str, (folder.resolve(), epochs)), *([str(Path(clips).resolve())] if clips else [])]
+    command = [sys.executable, '-c', 'import sys; from avnb.explorer import _practise; _practise(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])', *map(str, (folder.resolve(), epochs)), *([str(Path(clips).resolve())] if clips else [])]
     env = dict(os.environ, AVNB_PROGRESS='0', OMP_NUM_THREADS='1')
     with open(folder / 'practice.log', 'w') as log: p = subprocess.Popen(command, stdout=log, stderr=log, cwd=sample_clips().parent, env=env)
     if wait and p.wait(): raise ExplorerError(f"the practice run failed: {(folder / 'practice.log').read_text()[-500:]}")
