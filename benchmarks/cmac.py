@@ -8,24 +8,24 @@ Every run is noted once; what is there is skipped, so that a stopped study goes 
 tried; claims read `confirm` alone, whose worlds and seeds were never looked at before. CMAC is known from its abstract: what is measured is our
 reconstruction. xid -> r1 (within-modal negatives) -> visual, frequency, both (consistency on top); `both:...` are other choices for an open question;
 `ctl_...` are targets that must not help. The test clips never depend on how many training pairs are faulty."""
-import argparse, shutil, time
+import shutil, time
 from dataclasses import replace as with_
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from study import RESULTS, Set, Table, batches_of, config, measure, train, write_packed_world
+from study import DIALS, RESULTS, Set, Table, batches_of, command, config, measure, show, train, write_packed_world
 from avnb.attention import attention_scores, consistency_loss
 from avnb.core import replace
 from avnb.evaluation import untrained
 from avnb.localization import centre_map, scene_report, tally_scenes
-from avnb.plots import paired
 from avnb.training import Objective
 
 TABLE = Table(RESULTS / 'cmac.csv')
 HEADLINE = 'pointing_vision_only'                       # named before the confirming runs
-TRAIN, TEST, EPOCHS = 1000, 2000, 60                    # clips, clips, passes over them
+# More silent things and louder other sounds than in the other study: neither the brightest patch nor the loudest band may tell.
+WORLD = dict(classes=12, train=1000, test=2250, epochs=60, dials=with_(DIALS, others=2, others_db=(-6.0, 6.0), silent=(0.0, .3, .4, .3)))
 DEV, CONFIRM = range(300, 303), range(400, 410)
 DOSES = (0.0, .4)
 SCENES = 600                                            # test clips for questions about whole scenes
@@ -72,13 +72,13 @@ def variant(name: str) -> tuple:
 
 
 def groups(phase):
-    "(faulty, seed, methods) of each world of a phase; what was tried on development seeds stays listed."
+    "(conditions, faulty, seed, methods) of each world of a phase; what was tried on development seeds stays listed."
     ladder = ['xid', 'r1', 'visual', 'frequency', 'both']
     if phase == 'confirm':
-        return [(f, s, ladder + (['ctl_wrong_clip', 'ctl_centre'] if f == 0 else ['robust', 'robust_both'])) for s in CONFIRM for f in DOSES]
+        return [(WORLD, f, s, ladder + (['ctl_wrong_clip', 'ctl_centre'] if f == 0 else ['robust', 'robust_both'])) for s in CONFIRM for f in DOSES]
     asked = [f'both:{x}' for x in ('r0', 'v2', 'v3', 'l2', 'cosine', 'nosg', 'untied', 'before', 'frame', 'grid', 'max', 'mean', 'attention')]
     leads = [f'both:{x}' for x in LEADS] + ['xid:max', 'xid:mean', 'xid:attention', 'r2', 'r3']
-    return [(f, s, ladder + (leads + asked if f == 0 else ['robust', 'robust_both']) + ['ctl_wrong_clip', 'ctl_centre'][:2 * (f == 0)]) for s in DEV for f in DOSES]
+    return [(WORLD, f, s, ladder + (leads + asked if f == 0 else ['robust', 'robust_both']) + ['ctl_wrong_clip', 'ctl_centre'][:2 * (f == 0)]) for s in DEV for f in DOSES]
 
 
 LEADS = ('heads', 'cmac.local_max=0.5', 'heads,cmac.local_max=0.5', 'cmac.ramp=1.0', 'cmac.alpha=0.1', 'cmac.alpha=0.3', 'cmac.audio=0.1', 'cmac.audio=0.1,cmac.local_max=0.5')
@@ -89,14 +89,14 @@ LEADS = ('heads', 'cmac.local_max=0.5', 'heads,cmac.local_max=0.5', 'cmac.ramp=1
 
 # -- running ------------------------------------------------------------------------------------------------------------
 
-def run_group(phase, faulty, seed, methods, folder):
+def run_group(phase, c, faulty, seed, methods, folder):
     "All runs of one world that are not in the table yet."
-    key = lambda m: dict(phase=phase, faulty=faulty, classes=12, method=m, seed=seed)
+    key = lambda m: dict(phase=phase, faulty=faulty, classes=c['classes'], method=m, seed=seed)
     todo = [m for m in methods if not TABLE.has(**key(m))]
     if not todo: return
     place = Path(folder, f'{phase}-{faulty}-{seed}'); start = time.time()
-    data = Set(write_packed_world(place / 'world', seed, faulty, TRAIN, TEST))
-    cfg = config(data.folder, place / 'run', seed, EPOCHS, 1.0)
+    data = Set(write_packed_world(place / 'world', seed, faulty, c['train'], c['test'], c['classes'], c['dials']))
+    cfg = config(data.folder, place / 'run', seed, c['epochs'], 1.0)
     for m in todo:
         settings, cls = variant(m)
         run = train(replace(cfg, settings), cls=cls); scores, report = everything(run.model, run.bank, run.cfg, data)
@@ -149,30 +149,13 @@ def closed(part, method) -> tuple:
 def tell(phase):
     "Means over seeds, and paired differences to xID with 95 % intervals."
     t = TABLE.read(); t = t[t.phase == phase]
-    if not len(t): print(f'{phase}: nothing yet; python benchmarks/cmac.py --run --phase {phase}'); return
+    clips, epochs = WORLD['train'], WORLD['epochs']
     for f, part in t.groupby('faulty'):
-        print(f'\nCMAC-R, {phase}, {f:.0%} of the training pairs faulty; {TRAIN} training clips, {EPOCHS} epochs; differences to xid in pairs')
-        print(f"{'':34}" + ''.join(f'{m.replace("pointing", "point").replace("frequency_hit", "freq").replace("_class", ""):>22}' for m in SHOWN))
-        for m in part.method.unique():
-            line = ''
-            for k in SHOWN:
-                x = part[(part.method == m) & (part.metric == k)].value
-                d, h, n = paired(part, k, m, 'xid') if m not in ('xid', 'ceiling', 'untrained') and not m.startswith('baseline') else (0, 0, 0)
-                line += f"{'' if not len(x) else f'{x.mean():.3f}' + (f' {d:+.3f}±{h:.3f}' if n > 1 else f' {d:+.3f}' if n else ''):>22}"
-            print(f'{m:30} {part[part.method == m].seed.nunique():3}' + line)
+        print(f'\nCMAC-R, {phase}, {f:.0%} of the training pairs faulty; {clips} training clips, {epochs} epochs; differences to xid in pairs')
+        show(part, SHOWN)
         for m in ('xid', 'visual', 'both', 'robust_both'):
             c, h = closed(part, m)
             if not np.isnan(c): print(f'{m}: vision alone closes {c:.2f} ± {h:.2f} of the way from the best trivial map to the ceiling')
 
 
-if __name__ == '__main__':
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('--run', action='store_true'); p.add_argument('--list', action='store_true'); p.add_argument('--phase', choices=['dev', 'confirm'], default='dev')
-    p.add_argument('--shard', default='0/1', help='which of how many processes, e.g. 0/2'); p.add_argument('--folder', default='runs/cmac', help='for worlds and checkpoints, deleted when a world is done')
-    a = p.parse_args(); i, n = map(int, a.shard.split('/'))
-    if a.list:
-        for f, s, ms in groups(a.phase): print(f'{f:.0%} seed {s}: ' + ', '.join(m + ('' if TABLE.has(phase=a.phase, faulty=f, seed=s, method=m) else ' (to do)') for m in ms))
-    elif a.run:
-        for f, s, ms in groups(a.phase)[i::n]: run_group(a.phase, f, s, ms, a.folder)
-    else:
-        for phase in ('dev', 'confirm'): tell(phase)
+if __name__ == '__main__': command(__doc__, TABLE, groups, run_group, tell, 'runs/cmac')

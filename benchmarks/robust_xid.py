@@ -7,7 +7,7 @@
 Every run is noted once; what is there is skipped, so that a stopped study goes on. Delete nothing: rows of `dev` are the tuning, all that was
 tried; claims read `confirm` alone, whose worlds and seeds were never looked at before. A group of runs is one world: the plain xID run is
 stage 1 and the control of the same length; the others start from its checkpoint at the switch."""
-import argparse, shutil, time
+import shutil, time
 from dataclasses import replace as with_
 from pathlib import Path
 from typing import NamedTuple
@@ -15,12 +15,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from study import DIALS, RECIPE, RESULTS, Set, Table, batches_of, config, first_stage, knowing, measure, train, write_packed_world
+from study import DIALS, RECIPE, RESULTS, Set, Table, batches_of, command, config, first_stage, knowing, measure, show, train, write_packed_world
 from avnb import training
 from avnb.core import replace
 from avnb.evaluation import auroc, untrained
 from avnb.nce import debiased_loss, mix_targets, oracle_targets, oracle_weights, rince_loss, shuffle_weights, uniform_targets
-from avnb.plots import paired
 from avnb.training import Objective
 
 TABLE = Table(RESULTS / 'robust_xid.csv')
@@ -185,19 +184,11 @@ SHOWN = ('linear_video', 'linear_audio', 'retrieval_class_v2a_r1', 'retrieval_cl
 def tell(phase):
     "Means over seeds, paired differences to xID with 95 % intervals, and what share of the oracle's gain is had."
     t = TABLE.read(); t = t[t.phase == phase]
-    if not len(t): print(f'{phase}: nothing yet; python benchmarks/robust_xid.py --run --phase {phase}'); return
     for (classes, f), part in t.groupby(['classes', 'faulty'], sort=False):
         c = SEVERAL if classes == SEVERAL['classes'] else FEW; n = part.n[part.metric == 'linear_video'].max()
         print(f"\n{phase}: {f:.0%} of {c['train']} training pairs faulty, {c['epochs']} epochs, candidates: {c.get('xid', RECIPE['xid'])['candidates']}; "
               f'{n:.0f} test clips with one source, {classes} classes (chance {1 / classes:.3f})')
-        print(f"{'':74}" + ''.join(f'{m.removeprefix("retrieval_"):>22}' for m in SHOWN))
-        for m in part.method.unique():
-            line = ''
-            for k in SHOWN:
-                x = part[(part.method == m) & (part.metric == k)].value
-                d, h, n = paired(part, k, m, 'xid') if m not in ('xid', 'ceiling', 'untrained') and not m.startswith('baseline') else (0, 0, 0)
-                line += f"{'' if not len(x) else f'{x.mean():.3f}' + (f' {d:+.3f}±{h:.3f}' if n > 1 else f' {d:+.3f}' if n else ''):>22}"
-            print(f'{m:70} {part[part.method == m].seed.nunique():3}' + line)
+        show(part, SHOWN, 70)
         for m, best in (('weighted', 'oracle_w01'), ('robust', 'oracle_w01')):
             share = gap_closed(part, HEADLINE, m, best)
             if share and f: print(f'{m} has {share[0]:.0%} [{share[1]:.0%}, {share[2]:.0%}] of what {best} gains in {HEADLINE} (95 % interval, seeds drawn again 10,000 times)')
@@ -212,16 +203,4 @@ def gap_closed(part, metric, method, best):
     return gain.mean() / most.mean(), *np.quantile(gain[pick].mean(1) / most[pick].mean(1), (.025, .975))
 
 
-if __name__ == '__main__':
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('--run', action='store_true'); p.add_argument('--list', action='store_true'); p.add_argument('--phase', choices=['dev', 'confirm'], default='dev')
-    p.add_argument('--shard', default='0/1', help='which of how many processes, e.g. 0/2'); p.add_argument('--folder', default='runs/study', help='for worlds and checkpoints, deleted when a world is done')
-    a = p.parse_args(); i, n = map(int, a.shard.split('/'))
-    if a.list:
-        for c, f, s, ms in groups(a.phase):
-            done = lambda m: '' if TABLE.has(phase=a.phase, faulty=f, classes=c['classes'], seed=s, method=m) else ' (to do)'
-            print(f"{c['classes']} classes, {f:.0%}, seed {s}: " + ', '.join(m + done(m) for m in ['xid', *ms]))
-    elif a.run:
-        for c, f, s, ms in groups(a.phase)[i::n]: run_group(a.phase, c, f, s, ms, a.folder)
-    else:
-        for phase in ('dev', 'confirm'): tell(phase)
+if __name__ == '__main__': command(__doc__, TABLE, groups, run_group, tell, 'runs/study')

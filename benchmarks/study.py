@@ -1,6 +1,6 @@
 """What the studies share: worlds written straight into packed sets, runs that share their first stage, scores on held-out clips, and a
 table that several processes may fill at once. Run robust_xid.py, not this file."""
-import contextlib, csv, fcntl, io, json, shutil
+import argparse, contextlib, csv, fcntl, io, json, shutil, sys
 from dataclasses import asdict, replace as with_
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from avnb.core import TrainConfig, digest, progress, replace
 from avnb.evaluation import bank_auroc, embed, evaluation_parts, linear_probe, retrieval_class, window_batches
 from avnb.localization import localization_report, tally_batches
 from avnb.manifest import Manifest
+from avnb.plots import beside, paired
 from avnb.views import views_from
 from avnb.world import PRESETS, World, picture, plan, sound, truth
 
@@ -151,3 +152,37 @@ class Table:
             w = csv.DictWriter(f, COLUMNS, lineterminator='\n')
             if not f.tell(): w.writeheader()
             w.writerows(dict(key, metric=m, value=round(v, 6), n=n) for m, (v, n) in scores.items()); f.flush()
+
+
+def show(part: pd.DataFrame, shown, wide=40):
+    "Means over seeds by method, with paired differences to xID and their 95 % intervals."
+    short = lambda k: k.removeprefix('retrieval_').replace('pointing', 'point').replace('frequency_hit', 'freq')
+    print(' ' * (wide + 4) + ''.join(f'{short(k):>22}' for k in shown))
+    for m in part.method.unique():
+        line = ''
+        for k in shown:
+            x = part[(part.method == m) & (part.metric == k)].value
+            d, h, n = (0, 0, 0) if m == 'xid' or beside(m) else paired(part, k, m, 'xid')
+            line += f"{'' if not len(x) else f'{x.mean():.3f}' + (f' {d:+.3f}±{h:.3f}' if n > 1 else f' {d:+.3f}' if n else ''):>22}"
+        print(f'{m:{wide}} {part[part.method == m].seed.nunique():3}' + line)
+
+
+# -- the command -------------------------------------------------------------------------------------------------------
+
+def command(doc, table: Table, groups, run_group, tell, folder):
+    "Run, list or tell, as the command line asks; `groups(phase)` gives (conditions, faulty, seed, methods) of each world."
+    p = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument('--run', action='store_true', help='do what is to do'); p.add_argument('--list', action='store_true', help='what is to do, and what is done')
+    p.add_argument('--phase', choices=['dev', 'confirm'], default='dev', help='development seeds, or the confirming ones')
+    p.add_argument('--shard', default='0/1', help='which of how many processes, e.g. 0/2'); p.add_argument('--folder', default=folder, help='for worlds and checkpoints, deleted when a world is done')
+    a = p.parse_args(); i, n = map(int, a.shard.split('/'))
+    if a.list:
+        for c, f, s, ms in groups(a.phase):
+            done = lambda m: '' if table.has(phase=a.phase, faulty=f, classes=c['classes'], seed=s, method=m) else ' (to do)'
+            print(f"{c['classes']} classes, {f:.0%}, seed {s}: " + ', '.join(m + done(m) for m in dict.fromkeys(['xid', *ms])))
+    elif a.run:
+        for c, f, s, ms in groups(a.phase)[i::n]: run_group(a.phase, c, f, s, ms, a.folder)
+    else:
+        for phase in ('dev', 'confirm'):
+            if (table.read().phase == phase).any(): tell(phase)
+            else: print(f'{phase}: nothing yet; {Path(sys.argv[0]).name} --run --phase {phase}')
