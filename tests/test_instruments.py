@@ -82,7 +82,7 @@ def test_soft_targets_entropy_own_share_and_hubs(state):
 
 def test_a_sample_of_many_rows_is_seeded_and_close(state, monkeypatch):
     exact = numbers(state)
-    for k, x in dict(LOOK=40, ASK=30, MEET=20).items(): monkeypatch.setattr(training, k, x)
+    for k, x in dict(_LOOK=40, _ASK=30, _MEET=20).items(): monkeypatch.setattr(training, k, x)
     some = numbers(state)
     assert some == numbers(state) and some.keys() == exact.keys() and some != exact and abs(some['S_entropy_video'] - exact['S_entropy_video']) < .3
 
