@@ -374,7 +374,15 @@ MEANING = {  # name -> one plain sentence
     'pointing_vision_only': 'The hottest place of the map from the picture alone lies on what sounds.',
     'ciou_guided': 'The hot area of the sound-guided map overlaps the thing that sounds by half or more (cIoU).',
     'frequency_hit_guided': 'The frequency listened to, guided by the picture, is in the band of the source.',
-    'frequency_hit_sound_only': 'The frequency listened to, from the sound alone, is in its band.'}
+    'frequency_hit_sound_only': 'The frequency listened to, from the sound alone, is in its band.',
+    'pointing_every_source': 'Where several things sound: each voice alone leads to its own thing, all of them (needs stems).',
+    'ciou_every_source': 'Where several things sound: the hot area of each voice overlaps its own thing by half or more, all of them.',
+    'swap_follows': 'Where several things sound: with one voice the map leans to its thing, more than with the other voice.',
+    'pointing_over_wrong_class': 'How much more often the sound-guided map points right than the same map under a sound of another class.',
+    'frequency_over_wrong_class': 'How much more often the picture-guided frequency is right than under a picture of another class.',
+    'ceiling_vision_only': 'What pointing could reach for one who knows which things ever sound and hears nothing.',
+    'time_frequency_hit_guided': 'The moment and frequency listened to, guided by the picture, are those of the source.',
+    'time_frequency_hit_sound_only': 'The moment and frequency listened to, from the sound alone, are those of the source.'}
 
 # %% ../nbs/13_plots.ipynb #a00b0642
 def heading(name: str) -> str:
