@@ -15,13 +15,13 @@ import pandas as pd
 import torch
 
 from avnb.clips import PackedSet, adopt, pack
-from avnb.core import AvnbError, atomic_write, progress, rng
+from avnb.core import AvnbError, progress, rng
 from avnb.evaluation import auroc, embed, window_batches
 from avnb.manifest import Manifest, index_folder, inject_noise
 from avnb.training import new_model
 from avnb.views import views_from
 from robust_xid import named, variant
-from study import RESULTS, config, first_stage, train
+from study import RESULTS, Table, config, first_stage, train
 
 COLUMNS = 'phase faulty classes split method seed metric value low high n files'.split()    # split: what was held out, single files or whole sources
 METHODS = dict(xid={}, **{m: variant(named(m, 'confirm'))[0] for m in ('weighted', 'robust')})     # as chosen in generated worlds, not on these clips
@@ -100,18 +100,6 @@ def measure(model, cfg, m: Manifest, packed, bank=None) -> dict:
 
 # -- the study ---------------------------------------------------------------------------------------------------------
 
-class Table:
-    "The rows so far; what is there is not done again."
-    def __init__(self, path): self.path = path; self.rows = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=COLUMNS)
-
-    def has(self, **key): return bool(np.logical_and.reduce([self.rows[k] == v for k, v in key.items()]).any()) if len(self.rows) else False
-
-    def add(self, key, scores):
-        new = pd.DataFrame([dict(phase='confirm', classes=0, **key, metric=k, **dict(zip(COLUMNS[7:], x))) for k, x in scores.items()])[COLUMNS].round(4)
-        self.rows = pd.concat([self.rows, new]) if len(self.rows) else new
-        with atomic_write(self.path, 'w') as f: self.rows.to_csv(f, index=False, lineterminator='\n')
-
-
 def one(table, clean, m, key, a):
     "All methods on one split and dose; they share their first stage."
     data = dosed(clean, m, key['faulty'], key['seed'], a.folder / '-'.join(map(str, key.values()))); noisy, packed, start = Manifest.load(data / 'manifest.csv'), PackedSet.load(data), None
@@ -128,8 +116,8 @@ def one(table, clean, m, key, a):
 
 def show(table):
     "Means over seeds; the interval is the mean one over files."
-    t = table.rows.groupby(['metric', 'split', 'faulty', 'method'], sort=False)[['value', 'low', 'high', 'n', 'files']].mean()
-    print(t.round(3).to_string(), f"\n\n{table.rows['seed'].nunique()} training seeds (and splits). auroc_faulty_by_hand: what a person marked as unrelated, in about ten lopsided files; nothing is claimed from it.")
+    t = table.read().groupby(['metric', 'split', 'faulty', 'method'], sort=False)[['value', 'low', 'high', 'n', 'files']].mean()
+    print(t.round(3).to_string(), f"\n\n{table.read()['seed'].nunique()} training seeds (and splits). auroc_faulty_by_hand: what a person marked as unrelated, in about ten lopsided files; nothing is claimed from it.")
 
 
 def main():
@@ -141,8 +129,8 @@ def main():
     clean = windows(recordings, a.folder, a.files); m = Manifest.load(clean.folder / 'manifest.csv'); name = m.table['path'].str.split('/').str[-1]
     m = Manifest(clean.folder, m.table.assign(label=about['coarse_class'].reindex(name).to_numpy(), by_hand=about['faulty_positive'].reindex(name).to_numpy()))
     print(f"{len(m)} windows of {m.table['path'].nunique()} files from {about['source'].reindex(name).nunique()} sources", flush=True)
-    whole = (a.seeds, a.epochs, a.files) == (3, 20, 0); table = Table(RESULTS / 'robust_xid_real.csv' if whole else a.folder / 'rehearsal.csv')
-    plan = [dict(split=s, faulty=f, seed=k) for k in range(a.seeds) for s in ('file', 'source') for f in (0.0, 0.5)]
+    whole = (a.seeds, a.epochs, a.files) == (3, 20, 0); table = Table(RESULTS / 'robust_xid_real.csv' if whole else a.folder / 'rehearsal.csv', COLUMNS, COLUMNS[7:])
+    plan = [dict(phase='confirm', classes=0, split=s, faulty=f, seed=k) for k in range(a.seeds) for s in ('file', 'source') for f in (0.0, 0.5)]
     for key in progress(plan, total=len(plan), desc='real clips', unit='set'):
         group = m.table['path'] if key['split'] == 'file' else about['source'].reindex(name).to_numpy()
         if all(table.has(**key, method=x) for x in ('untrained', *METHODS)): continue

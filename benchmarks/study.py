@@ -135,23 +135,24 @@ def knowing(bank, data: Set) -> dict:
 
 class Table:
     "A tidy CSV that several processes append to; a run's rows go in together, so that what is there is complete."
-    def __init__(self, path): self.path = Path(path)
+    def __init__(self, path, columns=COLUMNS, given=('value', 'n')):    # `given`: the columns of a score
+        self.path, self.columns, self.given = Path(path), columns, given
 
     def read(self) -> pd.DataFrame:
-        if not self.path.exists(): return pd.DataFrame(columns=COLUMNS)
+        if not self.path.exists(): return pd.DataFrame(columns=self.columns)
         return pd.read_csv(self.path)
 
     def has(self, **key) -> bool:
         t = self.read(); return bool(len(t)) and bool(np.logical_and.reduce([t[k] == v for k, v in key.items()]).any())
 
     def add(self, key: dict, scores: dict):
-        "Append name -> (value, n) under a key."
+        "Append name -> score, its numbers in the order of `given`, under a key."
         self.path.parent.mkdir(exist_ok=True)
         with open(self.path, 'a', newline='') as f:
             fcntl.flock(f, fcntl.LOCK_EX)
-            w = csv.DictWriter(f, COLUMNS, lineterminator='\n')
+            w = csv.DictWriter(f, self.columns, lineterminator='\n')
             if not f.tell(): w.writeheader()
-            w.writerows(dict(key, metric=m, value=round(v, 6), n=n) for m, (v, n) in scores.items()); f.flush()
+            w.writerows(dict(key, metric=m, **{k: round(v, 6) for k, v in zip(self.given, x)}) for m, x in scores.items()); f.flush()
 
 
 def show(part: pd.DataFrame, shown, wide=40):
