@@ -432,24 +432,27 @@ class View extends Drawing {
   openMedia() {
     const { scene } = this;
     this.urls = [];
-    this.media = scene.media.map((data, k) => {
+    this.media = scene.media.map(data => {
       const b = bytes(data),
         wav = b[0] === 0x52,
         m = make('video', { class: 'avnb-media', playsinline: true, preload: 'auto', 'aria-hidden': 'true', tabindex: '-1' });
       const url = URL.createObjectURL(new Blob([b], { type: wav ? 'audio/wav' : 'video/mp4' }));
       this.urls.push(url);
       m.src = url;
-      m.addEventListener('loadeddata', () => {
-        if (k === this.ear) {
-          this.looked(m, null);
-        }
+      // Media that were dropped may still have events under way: only the one that is heard now has a say.
+      const on = (name, f) =>
+        m.addEventListener(name, () => {
+          if (m === this.sound) f();
+        });
+      // New media begin where the old ones stood: seek() cannot move a medium whose length is not known yet.
+      on('loadedmetadata', () => {
+        if (this.time) this.seek(this.time);
       });
-      m.addEventListener('seeked', () => {
-        if (k === this.ear) this.looked(m, null);
+      on('loadeddata', () => {
+        if (!m.seeking) this.looked(m, null);
       });
-      m.addEventListener('ended', () => {
-        if (k === this.ear) this.ended();
-      });
+      on('seeked', () => this.looked(m, null));
+      on('ended', () => this.ended());
       m.addEventListener('play', () => this.sayPlaying());
       m.addEventListener('pause', () => this.sayPlaying());
       m.addEventListener('error', () => {
@@ -460,7 +463,7 @@ class View extends Drawing {
         const next = (now, meta) => {
           if (this.closed || !m.getAttribute('src')) return;
           m.seen = meta.mediaTime;
-          if (k === this.ear) this.looked(m, meta.mediaTime, (meta.expectedDisplayTime - performance.now()) / 1000);
+          if (m === this.sound && !m.seeking) this.looked(m, meta.mediaTime, (meta.expectedDisplayTime - performance.now()) / 1000);
           m.requestVideoFrameCallback(next);
         };
         m.requestVideoFrameCallback(next);
