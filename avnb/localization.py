@@ -63,11 +63,13 @@ def pointing_hit(
 
 # %% ../nbs/12_localization.ipynb #d36965f7
 def ciou(
-    pred_mask,  # bool [H, W]
+    pred_mask,  # bool [H, W], or 0 and 1
     gt_map,     # [H, W] weights in [0, 1]; 0: outside
 ) -> float:
     "cIoU of one sample (Senocak et al. 2018; Chen et al. 2021, `utils.py`); an empty ground truth is an error."
-    A, g = np.asarray(pred_mask, bool), _map(gt_map)
+    A, g = np.asarray(pred_mask), _map(gt_map)
+    if not np.isin(A, (0, 1)).all(): raise LocalizationError("the mask must hold True and False, or 0 and 1; threshold_mask makes one of a heat map")
+    A = A.astype(bool)
     if A.shape != g.shape: raise LocalizationError(f"mask {list(A.shape)} and ground truth {list(g.shape)} differ in shape")
     if not (g > 0).any() or (g < 0).any():
         raise LocalizationError("the ground truth must hold weights >= 0 and at least one above 0; "
@@ -391,13 +393,13 @@ def score_picture(
     maps: dict,   # name -> [H, W] on the frame
     boxes,        # [K, 4] fractions of the frame
 ):
-    "Add one clip's outcomes of pointing and cIoU (adaptive rule)."
+    "Add one clip's outcomes of pointing, energy in the boxes and cIoU (adaptive rule)."
     H, W = next(iter(maps.values())).shape
     pixels = np.asarray(boxes) * [W, H, W, H]
     truth = box_mask(pixels, (H, W)).astype(float)
     for name, m in maps.items():
         c = ciou(threshold_mask(m, 'adaptive', truth), truth)
-        tally.add('pointing', name, float(truth[m == m.max()].mean()))
+        tally.add('pointing', name, float(truth[m == m.max()].mean())); tally.add('energy', name, energy_in_box(minmax(m), pixels))
         tally.add('ciou', name, c); tally.add('ciou50', name, float(c >= 0.5))
     tally.guess('pointing', truth.mean())
     tally.add('bound', 'median', float(best_ciou(truth, 'ez-vsl') >= 0.5))
@@ -422,7 +424,7 @@ def _batch_maps(model, b, labels, cfg, twins=None, size=None):
     """Everything that answers on a batch, learned or not: (picture: name -> [B, H, W], sound: name -> [B, F''], centres of the bins, Hz).
     `twins`: name -> untrained model; `size`: of the maps, if not the frame's."""
     import torch
-    from avnb.views import NORMS, views_from
+    from avnb.views import views_from
     see, hear = views_from(cfg, False)
     rows, device = [int(i) for i in b.index], next(model.parameters()).device
     video, params = see(torch.as_tensor(b.frames).to(device), 0, 0, rows)
@@ -434,7 +436,7 @@ def _batch_maps(model, b, labels, cfg, twins=None, size=None):
         picture[name], sound[name] = p['guided'], s['guided']
     picture |= trivial_maps(b.frames, rows, tuple(picture['guided'].shape[1:]))
     picture = {k: on_frame(m, see, params, size or tuple(b.frames.shape[-2:])) for k, m in picture.items()}
-    sound = {k: m.float().cpu().numpy() for k, m in sound.items()} | band_maps(spec.cpu() * NORMS[cfg.view.front][1])
+    sound = {k: m.float().cpu().numpy() for k, m in sound.items()} | band_maps(hear.to_decibels(spec).cpu())
     return picture, sound, hear.hz
 
 # %% ../nbs/12_localization.ipynb #457f84b1
@@ -482,11 +484,14 @@ def localization_report(
     bound = np.mean(tally.hits.get('bound', {}).get('median', [0]))
     note = f"adaptive rule; mean {np.mean(c):.2f}, AUC {success_auc(c):.2f}; the median rule allows at best {bound:.2f}"
     fixed = dict(fixed_band=float(best_fixed_band(right).max())) if right else {}
-    return dict(pointing_guided=tally.score('pointing', 'guided', plain + wrong_a),
-                pointing_vision_only=tally.score('pointing', 'vision_only', plain),
+    mean = lambda measure, name: np.mean(tally.hits.get(measure, {}).get(name, [0]))
+    energy = lambda name: f"share of the map in the boxes, on average: {mean('energy', name):.2f}"
+    band = lambda name: f"mean IoU with the bands {mean('frequency_iou', name):.2f}"
+    return dict(pointing_guided=tally.score('pointing', 'guided', plain + wrong_a, note=energy('guided')),
+                pointing_vision_only=tally.score('pointing', 'vision_only', plain, note=energy('vision_only')),
                 ciou_guided=tally.score('ciou50', 'guided', plain + wrong_a, note=note),
-                frequency_hit_guided=tally.score('frequency', 'guided', ['loudest_band', 'changing_band', 'activation'] + wrong_v, fixed),
-                frequency_hit_sound_only=tally.score('frequency', 'sound_only', ['loudest_band', 'changing_band', 'activation'], fixed))
+                frequency_hit_guided=tally.score('frequency', 'guided', ['loudest_band', 'changing_band', 'activation'] + wrong_v, fixed, band('guided')),
+                frequency_hit_sound_only=tally.score('frequency', 'sound_only', ['loudest_band', 'changing_band', 'activation'], fixed, band('sound_only')))
 
 # %% ../nbs/12_localization.ipynb #186f5693
 def time_frequency_mask(
@@ -573,14 +578,14 @@ def _grids(model, b, labels, cfg):
     "Maps over time and frequency on the spectrogram, name -> [B, T, F]; seconds [B, T]; centres of the bins, Hz."
     import torch
     from avnb.attention import guided_maps
-    from avnb.views import NORMS, views_from
+    from avnb.views import views_from
     see, hear = views_from(cfg, False); device, other = next(model.parameters()).device, partners(labels)[1]
     video, spec = see(b.frames.to(device), 0, 0, b.index)[0], hear(b.waveform.to(device), 0, 0, b.index)
     with torch.inference_mode():
         out = model(video, spec); j = torch.as_tensor(np.where(other < 0, 0, other)).to(device)
         g, w = guided_maps(out, cfg.cmac.tau_m), guided_maps(dataclasses.replace(out, video=out.video[j], audio=out.audio[j]), cfg.cmac.tau_m)
     maps = dict(guided=g['audio_tf_guided'], sound_only=g['audio_tf_self'], wrong_class_picture=w['audio_tf_guided'], activation=out.audio_map.abs().mean(1))
-    T, F = spec.shape[2:]; power = (spec[:, 0].cpu().numpy().astype(np.float64) * NORMS[cfg.view.front][1])
+    T, F = spec.shape[2:]; power = hear.to_decibels(spec)[:, 0].cpu().numpy().astype(np.float64)
     fine = {k: stretch(stretch(m.float().cpu().numpy(), F).swapaxes(1, 2), T).swapaxes(1, 2) for k, m in maps.items()} | dict(loudest_cell=power)
     return fine, np.asarray(b.audio_start)[:, None] + np.arange(T) * cfg.view.hop / cfg.data.rate, hear.hz
 
@@ -670,15 +675,15 @@ def score_published(
     maps: dict,  # name -> [224, 224]; 'absolute' is the guided map's cosines, from 0 to 1
     truth,       # [224, 224] of `truth_map`
 ):
-    "Add one clip's cIoU under every published rule, and its pointing outcome."
-    absolute = maps.get('absolute')
+    "Add one clip's cIoU under every published rule, and its pointing outcome; a box without area counts, and no map hits it (as LVS's evaluator has it)."
+    absolute, empty = maps.get('absolute'), not (truth > 0).any()
     for name, m in ((k, m) for k, m in maps.items() if k != 'absolute'):
         for rule in RULES:
             on_scale = absolute if name == 'guided' and absolute is not None else minmax(m)
-            tally.add(rule, name, ciou(threshold_mask(on_scale if rule == 'slavc' else m, rule, truth), truth))
+            tally.add(rule, name, 0.0 if empty else ciou(threshold_mask(on_scale if rule == 'slavc' else m, rule, truth), truth))
         tally.add('pointing', name, float((truth > 0)[m == m.max()].mean()))
     tally.guess('pointing', (truth > 0).mean())
-    for rule in RULES: tally.add('best', rule, best_ciou(truth, rule))
+    for rule in RULES: tally.add('best', rule, 0.0 if empty else best_ciou(truth, rule))
 
 # %% ../nbs/12_localization.ipynb #5ece0f0f
 def confidence(
@@ -711,8 +716,9 @@ def _negatives(model, b, labels, cfg):
     from avnb.views import views_from
     see, hear = views_from(cfg, False); device = next(model.parameters()).device
     other = partners(labels)[1]; j = np.where(other < 0, partners(labels)[0], other)
-    video, w = see(b.frames.to(device), 0, 0, b.index)[0], b.waveform.to(device)
-    each = lambda sound: [confidence(m) for m in model_maps(model, video, hear(sound, 0, 0, b.index), cfg.cmac.tau_m)[0]['absolute'].float().cpu().numpy()]
+    (video, params), w = see(b.frames.to(device), 0, 0, b.index), b.waveform.to(device)
+    maps = lambda sound: model_maps(model, video, hear(sound, 0, 0, b.index), cfg.cmac.tau_m)[0]['absolute'].float()
+    each = lambda sound: [confidence(m) for m in on_frame(maps(sound), see, params, (SIDE, SIDE))]     # at the size that is scored, as SLAVC
     return dict(own=each(w), off_screen=each(w[torch.as_tensor(j)]), silent=each(torch.zeros_like(w)))
 
 # %% ../nbs/12_localization.ipynb #f3a0fe0f
@@ -755,7 +761,7 @@ def _published_scores(tally, fresh):
 
 # %% ../nbs/12_localization.ipynb #ba063800
 def _negative_scores(tally, sure, fresh):
-    "AP and best F1 with silent and off-screen pairs among the clips (chance: the same confidences, shuffled)."
+    "AP, best F1 and precision with silent and off-screen pairs among the clips (chance: the same confidences, shuffled)."
     out = {}
     for kind in ('silent', 'off_screen'):
         def run(name):
@@ -769,6 +775,9 @@ def _negative_scores(tally, sure, fresh):
             base = dict(untrained=float(np.mean([x[k] for x in nets]))) if nets else {}
             out[f'{k}_{kind}'] = Score(run('trained')[k], float(1.96 * np.std([x[k] for x in blind])), float(np.mean([x[k] for x in blind])), 2 * n, base,
                                        'adaptive rule; the error is that of chance')
+        found = lambda name: (np.array(tally.hits['adaptive'][name]) >= 0.5).astype(float) / 2        # half of the pairs have nothing to find
+        base = {k: float(found(k).mean()) for k in ('centre', 'vision_only')} | (dict(untrained=float(np.mean([x['precision'] for x in nets]))) if nets else {})
+        out[f'precision_{kind}'] = Score(run('trained')['precision'], half_width(found('guided')), float(found('random').mean()), 2 * n, base, 'adaptive rule, all pairs, no threshold')
     return out
 
 
@@ -778,9 +787,11 @@ def localization_protocol(s: Subject) -> dict:
     s.lost = pd.concat([s.lost, short]) if len(short) else s.lost
     s = dataclasses.replace(s, manifest=part)
     twins = s.twins('both'); tally, sure = tally_published(s, twins)
-    area = np.mean([(truth_map(b.xyxy, b.votes) > 0).mean() for b in _all_boxes(part)])
-    s.about.update({'boxes': f'{len(part)} clips with boxes, {none} without, {len(short)} that end before them; mean area {area:.2f} of the frame',
-                    'maps': "AV only (no object prior); 'slavc' takes the guided map's cosines, and other maps stretched to [0, 1]"})
+    area = np.array([(truth_map(b.xyxy, b.votes) > 0).mean() for b in _all_boxes(part)])
+    s.about.update({'boxes': f'{len(part)} clips with boxes, {none} without, {len(short)} that end before them, {int((area == 0).sum())} whose box has no area (no map hits it); '
+                             f'mean area {area.mean():.2f} of the frame',
+                    'maps': "AV only (no object prior); the rules' names say how maps become masks, not how they are made larger: bilinear here, in other ways in published code; "
+                            "'slavc' takes the guided map's cosines, and other maps stretched to [0, 1]"})
     return _published_scores(tally, list(twins)) | _negative_scores(tally, sure, list(twins))
 
 

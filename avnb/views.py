@@ -379,8 +379,23 @@ def __call__(self: AudioView,
     if self.device is not None: x = x.to(self.device, non_blocking=True)
     if self.train: x = x * torch.from_numpy(1 + self.volume * (2 * uniforms(seed, epoch, index, view, 1) - 1)).to(x.device, non_blocking=True)
     spec = log_mel(x, self.rate, self.n_fft, self.hop, self.mels) if self.front == 'logmel' else linear_spectrogram(x, self.n_fft, self.hop)
-    mean, std = (m.to(spec.device, non_blocking=True) if isinstance(m, torch.Tensor) else m for m in self.norm)
+    mean, std = self._norm_on(spec.device)
     return ((spec - mean) / std)[:, None]
+
+
+@patch
+def _norm_on(self: AudioView, device):
+    "Mean and spread, on the device."
+    return (m.to(device, non_blocking=True) if isinstance(m, torch.Tensor) else m for m in self.norm)
+
+
+@patch
+def to_decibels(self: AudioView,
+    spec: torch.Tensor,  # [B, 1, T, F] that this view has made
+) -> torch.Tensor:
+    "The spectrograms as they were before they were normalised, dB."
+    mean, std = self._norm_on(spec.device)
+    return spec * std + mean
 
 # %% ../nbs/05_views.ipynb #ad7e0a98
 @patch

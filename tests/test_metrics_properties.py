@@ -10,7 +10,7 @@ import avnb.evaluation as evaluation
 from avnb.evaluation import (EvaluationError, RowMeans, Score, auroc, draw_shots, first_right, folds_of, found_within, half_width, own_rank, over_splits, retrieval,
                              retrieval_class, retrieval_instance, score_table)
 from avnb.localization import (RULES, LocalizationError, best_ciou, box_mask, cells, ciou, confidence, detection, energy_in_box, frequency_hit, frequency_iou, in_bands,
-                               minmax, pointing_hit, stretch, success_auc, threshold_mask, truth_map)
+                               Tally, localization_report, minmax, pointing_hit, score_picture, score_published, score_sound, stretch, success_auc, threshold_mask, truth_map)
 
 settings.register_profile('metrics', max_examples=60, deadline=None, derandomize=True)
 settings.load_profile('metrics')
@@ -152,6 +152,27 @@ def test_row_means_are_means(pairs):
     for part in np.array_split(np.arange(len(x)), 3): means.add(index[part], dict(x=x[part]))
     rows, mean = means.result(); mean = mean['x']
     assert list(rows) == sorted(set(index)) and mean == pytest.approx([x[index == r].mean() for r in rows])
+
+
+def test_a_box_without_area_is_hit_by_no_map():
+    t, g = Tally(), truth_map([[0.26875, 1.0, 0.753125, 1.0]])
+    assert not g.any()
+    score_published(t, dict(guided=np.random.default_rng(0).random(g.shape), whole=np.ones(g.shape)), g)
+    assert {tuple(h[k]) for m, h in t.hits.items() for k in h} == {(0.0,)} and set(t.hits['best']) == set(RULES) and t.chance == dict(pointing=[0.0])
+
+
+@pytest.mark.parametrize('mask', [np.full((2, 2), 0.5), np.array([[1, np.nan], [0, 1]]), np.array([[2, 0], [0, 1]])])
+def test_a_heat_map_is_no_mask(mask):
+    with pytest.raises(LocalizationError, match='threshold_mask'): ciou(mask, np.ones((2, 2)))
+    assert ciou(np.array([[1.0, 0], [0, 0]]), np.ones((2, 2))) == 0.25
+
+
+def test_reports_say_iou_and_energy():
+    t = Tally(); score_picture(t, dict(guided=np.eye(4), vision_only=np.eye(4), random=np.ones((4, 4))), [[0, 0, 0.5, 0.5]])
+    hz = np.arange(8) * 100.0; score_picture(t, dict(guided=np.eye(4), vision_only=np.eye(4), random=np.ones((4, 4))), [[0, 0, 0.5, 0.5]])
+    right = [score_sound(t, dict(guided=np.arange(8.0), sound_only=np.arange(8.0)[::-1]), hz, [[600, 700]]) for _ in range(2)]
+    r = localization_report(t, right)
+    assert r['pointing_guided'].note.endswith('0.50') and r['frequency_hit_guided'].note.endswith('1.00') and r['frequency_hit_sound_only'].note.endswith('0.00')
 
 
 def test_errors_say_what_came():

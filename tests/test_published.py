@@ -141,6 +141,7 @@ def boxed(tmp_path, put_one):
 def test_vggss_boxes(tmp_path, evaluate, stills):
     listed = []
     def put_one(k, video, label, box):
+        box = [0.26875, 1.0, 0.753125, 1.0] if k == 1 else box                                       # as M1P1xla8rg0_000000 of the real list has it: no height
         name = f'VGG-SS_{k:04}_{k:06d}'; listed.append(dict(file=name, **{'class': label}, bbox=[box]))
         for d in ('frames', 'audio') if stills else ('video',): (tmp_path / 'set' / d).mkdir(parents=True, exist_ok=True)
         c = read_clip(video, 0.0, 2.0, rate=8000); times = 1 if k == 0 else 5                         # the first one was cut short
@@ -154,6 +155,9 @@ def test_vggss_boxes(tmp_path, evaluate, stills):
     assert about['clips'] == '8 of 9 in the list' and dict(lost) == {'absent______000003': 'not there'} | cut and about['boxes'].startswith(f'{n} clips with boxes, 0 without')
     sane({k: s for k, s in report.items() if '_silent' not in k and '_off_screen' not in k}, n)
     sane({k: s for k, s in report.items() if '_silent' in k or '_off_screen' in k}, 2 * n)
+    assert '1 whose box has no area' in about['boxes'] and f'at best {1 - 1 / n:.2f}' in report['ciou50_adaptive']['note']
+    whole = report['ciou50_adaptive']['baselines']['whole']; assert whole <= 1 - 1 / n and report['pointing_guided']['value'] <= 1 - 1 / n
+    for kind in ('silent', 'off_screen'): assert report[f'precision_{kind}']['value'] == pytest.approx(report['ciou50_adaptive']['value'] / 2)
     for rule in ('adaptive', 'lvs', 'ez-vsl', 'slavc'): assert {'whole', 'centre', 'shuffled_audio'} <= set(report[f'ciou50_{rule}']['baselines'])
 
 
