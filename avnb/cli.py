@@ -336,7 +336,7 @@ PROTOCOL_HELP = dict(
                'R@1, 5, 10, 20, median rank and MRR; pooling by name: global, cells (2 x 2 x 2 maxima), embedding. Shares its features with fewshot and audio.\n--set levels=1,5           k of R@k (default 1,5,10,20)\n--set windows=4            windows of each clip that are averaged (default 10)'),
     audio=('SVM, logistic regression and nearest neighbours on pooled features of sound, windows averaged',
            'avnb evaluate audio runs/my --data esc50=sets/ESC-50\navnb evaluate audio runs/my --data esc50=sets/part --splits none',
-           'ESC-50: all five folds. A part of it: --splits none splits by recording, which is not the published protocol and says so.\n'
+           'ESC-50: all five folds, or single ones (--splits 1,2). A part of it: --splits none splits by recording, which is not the published protocol and says so.\n'
            f'--data esc50=FOLDER        {_AS}\n--data dcase2014=FOLDER\n--set windows=4            windows of each clip (default 10)'),
     localization=('published boxes: cIoU and AUC under four threshold rules, pointing, silent and off-screen sounds',
                   'avnb evaluate localization AVID-CMA.pth.tar --data vggss=sets/VGG-SS --out runs/vggss',

@@ -568,7 +568,8 @@ _SETS = dict(                                                    # name -> (what
     audioset=("balanced_train_segments.csv, unbalanced_train_segments.csv, eval_segments.csv, class_labels_indices.csv "
               "(research.google.com/audioset) and the clips from YouTube", "the lists, and video/ID.mp4 or video/ID_30.000_40.000.mp4"),
     esc50=("ESC-50-master.zip (github.com/karolpiczak/ESC-50)", "meta/esc50.csv, audio/1-100032-A-0.wav"),
-    dcase2014=("scenes_stereo.zip and scenes_stereo_testset.zip (the scene task of 2013, archive.org/details/dcase2013_scene_classification)",
+    dcase2014=("scenes_stereo.zip (the scene task of 2013, archive.org/details/dcase2013_scene_classification) and scenes_stereo_testset.zip "
+               "(archive.org/details/dcase2013_scene_classification_testset)",
                "scenes_stereo/bus01.wav, scenes_stereo_testset/bus01.wav"),
     vggss=("vggss.json (github.com/hche11/Localizing-Visual-Sounds-the-Hard-Way) and the clips of VGGSound that it names",
            "metadata/vggss.json, video/ID_000030.mp4 (or frames/ID_000030.jpg and audio/ID_000030.wav)"),
@@ -750,15 +751,17 @@ def _by_source(rows: list[dict], test: float, seed: int):
 # %% ../nbs/02_manifest.ipynb #97e4a180
 def from_esc50(
     folder: str | Path,  # holds meta/esc50.csv and audio/
-    fold: int | None = 1,  # published fold to test on; None: a split by recording, for a part of the set
+    fold: int | str | None = 'all',  # published fold to test on; 'all': each in turn (column fold); None: a split by recording, for a part of the set
     seed: int = 0,       # of that split
 ) -> Manifest:
-    "ESC-50, 2,000 sounds of 5 s in 50 classes; more columns: class_index (from 0), fold, recording. Raises `ManifestError`."
+    "ESC-50, 2,000 sounds of 5 s in 50 classes; more columns: class_index (from 0), published_fold, recording. Raises `ManifestError`."
     t = pd.read_csv(_need(folder, 'esc50', 'meta/esc50.csv', 'esc50.csv', '*/meta/esc50.csv')[0], dtype=str, keep_default_na=False)
-    if fold not in (None, 1, 2, 3, 4, 5): raise ManifestError(f"fold: expected 1 to 5, or None for a split by recording, got {fold!r}")
+    if fold not in (None, 'all', 1, 2, 3, 4, 5): raise ManifestError(f"fold: expected 1 to 5, 'all', or None for a split by recording, got {fold!r}")
+    first = t['fold'].min() if fold == 'all' else str(fold)                 # the others are tested too: `evaluation.folds_of` reads the column fold
     rows = [dict(id=os.path.splitext(x['filename'])[0], find=[('', os.path.splitext(x['filename'])[0])], label=x['category'],
-                 split='test' if x['fold'] == str(fold) else 'train', class_index=x['target'], fold=x['fold'], recording=x['src_file']) for x in t.to_dict('records')]
-    protocol = f'ESC-50 fold {fold}' + (f' of a part of {len(rows)} clips' if len(rows) != 2000 else '')
+                 split='test' if x['fold'] == first else 'train', class_index=x['target'], published_fold=x['fold'], recording=x['src_file'],
+                 **(dict(fold=x['fold']) if fold == 'all' else {})) for x in t.to_dict('records')]
+    protocol = ('ESC-50, five folds' if fold == 'all' else f'ESC-50 fold {fold}') + (f' of a part of {len(rows)} clips' if len(rows) != 2000 else '')
     if fold is None:
         _by_source(rows, 0.5, seed)
         protocol = f'{len(rows)} clips of ESC-50, split by recording: not the published protocol, too few to order methods by'

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 import soundfile as sf
 
+from avnb.evaluation import folds_of
 from avnb.manifest import (READERS, SCENES, Boxes, Manifest, ManifestError, boxes_of, from_audioset, from_csv, from_dcase2014, from_esc50, from_flickr_soundnet,
                            from_folder, from_hmdb51, from_kinetics, from_ucf101, from_vggsound, from_vggss)
 from avnb.media import write_clip
@@ -123,7 +124,9 @@ def test_esc50_folds(put):
         'meta/esc50.csv': 'filename,fold,target,category,esc10,src_file,take\n' + ''.join(f'{f}-{s}-{t}-{c}.wav,{f},{c},c{c},False,{s},{t}\n' for f, s, t, c in rows)})
     for fold in range(1, 6):
         t = from_esc50(root, fold).table
-        assert ((t['split'] == 'test') == (t['fold'] == str(fold))).all() and len(t) == 30 and 'fold' in t['protocol'][0]
+        assert ((t['split'] == 'test') == (t['published_fold'] == str(fold))).all() and len(t) == 30 and t['protocol'][0].startswith(f'ESC-50 fold {fold}') and list(folds_of(t)) == ['test']
+    whole = from_esc50(root).table
+    assert list(folds_of(whole)) == list('12345') and whole['protocol'][0].startswith('ESC-50, five folds') and all(len(te) == 6 for _, te in folds_of(whole).values())
     with pytest.raises(ManifestError, match='1 to 5'): from_esc50(root, 6)
 
 
@@ -142,6 +145,7 @@ def test_esc50_real_fold(real_data):
 
 
 def test_dcase2014_is_listed_by_construction(put):
+    with pytest.raises(ManifestError, match=r'scenes_stereo_testset\.zip \(archive\.org/details/dcase2013_scene_classification_testset\)'): from_dcase2014(put())
     root = put(*(f'scenes_stereo/{c}{k:02d}.wav' for c in SCENES for k in range(1, 11)), *(f'scenes_stereo_testset/{c}01.wav' for c in SCENES))
     m = from_dcase2014(root)
     assert m.listed == 200 and dict(m.table['split'].value_counts()) == dict(train=100, test=10) and set(m.table['label']) == set(SCENES)
