@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .core import AvnbError
-from .nce import _check_rest, _check_shapes, _check_values, _cross_entropy, _keep, _reduce, _scores, _wide, xid_loss
+from .nce import (_check_distribution, _check_rest, _check_rows, _check_shapes, _check_values, _check_weights, _cross_entropy, _is, _keep,
+                      _number, _reduce, _scores, _used, _wide, xid_loss)
 
 # %% ../nbs/09_attention.ipynb #c1471142
 class AttentionError(AvnbError):
@@ -26,13 +27,16 @@ def _need(ok, name, expected, came):
     if not ok: raise AttentionError(f"{name}: expected {expected}, got {came}")
 
 # %% ../nbs/09_attention.ipynb #f0390242
-def _need_unit(name, x):
-    "Raise `AttentionError` unless the vectors along the last axis are finite and of unit norm."
-    norm = torch.linalg.vector_norm(x.detach(), dim=-1, dtype=torch.promote_types(x.dtype, torch.float32))
-    _need(bool(norm.isfinite().all()), name, 'finite numbers', 'NaN or infinity')
-    worst = float((norm - 1).abs().max())
-    limit = 1e-2 if x.dtype == torch.bfloat16 else 1e-3
-    _need(worst <= limit, name, 'unit norm along the last axis', f"a norm that is off by {worst:.3g}")
+def _check_floats(name, x, dims, shape):
+    "Raise `AttentionError` unless x is a floating point tensor, not empty, with one of the numbers of axes in `dims`; costs nothing on a device."
+    ok = isinstance(x, Tensor) and x.is_floating_point() and x.ndim in dims and x.numel() > 0
+    _need(ok, name, f"a floating point tensor {shape}, not empty", _is(x))
+
+
+def _check_query(local, query):
+    "Raise `AttentionError` unless there is a query for each clip, of the size of its cells."
+    _check_floats('query', query, (2,), f"[{len(local)}, {local.shape[-1]}]")
+    _need(query.shape == (len(local), local.shape[-1]), 'query', f"[{len(local)}, {local.shape[-1]}]", _is(query))
 
 # %% ../nbs/09_attention.ipynb #61bb5684
 def attention_maps(
@@ -46,10 +50,10 @@ def attention_maps(
 
     With a query from the other modality it is the guided map, the target; with one from the same modality, the student."""
     _need(normalize in ('softmax', 'sigmoid', 'minmax'), 'normalize', "'softmax', 'sigmoid' or 'minmax'", repr(normalize))
-    _need(tau_m > 0, 'tau_m', 'a number above 0', tau_m)
-    _need(local.ndim in (3, 4) and local.numel() > 0, 'local', '[B,P,D] or [B,T,P,D]', list(local.shape))
-    _need(query.shape == (len(local), local.shape[-1]), 'query', f"[{len(local)}, {local.shape[-1]}]", list(query.shape))
-    if validate: _need_unit('local', local); _need_unit('query', query)
+    _number('tau_m', tau_m, 0, above=True, error=AttentionError)
+    _check_floats('local', local, (3, 4), '[B,P,D] or [B,T,P,D]')
+    _check_query(local, query)
+    for name, x in (('local', local), ('query', query)) if validate else (): _check_rows(name, x, error=AttentionError)
     with torch.autocast(local.device.type, enabled=False):
         x, q = _wide(local, query)
         scores = torch.einsum('b...pd,bd->b...p', x, q)
@@ -63,8 +67,8 @@ def places(
     local: Tensor,  # [B,D,T,...]: video_local [B,D,T',H',W'] or audio_local [B,D,T'',F'']
     per_step: bool = False,  # keep time: one set of places per time step
 ) -> Tensor:        # [B,P,D], or [B,T,P,D] with per_step; unit norm
-    "Local embeddings as `attention_maps` wants them: image cells or frequency cells, averaged over time or not."
-    _need(local.ndim in (4, 5), 'local', '[B,D,T,H,W] or [B,D,T,F]', list(local.shape))
+    "Local embeddings as `attention_maps` wants them: image cells or frequency cells, averaged over time or not. `AttentionError` for other shapes."
+    _check_floats('local', local, (4, 5), '[B,D,T,H,W] or [B,D,T,F]')
     x = local.flatten(3).permute(0, 2, 3, 1)
     return x if per_step else F.normalize(x.mean(1), dim=-1)
 
@@ -73,6 +77,7 @@ def energy_scores(
     features: Tensor,  # [B,C,...] feature map
 ) -> Tensor:           # [B,...] mean over channels of the squared activation
     "Activation energy of each position, the parameter-free student (V3 of CMAC-R; ours)."
+    _check_floats('features', features, range(2, 9), '[B,C,...]')
     return features.pow(2).mean(1)
 
 # %% ../nbs/09_attention.ipynb #3e8fd361
@@ -97,6 +102,7 @@ def guided_maps(
     tau_m: float = 0.1,   # temperature of the maps
 ) -> dict[str, Tensor]:   # 'video_guided', 'video_self' [B,T',H',W']; 'audio_guided', 'audio_self' [B,F'']; 'audio_tf_*' [B,T'',F'']
     "Maps to look at, each a distribution: pictures per frame over their cells, sound over frequency cells and over the full grid."
+    _number('tau_m', tau_m, 0, above=True, error=AttentionError)
     maps = {k: (s / tau_m).softmax(-1) for k, s in attention_scores(out, per_frame=True).items()}
     for k in ('video_guided', 'video_self'): maps[k] = maps[k].unflatten(-1, out.video_local.shape[3:])
     tf = places(out.audio_local, per_step=True)
@@ -120,17 +126,12 @@ def _check_consistency(student, target, distance, tau_m, weights, reduction, val
     "Raise `AttentionError` unless the arguments of `consistency_loss` are right."
     _need(distance in ('kl', 'l2', 'cosine'), 'distance', "'kl', 'l2' or 'cosine'", repr(distance))
     _need(reduction in ('mean', 'none'), 'reduction', "'mean' or 'none'", repr(reduction))
-    _need(tau_m > 0, 'tau_m', 'a number above 0', tau_m)
-    shape = list(student.shape)
-    _need(student.ndim in (2, 3) and student.numel() > 0, 'student_scores', '[B,P] or [B,T,P]', shape)
-    _need(target.shape == student.shape, 'target_scores', f"the shape of student_scores, {shape}", list(target.shape))
-    if weights is not None: _need(weights.shape == (len(student),), 'weights', f"[{len(student)}]", list(weights.shape))
-    if not validate: return
-    for name, x in (('student_scores', student), ('target_scores', target)):
-        _need(bool(x.isfinite().all()), name, 'finite numbers', 'NaN or infinity')
-    if weights is not None:
-        ok = bool((weights >= 0).all()) and bool(weights.isfinite().all())
-        _need(ok, 'weights', 'finite numbers, at least 0', f"a least value of {float(weights.min()):.3g}")
+    _number('tau_m', tau_m, 0, above=True, error=AttentionError)
+    both = ('student_scores', student), ('target_scores', target)
+    for name, x in both: _check_floats(name, x, (2, 3), '[B,P] or [B,T,P]')
+    _need(target.shape == student.shape, 'target_scores', f"the shape of student_scores, {list(student.shape)}", _is(target))
+    _check_weights(weights, len(student), validate, AttentionError)
+    for name, x in both if validate else (): _need(bool(x.isfinite().all()), name, 'finite numbers', 'NaN or infinity')
 
 # %% ../nbs/09_attention.ipynb #213506ec
 def consistency_loss(
@@ -153,6 +154,18 @@ def consistency_loss(
         return _reduce(d.mean(1) if d.ndim == 2 else d, weights, reduction)
 
 # %% ../nbs/09_attention.ipynb #64988105
+def _check_cells(local, query, tau, weights, mask, reduction, validate):
+    "Raise `AttentionError` unless the arguments of `local_max_loss` are right."
+    _check_floats('local', local, (3,), '[B,P,D]')
+    _check_query(local, query)
+    _number('tau', tau, 0, above=True, error=AttentionError)
+    _need(reduction in ('mean', 'none'), 'reduction', "'mean' or 'none'", repr(reduction))
+    ok = mask is None or (isinstance(mask, Tensor) and mask.dtype == torch.bool and mask.shape == (len(query),) * 2)
+    _need(ok, 'mask', f"bool [{len(query)}, {len(query)}]", _is(mask))
+    _check_weights(weights, len(query), validate, AttentionError)
+    for name, x in (('local', local), ('query', query)) if validate else (): _check_rows(name, x, error=AttentionError)
+
+
 def local_max_loss(
     local: Tensor,      # [B,P,D] cells of each clip, unit norm
     query: Tensor,      # [B,D] the other modality's embeddings, unit norm
@@ -160,10 +173,10 @@ def local_max_loss(
     weights: Tensor | None = None,  # [B], >= 0
     mask: Tensor | None = None,     # bool [B,B]: clips that may be compared; None: all
     reduction: str = 'mean',        # 'mean': sum_i w_i l(i) / sum_i w_i; 'none': l(i) [B]
+    validate: bool = False,         # check the values, at the price of waiting for the device
 ) -> Tensor:
-    "Contrast of each clip's best cell, both directions summed (EZ-VSL, eq. 2; beside CMAC-R, not part of it). `AttentionError` for other shapes."
-    _need(local.ndim == 3 and query.shape == (len(local), local.shape[-1]), 'local and query', '[B,P,D] and [B,D]', f'{list(local.shape)} and {list(query.shape)}')
-    if mask is not None: _need(mask.shape == (len(query),) * 2, 'mask', f"[{len(query)}, {len(query)}]", list(mask.shape))
+    "Contrast of each clip's best cell, both directions summed (EZ-VSL, eq. 2; beside CMAC-R, not part of it). `AttentionError` for bad arguments."
+    _check_cells(local, query, tau, weights, mask, reduction, validate)
     with torch.autocast(local.device.type, enabled=False):
         x, q = _wide(local, query)
         best = torch.einsum('ipd,jd->ijp', x, q).amax(2) / tau
@@ -174,9 +187,12 @@ def local_max_loss(
 # %% ../nbs/09_attention.ipynb #cb3fb7f8
 def map_stats(
     maps: Tensor,  # [B,P] distributions
+    validate: bool = True,  # check the values
 ) -> dict[str, float]:
     "'entropy': mean entropy over log P, in [0, 1]; 'spread': how much maps differ between clips, mean KL to the average map in nats."
-    _need(maps.ndim == 2 and maps.shape[1] > 1, 'maps', '[B,P] with more than one place', list(maps.shape))
+    _check_floats('maps', maps, (2,), '[B,P]')
+    _need(maps.shape[1] > 1, 'maps', '[B,P] with more than one place', _is(maps))
+    if validate: _check_distribution('maps', maps, error=AttentionError)
     h = torch.special.entr(maps.detach()).sum(-1).mean()
     return dict(entropy=float(h) / math.log(maps.shape[1]), spread=float(torch.special.entr(maps.detach().mean(0)).sum() - h))
 
@@ -187,7 +203,7 @@ def ramp(
     share: float,  # share of the steps over which it rises; 0: at once
 ) -> float:        # in [0, 1]
     "Linear rise from 0 to 1 over the first `share` of training, then 1 (ours)."
-    _need(0 <= share <= 1, 'share', 'a number in [0, 1]', share)
+    _number('share', share, 0, 1, error=AttentionError)
     return min(1., step / (share * total)) if share * total > 0 else 1.
 
 # %% ../nbs/09_attention.ipynb #452bb30e
@@ -205,6 +221,15 @@ def _within(query, cross, within, index, tau, target, mask, reading):
     return _cross_entropy(torch.cat([s_cross, s_within], 1), index, target, keep)
 
 # %% ../nbs/09_attention.ipynb #7421bcc8
+def _check_within(within, bar, mask, validate):
+    "Raise `AttentionError` unless `within` is a pair of keys, as many, as long and as fit as the candidates."
+    _need(isinstance(within, (tuple, list)) and len(within) == 2, 'within', 'a pair (video keys, sound keys)', _is(within))
+    for k, x in enumerate(within):
+        _check_floats(f'within[{k}]', x, (2, 3), f"of the candidates' shape, {list(bar.shape)}")
+        _need(x.shape == bar.shape, f'within[{k}]', f"the candidates' shape, {list(bar.shape)}", _is(x))
+        if validate: _check_rows(f'within[{k}]', x, _used(x, mask), AttentionError)
+
+
 def within_modal_xid(
     v: Tensor, a: Tensor,          # [B,D] live embeddings, unit norm
     v_bar: Tensor, a_bar: Tensor,  # candidates, [N,D] or [B,M,D], unit norm
@@ -218,12 +243,13 @@ def within_modal_xid(
     reading: str = 'R1',           # 'R0' (xid_loss itself), 'R1', 'R2' or 'R3'
     within: tuple[Tensor, Tensor] | None = None,  # (video keys, sound keys) for the sums within; None: the candidates themselves
 ) -> Tensor:
-    "Contrast with within-modal keys, both directions summed (CMAC-R; readings of one sentence). `AttentionError` for other readings."
+    "Contrast with within-modal keys, both directions summed (CMAC-R; readings of one sentence). `NceError` as `xid_loss`; `AttentionError` for `reading` and `within`."
     _need(reading in ('R0', 'R1', 'R2', 'R3'), 'reading', "'R0', 'R1', 'R2' or 'R3'", repr(reading))
     if reading == 'R0': return xid_loss(v, a, v_bar, a_bar, index, tau, targets, weights, mask, reduction, validate)
     _check_shapes(v, a, v_bar, a_bar, index, mask)
     _check_rest(len(v), v_bar.shape[-2], tau, targets, weights, mask, reduction, validate)
     if validate: _check_values(v, a, v_bar, a_bar, index, mask)
+    if within is not None: _check_within(within, v_bar, mask, validate)
     (T_v, T_a), (k_v, k_a) = targets or (None, None), within or (v_bar, a_bar)
     l = _within(v, a_bar, k_v, index, tau, T_v, mask, reading) + _within(a, v_bar, k_a, index, tau, T_a, mask, reading)
     return _reduce(l, weights, reduction)

@@ -43,7 +43,7 @@ class MemoryBank(nn.Module):
         super().__init__()
         for name, x in (('n', n), ('dim', dim)):
             if not isinstance(x, int) or x < 1: raise BankError(f"{name}: expected a positive integer, got {x!r}")
-        if not 0 <= momentum < 1: raise BankError(f"momentum: expected a number in [0, 1), got {momentum}; at 1 a row would never move")
+        if not (isinstance(momentum, (int, float)) and 0 <= momentum < 1): raise BankError(f"momentum: expected a number in [0, 1), got {momentum!r}; at 1 a row would never move")
         if first not in ('ema', 'copy'): raise BankError(f"first: expected 'ema' or 'copy', got {first!r}")
         self.n, self.dim, self.momentum, self.first = n, dim, momentum, first
         self.world, self.lo, self.hi = world, rank * n // world, (rank + 1) * n // world
@@ -65,6 +65,7 @@ def last_of(
 @patch
 def _check_index(self: MemoryBank, index):
     "Raise `BankError` unless `index` is int64 [B] and names rows of the bank."
+    if not isinstance(index, Tensor): raise BankError(f"index: expected int64 [B], got a {type(index).__name__}")
     if index.dtype != torch.long or index.ndim != 1:
         raise BankError(f"index: expected int64 [B], got {str(index.dtype)[6:]} {list(index.shape)}")
     if len(index) and not 0 <= int(index.min()) <= int(index.max()) < self.n:
@@ -77,6 +78,7 @@ def _check(self: MemoryBank, index, v, a):
     "Raise `BankError` unless index, v and a fit the bank, and v and a are finite and of unit norm."
     self._check_index(index)
     for name, x in (('v', v), ('a', a)):
+        if not (isinstance(x, Tensor) and x.is_floating_point()): raise BankError(f"{name}: expected a floating point tensor, got a {type(x).__name__}")
         if x.shape != (len(index), self.dim):
             raise BankError(f"{name}: expected [{len(index)}, {self.dim}] (index, bank), got {list(x.shape)}")
         norm = torch.linalg.vector_norm(x.detach(), dim=-1, dtype=torch.promote_types(x.dtype, torch.float32))
@@ -102,7 +104,7 @@ def update(self: MemoryBank,
     a: Tensor,      # [B,D] audio embeddings, unit norm
     validate: bool = True,  # check the values, at the price of waiting for the device
 ) -> None:
-    """Move rows towards new embeddings, row <- unit(m row + (1 - m) x), mark them written (AVID's update). `BankError` for bad arguments.
+    """Move rows towards new embeddings, row <- unit(m row + (1 - m) x), mark them written (AVID's update; opposite ones that cancel leave x). `BankError` for bad arguments.
 
     It writes in place, so call it after `backward`. With several processes pass the gathered batch on each: the banks stay identical."""
     if validate: self._check(index, v, a)
@@ -111,7 +113,9 @@ def update(self: MemoryBank,
     with torch.no_grad():
         keep = self.momentum if self.first == 'ema' else self.momentum * self.written[index, None]
         for rows, x in ((self.video, v), (self.audio, a)):
-            new = F.normalize(keep * rows[index] + (1 - self.momentum) * x[last].to(rows), dim=-1)
+            x = x[last].to(rows); new = keep * rows[index] + (1 - self.momentum) * x
+            opposite = new.norm(dim=-1, keepdim=True) <= torch.finfo(new.dtype).eps         # what is left of the two is rounding
+            new = F.normalize(torch.where(opposite, x, new), dim=-1)
             rows[index] = new if self.world == 1 else torch.where(here.any(), new, rows[index])
         self.written[index] = True if self.world == 1 else here.any() | self.written[index]
 

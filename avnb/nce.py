@@ -40,22 +40,42 @@ class NceError(AvnbError):
     "An argument of a loss is not what it must be; the message names it, what was expected and what came."
 
 
-def _need(ok, name, expected, came):
-    "Raise `NceError` unless `ok`."
-    if not ok: raise NceError(f"{name}: expected {expected}, got {came}")
+def _need(ok, name, expected, came, error=NceError):
+    "Raise `NceError`, or the error of another room, unless `ok`."
+    if not ok: raise error(f"{name}: expected {expected}, got {came}")
 
 # %% ../nbs/08_nce.ipynb #fa191958
-def _number(name, x, low=-math.inf, high=math.inf, above=False):
-    "Raise `NceError` unless low <= x <= high (low < x with `above`); NaN is refused."
-    want = ' and '.join([f"{'above' if above else 'at least'} {low:g}"] * (low > -math.inf) + [f"at most {high:g}"] * (high < math.inf))
-    _need((float(x) > low if above else float(x) >= low) and float(x) <= high, name, f"a number {want}".rstrip(), x)
-
-# %% ../nbs/08_nce.ipynb #c6e6b597
 def _is(x):
-    "A tensor in words: type and shape."
+    "What came, in words: type and shape of a tensor, else the value and its type."
     return f"{str(x.dtype)[6:]} {list(x.shape)}" if isinstance(x, Tensor) else f"{x!r}"[:60] + f" ({type(x).__name__})"
 
+# %% ../nbs/08_nce.ipynb #c6e6b597
+def _number(name, x, low=-math.inf, high=math.inf, above=False, error=NceError):
+    "Raise `NceError` unless x is a number with low <= x <= high (low < x with `above`); NaN and infinity are refused."
+    want = ' and '.join([f"{'above' if above else 'at least'} {low:g}"] * (low > -math.inf) + [f"at most {high:g}"] * (high < math.inf))
+    try: y = float(x.detach() if isinstance(x, Tensor) else x + 0)                              # + 0: float('1') is 1, '1' + 0 is an error
+    except (TypeError, ValueError, RuntimeError): y = None
+    ok = y is not None and math.isfinite(y) and (y > low if above else y >= low) and y <= high
+    _need(ok, name, f"a {'' if want else 'finite '}number {want}".rstrip(), _is(x) if y is None else x, error)
+
+
+def _whole(name, x, low=0):
+    "Raise `NceError` unless x is an integer, at least `low`."
+    _need(isinstance(x, int) and x >= low, name, f"an integer, at least {low}", _is(x))
+
 # %% ../nbs/08_nce.ipynb #2690d44b
+def _check_own(index, B=None):
+    "Raise `NceError` unless `index` is int64 [B]; costs nothing on a device."
+    ok = isinstance(index, Tensor) and index.dtype == torch.long and index.ndim == 1 and B in (None, len(index))
+    _need(ok, 'index', f"int64 [{'B' if B is None else B}], each query's own place among its candidates", _is(index))
+
+
+def _check_kind(mask, shapes):
+    "Raise `NceError` unless `mask` is None or bool of one of the shapes; costs nothing on a device."
+    ok = mask is None or (isinstance(mask, Tensor) and mask.dtype == torch.bool and mask.shape in shapes)
+    _need(ok, 'mask', f"bool {' or '.join(str(list(s)) for s in shapes)}, True where a candidate may be used", _is(mask))
+
+
 def _check_shapes(v, a, v_bar, a_bar, index, mask=None):
     "Raise `NceError` unless the shapes and types fit together; costs nothing on a device."
     for name, x in (('v', v), ('a', a), ('v_bar', v_bar), ('a_bar', a_bar)):
@@ -66,26 +86,23 @@ def _check_shapes(v, a, v_bar, a_bar, index, mask=None):
     _need((v_bar.ndim == 2 or (v_bar.ndim == 3 and len(v_bar) == B)) and v_bar.shape[-1] == D and v_bar.numel() > 0,
           'v_bar', f"[N,{D}] shared, or [{B},M,{D}] per query", _is(v_bar))
     _need(a_bar.shape == v_bar.shape, 'a_bar', f"the shape of v_bar, {list(v_bar.shape)}", _is(a_bar))
-    _need(isinstance(index, Tensor) and index.dtype == torch.long and index.shape == (B,),
-          'index', f"int64 [{B}], each query's own place among its candidates", _is(index))
-    n = v_bar.shape[-2]
-    _need(mask is None or (isinstance(mask, Tensor) and mask.dtype == torch.bool and mask.shape in ((n,), (B, n))),
-          'mask', f"bool [{n}] or [{B},{n}], True where a candidate may be used", _is(mask))
+    _check_own(index, B)
+    _check_kind(mask, ((v_bar.shape[-2],), (B, v_bar.shape[-2])))
 
 # %% ../nbs/08_nce.ipynb #a44fbd35
-def _check_rows(name, x, use=None):
+def _check_rows(name, x, use=None, error=NceError):
     "Raise `NceError` unless all rows are finite and the rows in `use` have unit norm."
     norm = torch.linalg.vector_norm(x.detach(), dim=-1, dtype=torch.promote_types(x.dtype, torch.float32))
     bad = (~norm.isfinite()).nonzero()
-    _need(not len(bad), name, 'finite numbers', f"NaN or infinity in row {bad[0].tolist() if len(bad) else ''}")
+    _need(not len(bad), name, 'finite numbers', f"NaN or infinity in row {bad[0].tolist() if len(bad) else ''}", error)
     worst = float((norm if use is None else norm[use]).sub(1).abs().max())
     limit = 1e-2 if x.dtype == torch.bfloat16 else 1e-3
-    _need(worst <= limit, name, 'rows of unit norm, as F.normalize(x, dim=-1) makes them', f"a norm that is off by {worst:.3g}")
+    _need(worst <= limit, name, 'rows of unit norm, as F.normalize(x, dim=-1) makes them', f"a norm that is off by {worst:.3g}", error)
 
 
 def _check_places(index, n):
     "Raise `NceError` unless every place lies among n candidates."
-    _need(bool(((index >= 0) & (index < n)).all()), 'index', f"places in 0..{n - 1}", f"{int(index.min())}..{int(index.max())}")
+    _need(bool(((index >= 0) & (index < n)).all()), 'index', f"places in 0..{n - 1}", f"{int(index.min())}..{int(index.max())}" if len(index) else '')
 
 # %% ../nbs/08_nce.ipynb #0117aabe
 def _check_mask(mask, index):
@@ -95,14 +112,17 @@ def _check_mask(mask, index):
     _need(bool(own.all()), 'mask', "True at each query's own place", f"False for query {own.int().argmin()}")
 
 # %% ../nbs/08_nce.ipynb #6aede6bd
+def _used(bar, mask):
+    "Which rows of the candidates some query may use, as an index into them; None: all."
+    if mask is None: return None
+    return mask.expand(bar.shape[:2]) if bar.ndim == 3 else mask if mask.ndim == 1 else mask.any(0)
+
+
 def _check_values(v, a, v_bar, a_bar, index, mask=None):
     "Raise `NceError` for a place out of range, masked own rows, NaN, or rows that are not of unit norm; waits for the device."
-    n, use = v_bar.shape[-2], mask
-    _check_places(index, n)
-    if mask is not None:
-        _check_mask(mask, index)
-        if v_bar.ndim == 3: use = mask.expand(len(v), n)
-        elif mask.ndim == 2: use = mask.any(0)
+    _check_places(index, v_bar.shape[-2])
+    if mask is not None: _check_mask(mask, index)
+    use = _used(v_bar, mask)
     for name, x, rows in (('v', v, None), ('a', a, None), ('v_bar', v_bar, use), ('a_bar', a_bar, use)): _check_rows(name, x, rows)
 
 # %% ../nbs/08_nce.ipynb #02f082c6
@@ -122,12 +142,20 @@ def _reduce(l, weights, reduction):
     return (w * l).sum() / torch.where(w.sum() > 0, w.sum(), 1.)
 
 # %% ../nbs/08_nce.ipynb #4ac19cc7
-def _check_distribution(name, T, mask=None):
+def _check_distribution(name, T, mask=None, error=NceError):
     "Raise `NceError` unless rows are at least 0, sum to 1 and have nothing on masked candidates."
-    sums = T.detach().sum(-1)
-    _need(bool((T >= 0).all()) and bool(((sums - 1).abs() < 1e-3).all()), name, 'rows that are distributions (at least 0, sum 1)',
-          f"sums in {float(sums.min()):.4g}..{float(sums.max()):.4g}, least entry {float(T.min()):.3g}")
-    _need(mask is None or not bool((T > 0).logical_and(~mask).any()), name, '0 wherever mask is False', 'some mass on a masked candidate')
+    T = T.detach(); sums, limit = T.sum(-1, dtype=torch.promote_types(T.dtype, torch.float32)), 1e-3 if T.dtype.itemsize > 2 else 1e-2
+    _need(bool((T >= 0).all()) and bool(((sums - 1).abs() < limit).all()), name, 'rows that are distributions (at least 0, sum 1)',
+          f"sums in {float(sums.min()):.4g}..{float(sums.max()):.4g}, least entry {float(T.min()):.3g}", error)
+    _need(mask is None or not bool((T > 0).logical_and(~mask).any()), name, '0 wherever mask is False', 'some mass on a masked candidate', error)
+
+
+def _check_weights(weights, B, validate, error=NceError):
+    "Raise `NceError` unless weights are None or [B], finite and at least 0."
+    if weights is None: return
+    _need(isinstance(weights, Tensor) and weights.shape == (B,), 'weights', f"[{B}]", _is(weights), error)
+    if validate: _need(bool((weights >= 0).all()) and bool(weights.isfinite().all()), 'weights', 'finite numbers, at least 0',
+                       f"{float(weights.detach().min()):.3g}..{float(weights.detach().max()):.3g}", error)
 
 # %% ../nbs/08_nce.ipynb #f50d7a6c
 def _check_rest(B, n, tau, targets, weights, mask, reduction, validate):
@@ -138,10 +166,7 @@ def _check_rest(B, n, tau, targets, weights, mask, reduction, validate):
     for name, T in zip(('T_v', 'T_a'), targets or ()):
         _need(isinstance(T, Tensor) and T.shape == (B, n), name, f"[{B},{n}]", _is(T))
         if validate: _check_distribution(name, T, mask)
-    if weights is None: return
-    _need(isinstance(weights, Tensor) and weights.shape == (B,), 'weights', f"[{B}]", _is(weights))
-    if validate: _need(bool((weights >= 0).all()) and bool(weights.isfinite().all()), 'weights', 'finite numbers, at least 0',
-                       f"{float(weights.min()):.3g}..{float(weights.max()):.3g}")
+    _check_weights(weights, B, validate)
 
 # %% ../nbs/08_nce.ipynb #f933f9c8
 def xid_loss(
@@ -176,10 +201,10 @@ def sample_candidates(
     step: int,      # training step
 ) -> Tensor:        # int64 [B,1+k], own row first
     "For each query its own row and k others without replacement; a function of (seed, step, own row). Use it with index = zeros(B)."
-    _need(isinstance(index, Tensor) and index.dtype == torch.long and index.ndim == 1, 'index', 'int64 [B]', _is(index))
-    _need(0 <= k < n, 'k', f"at least 0 and at most the {n - 1} other rows", k)
+    _check_own(index); _whole('n', n, 1); _whole('k', k)
+    _need(k < n, 'k', f"at most the {n - 1} other rows", k)
+    _check_places(index, n)
     rows = index.tolist()
-    _need(all(0 <= i < n for i in rows), 'index', f"rows in 0..{n - 1}", f"{min(rows, default=0)}..{max(rows, default=0)}")
     drawn = [torch.from_numpy(rng(seed, step, i, 'candidates').choice(n - 1, k, replace=False, shuffle=False)) for i in rows]
     other = torch.stack(drawn) if drawn else index.new_empty(0, k)
     own = index.cpu()[:, None]
@@ -189,8 +214,12 @@ def sample_candidates(
 def group_mask(
     groups: Tensor,  # int64 [N], group of each candidate: its file, or its clip
     index: Tensor,   # int64 [B], place of each query's own row
+    validate: bool | None = None,  # check the places; None: on the CPU only, where nobody has to wait for the device
 ) -> Tensor:         # bool [B,N]
-    "True at the own place and wherever the group differs from that of the own row."
+    "True at the own place and wherever the group differs from that of the own row. `NceError` for bad arguments."
+    _need(isinstance(groups, Tensor) and groups.ndim == 1, 'groups', '[N], a group for each candidate', _is(groups))
+    _check_own(index)
+    if validate or (validate is None and index.device.type == 'cpu'): _check_places(index, len(groups))
     mask = groups[None] != groups[index][:, None]
     mask.scatter_(1, index[:, None], True)
     return mask
@@ -206,7 +235,7 @@ def _check_weighting(scores, delta, kappa, w_min, mean, var, floor, validate):
     _number('w_min', w_min, 0, 1)
     if validate:
         _need(bool(scores.isfinite().all()), 'scores', 'finite numbers', 'NaN or infinity')
-        _need(mean is None or math.isfinite(mean), 'mean', 'a finite number', mean)
+        if mean is not None: _number('mean', mean)
         if var is not None: _number('var', var, 0)
 
 # %% ../nbs/08_nce.ipynb #3f24bc0c
@@ -300,6 +329,15 @@ def soft_targets(
         return tuple((S if keep is None else S.masked_fill(~keep, -math.inf)).softmax(-1) for S in (S_v, S_a))
 
 # %% ../nbs/08_nce.ipynb #5c2d4730
+def _check_pair(soft, index):
+    "Raise `NceError` unless `soft` is a pair of float [B,N] and `index` int64 [B]; costs nothing on a device."
+    _check_own(index)
+    _need(isinstance(soft, (tuple, list)) and len(soft) == 2, 'soft', 'a pair (S_v, S_a)', _is(soft))
+    for name, S in zip(('S_v', 'S_a'), soft):
+        _need(isinstance(S, Tensor) and S.is_floating_point() and S.ndim == 2 and len(S) == len(index), name, f"float [{len(index)},N]", _is(S))
+    _need(soft[1].shape == soft[0].shape, 'S_a', f"the shape of S_v, {list(soft[0].shape)}", _is(soft[1]))
+
+
 def mix_targets(
     soft: tuple[Tensor, Tensor],  # (S_v, S_a), each [B,N], rows sum to 1
     index: Tensor,  # int64 [B], place of each query's own row
@@ -308,11 +346,11 @@ def mix_targets(
 ) -> tuple[Tensor, Tensor]:  # (T_v, T_a), each [B,N], without gradient
     "T(j|i) = (1 - lam) 1[i = j] + lam S(j|i) (Robust-xID, (7)). `NceError` for bad arguments."
     _number('lam', lam, 0, 1)
-    _need(isinstance(soft, (tuple, list)) and len(soft) == 2, 'soft', 'a pair (S_v, S_a)', _is(soft))
+    _check_pair(soft, index)
+    if validate: _check_places(index, soft[0].shape[1])
     mixed = []
     for name, S in zip(('S_v', 'S_a'), soft):
-        _need(isinstance(S, Tensor) and S.ndim == 2 and len(S) == len(index), name, f"[{len(index)},N]", _is(S))
-        if validate: _check_distribution(name, S); _check_places(index, S.shape[1])
+        if validate: _check_distribution(name, S)
         mixed.append((lam * S.detach()).scatter_add(1, index[:, None], S.new_full((len(S), 1), 1 - lam)))
     return tuple(mixed)
 
@@ -328,7 +366,8 @@ class _Running:
         top = torch.maximum(self.top, logits.max(1).values)
         shrink, e = (self.top - top).exp(), (logits - top[:, None]).exp_()
         self.top, self.z = top, self.z * shrink + e.sum(1)
-        if values is not None: self.value = self.value * shrink + torch.einsum('bn,bn->b', e, values)
+        # not einsum('bn,bn->b'): that one adds thousands of terms one after the other, too roughly for 1e-5 in float32
+        if values is not None: self.value = self.value * shrink + (e * values).sum(1)
         if keys is not None: self.key = self.key * shrink[:, None] + e @ keys
 
     def log_z(self): return self.top + self.z.log()
@@ -476,8 +515,13 @@ def uniform_targets(
     index: Tensor,  # int64 [B]
     n: int,         # candidates
     mask: Tensor | None = None,  # bool [N] or [B,N]
+    validate: bool = True,       # check the values, at the price of waiting for the device
 ) -> tuple[Tensor, Tensor]:      # S_v, S_a [B,N]
-    "The same share for every usable candidate: with `mix_targets`, uniform label smoothing."
+    "The same share for every usable candidate: with `mix_targets`, uniform label smoothing. `NceError` for bad arguments."
+    _check_own(index); _whole('n', n, 1)
+    _check_kind(mask, ((n,), (len(index), n)))
+    if validate: _check_places(index, n)
+    if validate and mask is not None: _check_mask(mask, index)
     S = torch.ones(len(index), n, device=index.device) if mask is None else mask.expand(len(index), n).float()
     S = S / S.sum(1, keepdim=True)
     return S, S
@@ -487,18 +531,27 @@ def oracle_targets(
     classes: Tensor,  # [N] or [B,M] true class of each candidate
     index: Tensor,    # int64 [B], own place
     mask: Tensor | None = None,  # bool [N] or [B,N]
+    validate: bool = True,       # check the values, at the price of waiting for the device
 ) -> tuple[Tensor, Tensor]:      # S_v, S_a [B,N]
-    "Equal shares for the usable candidates of the query's own class, itself included: the relations one would wish to know."
-    classes = classes.expand(len(index), classes.shape[-1])
+    "Equal shares for the usable candidates of the query's own class, itself included: the relations one would wish to know. `NceError` as above."
+    _check_own(index)
+    ok = isinstance(classes, Tensor) and not classes.is_floating_point() and classes.ndim in (1, 2) and classes.shape[:-1] in ((), index.shape)
+    _need(ok, 'classes', f"integers [N] or [{len(index)},M]", _is(classes))
+    n = classes.shape[-1]
+    _check_kind(mask, ((n,), (len(index), n)))
+    if validate: _check_places(index, n)
+    if validate and mask is not None: _check_mask(mask, index)
+    classes = classes.expand(len(index), n)
     same = classes == classes.gather(1, index[:, None])
-    return uniform_targets(index, classes.shape[1], same if mask is None else same & mask)
+    return uniform_targets(index, n, same if mask is None else same & mask, validate=False)
 
 # %% ../nbs/08_nce.ipynb #90a967aa
 def oracle_weights(
     faulty: Tensor,      # bool [B], True: picture and sound do not belong together
     w_min: float = 0.0,  # weight of a faulty pair
 ) -> Tensor:             # [B]
-    "Weights of one who knows: w_min for faulty pairs, 1 for the others."
+    "Weights of one who knows: w_min for faulty pairs, 1 for the others. `NceError` for bad arguments."
+    _need(isinstance(faulty, Tensor) and faulty.dtype == torch.bool and faulty.ndim == 1, 'faulty', 'bool [B]', _is(faulty))
     _number('w_min', w_min, 0, 1)
     return torch.where(faulty, w_min, 1.)
 
@@ -507,18 +560,26 @@ def shuffle_weights(
     weights: Tensor,  # [B]
     seed: int,        # the run's seed
     step: int = 0,    # training step
+    validate: bool = True,  # check the values, at the price of waiting for the device
 ) -> Tensor:          # [B]
-    "The same weights on other clips of the batch: a control that must not help."
+    "The same weights on other clips of the batch: a control that must not help. `NceError` for bad arguments."
+    _need(isinstance(weights, Tensor) and weights.ndim == 1, 'weights', '[B]', _is(weights))
+    _check_weights(weights, len(weights), validate)
     return weights[torch.from_numpy(rng(seed, step, 0, 'shuffle').permutation(len(weights))).to(weights.device)]
 
 # %% ../nbs/08_nce.ipynb #207205e8
 def target_stats(
     S: Tensor,      # [B,N] soft targets
     index: Tensor,  # int64 [B], own place
+    validate: bool = True,  # check the values
 ) -> dict[str, float]:
     """What soft targets look like, averaged over the queries: 'entropy' in nats, 'own' = S(i|i), 'hub', the share of queries whose best other
     candidate is the most popular one, and 'never_chosen', 1 - (different ones chosen) / B; if all choose blindly among B, 0.37.
-    Both need candidates that all queries share."""
-    chosen = S.detach().scatter(1, index[:, None], -1.).argmax(1).bincount()
+    Both need candidates that all queries share. `NceError` for bad arguments."""
+    _check_own(index)
+    _need(isinstance(S, Tensor) and S.ndim == 2 and len(S) == len(index) > 0 and S.is_floating_point(), 'S', f"float [{len(index)},N]", _is(S))
+    if validate: _check_places(index, S.shape[1]); _check_distribution('S', S)
+    S = S.detach()
+    chosen = S.scatter(1, index[:, None], -1.).argmax(1).bincount()
     return dict(entropy=float(torch.special.entr(S).sum(1).mean()), own=float(S.gather(1, index[:, None]).mean()),
                 hub=float(chosen.max()) / len(S), never_chosen=1 - float((chosen > 0).sum()) / len(S))
