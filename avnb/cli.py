@@ -333,15 +333,17 @@ PROTOCOL_HELP = dict(
     fewshot=('one-vs-all linear SVM on 1, 5 and 20 labelled videos of a class: mean and spread over draws', RUN,
              "Embeds every clip once (windows=10 of each), then draws. Pictures only.\n--set shots=1,5            labelled videos of a class (default 1,5,20)\n--set draws=20             draws of each (default 50)"),
     retrieval=('test clips find training clips of their class, within video, within audio, across; then their own partner', RUN + ' --set windows=4',
-               'R@1, 5, 10, 20, median rank and MRR; pooling by name: global, cells (2 x 2 x 2 maxima), embedding. Shares its features with fewshot and audio.\n--set levels=1,5           k of R@k (default 1,5,10,20)\n--set windows=4            windows of each clip that are averaged (default 10)'),
+               'R@1, 5, 10, 20, median rank and MRR; pooling by name: global, selavi_max and selavi_avg, embedding. Shares its features with fewshot and audio.\n--set levels=1,5           k of R@k (default 1,5,10,20)\n--set windows=4            windows of each clip that are averaged (default 10)'),
     audio=('SVM, logistic regression and nearest neighbours on pooled features of sound, windows averaged',
            'avnb evaluate audio runs/my --data esc50=sets/ESC-50\navnb evaluate audio runs/my --data esc50=sets/part --splits none',
            'ESC-50: all five folds, or single ones (--splits 1,2). A part of it: --splits none splits by recording, which is not the published protocol and says so.\n'
-           f'--data esc50=FOLDER        {_AS}\n--data dcase2014=FOLDER\n--set windows=4            windows of each clip (default 10)'),
+           f'--data esc50=FOLDER        {_AS}\n--data dcase2014=FOLDER\n--set windows=4            windows of each clip (default 10)\n'
+           "--set front=stats.npz      the authors' mean and std per frequency, for their checkpoints"),
     localization=('published boxes: cIoU and AUC under four threshold rules, pointing, silent and off-screen sounds',
                   'avnb evaluate localization AVID-CMA.pth.tar --data vggss=sets/VGG-SS --out runs/vggss',
                   'Videos, or stills with a sound of the same name. Beside centre, contrast and other maps that ask no sound.\n'
-                  f'--data vggss=FOLDER        {_AS}\n--data flickr_soundnet=FOLDER\n--data csv=boxes.csv       your own: columns file, time_s, x0, y0, x1, y1 (fractions of the frame)'))
+                  f'--data vggss=FOLDER        {_AS}\n--data flickr_soundnet=FOLDER\n--data csv=boxes.csv       your own: columns file, time_s, x0, y0, x1, y1 (fractions of the frame)\n'
+                  "--set front=stats.npz      the authors' mean and std per frequency, for their checkpoints"))
 
 # %% ../nbs/15_cli.ipynb #08d5e8d9
 def _evaluate_verb(verb):
@@ -388,7 +390,7 @@ def _run_evaluate(a):
     from avnb.localization import localization_protocol
     if a.protocol == 'report': return _run_report(a)
     opts = set_options(recipe(a.recipe), a.set)
-    model, cfg, trained = open_network(a.network); own, folder = not (a.manifest or a.data), Path(a.network)
+    model, cfg, trained = open_network(a.network, opts.front); own, folder = not (a.manifest or a.data), Path(a.network)
     if own and trained is None: raise AvnbError(f"{a.network} brings no clips: say --manifest manifest.csv or --data SET=FOLDER")
     out = Path(a.out) if a.out else folder / 'evaluation' if folder.is_dir() else Path('runs', folder.name.split('.')[0])
     if own: a.manifest = there if (there := cfg.data.manifest) and Path(there).exists() else folder / 'manifest.csv'

@@ -679,10 +679,11 @@ def avid_views(
 # %% ../nbs/06_encoders.ipynb #81cbd18c
 def load_avid_cma(
     path: str | Path,  # checkpoint file of the authors, for example AVID-CMA_Kinetics_InstX-N1024-PosW-N64-Top32_checkpoint.pth.tar
+    stats: str = '',   # as in `avid_config`
 ) -> AVModel:
     """The authors' network with the weights of one of their checkpoints (max pooling, no attention heads), in evaluation mode; `config` is
-    `avid_config()`. Input: normalised float video [B, 3, T, H, W] and spectrogram [B, 1, T, F]."""
-    state, cfg = _torch_file(path), avid_config()
+    `avid_config(stats)`. Input: normalised float video [B, 3, T, H, W] and spectrogram [B, 1, T, F]."""
+    state, cfg = _torch_file(path), avid_config(stats)
     if not isinstance(state, dict) or not isinstance(state.get('model'), dict):
         raise EncoderError(f"{path} is no checkpoint of AVID-CMA: expected a dictionary with the key 'model', got "
                            + (f"the keys {', '.join(map(str, list(state)[:5]))}" if isinstance(state, dict) else type(state).__name__))

@@ -10,14 +10,14 @@ __all__ = ['METRICS', 'PART', 'GRIDS', 'SAVE_SECONDS', 'PROTOCOLS', 'EvaluationE
            'window_batches', 'score_rows', 'score_table', 'evaluation_parts', 'Measured', 'measure', 'probe_score',
            'class_score', 'instance_score', 'bank_auroc', 'wrong_track_score', 'or_reason', 'embedding_scores',
            'ClassifierConfig', 'EvalConfig', 'recipe', 'numbers', 'OneSense', 'present', 'labelled', 'refuse_overlap',
-           'weights_key', 'feature_key', 'FeatureCache', 'Features', 'describe', 'plain', 'features', 'Subject',
-           'whole', 'against', 'window_accuracy', 'folds_of', 'audio_score', 'audio_protocol', 'draw_shots', 'few_shot',
-           'fewshot_protocol', 'retrieval', 'retrieval_protocol', 'stage_names', 'stage_maps', 'VideoClassifier',
-           'video_config', 'epoch_rate', 'Classifying', 'dense', 'linear_protocol', 'finetune_protocol', 'over_splits',
-           'prepare_subject', 'write_report', 'open_network', 'run_protocol']
+           'weights_key', 'side_key', 'feature_key', 'FeatureCache', 'Features', 'describe', 'plain', 'features',
+           'Subject', 'whole', 'against', 'window_accuracy', 'folds_of', 'audio_score', 'audio_protocol', 'draw_shots',
+           'few_shot', 'fewshot_protocol', 'retrieval', 'retrieval_protocol', 'stage_names', 'stage_maps',
+           'VideoClassifier', 'video_config', 'epoch_rate', 'Classifying', 'dense', 'linear_protocol',
+           'finetune_protocol', 'over_splits', 'prepare_subject', 'write_report', 'open_network', 'run_protocol']
 
 # %% ../nbs/11_evaluation.ipynb #7d2f8752
-import dataclasses, html, json, re, time
+import copy, dataclasses, html, json, re, time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -498,18 +498,20 @@ METRICS = dict(
 
 # %% ../nbs/11_evaluation.ipynb #3b5b0cf0
 def _score_row(name, s, most):
-    "One row of the table; a star behind the name where the margin is larger than the error."
-    def spread(k): return f' (sd {s.spread[k][0]:.2f} of {s.spread[k][1]})' if k in s.spread else ''
-    base = [f'{k} {v:.2f}{spread(k)}' for k, v in sorted(s.baselines.items(), key=lambda kv: -kv[1])]
-    base = base[:most] + [f'{len(base) - most} more'] * (len(base) > most)
-    chance = f'{s.chance:.2f}' if s.chance >= 0.1 else f'{s.chance:.3f}'
+    "One row of the table, three decimals from a thousand clips on; a star behind the name where the margin is larger than the error."
+    d = 3 if s.n >= 1000 else 2
+    def spread(k): return f' (sd {s.spread[k][0]:.{d}f} of {s.spread[k][1]})' if k in s.spread else ''
+    order = sorted(s.baselines, key=lambda k: -s.baselines[k])
+    shown = [k for i, k in enumerate(order) if i < most or k == 'untrained']    # no table without the random network
+    base = [f'{k} {s.baselines[k]:.{d}f}{spread(k)}' for k in shown] + [f'{len(order) - len(shown)} more'] * (len(order) > len(shown))
+    chance = f'{s.chance:.{d}f}' if s.chance >= 0.1 else f'{s.chance:.3f}'
     mark = '*' if s.margin > s.error and not name.startswith('ceiling') else ''
-    return [METRICS.get(name, name) + mark, f'{s.value:.2f} ± {s.error:.2f}{spread("value")}', chance, ', '.join(base), str(s.n), s.note]
+    return [METRICS.get(name, name) + mark, f'{s.value:.{d}f} ± {s.error:.{d}f}{spread("value")}', chance, ', '.join(base), str(s.n), s.note]
 
 
 def score_rows(
     report: dict,  # name -> Score or its dict; 'skipped' -> {name: reason}; 'about' -> {name: anything}
-    most: int = 99,  # baselines shown, the best first
+    most: int = 99,  # baselines shown, the best first; 'untrained' always is
 ) -> list:
     "What a table shows, row by row: metric, value and error, chance, baselines from the best down, n, note."
     return [_score_row(name, s if isinstance(s, Score) else Score(**s), most) for name, s in report.items()
@@ -543,10 +545,12 @@ def _tex(text: str) -> str:
 
 
 def _latex_table(head, rows, tail):
-    "A tabular of the columns a paper has room for; what is below it as comments."
+    "A tabular of the columns a paper has room for; below it what it was measured on, and the rest as comments."
+    said = [t for t in tail if t.startswith(('*', *(f'{k}: ' for k in ('data', 'clips', 'test clips', 'trained on'))))]
+    note = [r'\par{\footnotesize ' + _tex('; '.join(said)) + '}'] if said else []
     lines = [' & '.join(map(_tex, r[:5])) + r' \\' for r in [head, *rows]]
     begin, end = r'\begin{tabular}{lrrlr}', r'\end{tabular}'
-    return '\n'.join([begin, r'\hline', lines[0], r'\hline', *lines[1:], r'\hline', end] + ['% ' + t for t in tail])
+    return '\n'.join([begin, r'\hline', lines[0], r'\hline', *lines[1:], r'\hline', end] + note + ['% ' + t for t in tail if t not in said])
 
 # %% ../nbs/11_evaluation.ipynb #5eff24c0
 def score_table(
@@ -766,6 +770,7 @@ class EvalConfig:
     seeds: int = 3           # untrained networks to compare with
     seed: int = 0            # of what is drawn: orders, crops, few-shot draws
     overlap: bool = False    # go on although test clips were trained on
+    front: str = ''          # .npz file with the authors' mean and std per frequency; empty: as the network's config says
     cache: str = ''          # folder of features; empty: 'cache' in the report's folder
     shots: str = '1,5,20'    # labelled videos of a class
     draws: int = 50          # of so many videos
@@ -780,7 +785,7 @@ _RECIPES = dict(
     ucf101_32=dict(finetune=dict(_AT224, frames=32, batch=32, clips=5)),
     hmdb51_8=dict(finetune=dict(_AT224, frames=8, epochs=10, milestones='3,6,8', clips=25, jitter=1.0)),
     hmdb51_32=dict(finetune=dict(_AT224, frames=32, epochs=10, milestones='3,6,8', batch=32, clips=10, jitter=1.0)),
-    kinetics_linear=dict(linear=dict(_AT224, frames=8)))
+    kinetics_linear=dict(linear=dict(_AT224, frames=8, area_min=0.766)))  # (224/256)^2; see above for what differs still
 
 
 def recipe(
@@ -807,6 +812,18 @@ class OneSense(ClipDataset):
     "Clips for a protocol that needs `sense` ('video', 'audio' or 'both'); the other one is black or silent."
     def __init__(self, manifest, data, view, sense: str = 'both', squeeze: bool = False, **kw):
         super().__init__(manifest, data, view, **kw); self.sense, self.squeeze = sense, squeeze
+        self.seer = copy.copy(self); self.seer.view = dataclasses.replace(view, audio_seconds=self.video_seconds, offset=0.0)
+
+    def moments(self, rows, epoch):
+        "Pictures from the whole file, not only from where a whole stretch of sound fits: a clip of 1.5 s has ten different ones (AVID's dense prediction)."
+        frames, first = super().moments(rows, epoch)
+        alone = self.sense == 'video' or (self.sense == 'both' and not self.train)
+        return (ClipDataset.moments(self.seer, rows, epoch)[0] if alone else frames), first
+
+    def only(self, senses):
+        "The same clips, of which these senses are read."
+        part = copy.copy(self); part.sense = 'both' if len(senses) > 1 else min(senses)
+        return part
 
     def read_one(self, row, frames, first):
         "Decode one view of one clip: only the sense that is wanted."
@@ -857,6 +874,8 @@ def labelled(
     if not all(have.values()):
         raise EvaluationError(f"expected labelled clips in both splits, got {have['train']} to train on and {have['test']} to test on "
                               f"(of {len(t)} clips {int((t['label'] == '').sum())} have no label); fill the manifest's columns label and split (train, test)")
+    kinds = sorted(set(t['label'][keep & (t['split'] == 'train')]))
+    if len(kinds) < 2: raise EvaluationError(f"expected clips of two classes or more to train on, got {kinds[0]!r} alone; check the manifest's column label")
     return type(manifest)(manifest.folder, t[keep]), int((~keep).sum())
 
 # %% ../nbs/11_evaluation.ipynb #c92d5342
@@ -865,10 +884,15 @@ def refuse_overlap(
     trained,    # table of what was trained on
     what: str,  # whose training, in words
     allow: bool = False,
+    names: bool = False,  # files of the same name, 8 letters or more, are the same where a hash is missing: two lists call a clip differently
 ):
-    "An error when test clips were trained on, by id or by content, unless that is allowed; returns how many."
+    "An error when test clips were trained on, by id, content or name, unless that is allowed; returns how many."
     known = set(trained['id']) | set(trained['content_hash'][trained['content_hash'] != ''])
-    both = test[test['id'].isin(known) | test['content_hash'].isin(known)]
+    same = test['id'].isin(known) | test['content_hash'].isin(known)
+    if names:
+        stem = lambda t: t['path'].map(lambda p: Path(p).stem); seen, bare = stem(trained), lambda t: t['content_hash'] == ''
+        same |= (stem(test).isin(seen[bare(trained)]) | bare(test) & stem(test).isin(seen)) & (stem(test).str.len() >= 8)
+    both = test[same]
     if len(both) and not allow:
         raise EvaluationError(f"{len(both)} of {len(test)} test clips are in {what} too, the first is {both['id'].iloc[0]!r}; "
                               "a score on them shows memory, not learning. Mend the splits, or say overlap=true to go on all the same")
@@ -886,19 +910,30 @@ def weights_key(
     return h.hexdigest()
 
 # %% ../nbs/11_evaluation.ipynb #4d32b9c0
+_FEATURES = 2   # to be raised when what is kept under a name changes: features of an earlier version are not used again
+
+
+def side_key(
+    model,       # AVModel
+    sense: str,  # 'video' or 'audio'
+) -> str:
+    "`weights_key` of what one sense passes through."
+    return digest([weights_key(getattr(model, f'{sense}_{part}')) for part in ('model', 'pool', 'proj')])
+
+
 def feature_key(
     weights: str,  # of `weights_key`
     data: OneSense,
     views,         # (VideoView, AudioView)
     batch: int,    # clips in a forward pass
 ) -> str:
-    "Hash of weights, manifest (with the files' sizes) and view."
+    "Hash of weights, manifest (with the files' sizes) and view (with the norm that it read from a file)."
     m = data.manifest
     def size(p): return p.stat().st_size if p.exists() else -1
     files = [] if data.packed else [size(m.folder / p) for p in m.table['path']]
     lengths = [round(float(x), 3) for x in data.length]
-    settings = {k: v for k, v in dataclasses.asdict(data.data).items() if k in ('fps', 'size', 'rate')} | dataclasses.asdict(data.view)
-    return digest([weights, m.hash, files, lengths, settings, [repr(v) for v in views], data.sense, data.squeeze, data.windows, batch, bool(data.packed)])
+    settings = {k: v for k, v in dataclasses.asdict(data.data).items() if k in ('fps', 'size', 'rate')} | dataclasses.asdict(data.view) | dict(front=views[1].front, norm=[np.asarray(x).tolist() for x in views[1].norm])
+    return digest([_FEATURES, weights, m.hash, files, lengths, settings, [repr(v) for v in views], data.sense, data.squeeze, data.windows, batch, bool(data.packed)])
 
 # %% ../nbs/11_evaluation.ipynb #b31779a7
 class FeatureCache:
@@ -921,7 +956,8 @@ class FeatureCache:
         def part(p):
             if self.folder is None: return self.parts[w, p][key]
             with np.load(self._file(w, p)) as z: return z[key]
-        return np.concatenate([part(p) for p in range(parts)])
+        x = np.concatenate([part(p) for p in range(parts)])
+        return x.astype(np.float32) if x.dtype == np.float16 else x
 
 # %% ../nbs/11_evaluation.ipynb #dd847e2e
 class Features:
@@ -938,11 +974,19 @@ class Features:
         return scale(sum(scale(self.read(key, w)) for w in range(self.windows)) / self.windows)
 
 # %% ../nbs/11_evaluation.ipynb #be87a76e
+def _selavi(
+    maps,  # [B, C, T', h, w]
+) -> dict:
+    "SeLaVi's two poolings (retrieval_utils.py): maxima or means of 2 x 2 x 2 cells side by side, length one; at half precision, for they are long."
+    pools, size = dict(max=torch.nn.functional.max_pool3d, avg=torch.nn.functional.avg_pool3d), [min(2, s) for s in maps.shape[2:]]
+    return {f'video_selavi_{n}': torch.nn.functional.normalize(f(maps.float(), size).flatten(1), dim=1).half() for n, f in pools.items()}
+
+
 def describe(
     model,       # AVModel in eval mode
     sense: str,  # 'video', 'audio' or 'both'
 ):
-    "A maker of features: embedding, pooled features, and the picture's map as 2 x 2 x 2 cells."
+    "A maker of features: embedding, pooled features, and SeLaVi's poolings of the picture's map."
     @torch.inference_mode()
     def make(batch, video, spec):
         out = {}
@@ -951,8 +995,8 @@ def describe(
             maps = getattr(model, f'{name}_model')(x)
             out[f'{name}_pooled'] = pooled = getattr(model, f'{name}_pool')(maps)
             out[name] = torch.nn.functional.normalize(getattr(model, f'{name}_proj')(pooled), dim=1)
-            if name == 'video': out['video_cells'] = torch.nn.functional.adaptive_max_pool3d(maps, 2).flatten(1)
-        return {k: v.float().cpu().numpy() for k, v in out.items()}
+            if name == 'video': out |= _selavi(maps)
+        return {k: (v if v.dtype == torch.half and 'selavi' in k else v.float()).cpu().numpy() for k, v in out.items()}
     return make
 
 # %% ../nbs/11_evaluation.ipynb #954edffa
@@ -971,12 +1015,13 @@ PART = 20   # forward passes in a file of the cache
 
 
 def _fill(data, makers, caches, views, device, w, batch, workers, bar):
-    "Compute what is missing of window w, part by part."
+    "Compute what is missing of window w, part by part; only senses of which something is missing are decoded."
     parts = -(-len(data) // (batch * PART))
     missing = {p: [n for n in makers if (w, p) not in caches[n]] for p in range(parts)}
     first = next((p for p in missing if missing[p]), parts)
-    bar.update(first * PART * batch)
+    bar.update(min(first * PART * batch, len(data)))
     if first == parts: return
+    data = data.only({sense for names in missing.values() for _, sense in names})
     loader = clip_loader(data, batch, w, start=first * PART, workers=0 if data.packed else workers, shuffle=False, drop_last=False)
     for p in range(first, parts):
         made = {n: [] for n in missing[p]}
@@ -985,7 +1030,8 @@ def _fill(data, makers, caches, views, device, w, batch, workers, bar):
             spec = views[1](b.waveform.to(device), 0, 0, b.index) if data.sense != 'video' else None
             for n in made: made[n].append(makers[n](b, video, spec))
             bar.update(len(b))
-        for n, got in made.items(): caches[n][w, p] = {k: np.concatenate([g[k] for g in got]).astype(np.float32) for k in got[0]}
+        single = lambda x: x if x.dtype == np.float16 else x.astype(np.float32)
+        for n, got in made.items(): caches[n][w, p] = {k: single(np.concatenate([g[k] for g in got])) for k in got[0]}
 
 # %% ../nbs/11_evaluation.ipynb #c4f58c73
 def features(
@@ -995,15 +1041,17 @@ def features(
     folder=None,    # of the cache; None: memory
     batch: int = 50, workers: int = 0,
 ) -> dict:
-    "name -> `Features` of each model, and 'plain': those that need no learning. Clips are decoded once for all that is missing."
-    makers = {n: describe(m.eval(), data.sense) for n, m in models.items()} | dict(plain=plain(data.sense))
-    weights = {n: weights_key(m) for n, m in models.items()} | dict(plain='plain')
+    "name -> `Features` of each model, and 'plain': those that need no learning. Clips are decoded once for all that is missing, and each sense has a cache of its own."
+    senses = ('video', 'audio') if data.sense == 'both' else (data.sense,)
+    makers = {(n, s): describe(m.eval(), s) for n, m in models.items() for s in senses} | {('plain', s): plain(s) for s in senses}
+    weights = {(n, s): side_key(models[n], s) if n != 'plain' else n for n, s in makers}
     device, parts = next(next(iter(models.values())).parameters()).device, -(-len(data) // (batch * PART))
-    about = lambda n: dict(weights=weights[n], manifest=data.manifest.hash, clips=len(data), windows=data.windows, sense=data.sense, views=[repr(v) for v in views])
-    caches = {n: FeatureCache(folder, feature_key(weights[n], data, views, batch), about(n)) for n in makers}
+    about = lambda k: dict(weights=weights[k], manifest=data.manifest.hash, clips=len(data), windows=data.windows, sense=k[1], views=[repr(v) for v in views])
+    caches = {k: FeatureCache(folder, feature_key(weights[k], data.only({k[1]}), views, batch), about(k)) for k in makers}
     with progress(total=len(data) * data.windows, desc='embedding') as bar:
         for w in range(data.windows): _fill(data, makers, caches, views, device, w, batch, workers, bar)
-    return {n: Features(lambda key, w, c=c: c.read(key, w, parts), data.windows) for n, c in caches.items()}
+    of = lambda key: 'audio' if key.startswith(('audio', 'spectrum', 'loudness')) else 'video'
+    return {n: Features(lambda key, w, n=n: caches[n, of(key)].read(key, w, parts), data.windows) for n in (*models, 'plain')}
 
 # %% ../nbs/11_evaluation.ipynb #bcad909d
 @dataclass
@@ -1042,16 +1090,17 @@ def twins(self: Subject, sense: str) -> dict:
             for k in progress(range(self.opts.seeds), desc='untrained networks', unit='network')}
 
 
+@patch(as_prop=True)
+def kept(self: Subject):
+    "Folder of what is computed once; None: nothing is kept."
+    return self.opts.cache or (Path(self.folder, 'cache') if self.folder else None)
+
+
 @patch
 def features(self: Subject, sense: str) -> dict:
-    "name -> `Features` of the trained and the untrained networks, and plain ones; of both senses: those of each, so that protocols share them on the disk."
+    "name -> `Features` of the trained and the untrained networks, and plain ones; protocols on the same clips share them on the disk."
     from avnb.views import views_from
-    if sense == 'both':
-        eyes, ears = self.features('video'), self.features('audio')
-        def read(n): return lambda key, w: (ears if key.startswith('audio') else eyes)[n].read(key, w)
-        return {n: Features(read(n), self.opts.windows) for n in eyes if n != 'plain'}
-    cache = self.opts.cache or (Path(self.folder, 'cache') if self.folder else None)
-    return features(dict(trained=self.model) | self.twins(sense), self.data(sense), views_from(self.cfg, False), cache, self.opts.batch, self.opts.workers)
+    return features(dict(trained=self.model) | self.twins(sense), self.data(sense), views_from(self.cfg, False), self.kept, self.opts.batch, self.opts.workers)
 
 # %% ../nbs/11_evaluation.ipynb #b3205650
 @patch
@@ -1149,6 +1198,7 @@ def audio_protocol(s: Subject) -> dict:
     "Audio classification on pooled features: SVM, logistic regression, nearest neighbours; folds or train/test (methods A.11, D.3)."
     feats, y = s.features('audio'), s.column('label')
     quiet = feats['plain'].mean('loudness', False)[:, 0] < -60
+    s.about['features'] = "the globally pooled map of each window, C chosen on held-out recordings; AVID's script reads grids of 4, 6, 8 and 12 cells from its stages, with C = 10"
     s.about['silent clips'] = f"{int(quiet.sum())} of {len(y)} are below -60 dB"
     unknown = sum(int((~np.isin(y[te], y[tr])).sum()) for tr, te in folds_of(s.manifest.table).values())
     if unknown: s.about['classes without a training clip'] = f"{unknown} test clips are of such classes and count as wrong"
@@ -1200,7 +1250,7 @@ def fewshot_protocol(s: Subject) -> dict:
     return {f'fewshot_{n}': against(lambda name, k: run(n, name, k), feats, 'video_pooled', ('colour', 'motion_colour')) for n in numbers(s.opts.shots)}
 
 # %% ../nbs/11_evaluation.ipynb #84d85c21
-_POOLINGS = {'global': ('{}_pooled', True), 'cells': ('{}_cells', False), 'embedding': ('{}', True)}  # name -> (feature, cosine?)
+_POOLINGS = {'global': ('{}_pooled', True), 'selavi_max': ('{}_selavi_max', False), 'selavi_avg': ('{}_selavi_avg', False), 'embedding': ('{}', True)}  # name -> (feature, cosine?)
 
 
 def retrieval(
@@ -1229,7 +1279,7 @@ def _class_retrieval(s, feats, ks, out):
     tr, te, y, files = s.side('train'), s.side('test'), s.column('label'), s.column('path')
     for a, b in (('video', 'video'), ('audio', 'audio'), ('video', 'audio'), ('audio', 'video')):
         for pool, (key, cosine) in _POOLINGS.items():
-            if (a != b and pool != 'embedding') or (a == 'audio' and pool == 'cells'): continue
+            if (a != b and pool != 'embedding') or (a == 'audio' and pool.startswith('selavi')): continue
             name = f'{a}_to_{b}_{pool}' if a != b else f'{a}_{pool}'
             found = {n: retrieval(f.mean(key.format(a), cosine)[te], f.mean(key.format(b), cosine)[tr], y[te], y[tr], ks, files[te], cosine)
                      for n, f in progress(feats.items(), desc=name, unit='network')}
@@ -1245,6 +1295,7 @@ def _note_retrieval(s, out, name, found):
 def retrieval_protocol(s: Subject) -> dict:
     "Retrieval of the class within video, within audio and across (gallery: training split), and of the very partner (methods A.11.5, D.2)."
     feats, te, out = s.features('both'), s.side('test'), {}
+    del feats['plain']                                                     # colours and loudness have no common space
     ks = numbers(s.opts.levels)
     _class_retrieval(s, feats, ks, out)
     for name, a, b in (('v2a', 'video', 'audio'), ('a2v', 'audio', 'video')):
@@ -1392,6 +1443,12 @@ def run(self: Classifying):
     return self.net.eval()
 
 # %% ../nbs/11_evaluation.ipynb #a2650659
+def _sums(file) -> tuple:
+    "(passes done, head -> (sum of softmax [N, classes], right clips [N])) of a file that `dense` has written, or (0, {})."
+    if file is None or not Path(file).exists(): return 0, {}
+    with np.load(file) as z: return int(z['done']), {k[:-4]: (z[k], z[k[:-4] + '.right']) for k in z if k.endswith('.sum')}
+
+
 @torch.inference_mode()
 def dense(
     net,              # VideoClassifier in eval mode
@@ -1399,27 +1456,29 @@ def dense(
     passes: int,      # clips of each video
     labels: dict,     # row -> class
     see,              # VideoView without augmentation
-    workers: int = 0,
+    workers: int = 0, batch: int = 50,
+    file=None,        # sums so far, written after each pass: an interrupted call goes on from there
 ) -> dict:
     "head -> (right by video [N] with softmax averaged over its clips, share of right clips [N]); rows in the order of the data."
-    device, total = next(net.parameters()).device, {}
+    device, (done, total) = next(net.parameters()).device, _sums(file)
     y = np.array([labels[int(r)] for r in data.rows])
-    bar = progress(total=passes * len(y), desc='predicting')
-    for w in range(passes):
+    bar = progress(total=passes * len(y), initial=done * len(y), desc='predicting')
+    for w in range(done, passes):
         got = {}
-        for b in clip_loader(data, 50, w, workers=0 if data.packed else workers, shuffle=False, drop_last=False):
+        for b in clip_loader(data, batch, w, workers=0 if data.packed else workers, shuffle=False, drop_last=False):
             for n, z in net(see(_middle(b.frames, see.size).to(device), 0, 0, b.index)[0]).items(): got.setdefault(n, []).append(z.softmax(1).cpu().double().numpy())
             bar.update(len(b))
         for n, p in got.items():
             p = np.concatenate(p); s, right = total.setdefault(n, (np.zeros_like(p), np.zeros(len(y))))
             s += p; right += p.argmax(1) == y
+        if file is not None:
+            with atomic_write(file) as f: np.savez(f, done=w + 1, **{f'{n}.{k}': x for n, both in total.items() for k, x in zip(('sum', 'right'), both)})
     bar.close()
     return {n: (s.argmax(1) == y, right / passes) for n, (s, right) in total.items()}
 
 # %% ../nbs/11_evaluation.ipynb #43610720
 def _new_classifier(model, cfg, classes, frozen, dropout, seed):
     "A classifier on a copy of a network's picture side, its heads the same for the same seed."
-    import copy
     device = next(model.parameters()).device
     example = torch.zeros(2, 3, cfg.view.frames, cfg.view.size, cfg.view.size, device=device)
     with torch.random.fork_rng(devices=[]):
@@ -1440,8 +1499,9 @@ def _classify(s: Subject, model, c: ClassifierConfig, frozen: bool, tag: str) ->
     net = _new_classifier(model, cfg, len(names), frozen, c.dropout, s.opts.seed)
     net = Classifying(net, part('train', True), labels, c, views_from(cfg)[0], s.opts.seed, file, s.opts.workers).run()
     see = views_from(cfg, False)[0]
-    even = dense(net, part('test', False), s.opts.windows, labels, see, s.opts.workers)
-    drawn = dense(net, part('test', True), c.random_clips, labels, see, s.opts.workers) if c.random_clips else even
+    def ask(train, n): return dense(net, part('test', train), n, labels, see, s.opts.workers, s.opts.batch, file and file.with_suffix(f".{('even', 'drawn')[train]}{n}.npz"))
+    even = ask(False, s.opts.windows)
+    drawn = ask(True, c.random_clips) if c.random_clips else even
     return {n: (even[n][0], drawn[n][1]) for n in even}
 
 # %% ../nbs/11_evaluation.ipynb #32e09c9d
@@ -1509,10 +1569,13 @@ def prepare_subject(
     s.about['clips'] = f"{len(part)} of {manifest.listed} in the list" + (f'; {unlabelled} have no label or split, or a pair known to be faulty' if unlabelled else '')
     if 'protocol' in part.table: s.about['data'] = part.table['protocol'].iloc[0]
     split = part.table['split']
-    test = part.table if not sides or len(folds_of(part.table)) > 1 else part.table[split == 'test']
+    test, named = part.table, pd.concat([manifest.table, manifest.missing])
+    if sides and len(folds_of(part.table)) == 1: test, named = test[split == 'test'], named[named['split'] == 'test']
+    s.about['test clips'] = f'{len(test)} of {len(named)} in the list'
+    if trained is None: s.about['trained on'] = 'not known'
     if sides: refuse_overlap(part.table[split == 'test'], part.table[split == 'train'], "this manifest's training split", opts.overlap)
     if trained is not None:
-        both = refuse_overlap(test, trained, "the network's training clips", opts.overlap)
+        both = refuse_overlap(test, trained, "the network's training clips", opts.overlap, names=True)
         if both: s.about['trained on'] = f'{both} of {len(test)} test clips: these scores show memory as well'
     return s
 
@@ -1530,17 +1593,19 @@ def write_report(
 # %% ../nbs/11_evaluation.ipynb #1c05d758
 def open_network(
     path,  # a run's folder, weights saved with save_pretrained, or a checkpoint of the authors (AVID-CMA)
+    front: str = '',  # .npz file with mean and std per frequency; '': as its config says
 ) -> tuple:
-    "(AVModel, its TrainConfig, table of the clips it was trained on or None). What is neither is an error that says what differs."
+    "(AVModel on the device, its TrainConfig, table of the clips it was trained on or None). What is neither is an error that says what differs."
     from avnb.encoders import AVModel, load_avid_cma
-    from avnb.training import load_run
-    path = Path(path)
+    from avnb.training import device_of, load_run
+    path, seen = Path(path), None
     if not path.exists(): raise EvaluationError(f"there is no {path}; expected a run's folder, saved weights (.safetensors) or an AVID-CMA checkpoint")
     if path.is_dir() and (path / 'config.toml').exists() and not list(path.glob('*.safetensors')):
-        run = load_run(path); t, split = run.manifest.table, run.cfg.data.split
-        return run.model, run.cfg, t[t['split'] == split] if split else t
-    model = AVModel.from_pretrained(path) if path.is_dir() or path.suffix == '.safetensors' else load_avid_cma(path)
-    return model.eval(), model.config, None
+        run = load_run(path); model, cfg, t = run.model, run.cfg, run.manifest.table; seen = t[t['split'] == cfg.data.split] if cfg.data.split else t
+    else: model = AVModel.from_pretrained(path) if path.is_dir() or path.suffix == '.safetensors' else load_avid_cma(path, front); cfg = model.config
+    if front and cfg.view.front == 'logmel': raise EvaluationError(f"front={front}: this network hears log-mel spectrograms; a mean and std per frequency belong to linear ones (AVID-CMA)")
+    cfg = replace(cfg, dict(view=dict(front=front or cfg.view.front)))
+    return model.eval().to(device_of(cfg)), cfg, seen
 
 # %% ../nbs/11_evaluation.ipynb #047bf28d
 def run_protocol(
@@ -1564,12 +1629,14 @@ def run_protocol(
         s = prepare_subject(sense, model.eval(), cfg, m, opts, folder, packed, trained, sides)
         done.append((make(s), s))
     scores = {k: over_splits([d[k] for d, _ in done]) for k in done[0][0]}
-    about = dict(done[0][1].about) | dict(protocol=protocol, weights=weights_key(model)[:16], manifest=done[0][1].manifest.hash[:16],
-                                          seeds=f'{opts.seeds} untrained networks, drawn with seed {opts.seed}', seconds=round(time.time() - start, 1))
-    if len(done) > 1: about['clips'] = [s.about['clips'] for _, s in done]
+    each = [s.about | dict(manifest=s.manifest.hash[:16]) for _, s in done]
+    about = each[0] | dict(protocol=protocol, weights=weights_key(model)[:16], seeds=f'{opts.seeds} untrained networks, drawn with seed {opts.seed}',
+                           seconds=round(time.time() - start, 1))
+    if len(done) > 1: about |= {k: [a.get(k) for a in each] for k in each[0] if k in ('data', 'clips', 'test clips', 'manifest') or any(a.get(k) != each[0][k] for a in each)}
     save_config(opts, folder / f'evaluate-{protocol}.toml')
     lost, name = pd.concat([s.lost for _, s in done]).drop_duplicates(), f'missing-{protocol}.csv'
     if len(lost):
         about['missing'] = f'{len(lost)} clips, listed with reasons in {name}'
         with atomic_write(folder / name, 'w') as f: lost.to_csv(f, index=False, lineterminator='\n')
+    else: (folder / name).unlink(missing_ok=True)                          # of an earlier call
     return write_report(scores | dict(about=about), folder / f'report-{protocol}.json')

@@ -14,7 +14,7 @@ __all__ = ['RULES', 'SIDE', 'LOCAL', 'LocalizationError', 'box_mask', 'pointing_
            'Watch', 'Attended', 'slide', 'attend']
 
 # %% ../nbs/12_localization.ipynb #e136b5dc
-import dataclasses, json, time
+import dataclasses, functools, json, time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,8 +22,9 @@ import numpy as np
 import pandas as pd
 from fastcore.basics import patch
 
-from .core import AvnbError, progress, rng
-from .evaluation import Score, Subject, embedding_scores, evaluation_parts, half_width, readable, refuse_overlap, weights_key, window_batches, write_report
+from .core import AvnbError, digest, progress, rng
+from .evaluation import (FeatureCache, Score, Subject, embedding_scores, evaluation_parts, feature_key, half_width, readable, refuse_overlap, weights_key, window_batches,
+                             write_report)
 
 # %% ../nbs/12_localization.ipynb #39ed1e97
 class LocalizationError(AvnbError):
@@ -722,26 +723,48 @@ def _negatives(model, b, labels, cfg):
     return dict(own=each(w), off_screen=each(w[torch.as_tensor(j)]), silent=each(torch.zeros_like(w)))
 
 # %% ../nbs/12_localization.ipynb #f3a0fe0f
+def _batch_outcomes(s, twins, b, kinds, boxes) -> dict:
+    "What one batch adds to a tally, and the confidences: nothing but names, lists and numbers."
+    tally = Tally(); picture, _, _ = _batch_maps(s.model, b, kinds, s.cfg, twins, (SIDE, SIDE))
+    for i, (box, lone) in enumerate(zip(boxes, _partnerless(kinds))):
+        score_published(tally, {k: m[i] for k, m in picture.items() if k not in lone}, truth_map(box.xyxy, box.votes))
+    sure = {name: _negatives(net, b, kinds, s.cfg) for name, net in (dict(trained=s.model) | twins).items()}
+    return dict(hits=tally.hits, chance=tally.chance, sure=sure)
+
+
+def _joined(a, b):
+    "Lists one after the other, wherever they stand in two nested dictionaries."
+    return a + b if isinstance(a, list) else {k: _joined(a[k], b[k]) if k in a and k in b else a.get(k, b.get(k)) for k in a | b}
+
+# %% ../nbs/12_localization.ipynb #fbb8f2ce
+def _outcomes(s, twins, data) -> FeatureCache:
+    "Where the outcomes of each batch are kept, under a key of all they depend on."
+    from avnb.views import views_from
+    t, nets = s.manifest.table, [weights_key(m) for m in (s.model, *twins.values())]
+    asked = [[str(t[c].iloc[i]) for c in ('boxes', 'votes', 'label')] for i in range(len(t))]
+    key = feature_key(digest([nets, asked, RULES, SIDE, s.cfg.cmac.tau_m]), data, views_from(s.cfg, False), s.opts.batch)
+    return FeatureCache(s.kept, key, dict(what='localization', weights=nets, manifest=s.manifest.hash, clips=len(data)))
+
+# %% ../nbs/12_localization.ipynb #2d6e3ef6
 def tally_published(
     s: Subject,  # the clips, cut around their boxes
     twins: dict,  # name -> untrained model
 ) -> tuple:
-    "(outcomes of every map on every clip, name of a network -> confidences by kind of sound)."
+    "(outcomes of every map on every clip, name of a network -> confidences by kind of sound); batches of an earlier call are read, not computed."
     from avnb.clips import clip_loader
     from avnb.manifest import boxes_of
-    tally, sure = Tally(), {}
     at = {int(r): boxes_of(s.manifest, i) for i, r in enumerate(s.manifest.bank)}
     labels = dict(zip(s.manifest.bank.tolist(), s.column('label')))
     data = s.data('both', windows=1, squeeze=s.packed is None)
-    loader = clip_loader(data, s.opts.batch, 0, workers=s.opts.workers, shuffle=False, drop_last=False)
-    for b in progress(loader, total=-(-len(data) // s.opts.batch), desc='localization', unit='batch'):
-        kinds = [labels[int(i)] for i in b.index]
-        picture, _, _ = _batch_maps(s.model, b, kinds, s.cfg, twins, (SIDE, SIDE))
-        for i, (r, lone) in enumerate(zip(b.index.tolist(), _partnerless(kinds))):
-            score_published(tally, {k: m[i] for k, m in picture.items() if k not in lone}, truth_map(at[r].xyxy, at[r].votes))
-        for name, net in (dict(trained=s.model) | twins).items():
-            for kind, c in _negatives(net, b, kinds, s.cfg).items(): sure.setdefault(name, {}).setdefault(kind, []).extend(c)
-    return tally, sure
+    n, kept, tally = -(-len(data) // s.opts.batch), _outcomes(s, twins, data), Tally()
+    first = next((k for k in range(n) if (0, k) not in kept), n)
+    loader = clip_loader(data, s.opts.batch, 0, start=first, workers=s.opts.workers, shuffle=False, drop_last=False)
+    for k, b in enumerate(progress(loader, total=n, initial=first, desc='localization', unit='batch'), first):
+        rows = b.index.tolist()
+        kept[0, k] = dict(outcomes=np.array([json.dumps(_batch_outcomes(s, twins, b, [labels[r] for r in rows], [at[r] for r in rows]))]))
+    made = functools.reduce(_joined, map(json.loads, kept.read('outcomes', 0, n)))
+    tally.hits, tally.chance = made['hits'], made['chance']
+    return tally, made['sure']
 
 # %% ../nbs/12_localization.ipynb #e6a5320c
 def _published_scores(tally, fresh):
@@ -788,6 +811,7 @@ def localization_protocol(s: Subject) -> dict:
     s = dataclasses.replace(s, manifest=part)
     twins = s.twins('both'); tally, sure = tally_published(s, twins)
     area = np.array([(truth_map(b.xyxy, b.votes) > 0).mean() for b in _all_boxes(part)])
+    if 'test clips' in s.about: s.about['test clips'] = f"{len(part)} of {s.about['test clips'].split(' of ')[1]}"
     s.about.update({'boxes': f'{len(part)} clips with boxes, {none} without, {len(short)} that end before them, {int((area == 0).sum())} whose box has no area (no map hits it); '
                              f'mean area {area.mean():.2f} of the frame',
                     'maps': "AV only (no object prior); the rules' names say how maps become masks, not how they are made larger: bilinear here, in other ways in published code; "
@@ -838,7 +862,7 @@ def _about_run(run, manifest, packed, other, overlap) -> dict:
     "What is said below a run's table; an error when test clips of another manifest than its own were trained on."
     t, own, split = manifest.table, run.manifest.table, run.cfg.data.split
     test, seen = t[t['split'] == 'test'], own[own['split'] == split] if split else own
-    both = refuse_overlap(test, seen, "the network's training clips", overlap) if other else 0
+    both = refuse_overlap(test, seen, "the network's training clips", overlap, names=True) if other else 0
     about = {'trained on': f'{both} of {len(test)} test clips: these scores show memory as well'} if both else {}
     return about | dict(clips=f'{len(readable(manifest, packed))} of {manifest.listed} in the list', seeds='1 untrained network, drawn with seed 0',
                         weights=weights_key(run.model)[:16], manifest=manifest.hash[:16])

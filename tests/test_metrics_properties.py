@@ -192,6 +192,15 @@ def test_score_table_shows_company():
     assert minmax(np.ones(3)).tolist() == [0, 0, 0]
 
 
+def test_tables_keep_the_random_network_and_show_what_n_allows():
+    base = {f'b{k}': 0.9 - k / 100 for k in range(5)} | dict(untrained=0.12345)
+    many, little = (Score(0.51234, 0.01234, 0.25, n, base, spread=dict(untrained=(0.01234, 3))) for n in (3783, 600))
+    for form in ('text', 'latex'):
+        t = score_table(dict(a=many, b=little), form)
+        assert 'untrained 0.123 (sd 0.012 of 3)' in t and 'untrained 0.12 (sd 0.01 of 3)' in t and '2 more' in t and '0.512' in t and '0.51 ' in t
+    assert ' 2 more' not in score_table(dict(a=many), 'markdown')
+
+
 few = arrays(np.float64, (3, 6), elements=st.integers(0, 3).map(float))
 
 

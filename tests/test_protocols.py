@@ -1,5 +1,6 @@
 "The six protocols on small sets: what goes in, what is refused, what is kept on disk, and that an interrupted one goes on as if nothing had happened."
 import json, pickle
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -40,6 +41,7 @@ def test_report_has_company(toy, tmp_path, protocol):
     report = run_protocol(protocol, net, cfg, m, QUICK, tmp_path, packed)
     assert report == json.loads((tmp_path / f'report-{protocol}.json').read_text())
     about = report.pop('about')
+    assert about['trained on'] == 'not known' and about['test clips'] == ('12 of 16 in the list')
     assert about['clips'].startswith('36 of 48') and 'faulty' in about['clips'] and about['seconds'] > 0 and 'seed 0' in about['seeds']
     for s in report.values():
         assert 0 <= s['value'] <= 1 and 0 < s['chance'] <= 1 and s['n'] == 12 and 'untrained' in s['baselines'] and s['spread']['untrained'][1] == 1
@@ -62,6 +64,40 @@ def test_test_clips_in_training_are_refused_unless_told(toy, tmp_path):
     assert 'memory' in told['about']['trained on']
     twice = changed(m, content_hash=['x' * 64 if i in (1, 40) else h for i, h in enumerate(m.table['content_hash'])], faulty_kind='none')
     with pytest.raises(EvaluationError, match="training split"): E.refuse_overlap(twice.table[twice.table['split'] == 'test'], twice.table[twice.table['split'] == 'train'], "this manifest's training split")
+
+
+def test_the_same_file_under_another_name_is_found():
+    "`video__ID_000030` in an index of one's own is `ID_000030` of the published list; short names, and files whose contents are known to differ, are not the same."
+    t = lambda i, path, h='': pd.DataFrame(dict(id=[i], path=[path], content_hash=[h]))
+    test = t('abcdefghijk_000030', 'video/abcdefghijk_000030.mp4')
+    for seen in (t('video__abcdefghijk_000030', 'x/video/abcdefghijk_000030.mkv'), t('v', 'abcdefghijk_000030.mp4', 'hash')):
+        with pytest.raises(EvaluationError, match='1 of 1 test clips'): E.refuse_overlap(test, seen, 'training', names=True)
+        assert E.refuse_overlap(test, seen, 'training') == 0 and E.refuse_overlap(test, seen, 'training', True, names=True) == 1
+    assert E.refuse_overlap(t('a', 'a/0001.mp4'), t('b', 'b/0001.mp4'), 'training', names=True) == 0
+    assert E.refuse_overlap(t('a', 'a/recording_1.mp4', 'one'), t('b', 'b/recording_1.mp4', 'two'), 'training', names=True) == 0
+
+
+def test_one_class_alone_is_refused(toy, tmp_path):
+    m, packed, cfg, net = toy
+    for bad in (changed(m, label='dog'), changed(m, label=np.where(m.table['split'] == 'train', 'dog', 'cat'))):
+        for p in E.PROTOCOLS:
+            with pytest.raises(EvaluationError, match="two classes or more to train on, got 'dog' alone"): run_protocol(p, net, cfg, bad, QUICK, tmp_path, packed)
+
+
+@pytest.mark.parametrize('seconds', [1.5, 7.0])
+def test_dense_prediction_looks_at_the_whole_file(seconds):
+    "Ten starts from the first frame to the last half second, as AVID's; sound is heard as before."
+    from avnb.encoders import avid_config
+    cfg = avid_config(); m = Manifest('.', pd.DataFrame(dict(id=['a'], path=['a.mp4'], start_s=0.0, seconds=seconds)))
+    for sense in ('video', 'both'):
+        data = E.OneSense(m, E.whole(cfg), cfg.view, sense, packed='', train=False, windows=10)
+        starts = [int(data.moments([0], w)[0][0, 0]) for w in range(10)]
+        assert starts == np.round(np.linspace(0, seconds - 0.5, 10) * 16).astype(int).tolist()
+        heard = [int(data.moments([0], w)[1][0]) for w in range(10)]
+        assert heard == [int(x) for x in np.linspace(0, max(seconds - 2, 0), 10) * 24000]
+    data = E.OneSense(m, E.whole(cfg), cfg.view, 'video', packed='', train=True)
+    drawn = np.array([data.moments([0], w)[0][0, 0] for w in range(300)]) / 16
+    assert drawn.min() < 0.1 * seconds and drawn.max() > 0.9 * (seconds - 0.5) - 0.1 and drawn.max() <= seconds - 0.5 + 1 / 16
 
 
 def test_class_with_one_sample(toy, tmp_path):
@@ -91,7 +127,11 @@ def test_silent_clips_and_absent_files(toy, tmp_path):
     assert report['about']['silent clips'] == '12 of 12 are below -60 dB' and report['about']['clips'].startswith('12 of 14')
     assert all(s['value'] <= 0.5 for k, s in report.items() if k != 'about')                        # nothing to hear, nothing above chance
     lost = pd.read_csv(tmp_path / 'out' / 'missing-audio.csv').set_index('id')['why']
+    assert report['about']['test clips'] == '6 of 8 in the list'
+    tex = (tmp_path / 'out' / 'report-audio.tex').read_text(); assert any('test clips: 6 of 8 in the list' in x and not x.startswith('%') for x in tex.splitlines())
     assert set(lost.index) == {'broken.wav', 'absent.wav'} and 'no such file' in lost['absent.wav']
+    run_protocol('audio', net, cfg, Manifest(tmp_path, m.table[:12]), QUICK, tmp_path / 'out')
+    assert not (tmp_path / 'out' / 'missing-audio.csv').exists()                                     # nothing is missing now
     with pytest.raises(EvaluationError, match='none of 1 clips'): run_protocol('audio', net, cfg, Manifest(tmp_path, m.table[13:]), QUICK, tmp_path / 'out')
 
 
@@ -150,6 +190,41 @@ def test_interrupted_fine_tuning_is_the_same(toy, tmp_path, monkeypatch):
     n = len(steps); run_protocol('finetune', net, cfg, m, opts, tmp_path / 'cut', packed); assert len(steps) == n   # a finished one is not trained again
 
 
+def test_interrupted_prediction_is_the_same(toy, tmp_path, monkeypatch):
+    m, packed, cfg, net = toy
+    labels = {int(i): int(i) % 4 for i in m.table.index}; see = views_from(cfg, False)[0]
+    classifier = E._new_classifier(net, cfg, 4, True, 0.0, 0).eval(); data = E.OneSense(m, cfg.data, cfg.view, 'video', packed=packed, train=False, windows=3)
+    whole = E.dense(classifier, data, 3, labels, see)
+    sizes, loader = [], E.clip_loader
+    def dying(d, batch, w, **k):
+        if w == 2 and not sizes.count('again'): sizes.append('again'); raise KeyboardInterrupt
+        sizes.append(batch); return loader(d, batch, w, **k)
+    monkeypatch.setattr(E, 'clip_loader', dying)
+    with pytest.raises(KeyboardInterrupt): E.dense(classifier, data, 3, labels, see, batch=7, file=tmp_path / 'sums.npz')
+    again = E.dense(classifier, data, 3, labels, see, batch=7, file=tmp_path / 'sums.npz')
+    assert sizes == [7, 7, 'again', 7] and set(again) == set(whole)                                  # two passes were kept
+    for n in whole: assert (again[n][0] == whole[n][0]).all() and (again[n][1] == whole[n][1]).all()
+
+
+def test_interrupted_localization_is_the_same(toy, tmp_path, monkeypatch):
+    import avnb.localization as L
+    m, packed, cfg, net = toy
+    boxes = changed(m, boxes=['[[0.1, 0.1, 0.6, 0.7]]'] * len(m), votes='1', boxes_at_s='')
+    def run(folder, **kw): return run_protocol('localization', net, cfg, kw.get('manifest', boxes), replace(QUICK, dict(batch=10)), folder, packed, make=L.localization_protocol, sense='both', sides=False)
+    whole, calls, make = run(tmp_path / 'whole'), [], L._batch_outcomes
+    def dying(*a):
+        calls.append(1)
+        if len(calls) == 3: raise KeyboardInterrupt
+        return make(*a)
+    monkeypatch.setattr(L, '_batch_outcomes', dying)
+    with pytest.raises(KeyboardInterrupt): run(tmp_path / 'cut')
+    cut = run(tmp_path / 'cut')
+    for x in (whole, cut): del x['about']['seconds']
+    assert cut == whole and len(calls) == 3 + 3                                                      # of five batches two were kept
+    run(tmp_path / 'cut'); assert len(calls) == 6
+    moved = changed(boxes, boxes=['[[0.2, 0.1, 0.6, 0.7]]'] * len(m)); run(tmp_path / 'cut', manifest=moved); assert len(calls) == 11
+
+
 def test_features_are_kept_and_keyed(toy, tmp_path, monkeypatch):
     m, packed, cfg, net = toy
     monkeypatch.setattr(E, 'PART', 2)
@@ -168,7 +243,7 @@ def test_features_are_kept_and_keyed(toy, tmp_path, monkeypatch):
     done = len(list(tmp_path.rglob('window-*.npz'))); stop = -1; read.clear()
     kept = E.features(dict(a=net), data(), views, tmp_path, 8)
     assert 0 < done and sum(read) < 96                                                               # what was there is not read again
-    for key in ('video', 'audio_pooled', 'video_cells'): assert (kept['a'].each(key) == fresh['a'].each(key)).all()
+    for key in ('video', 'audio_pooled', 'video_selavi_max'): assert (kept['a'].each(key) == fresh['a'].each(key)).all()
     read.clear(); E.features(dict(a=net), data(), views, tmp_path, 8); assert not read
     other = untrained(cfg, seed=8); E.features(dict(a=other), data(), views, tmp_path, 8); assert sum(read) == 96     # other weights
     read.clear(); E.features(dict(a=net), data(3), views, tmp_path, 8); assert sum(read) == 144                          # other windows
@@ -178,6 +253,58 @@ def test_features_are_kept_and_keyed(toy, tmp_path, monkeypatch):
         keys.add(E.feature_key('w', d, views, 8))
     keys.add(E.feature_key('w', E.OneSense(m, cfg.data, cfg.view, 'audio', packed=packed, train=False, windows=2), views, 8))
     assert len(keys) == 4
+
+
+def test_both_senses_in_one_pass_and_shared(toy, tmp_path, monkeypatch):
+    _, _, cfg, net = toy
+    m = Manifest.load(Path(__file__).parents[1] / 'data_samples' / 'manifest.csv'); few = Manifest(m.folder, m.table[:12]); subject = lambda: E.Subject(net, cfg, few, QUICK, tmp_path)
+    read, fetch = [], E.OneSense.fetch
+    monkeypatch.setattr(E.OneSense, 'fetch', lambda self, rows, w: (read.append((self.sense, len(rows))), fetch(self, rows, w))[1])
+    both = subject().features('both')
+    assert {s for s, _ in read} == {'both'} and sum(n for _, n in read) == 12 + 24                   # once to settle the untrained network, then two windows
+    read.clear(); eyes, ears = subject().features('video'), subject().features('audio')
+    assert sum(n for _, n in read) == 24                                                             # the untrained networks; no feature is computed again
+    read.clear(); E.Subject(net, cfg, few, QUICK).features('video'); alone = E.Subject(net, cfg, few, QUICK).features('video')
+    for n in both:
+        assert (both[n].each('video_pooled' if n != 'plain' else 'colour') == alone[n].each('video_pooled' if n != 'plain' else 'colour')).all()
+    (tmp_path / 'half').mkdir(); half = lambda sense: E.Subject(net, cfg, few, replace(QUICK, dict(seeds=0)), tmp_path / 'half').features(sense)
+    half('video'); read.clear(); half('both'); assert {s for s, _ in read} == {'audio'}              # only what is missing
+
+
+def test_selavi_pooling_is_theirs(toy):
+    "Their recipe by hand: kernel 2, stride 2 on the last map (1 where it has one cell), length one for each clip, then the mean; Euclidean."
+    from avnb.evaluation import Features
+    g = torch.Generator().manual_seed(0); maps = torch.rand(3, 5, 1, 4, 5, generator=g)
+    got = E._selavi(maps)
+    for name, how in (('max', np.max), ('avg', np.mean)):
+        x = maps.numpy(); cells = how(np.stack([x[:, :, :, a:4:2, b:4:2] for a in (0, 1) for b in (0, 1)]), 0).reshape(3, -1)
+        np.testing.assert_allclose(got[f'video_selavi_{name}'].float().numpy(), cells / np.linalg.norm(cells, axis=1, keepdims=True), atol=2e-4)
+    x = np.array([[[3.0, 4.0], [0.0, 1.0]]]) / np.array([[5.0], [1.0]])
+    assert Features(lambda key, w: x[:, w], 2).mean('x', False).tolist() == [[pytest.approx(0.3), pytest.approx(0.9)]] and set(E._POOLINGS) == {'global', 'selavi_max', 'selavi_avg', 'embedding'}
+
+
+def test_the_front_end_is_read_and_keyed(tmp_path):
+    "A file of mean and std per frequency: chosen for weights that have none, refused for log-mel ones, part of the key by content and not by name."
+    from avnb.core import TrainConfig
+    cfg = replace(TrainConfig(), dict(model=dict(width=8, dim=16), view=dict(front='linear', n_fft=256, hop=240, frames=2, size=32)))
+    net = untrained(cfg); net.save_pretrained(tmp_path / 'net', cfg); keys, table = [], pd.DataFrame(dict(id=['a'], path=['a.mp4'], start_s=0.0, seconds=2.0))
+    for name, mean in (('one', -20.0), ('two', -21.0), ('copy', -20.0)):
+        np.savez(tmp_path / f'{name}.npz', mean=np.full(65, mean), std=np.full(65, 9.0))
+        its = E.open_network(tmp_path / 'net', str(tmp_path / f'{name}.npz'))[1]; assert its.view.front.endswith(f'{name}.npz')
+        data = E.OneSense(Manifest(tmp_path, table), its.data, its.view, packed='', train=False)
+        keys.append(E.feature_key('w', data, views_from(its, False), 8))
+    assert keys[0] != keys[1] and E.open_network(tmp_path / 'net')[1].view.front == 'linear'
+    assert keys[0] == keys[2]
+    log = untrained(replace(cfg, dict(view=dict(front='logmel')))); log.save_pretrained(tmp_path / 'log', replace(cfg, dict(view=dict(front='logmel'))))
+    with pytest.raises(EvaluationError, match='log-mel'): E.open_network(tmp_path / 'log', str(tmp_path / 'one.npz'))
+
+
+def test_weights_go_to_the_device(toy, tmp_path, monkeypatch):
+    import avnb.training as training
+    _, _, cfg, net = toy
+    net.save_pretrained(tmp_path / 'net', cfg)
+    monkeypatch.setattr(training, 'device_of', lambda cfg: torch.device('meta'))                      # stands for a GPU
+    assert {p.device.type for p in E.open_network(tmp_path / 'net')[0].parameters()} == {'meta'}
 
 
 def test_networks_that_are_none(toy, tmp_path):

@@ -72,6 +72,7 @@ def test_hmdb51_fine_tuning_on_three_splits(tmp_path, evaluate):
         for s in (1, 2, 3): (lists / f'{cls}_test_split{s}.txt').write_text(''.join(f'{n} {2 if k % 3 == s - 1 else 1} \n' for k, n in enumerate(names)) + ('absent.avi 2 \n' if c else ''))
     report, lost, said = evaluate('finetune', 'hmdb51', '--splits', '1,2,3')
     assert report['about']['clips'] == ['12 of 13 in the list'] * 3 and dict(lost) == {'wave__absent': 'not there'} and 'HMDB51 split 1' in said
+    assert report['about']['data'] == [f'HMDB51 split {k}' for k in (1, 2, 3)] and report['about']['test clips'] == ['4 of 5 in the list'] * 3 and len(set(report['about']['manifest'])) == 1
     about = report.pop('about'); sane(report, 12)
     assert set(report) == {'finetune_video1', 'finetune_clip1'} and report['finetune_video1']['chance'] == 0.5 and report['finetune_video1']['spread']['value'][1] == 3
     assert 'missing-finetune.csv' in about['missing'] and len(list((tmp_path / 'out').glob('finetune-*.pt'))) == 6
@@ -129,6 +130,11 @@ def test_esc50_five_folds(tmp_path, evaluate):
     report, lost, _ = evaluate('audio', 'esc50')
     about = report.pop('about'); sane(report, 15)                                                 # every clip is tested once: five folds
     assert about['clips'] == '15 of 16 in the list' and dict(lost) == {'5-1-A-0': 'not there'} and report['audio_svm']['value'] == 1
+    assert about['data'].startswith('ESC-50, five folds')
+    one, _, _ = evaluate('audio', 'esc50', '--splits', '2')
+    assert one['about']['data'].startswith('ESC-50 fold 2') and one['audio_svm']['n'] == 3
+    each, _, _ = evaluate('audio', 'esc50', '--splits', '1,2,3,4,5')
+    assert each['audio_svm']['n'] == 15 and each['audio_svm']['spread']['value'][1] == 5 and [d[:13] for d in each['about']['data']] == [f'ESC-50 fold {k}' for k in range(1, 6)]
 
 
 def boxed(tmp_path, put_one):
@@ -152,7 +158,7 @@ def test_vggss_boxes(tmp_path, evaluate, stills):
     report, lost, _ = evaluate('localization', 'vggss')
     about, n = report.pop('about'), 8 if stills else 7
     cut = {} if stills else {'VGG-SS_0000_000000': 'ends before the picture with the boxes'}
-    assert about['clips'] == '8 of 9 in the list' and dict(lost) == {'absent______000003': 'not there'} | cut and about['boxes'].startswith(f'{n} clips with boxes, 0 without')
+    assert about['clips'] == '8 of 9 in the list' and dict(lost) == {'absent______000003': 'not there'} | cut and about['boxes'].startswith(f'{n} clips with boxes, 0 without') and about['test clips'] == f'{n} of 9 in the list'
     sane({k: s for k, s in report.items() if '_silent' not in k and '_off_screen' not in k}, n)
     sane({k: s for k, s in report.items() if '_silent' in k or '_off_screen' in k}, 2 * n)
     assert '1 whose box has no area' in about['boxes'] and f'at best {1 - 1 / n:.2f}' in report['ciou50_adaptive']['note']
