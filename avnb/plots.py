@@ -15,7 +15,7 @@ __all__ = ['BLUE', 'ORANGE', 'INK', 'DARK', 'LIGHT', 'MEANING', 'AXIS', 'PlotErr
            'run_page']
 
 # %% ../nbs/13_plots.ipynb #87423eaa
-import base64, contextlib, functools, html, importlib.resources, io, json, math, tempfile, tomllib
+import base64, contextlib, functools, html, importlib.resources, io, json, math, tempfile, textwrap, tomllib
 from pathlib import Path
 
 import matplotlib
@@ -644,10 +644,12 @@ _STUDY = {  # method -> its name in pictures
 
 
 def method_name(method: str) -> str:
-    "A method's name in pictures; settings after a colon are kept: 'weighted:weight.delta=0.5' -> 'Weighted-xID, delta 0.5'."
-    base, _, more = method.partition(':')
-    settings = [s.partition('=') for s in more.split(',') if s]
-    return ', '.join([_STUDY.get(base, base.replace('_', ' ')), *(f"{k.rpartition('.')[2]} {v}".strip() for k, _, v in settings)])
+    "A method's name in pictures, settings after a colon too: 'weighted:weight.delta=0.5' -> 'Weighted-xID, delta 0.5', 'r1:local' -> 'R1 + cell contrast'."
+    base, _, more = method.partition(':'); name = _STUDY.get(base, base.replace('_', ' ')); settings = [s for s in more.split(',') if s]
+    for s in settings:
+        if s in ('local', 'cmac.local_max=0.5'): name = name.replace('CMAC-R, R', 'R') + ' + cell contrast'     # `local` is short for the other
+    rest = [s.partition('=') for s in settings if s not in ('local', 'cmac.local_max=0.5')]
+    return ', '.join([name, *(f"{k.rpartition('.')[2]} {v}".strip() for k, _, v in rest)])
 
 
 def beside(method: str) -> bool:
@@ -726,13 +728,17 @@ def look_of(k: int) -> dict:
     return dict(color=hue(k), marker='osD^'[k % 4])
 
 
-def draw_method(ax, y: float, values, base: float, difference: tuple, look: dict, says: bool = False):
-    "One method at one dose: a dot for each seed, and xID's mean plus the mean difference with its 95 % interval."
-    d, half, n = difference
-    ax.plot(values, np.full(len(values), y), ls='', ms=4.5, alpha=.4, mew=0, **look)
-    middle = base + d if n else np.mean(values)
-    ax.errorbar(middle, y, xerr=half if n > 1 and half else None, ms=8, capsize=4, lw=2, mec='white', mew=.8, zorder=4, **look)
-    if says and n: ax.text(1.01, y, f'{d:+.3f}' + (f' ± {half:.3f}' if n > 1 else ''), color=look['color'], fontsize=8, va='center', transform=ax.get_yaxis_transform())
+def draw_method(ax, y: float, values, base: float, difference: tuple, look: dict, says: bool = False) -> bool:
+    """One method at one dose: a dot for each seed, and xID's mean plus the mean difference with its 95 % interval.
+    What runs out of the picture gets an arrow at its edge. Whether there is one."""
+    d, half, n = difference; middle, half = base + d if n else np.mean(values), half if n > 1 and half else 0
+    ax.plot(values, np.full(len(values), y), ls='', ms=4.5, alpha=.4, mew=0, clip_on=False, **look)
+    low, high = ax.get_xlim(); arrows = [(x, m) for x, m, out in ((low, '<', middle - half < low), (high, '>', middle + half > high)) if out]
+    if half: ax.errorbar(middle, y, xerr=half, capsize=4, lw=2, zorder=4, ls='', color=look['color'])
+    if low <= middle <= high: ax.plot(middle, y, ls='', ms=8, mec='white', mew=.8, zorder=5, clip_on=False, **look)
+    for x, m in arrows: ax.plot(x, y, ls='', marker=m, ms=8, mew=0, color=look['color'], clip_on=False, zorder=6)
+    if says and n: ax.text(1.02, y, f'{d:+.3f}' + (f' ± {half:.3f}' if n > 1 else ''), color=look['color'], fontsize=8, va='center', transform=ax.get_yaxis_transform())
+    return bool(arrows)
 
 # %% ../nbs/13_plots.ipynb #5ac15844
 def _below(methods: list, others: list) -> list:
@@ -740,30 +746,37 @@ def _below(methods: list, others: list) -> list:
     return [len(methods) - .2 + .5*k for k in range(len(others))]
 
 
-def _draw_study(ax, table, metric: str, methods: list, others: list, doses: list, says: bool = False):
-    "One metric: methods downwards, doses side by side within each, what they are read against in grey below; differences in words if `says`."
-    part = table[table['metric'] == metric]; step = .8 / max(1, len(doses)); against = references(metric, table)
+def _reach(seen: list) -> tuple:
+    "Least and largest value of an axis for these values; shares stay in [0, 1]."
+    room = max(.02, .12 * (max(seen) - min(seen))); low, high = min(seen) - room, max(seen) + room
+    return (max(low, 0.), min(high, 1.)) if 0 <= min(seen) and max(seen) <= 1 else (low, high)
+
+
+def _draw_study(ax, table, metric: str, methods: list, others: list, doses: list, says: bool = False) -> bool:
+    """One metric: methods downwards, doses side by side within each, what they are read against in grey below; differences in words if `says`.
+    Whether an interval runs out of the picture."""
+    part = table[table['metric'] == metric]; step = .8 / max(1, len(doses)); against = references(metric, table); goes_on = False
+    ax.set_xlim(_reach([*part[part['method'].isin(methods)]['value'], *against.values()]))  # two seeds give intervals far wider than the picture
     for k, dose in enumerate(doses):
         here = part[part['faulty'] == dose]; base = here[here['method'] == 'xid']['value'].mean()
         if math.isfinite(base): ax.plot([base]*2, [-.5, len(methods) - .5], color=hue(k), lw=1.2, ls=(0, (4, 3)), alpha=.8, zorder=1)
         for row, m in enumerate(methods):
             values = here[here['method'] == m]['value'].to_numpy()
-            if len(values): draw_method(ax, row + (k - (len(doses) - 1)/2) * step, values, base, paired(here, metric, m, 'xid') if m != 'xid' else (0, 0, 0), look_of(k), says)
+            if len(values): goes_on |= draw_method(ax, row + (k - (len(doses) - 1)/2) * step, values, base, paired(here, metric, m, 'xid') if m != 'xid' else (0, 0, 0), look_of(k), says)
     for row, name in zip(_below(methods, others), others):
         if name not in against: continue
         ax.plot([against[name]]*2, [-.5, row], color='0.6', lw=.9, ls=':', zorder=0)
-        ax.plot(against[name], row, marker='|' if name == 'chance' else '*' if name == 'ceiling' else 'o', ms=7, mfc='none', mec='0.45', mew=1.6)
-    seen = [*part[part['method'].isin(methods)]['value'], *against.values()]; room = max(.02, .12 * (max(seen) - min(seen)))
-    ax.set_xlim(min(seen) - room, max(seen) + room)                       # two seeds give intervals far wider than the picture: they run out of it
+        ax.plot(against[name], row, marker='|' if name == 'chance' else '*' if name == 'ceiling' else 'o', ms=7, mfc='none', mec='0.45', mew=1.6, clip_on=False)
     if others: ax.axhline(len(methods) - .5, color=plt.rcParams['grid.color'], lw=1)
-    ax.set_title(shorten(heading(metric), 44)); ax.set_ylim(len(methods) + .5*len(others) - .5, -.5); ax.grid(True, axis='x', lw=.5); ax.set_axisbelow(True)
+    ax.set_ylim(len(methods) + .5*len(others) - .5, -.5); ax.grid(True, axis='x', lw=.5); ax.set_axisbelow(True)
+    return goes_on
 
 # %% ../nbs/13_plots.ipynb #d6f05958
 def _study_title(table) -> str:
     "How much stands behind a picture: seeds, clips, classes, and whether anything may be claimed."
-    runs = table[~table['method'].map(beside)]; seeds, clips = runs['seed'].nunique(), int(runs['n'].max())
-    confirmed = bool((table['phase'] == 'confirm').all())
-    text = f"{seeds} {'fresh ' * confirmed}seed{'s' * (seeds > 1)}, up to {clips:,} test clips"
+    runs = table[~table['method'].map(beside)]; each, clips = runs.groupby(['faulty', 'method'])['seed'].nunique(), int(runs['n'].max())
+    few, many = each.min(), each.max(); confirmed = bool((table['phase'] == 'confirm').all())
+    text = f"{f'{few} to ' * bool(few < many)}{many} {'fresh ' * confirmed}seed{'s' * bool(many > 1)}, up to {clips:,} test clips"
     return text if confirmed else f"{text}; development seeds:\nsettings were chosen on them, nothing is claimed"
 
 # %% ../nbs/13_plots.ipynb #5ec4c573
@@ -789,11 +802,14 @@ def show_study(
     others = list(dict.fromkeys(name for m in known for name in references(m, part)))
     high = (.25 + .22*len(doses)) * (len(there) + .5*len(others)) + 1.5
     fig, axes = plt.subplots(1, len(known), figsize=(9, high), layout='constrained', squeeze=False, sharey=True)
-    for ax, m in zip(axes[0], known): _draw_study(ax, part, m, there, others, doses, len(known) == 1)
+    goes_on = [_draw_study(ax, part, m, there, others, doses, len(known) == 1) for ax, m in zip(axes[0], known)]
     axes[0, 0].set_yticks([*range(len(there)), *_below(there, others)], [method_name(m) for m in there] + others)
-    marks = [ax.errorbar([], [], xerr=[], capsize=4, lw=2, ms=8, **look_of(k)) for k in range(len(doses))] + [ax.plot([], [], color='0.4', lw=1.2, ls=(0, (4, 3)))[0]]
-    fig.legend(marks, [f'{d:.0%} of pairs faulty' for d in doses] + ["xID's mean"], loc='outside lower left', ncols=4)
-    fig.suptitle('\n'.join(x for x in (shorten(title, 90), _study_title(part)) if x), x=.01, ha='left', fontsize=11)
+    for ax, m in zip(axes[0], known): ax.set_title(textwrap.fill(shorten(heading(m), 72), 72 // len(known)))
+    ax = axes[0, 0]; marks = [ax.errorbar([], [], xerr=[], capsize=4, lw=2, ms=8, **look_of(k)) for k in range(len(doses))] + [ax.plot([], [], color='0.4', lw=1.2, ls=(0, (4, 3)))[0]]
+    words = [f'{d:.0%} of pairs faulty' for d in doses] + ["xID's mean"]
+    if any(goes_on): marks.append(ax.plot([], [], ls='', marker='>', ms=8, color='0.4')[0]); words.append('the interval goes on')
+    fig.legend(marks, words, loc='outside lower left', ncols=4)
+    fig.suptitle('\n'.join(x for x in (shorten(title, 90), _study_title(part[part['method'].isin(there)])) if x), x=.01, ha='left', fontsize=11)
     return fig
 
 # %% ../nbs/13_plots.ipynb #ee056f5e
@@ -805,7 +821,6 @@ def complaints(manifest, flagged) -> dict:
 # %% ../nbs/13_plots.ipynb #ed210a98
 def _shorten_lines(text: str, width: int = 24, lines: int = 4) -> str:
     "Text broken into short lines; what does not fit ends in an ellipsis."
-    import textwrap
     return '\n'.join(textwrap.wrap(' '.join(text.split()), width, max_lines=lines, placeholder=' …'))
 
 # %% ../nbs/13_plots.ipynb #52040688

@@ -200,6 +200,41 @@ def test_study_says_what_may_be_claimed():
     with pytest.raises(plots.PlotError, match='pointing_guided'): plots.show_study(both, 'no_such_metric')
 
 
+def test_study_says_how_few_seeds_there_are_at_least():
+    t = study(10); said = lambda t: plots.show_study(t, 'linear_video').get_suptitle()
+    assert said(t).startswith('10 fresh seeds') and said(t[(t.faulty == .5) | (t.seed < 4)]).startswith('4 to 10 fresh seeds') and said(t[t.seed < 1]).startswith('1 fresh seed,')
+    assert said(t[(t.method != 'weighted') | (t.seed < 6)]).startswith('6 to 10 fresh seeds')
+
+
+@pytest.mark.parametrize('lift', [0., .3, 3.])
+def test_study_of_shares_stays_below_one_and_an_interval_that_runs_out_gets_an_arrow(lift):
+    t = study(2, methods=('xid', 'weighted'), doses=(.5,)); x = (t.method == 'weighted') & (t.seed == 1); t.loc[x, 'value'] += max(.3, lift)
+    t['value'] = t.value + lift if lift > 1 else np.minimum(t.value + lift, 1.)
+    fig = plots.show_study(t, 'linear_video'); fig.canvas.draw(); ax = fig.axes[0]; low, high = ax.get_xlim()
+    assert (0 <= low and high <= 1) == (lift <= 1) and high > max(.5, lift)
+    arrows = {l.get_marker(): l.get_xdata()[0] for l in ax.lines if l.get_marker() in ('<', '>') and len(l.get_xdata())}
+    assert arrows == {'<': low, '>': high} and 'the interval goes on' in [w.get_text() for w in fig.legends[0].get_texts()]
+    assert all(low <= x <= high for l in ax.lines if l.get_marker() in 'os' for x in l.get_xdata())
+    many = plots.show_study(study(10), 'linear_video'); assert not [l for l in many.axes[0].lines if l.get_marker() in ('<', '>')] and len(many.legends[0].get_texts()) == 3
+
+
+def test_study_of_attention_is_legible_with_every_method_named():
+    import pandas as pd
+    methods = ['xid', 'xid:local', 'r1', 'r1:local', 'visual', 'frequency', 'both', 'robust_both']; metrics = ['pointing_vision_only', 'frequency_hit_sound_only', 'pointing_guided']
+    t = study(10, methods=methods, doses=(0., .4)); t = pd.concat([t[t.metric == 'linear_video'].assign(metric=m, value=lambda x: x.value.clip(upper=1)) for m in metrics])
+    t = pd.concat([t, *(t[t.method == 'xid'].assign(method=b, value=.1 + .05 * k) for k, b in enumerate(('baseline_random', 'baseline_centre', 'baseline_frame_difference', 'untrained', 'ceiling')))])
+    fig = plots.show_study(t, metrics, methods=methods); fig.canvas.draw()
+    names = [w.get_text() for w in fig.axes[0].get_yticklabels()]; assert names[:4] == ['xID', 'xID + cell contrast', 'CMAC-R, R1', 'R1 + cell contrast'] and 'baseline frame difference' in names
+    for texts in ([ax.title for ax in fig.axes], fig.axes[0].get_yticklabels(), fig.legends[0].get_texts()):
+        boxes = [w.get_window_extent() for w in texts]
+        assert not [(a, b) for i, a in enumerate(boxes) for b in boxes[:i] if a.overlaps(b)] and all(0 <= b.x0 and b.x1 <= fig.bbox.x1 for b in boxes)
+
+
+def test_settings_in_names():
+    assert [plots.method_name(m) for m in ('both', 'both:local', 'r1:cmac.local_max=0.5', 'both:local,l2', 'visual:local', 'both:cmac.local_max=0.3', 'new_one:local')] == [
+        'CMAC-R', 'CMAC-R + cell contrast', 'R1 + cell contrast', 'CMAC-R + cell contrast, l2', 'CMAC-R, visual only + cell contrast', 'CMAC-R, local_max 0.3', 'new one + cell contrast']
+
+
 def test_quantiles_of_histograms_and_a_run_without_them(tmp_path):
     g = np.random.default_rng(0); edges = np.arange(-40, 40) * .025
     for _ in range(10):
