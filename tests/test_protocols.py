@@ -349,3 +349,26 @@ def test_esc50_part_as_distributed(real_data, tmp_path):
     report = run_protocol('audio', net, cfg, from_esc50(real_data / 'esc50', fold=None), EvalConfig(windows=3, seeds=1), tmp_path)
     assert report['about']['clips'] == '298 of 310 in the list' and 'not the published protocol' in report['about']['data']
     assert report['audio_svm']['value'] > 5 * report['audio_svm']['chance'] and report['audio_svm']['n'] > 120
+
+
+@pytest.mark.slow
+def test_a_released_checkpoint_from_end_to_end(tmp_path, capsys):
+    "A file as the authors' (random weights under their names) with their mean and std per frequency: retrieval and localization, as typed, and again from what is kept."
+    from avnb.encoders import AVModel, avid_config
+    torch.manual_seed(0); state = AVModel.from_config(avid_config()).state_dict()
+    torch.save(dict(model={f'module.{k}': v for k, v in state.items()}), tmp_path / 'AVID.pth.tar')
+    np.savez(tmp_path / 'stats.npz', mean=np.linspace(-20, -40, 257), std=np.linspace(15, 20, 257))
+    m = Manifest.load(Path(__file__).parents[1] / 'data_samples' / 'manifest.csv'); t = m.table[m.table['faulty_kind'] == 'none'].sort_values('label')[:6]
+    t = t.assign(path=[str(m.folder / p) for p in t['path']], label=['a', 'b'] * 3, split=['train'] * 4 + ['test'] * 2, boxes='[[0.1, 0.2, 0.6, 0.7]]', votes='1', boxes_at_s='1.0')
+    for i, p in enumerate(t['path']): (tmp_path / f'{i}.mp4').write_bytes(Path(p).read_bytes())
+    Manifest(tmp_path, t.assign(path=[f'{i}.mp4' for i in range(6)]).reset_index(drop=True)).save(tmp_path / 'manifest.csv')
+    def say(protocol):
+        words = [f'front={tmp_path}/stats.npz', 'windows=2', 'seeds=1', 'batch=6']
+        code = main(['evaluate', protocol, str(tmp_path / 'AVID.pth.tar'), '--manifest', str(tmp_path / 'manifest.csv'), '--out', str(tmp_path / 'out'), *(x for w in words for x in ('--set', w))])
+        assert code == 0, capsys.readouterr().err
+        return json.loads((tmp_path / 'out' / f'report-{protocol}.json').read_text())
+    found, places = say('retrieval'), say('localization')
+    assert found['retrieval_video_selavi_max_r1']['n'] == 2 and found['about']['trained on'] == 'not known' and places['ciou50_adaptive']['n'] == 6
+    kept = {p: p.stat().st_mtime_ns for p in (tmp_path / 'out' / 'cache').rglob('*.npz')}
+    again = say('localization'); del again['about']['seconds'], places['about']['seconds']
+    assert again == places and kept == {p: p.stat().st_mtime_ns for p in (tmp_path / 'out' / 'cache').rglob('*.npz')}
