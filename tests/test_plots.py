@@ -223,11 +223,11 @@ def test_study_of_attention_is_legible_with_every_method_named():
     methods = ['xid', 'xid:local', 'r1', 'r1:local', 'visual', 'frequency', 'both', 'robust_both']; metrics = ['pointing_vision_only', 'frequency_hit_sound_only', 'pointing_guided']
     t = study(10, methods=methods, doses=(0., .4)); t = pd.concat([t[t.metric == 'linear_video'].assign(metric=m, value=lambda x: x.value.clip(upper=1)) for m in metrics])
     t = pd.concat([t, *(t[t.method == 'xid'].assign(method=b, value=.1 + .05 * k) for k, b in enumerate(('baseline_random', 'baseline_centre', 'baseline_frame_difference', 'untrained', 'ceiling')))])
-    fig = plots.show_study(t, metrics, methods=methods); fig.canvas.draw()
+    fig = plots.show_study(t, metrics, methods=methods); plots.FigureCanvasAgg(fig).draw()
     names = [w.get_text() for w in fig.axes[0].get_yticklabels()]; assert names[:4] == ['xID', 'xID + cell contrast', 'CMAC-R, R1', 'R1 + cell contrast'] and 'baseline frame difference' in names
     for texts in ([ax.title for ax in fig.axes], fig.axes[0].get_yticklabels(), fig.legends[0].get_texts()):
         boxes = [w.get_window_extent() for w in texts]
-        assert not [(a, b) for i, a in enumerate(boxes) for b in boxes[:i] if a.overlaps(b)] and all(0 <= b.x0 and b.x1 <= fig.bbox.x1 for b in boxes)
+        assert not [(a, b) for i, a in enumerate(boxes) for b in boxes[:i] if a.overlaps(b)] and all(-1 <= b.x0 and b.x1 <= fig.bbox.x1 + 1 for b in boxes), [(w.get_text(), b.extents) for w, b in zip(texts, boxes)]
 
 
 def test_settings_in_names():
