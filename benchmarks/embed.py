@@ -1,4 +1,5 @@
-"""Speed of `evaluation.features` (views, network, windows, cache on disk) against a bare loop that only reads and runs the network, on the same clips.
+"""Speed of the features that `avnb evaluate retrieval` asks for (both senses in one pass; views, network, SeLaVi's poolings, colours and loudness, windows, cache on
+disk) against a bare loop that only reads and runs the network, on the same clips.
 
 Claim: embedding runs at 0.8 x the bare loop's speed or more. Both sides decode the same mp4 files of a generated world, then the same packed set, one after
 the other in turn; the median of the rounds counts. Peak memory is printed beside it (claim: under 4 GB).
@@ -26,15 +27,12 @@ def bare(model, data, views, batch):
     return out
 
 
-def ours(model, data, views, batch):
-    "The same clips through `features`, into a fresh cache; the embeddings read back. Plain features are switched off: a bare loop has none."
-    from avnb import evaluation
-    keep, evaluation.plain = evaluation.plain, lambda sense: lambda b, v, s: {}
-    try:
-        with tempfile.TemporaryDirectory() as d:
-            f = evaluation.features(dict(m=model), data, views, d, batch)['m']
-            return f.mean('video'), f.mean('audio')
-    finally: evaluation.plain = keep
+def ours(model, cfg, manifest, packed, windows, batch):
+    "The same clips as a protocol asks for them, into a fresh cache; the embeddings read back."
+    from avnb.evaluation import EvalConfig, Subject
+    with tempfile.TemporaryDirectory() as d:
+        f = Subject(model, cfg, manifest, EvalConfig(windows=windows, batch=batch, seeds=0), d, packed).features('both')['trained']
+        return f.mean('video'), f.mean('audio')
 
 
 def main():
@@ -45,7 +43,7 @@ def main():
     import numpy as np
     from avnb.cli import demo_config
     from avnb.clips import pack
-    from avnb.evaluation import OneSense
+    from avnb.evaluation import OneSense, whole
     from avnb.training import load_model
     from avnb.views import views_from
     from avnb.world import write_world
@@ -57,11 +55,11 @@ def main():
         views = views_from(cfg, False)
         print(f'{"clips from":12} {"bare loop":>12} {"features":>12} {"ratio":>7}   windows per second, median of {a.rounds}')
         for source, how in (('mp4 files', ''), ('packed set', packed)):
-            data = OneSense(world, cfg.data, cfg.view, packed=how, train=False, windows=a.windows)
+            data = OneSense(world, whole(cfg, how or None), cfg.view, packed=how, train=False, windows=a.windows)
             speed = dict(bare=[], features=[])
             for _ in range(a.rounds):
-                for name, f in (('bare', bare), ('features', ours)):
-                    t = time.perf_counter(); got = f(model, data, views, a.batch); speed[name].append(a.clips * a.windows / (time.perf_counter() - t))
+                for name, f in (('bare', lambda: bare(model, data, views, a.batch)), ('features', lambda: ours(model, cfg, world, how or None, a.windows, a.batch))):
+                    t = time.perf_counter(); got = f(); speed[name].append(a.clips * a.windows / (time.perf_counter() - t))
                     if name == 'bare': first = np.concatenate([v for v, _ in got])[:a.clips]
             assert got[0].shape == first.shape
             b, o = (statistics.median(speed[k]) for k in ('bare', 'features')); ratio = statistics.median(y / x for x, y in zip(*speed.values()))

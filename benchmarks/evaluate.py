@@ -61,18 +61,20 @@ def real(folder, clips, quick):
     return there, train(folder, there, folder / 'packed', 2 if quick else 50, quick)
 
 
-COLUMNS = ['phase', 'dataset', 'protocol', 'trained_on', 'method', 'seed', 'metric', 'value', 'error', 'chance', 'n']
+COLUMNS = ['phase', 'dataset', 'protocol', 'trained_on', 'method', 'seed', 'metric', 'value', 'error', 'chance', 'n', 'test_clips', 'note']
 
 
 class Table:
     "Tidy rows, printed as they come."
-    def __init__(self, dataset): self.dataset, self.rows, self.seen, self.start = dataset, [], set(), time.time()
+    def __init__(self, dataset, note=''):
+        self.dataset, self.note, self.rows, self.seen, self.start = dataset, note, [], set(), time.time()
+        self.test = {}                                                     # protocol -> 'N of N in the list'
 
     def add(self, protocol, trained_on, method, seed, metric, value, error, chance, n):
         "One row; a baseline that was there before is not repeated."
         key = (protocol, trained_on, method, seed, metric)
         if key in self.seen: return
-        self.seen.add(key); self.rows.append(['dev', self.dataset, *key, round(value, 4), '' if error == '' else round(error, 4), round(chance, 4), n])
+        self.seen.add(key); self.rows.append(['dev', self.dataset, *key, round(value, 4), '' if error == '' else round(error, 4), round(chance, 4), n, self.test.get(protocol, ''), self.note])
 
     def scores(self, protocol, trained_on, method, seed, scores):
         "Rows of a method, and of what stands beside it."
@@ -97,7 +99,7 @@ class Table:
         self.print()
         seconds, peak = time.time() - self.start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2 ** 20
         print(f'{seconds:.0f} s, peak memory {peak:.2f} GB')
-        for what, x in (('seconds', seconds), ('peak_gb', peak)): self.rows.append(['dev', self.dataset, 'cost', '', '', 0, what, round(x, 2), '', '', ''])
+        for what, x in (('seconds', seconds), ('peak_gb', peak)): self.rows.append(['dev', self.dataset, 'cost', '', '', 0, what, round(x, 2), '', '', '', '', self.note])
         if quick: return
         RESULTS.mkdir(exist_ok=True)
         with open(RESULTS / f'evaluate_{self.dataset}.csv', 'w', newline='') as f: w = csv.writer(f, lineterminator='\n'); w.writerow(COLUMNS); w.writerows(self.rows)
@@ -123,7 +125,8 @@ def questions(table, name, manifest, packed, runs, one=None, windows=2):
     "Everything a report asks of embeddings, for all networks in one pass over the clips; returns networks, runs and config."
     import numpy as np
     from avnb.evaluation import Measured, _ask, evaluation_parts, measure, readable
-    manifest = readable(manifest, packed)
+    side = lambda m: int((m.table['split'] == 'test').sum()); listed, manifest = manifest, readable(manifest, packed)
+    table.test['report'] = f'{side(manifest)} of {side(listed)} in the list'
     nets, loaded, cfg = networks(manifest, packed, runs)
     parts = evaluation_parts(manifest, one)
     m = measure({f'{k[0]}{k[1]}': n for k, n in nets.items()}, manifest, np.unique(np.concatenate(list(parts.values()))), cfg, packed, windows)
@@ -171,6 +174,7 @@ def on_real(folder, recordings, there, runs, quick):
     t = boxed.table; keep = t['path'].map(lambda p: p.split('/')[-1] in held) & (t['faulty_positive'] != 'yes') & (t['boxes'] != '[]')
     for (method, seed), net in nets.items():
         s = prepare_subject('both', net, cfg, type(boxed)(boxed.folder, t[keep]), EvalConfig(seeds=0), sides=False)
+        table.test['localization'] = s.about['test clips']
         table.scores('localization', 'real', method, seed, localization_protocol(s))
     table.save(quick)
 
@@ -180,12 +184,13 @@ def on_esc50(folder, recordings, runs, quick):
     from avnb.evaluation import EvalConfig, audio_score, prepare_subject
     from avnb.manifest import from_esc50
     from avnb.training import load_run
-    table, manifest = Table('esc50'), from_esc50(recordings / 'esc50', fold=None); print(manifest.table['protocol'].iloc[0])
+    manifest = from_esc50(recordings / 'esc50', fold=None); said = manifest.table['protocol'].iloc[0]; print(said)
+    table = Table('esc50', said)                                           # '...: not the published protocol, too few to order methods by'
     for where, trained in runs.items():
         for method, run in trained.items():
             run = load_run(run)
             s = prepare_subject('audio', run.model, run.cfg, manifest, EvalConfig(windows=2 if quick else 10, seeds=3, cache=str(folder / 'cache')))
-            feats = s.features('audio')
+            feats, table.test['audio'] = s.features('audio'), s.about['test clips']
             for name, f in feats.items():
                 if name == 'plain' or (name != 'trained' and method != 'xid'): continue
                 for kind in ('svm', 'knn'): table.scores('audio', where, method if name == 'trained' else 'untrained', 0 if name == 'trained' else int(name[9:]), {kind: audio_score(s, f, 'audio_pooled', kind)})

@@ -351,6 +351,14 @@ def test_esc50_part_as_distributed(real_data, tmp_path):
     assert report['audio_svm']['value'] > 5 * report['audio_svm']['chance'] and report['audio_svm']['n'] > 120
 
 
+def test_benchmark_rows_say_what_they_were_measured_on(monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / 'benchmarks')
+    from evaluate import COLUMNS, Table
+    t = Table('esc50', 'not the published protocol'); t.test['audio'] = '149 of 155 in the list'
+    t.scores('audio', 'real', 'xid', 0, dict(svm=E.Score(0.5, 0.1, 0.02, 149, dict(majority=0.1))))
+    assert [dict(zip(COLUMNS, r, strict=True))['test_clips'] for r in t.rows] == ['149 of 155 in the list'] * 2 and {r[-1] for r in t.rows} == {'not the published protocol'}
+
+
 @pytest.mark.slow
 def test_a_released_checkpoint_from_end_to_end(tmp_path, capsys):
     "A file as the authors' (random weights under their names) with their mean and std per frequency: retrieval and localization, as typed, and again from what is kept."
