@@ -829,7 +829,7 @@ class OneSense(ClipDataset):
         "Decode one view of one clip: only the sense that is wanted."
         d, k, n = self.data, self.place[int(row)], round(self.view.audio_seconds * self.data.rate)
         r = self.manifest.table.iloc[k]; path, start = self.manifest.path(k), float(r['start_s'])
-        if self.sense == 'both' and not self.squeeze and not r.get('audio_path'): return super().read_one(row, frames, first)
+        if self.shards or (self.sense == 'both' and not self.squeeze and not r.get('audio_path')): return super().read_one(row, frames, first)
         still = r.get('audio_path')                                                         # a picture with a sound of its own
         heard, at = self.manifest.heard(k) or (self.manifest.folder / still if still else path, start)
         pictures, sound = np.zeros((len(frames), d.size, d.size, 3), np.uint8), np.zeros(n, np.float32)
@@ -933,7 +933,7 @@ def feature_key(
     files = [] if data.packed else [size(m.folder / p) for p in m.table['path']]
     lengths = [round(float(x), 3) for x in data.length]
     settings = {k: v for k, v in dataclasses.asdict(data.data).items() if k in ('fps', 'size', 'rate')} | dataclasses.asdict(data.view) | dict(front=views[1].front, norm=[np.asarray(x).tolist() for x in views[1].norm])
-    return digest([_FEATURES, weights, m.hash, files, lengths, settings, [repr(v) for v in views], data.sense, data.squeeze, data.windows, batch, bool(data.packed)])
+    return digest([_FEATURES, weights, m.hash, files, lengths, settings, [repr(v) for v in views], data.sense, data.squeeze, data.windows, batch, bool(data.packed), bool(data.shards)])
 
 # %% ../nbs/11_evaluation.ipynb #b31779a7
 class FeatureCache:
@@ -1494,7 +1494,7 @@ def _classify(s: Subject, model, c: ClassifierConfig, frozen: bool, tag: str) ->
     labels = {int(i): names.index(l) if l in names else -1 for i, l in t['label'].items()}
     def part(split, train): return OneSense(type(s.manifest)(s.manifest.folder, t[t['split'] == split]), cfg.data, cfg.view, 'video', seed=s.opts.seed,
                                             packed=s.packed or '', train=train, windows=s.opts.windows)
-    key = digest([weights_key(model), s.manifest.hash, dataclasses.asdict(c), dataclasses.asdict(cfg.view), list(t['split']), list(t['label']), frozen, s.opts.seed])
+    key = digest([_FEATURES, weights_key(model), s.manifest.hash, dataclasses.asdict(c), dataclasses.asdict(cfg.view), list(t['split']), list(t['label']), frozen, s.opts.seed])
     file = Path(s.folder, f'{tag}-{key[:16]}.pt') if s.folder else None
     net = _new_classifier(model, cfg, len(names), frozen, c.dropout, s.opts.seed)
     net = Classifying(net, part('train', True), labels, c, views_from(cfg)[0], s.opts.seed, file, s.opts.workers).run()

@@ -209,8 +209,8 @@ def test_interrupted_prediction_is_the_same(toy, tmp_path, monkeypatch):
 def test_interrupted_localization_is_the_same(toy, tmp_path, monkeypatch):
     import avnb.localization as L
     m, packed, cfg, net = toy
-    boxes = changed(m, boxes=['[[0.1, 0.1, 0.6, 0.7]]'] * len(m), votes='1', boxes_at_s='')
-    def run(folder, **kw): return run_protocol('localization', net, cfg, kw.get('manifest', boxes), replace(QUICK, dict(batch=10)), folder, packed, make=L.localization_protocol, sense='both', sides=False)
+    m = Manifest(m.folder, m.table[:20]); boxes = changed(m, boxes=['[[0.1, 0.1, 0.6, 0.7]]'] * len(m), votes='1', boxes_at_s='')
+    def run(folder, **kw): return run_protocol('localization', net, cfg, kw.get('manifest', boxes), replace(QUICK, dict(batch=4)), folder, packed, make=L.localization_protocol, sense='both', sides=False)
     whole, calls, make = run(tmp_path / 'whole'), [], L._batch_outcomes
     def dying(*a):
         calls.append(1)
@@ -262,13 +262,24 @@ def test_both_senses_in_one_pass_and_shared(toy, tmp_path, monkeypatch):
     monkeypatch.setattr(E.OneSense, 'fetch', lambda self, rows, w: (read.append((self.sense, len(rows))), fetch(self, rows, w))[1])
     both = subject().features('both')
     assert {s for s, _ in read} == {'both'} and sum(n for _, n in read) == 12 + 24                   # once to settle the untrained network, then two windows
-    read.clear(); eyes, ears = subject().features('video'), subject().features('audio')
+    read.clear(); subject().features('video'); subject().features('audio')
     assert sum(n for _, n in read) == 24                                                             # the untrained networks; no feature is computed again
     read.clear(); E.Subject(net, cfg, few, QUICK).features('video'); alone = E.Subject(net, cfg, few, QUICK).features('video')
     for n in both:
         assert (both[n].each('video_pooled' if n != 'plain' else 'colour') == alone[n].each('video_pooled' if n != 'plain' else 'colour')).all()
     (tmp_path / 'half').mkdir(); half = lambda sense: E.Subject(net, cfg, few, replace(QUICK, dict(seeds=0)), tmp_path / 'half').features(sense)
     half('video'); read.clear(); half('both'); assert {s for s, _ in read} == {'audio'}              # only what is missing
+
+
+def test_shards_serve_one_sense_too(toy, tmp_path, monkeypatch):
+    "A protocol on pictures alone reads the shards, not the files they were made from, and sees what retrieval sees."
+    from avnb.clips import pack
+    _, _, cfg, _ = toy
+    m = Manifest.load(Path(__file__).parents[1] / 'data_samples' / 'manifest.csv'); few = Manifest(m.folder, m.table[:4])
+    d = cfg.data; shards = pack(few, tmp_path / 'shards', 2.0, d.fps, d.size, d.rate, layout='shards')
+    monkeypatch.setattr(E, 'read_clip', None)
+    got = {s: E.OneSense(few, d, cfg.view, s, packed=shards, train=False, windows=3).fetch(few.bank, 1) for s in ('both', 'video', 'audio')}
+    assert (got['video'].frames == got['both'].frames).all() and got['video'].frames.any() and (got['audio'].waveform == got['both'].waveform).all()
 
 
 def test_selavi_pooling_is_theirs(toy):
@@ -297,6 +308,22 @@ def test_the_front_end_is_read_and_keyed(tmp_path):
     assert keys[0] == keys[2]
     log = untrained(replace(cfg, dict(view=dict(front='logmel')))); log.save_pretrained(tmp_path / 'log', replace(cfg, dict(view=dict(front='logmel'))))
     with pytest.raises(EvaluationError, match='log-mel'): E.open_network(tmp_path / 'log', str(tmp_path / 'one.npz'))
+
+
+def test_maps_with_a_mean_and_std_per_frequency(tmp_path):
+    "Localization hears through the file's norm, and what is loudest is asked of decibels, not of what the norm made of them."
+    from avnb.clips import Batch
+    from avnb.core import TrainConfig
+    from avnb.localization import _batch_maps, _grids
+    from avnb.views import linear_spectrogram
+    np.savez(tmp_path / 'stats.npz', mean=np.linspace(10, -60, 65), std=np.linspace(5, 25, 65))
+    cfg = replace(TrainConfig(), dict(model=dict(width=8, dim=16), view=dict(front=str(tmp_path / 'stats.npz'), n_fft=256, hop=240, frames=2, size=32)))
+    t = np.arange(16000) / 16000; wave = torch.tensor(np.stack([np.sin(2 * np.pi * f * t) for f in (500, 3000)]).astype('f') * 0.3 + np.random.default_rng(0).normal(0, 1e-3, (2, 16000)).astype('f'))
+    see, hear = views_from(cfg, False); torch.testing.assert_close(hear.to_decibels(hear(wave, 0, 0, [0, 1]))[:, 0], linear_spectrogram(wave, 256, 240), atol=1e-3, rtol=1e-4)
+    b = Batch(torch.arange(2), torch.zeros(2, 3, 2, 32, 32, dtype=torch.uint8), wave, audio_start=torch.zeros(2))
+    _, sound, hz = _batch_maps(untrained(cfg), b, ['a', 'b'], cfg)
+    assert [abs(hz[int(m.argmax())] - f) < 130 for m, f in zip(sound['loudest_band'], (500, 3000))] == [True, True]
+    grid = _grids(untrained(cfg), b, ['a', 'b'], cfg)[0]['loudest_cell']; assert abs(hz[int(grid[1].max(0).argmax())] - 3000) < 130
 
 
 def test_weights_go_to_the_device(toy, tmp_path, monkeypatch):
