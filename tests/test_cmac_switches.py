@@ -11,14 +11,19 @@ ON = ['cmac.alpha=1.0', 'cmac.ramp=0.0']
 LATE = 60
 
 
-def step(*options, seed=0):
-    "(loss, name -> gradient) of one step on noise, the same for the same options."
+def start(*options, seed=0):
+    "(config, model, its answer to noise, a bank that has been written), the same for the same options."
     cfg = set_options(TrainConfig(), ['model.width=8', 'model.dim=16', 'view.size=32', *options])
     with torch.random.fork_rng():
         torch.manual_seed(seed); model = AVModel.from_config(cfg)
         torch.manual_seed(seed + 1); video, spec = torch.randn(8, 3, 4, 32, 32), torch.randn(8, 1, 64, 64)
     bank = MemoryBank(40, 16, seed=0); bank.update(torch.arange(40), *(torch.nn.functional.normalize(torch.randn(40, 16, generator=torch.Generator().manual_seed(k)), dim=1) for k in (1, 2)))
-    out = model(video, spec); loss, parts = Objective(cfg, bank, 4)(out, torch.arange(8), LATE); loss.backward()
+    return cfg, model, model(video, spec), bank
+
+
+def step(*options, seed=0):
+    "(loss, name -> gradient, ...) of one step."
+    cfg, model, out, bank = start(*options, seed=seed); loss, parts = Objective(cfg, bank, 4)(out, torch.arange(8), LATE); loss.backward()
     return loss.detach(), {n: p.grad for n, p in model.named_parameters() if p.grad is not None}, parts, out, bank
 
 
@@ -53,6 +58,17 @@ def test_how_far_the_gradient_goes(heads, own):
     plain = step(f'model.heads={heads}')[1]
     assert all(torch.allclose(g_cut[n], x, atol=1e-7) for n, x in plain.items())
     assert {n.split('.')[0].split('_')[1] for n in set(g_cut) - set(plain)} == {own}
+
+
+@pytest.mark.parametrize('heads', ['self', 'learned', 'energy'])
+@pytest.mark.parametrize('learns,guides', [('video', 'audio'), ('audio', 'video')])
+def test_the_side_that_guides_gets_no_gradient(learns, guides, heads):
+    "Of the consistency term alone: everything in the other modality's network stays still, unless the gradient is let through."
+    def reached(*options):
+        cfg, model, out, bank = start(*ON, f'model.heads={heads}', *options); term = Objective(cfg, bank, 4).attention(out, torch.ones(8), LATE)[f'cmac_{learns}']
+        grads = dict(zip(dict(model.named_parameters()), torch.autograd.grad(term, [*model.parameters()], allow_unused=True)))
+        return {n.partition('_')[0] for n, g in grads.items() if g is not None and g.abs().max() > 0}
+    assert reached() == {learns} and reached('cmac.stop_gradient=false') == {learns, guides}
 
 
 def test_r2_and_r3_in_a_batch_ask_the_bank():

@@ -30,6 +30,7 @@ def test_faulty_positives_guide(page, lab):
     mean = lambda: float(page.locator('.avnb-weights').first.get_attribute('data-mean')); curve = lambda: page.locator('.avnb-weights svg').first.inner_html(); before, old = mean(), curve()
     move(page, 'delta', 6); page.wait_for_function("Number(document.querySelector('.avnb-weights').dataset.delta) >= .25"); assert mean() < before - .02 and curve() != old
     trusting = mean(); move(page, 'w_min', 6); page.wait_for_function("Number(document.querySelector('.avnb-weights').dataset.wMin) >= .5"); assert mean() > trusting
+    gentle = curve(); move(page, 'kappa', 1, 'Home'); page.wait_for_function("Number(document.querySelector('.avnb-weights').dataset.kappa) <= .01"); assert curve() != gentle
     assert not page.errors
 
 
@@ -37,7 +38,9 @@ def test_faulty_positives_guide(page, lab):
 def test_faulty_negatives_guide(page, lab):
     open_guide(page, lab, 'nbs/guides/2_faulty_negatives.ipynb')
     board = page.locator('.avnb-board[data-mode=cards]').locator('visible=true').first; board.wait_for(); board.locator('.avnb-card img').first.wait_for()
-    before = board.inner_text(); move(page, 'lam', 8); page.wait_for_function("old => ![...document.querySelectorAll('.avnb-board[data-mode=cards]')].some(b => b.innerText === old)", arg=before)
+    cards = "old => ![...document.querySelectorAll('.avnb-board[data-mode=cards]')].some(b => b.innerText === old)"
+    gentle = board.inner_text(); move(page, 'tau_t', 1, 'Home'); page.wait_for_function(cards, arg=gentle)            # only reliable pairs count; one event: nothing is under way
+    before = board.inner_text(); move(page, 'lam', 8); page.wait_for_function(cards, arg=before)
     kept = board.get_attribute('data-rows'); move(page, 'tau_s', 20)
     page.wait_for_function("old => ![...document.querySelectorAll('.avnb-board[data-mode=cards]')].some(b => b.dataset.rows === old)", arg=kept)
     assert not page.errors

@@ -55,6 +55,19 @@ def test_weights_are_those_of_the_next_epoch(state):
     assert {k: y for k, y in numbers(state).items() if k.startswith('weight')} == pytest.approx(want, abs=1e-5)
 
 
+@pytest.mark.parametrize('live', [False, True])
+def test_moments_stand_still_for_an_epoch(state, live):
+    "A clip's weight depends on its own row and on the moments at the epoch's start, whatever is written meanwhile."
+    s, w = state, state.cfg.weight; o = Objective(s.cfg, s.bank, groups=np.arange(N) // 2, live_keys=live); index = torch.arange(20); late = 10 ** 6
+    mean, var = s.bank.moments(); before = o.weights(index, late)
+    rows = torch.arange(20, 55); s.bank.update(rows, s.bank.video[rows], -s.bank.video[rows])              # other clips turn bad within the epoch
+    assert s.bank.moments()[0] < mean - .1 and (o.mean, o.var) == (mean, var) and o.weights(index, late).equal(before)
+    assert torch.allclose(before, positive_weights((s.bank.video[:20] * s.bank.audio[:20]).sum(1), w.delta, w.kappa, w.w_min, mean, var))
+    saved = o.state_dict(); again = Objective(s.cfg, s.bank, groups=np.arange(N) // 2, live_keys=live); again.load_state_dict(saved)
+    assert again.weights(index, late).equal(before)                                                       # resumed in the middle of an epoch
+    o.begin_epoch(); assert (o.mean, o.var) == s.bank.moments() and (o.weights(index, late) > before).all()
+
+
 def slow_targets(s, side):
     "S [queries, N] as plain loops over logits of methods A.5, in float64."
     c, (m, o) = s.cfg.soft, [getattr(s.bank, k).double().numpy() for k in (('video', 'audio') if side == 'video' else ('audio', 'video'))]
