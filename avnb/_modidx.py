@@ -981,6 +981,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'avnb.training._Parts.forward': ('training.html#_parts.forward', 'avnb/training.py'),
                                'avnb.training._at_least_float': ('training.html#_at_least_float', 'avnb/training.py'),
                                'avnb.training._first_of': ('training.html#_first_of', 'avnb/training.py'),
+                               'avnb.training._first_stage': ('training.html#_first_stage', 'avnb/training.py'),
                                'avnb.training._merge': ('training.html#_merge', 'avnb/training.py'),
                                'avnb.training._read': ('training.html#_read', 'avnb/training.py'),
                                'avnb.training._soft_instruments': ('training.html#_soft_instruments', 'avnb/training.py'),

@@ -427,8 +427,9 @@ def _by_workers(dataset, plan, epoch, workers):
         for batch in it:
             if isinstance(batch, ClipError): raise batch
             yield batch
-    except RuntimeError as e:
-        if 'exited unexpectedly' not in str(e) and 'killed by signal' not in str(e): raise
+    except (RuntimeError, EOFError, OSError) as e:                      # which of them depends on what the reader was doing when it died
+        for p in it._workers: p.join(1)
+        if all(p.exitcode is None for p in it._workers): raise
         raise ClipError("a reading process was killed (out of memory, or of a container's shared memory, /dev/shm?); "
                         "use fewer data.workers, or a packed set, and run again") from e
     finally: it._shutdown_workers(); end(); atexit.unregister(end)
@@ -663,6 +664,7 @@ def _begin(out, manifest, meta, key):
             raise ClipError(f"{part.name} is the beginning of another packed set; delete it or choose another folder")
         return part
     free_space(part, size); part.mkdir(parents=True, exist_ok=True)
+    (part / 'journal.jsonl').unlink(missing_ok=True)                   # of files that are made anew below
     for name, k in () if 'layout' in meta else (('frames.u8', 1), ('audio.i16', 2)):
         with open(part / name, 'wb') as f: f.truncate(int(np.prod(meta[name.split('.')[0]])) * k)
     with atomic_write(plan, 'w') as f: json.dump(key, f)
@@ -758,8 +760,9 @@ def _finish(part, out, manifest, meta, chunk, bad, notes):
         meta = {k: v for k, v in meta.items() if k != 'keys'} | dict(bytes=[n[0] for n in notes])
         _write_index(part / 'index.csv', row_keys(manifest), [[k, *p] for k, n in enumerate(notes) for p in n[1]], bad)
     with atomic_write(part / 'meta.json', 'w') as f: json.dump(meta, f)
-    for f in (part / 'plan.json', *part.glob('.*.tmp')): f.unlink(missing_ok=True)           # the latter from a process that was killed
+    for f in part.glob('.*.tmp'): f.unlink(missing_ok=True)            # from a process that was killed
     if part != out: os.replace(part, out)
+    (out / 'plan.json').unlink(missing_ok=True)                        # last: until here a killed call goes on where it stopped
     if bad: print(f"{len(bad)} of {len(manifest)} clips could not be read; the set knows them and their reasons, and training replaces them")
     return PackedSet.load(out)
 

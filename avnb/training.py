@@ -394,7 +394,11 @@ def write_checkpoint(
     state: dict,       # plain dictionaries of numbers, strings and tensors
 ):
     "Write a checkpoint that is whole or absent."
-    with atomic_write(path) as f: torch.save(state, f)
+    try:
+        with atomic_write(path) as f: torch.save(state, f)
+    except RuntimeError as e:                              # torch's own words for a write that came up short
+        if 'inline_container' not in str(e) and 'unexpected pos' not in str(e): raise
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from e
 
 # %% ../nbs/10_training.ipynb #a37f3d24
 def _read(path, device):
@@ -403,6 +407,7 @@ def _read(path, device):
         with zipfile.ZipFile(path) as z: broken = z.testzip()
         if broken: raise zipfile.BadZipFile(f"check sum of {broken} does not fit")
         return torch.load(path, map_location=device, weights_only=True)
+    except (MemoryError, OSError, torch.OutOfMemoryError): raise         # says nothing about the file
     except Exception as e:
         what = "holds code, not only data" if 'weights_only' in str(e).lower() else f"is damaged ({str(e).splitlines()[0][:80]})"
         raise TrainingError(f"{Path(path).name} {what}; use the checkpoint before it") from e
@@ -438,12 +443,15 @@ def newest_checkpoint(
     folder: str | Path,  # of a run
     device='cpu',
     rows=None,           # as in `read_checkpoint`
+    mend=False,          # for the run's own process: set damaged ones aside as NAME.damaged
 ):                       # (path, state), or (None, None)
-    "The newest checkpoint that reads without an error; damaged ones are set aside as NAME.damaged."
+    "The newest checkpoint that is not damaged. What says nothing about the file, a full memory say, is raised."
     for path in sorted(Path(folder, 'checkpoints').glob('step-*.pt'), reverse=True):
         try: return path, read_checkpoint(path, device, rows)
+        except FileNotFoundError as e: print(f"{path.name}: {Path(e.filename).name} is gone: falling back")      # a run that goes on may have dropped it
         except TrainingError as e:
-            print(f"{e}: falling back"); os.replace(path, path.with_name(path.name + '.damaged'))
+            print(f"{e}: falling back")
+            if mend: os.replace(path, path.with_name(path.name + '.damaged'))
     return None, None
 
 # %% ../nbs/10_training.ipynb #098c4d64
@@ -704,6 +712,7 @@ class Log:
         for path in (self.path, self.notes, self.counts):
             if not path.exists(): continue
             head, *lines = path.read_text().splitlines(keepends=True) or ['']
+            if not head.endswith('\n'): path.unlink(); continue              # not even the header was written
             keep = [l for l in lines if l.endswith('\n') and int(l.split(',')[0]) <= step and int(l.split(',')[1]) <= epoch]
             with atomic_write(path, 'w') as f: f.writelines([head, *keep])
         self.board = _tensorboard(folder, step)
@@ -711,7 +720,7 @@ class Log:
     def write(self, row: dict, path: Path = None):
         "Append a line; the first one makes the header."
         path = path or self.path
-        new = not path.exists()
+        new = not path.exists() or not path.stat().st_size                   # empty where the disk was full at the first line
         with open(path, 'a', newline='', encoding='utf-8') as f:
             w = csv.DictWriter(f, list(row), lineterminator='\n')
             if new: w.writeheader()
@@ -986,9 +995,24 @@ def tidy(folder: Path):
     "Remove what a process that was killed while it wrote a checkpoint left behind."
     for half in folder.glob('.*.tmp'): half.unlink()
     for part in folder.glob('rows-*.pt'):
-        if not (folder / f"step-{part.name.split('-')[1]}.pt").exists(): part.unlink()
+        if not any(folder.glob(f"step-{part.name.split('-')[1]}.pt*")): part.unlink()
 
 # %% ../nbs/10_training.ipynb #c512f6e0
+_SHARED = dict(optim=('epochs', 'lr', 'schedule', 'weight_decay'), data=('batch',), model=('net', 'width', 'dim', 'pool', 'heads'))
+
+
+def _first_stage(path, s: State) -> str:
+    "A checkpoint of another run to go on from; `TrainingError` where this run's config does not fit it, because schedule and networks go on as they are."
+    if not Path(path).is_file(): raise TrainingError(f"resume: there is no checkpoint {path}; expected 'auto' or a file such as runs/first/checkpoints/step-00001000.pt")
+    state = _read(path, 'cpu'); was, now = state['config'], to_dict(s.cfg)
+    diff = [f"{g}.{k} {was[g][k]!r} there, {now[g][k]!r} here" for g, ks in _SHARED.items() for k in ks if was[g].get(k) != now[g][k]]
+    if diff: raise TrainingError(f"resume: {Path(path).name} does not fit this config: {'; '.join(diff)}. Both stages are one schedule: give the first stage the whole "
+                                 "length (optim.epochs) and go on from a checkpoint before its end, with the same settings of networks and optimizer")
+    if state['epoch'] >= s.cfg.optim.epochs:
+        raise TrainingError(f"resume: {Path(path).name} is the end of its run ({state['step']} steps), so nothing would be trained; go on from a checkpoint before its end")
+    return str(path)
+
+
 def prepare(
     cfg: TrainConfig,
     resume,     # 'auto', None or a checkpoint
@@ -1003,7 +1027,8 @@ def prepare(
     if s.rank == 0:
         claim(cfg, manifest, resume)
         tidy(s.folder / 'checkpoints')
-        path[0] = newest_checkpoint(s.folder, rows=(0, 0))[0] or (resume if resume not in ('auto', None) else None)
+        path[0] = newest_checkpoint(s.folder, rows=(0, 0), mend=True)[0]
+        if not path[0] and resume not in ('auto', None): path[0] = _first_stage(resume, s)
     if s.world > 1: dist.broadcast_object_list(path)
     if path[0]: s.load_state_dict(read_checkpoint(path[0], s.device, (s.bank.lo, s.bank.hi)))
     s.monitors, s.done = list(monitors), s.epoch >= cfg.optim.epochs

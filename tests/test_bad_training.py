@@ -39,8 +39,9 @@ def small_disk(tmp_path):
     subprocess.run(['umount', '-l', str(folder)], check=True)
 
 
-def test_full_disk(run, small_disk):
-    "A real disk that becomes full: the run stops with an explanation, what was saved is whole, and it goes on when there is space."
+@pytest.mark.parametrize('left', [0, 40_000])
+def test_full_disk(run, small_disk, left):
+    "A real disk that becomes full, at a line of the log or in the middle of a checkpoint: the run stops with an explanation, what was saved is whole, and it goes on when there is space."
     from avnb.core import AvnbError
     from avnb.training import fit, newest_checkpoint
     cfg = run('run.keep=1', 'optim.epochs=2', folder=small_disk / 'run'); ballast = small_disk / 'ballast'
@@ -50,6 +51,7 @@ def test_full_disk(run, small_disk):
                 try:
                     while f.write(b'0' * 4096): f.flush()
                 except OSError: pass
+            os.truncate(ballast, ballast.stat().st_size - left)
     message(AvnbError, 'disk .*full', lambda: fit(cfg, monitors=[fill]))
     path, state = newest_checkpoint(small_disk / 'run')
     assert path.name == 'step-00000004.pt' and state['step'] == 4 and not [f for f in files(small_disk) if f.endswith('.tmp')]

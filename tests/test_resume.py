@@ -141,6 +141,47 @@ def test_stage_two_from_another_run(work, through):
     assert run.log.step.min() == 18 and run.log.step.max() == 20
 
 
+@pytest.mark.parametrize('change, says', [(['optim.epochs=9'], 'optim.epochs 5 there, 9 here'), (['optim.lr=0.5'], 'optim.lr .* there, 0.5 here'), (['model.dim=24'], 'model.dim .* there, 24 here')])
+def test_stage_two_that_does_not_fit_is_refused(work, through, tmp_path, change, says):
+    "Schedule and networks go on as the first stage left them: another length, rate or width is said before anything is trained."
+    from avnb.training import TrainingError, fit
+    cfg = config(work / 'toy', tmp_path / 'two', change)
+    with pytest.raises(TrainingError, match=says): fit(cfg, resume=through.folder / 'checkpoints/step-00000016.pt')
+    assert not list((tmp_path / 'two').glob('checkpoints/*'))
+
+
+def test_stage_two_from_the_end_or_from_nothing(work, through, tmp_path):
+    from avnb.training import TrainingError, fit
+    with pytest.raises(TrainingError, match='is the end of its run'): fit(config(work / 'toy', tmp_path / 'end'), resume=through.folder / 'checkpoints/step-00000020.pt')
+    with pytest.raises(TrainingError, match='there is no checkpoint'): fit(config(work / 'toy', tmp_path / 'no'), resume=tmp_path / 'no.pt')
+
+
+@pytest.mark.parametrize('error', [MemoryError(), torch.OutOfMemoryError('CUDA out of memory'), OSError(5, 'Input/output error'), PermissionError(13, 'Permission denied')])
+def test_what_is_no_damage_throws_no_checkpoint_away(work, through, tmp_path, monkeypatch, error):
+    from avnb import training
+    run = tmp_path / 'run'; shutil.copytree(through.folder, run); files = sorted(p.name for p in (run / 'checkpoints').iterdir())
+    def load(*a, **k): raise error
+    monkeypatch.setattr(training.torch, 'load', load)
+    for read in (lambda: training.load_run(run), lambda: training.fit(config(work / 'toy', run))):
+        with pytest.raises(type(error)): read()
+    assert sorted(p.name for p in (run / 'checkpoints').iterdir()) == files
+
+
+def test_only_the_run_itself_sets_damaged_checkpoints_aside(work, through, tmp_path, capsys):
+    from avnb.training import fit, load_run
+    run = tmp_path / 'run'; shutil.copytree(through.folder, run); last = max((run / 'checkpoints').glob('step-*.pt')); os.truncate(last, last.stat().st_size // 2)
+    load_run(run); assert last.exists() and 'falling back' in capsys.readouterr().out
+    fit(config(work / 'toy', run)); assert_equal(whole(through.folder)[0]['model'], whole(run)[0]['model']); assert last.with_name(last.name + '.damaged').exists()
+
+
+def test_a_log_whose_first_line_was_lost_gets_its_header(work, tmp_path):
+    "A disk that was full at the first line leaves an empty file, or half a header."
+    from avnb.training import Log
+    for text in ('', 'step,ep'):
+        (tmp_path / 'log.csv').write_text(text); log = Log(tmp_path, 0, 0); log.write(dict(step=1, epoch=0, loss=.5))
+        assert pd.read_csv(tmp_path / 'log.csv').to_dict('list') == dict(step=[1], epoch=[0], loss=[.5])
+
+
 def test_sigterm_saves_and_raises(work, through):
     from avnb.training import RunStopped, fit
     cfg = config(work / 'toy', work / 'term')

@@ -1,5 +1,6 @@
 "Packed sets: shards and arrays, their order, what becomes of them when killed, lost, cut off, scratched or far away."
 import functools, http.server, io, json, os, re, shutil, signal, subprocess, sys, threading, warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -138,6 +139,23 @@ def test_a_killed_packing_goes_on_and_gives_the_same_bytes(made, tmp_path, capsy
         files = ['index.csv'] + [f'{k:06}.tar' for k in range(5)] if layout == 'shards' else ['frames.u8', 'audio.i16']
         assert not list(out.glob('.*'))                                                                     # nor does half a shard stay behind
         for f in files: assert (out / f).read_bytes() == (want.folder / f).read_bytes(), f
+
+
+@pytest.mark.parametrize('layout', ['raw', 'shards'])
+@pytest.mark.parametrize('point', ['replace', 'unlink'])
+def test_a_packing_killed_at_the_very_end_is_never_empty(made, tmp_path, monkeypatch, layout, point):
+    "Between the last chunk and the name of the folder: the next call finishes what is there, or makes all of it."
+    from avnb import clips
+    m, shards, raw = made; want = shards if layout == 'shards' else raw; out = tmp_path / layout; real = getattr(clips.os, 'replace')
+    def killed(a, b, *k):
+        if Path(a).name.endswith('.partial'):
+            if point == 'unlink': (Path(a) / 'plan.json').unlink()                         # an older avnb removed the plan first
+            raise KeyboardInterrupt
+        return real(a, b, *k)
+    with monkeypatch.context() as mp, pytest.raises(KeyboardInterrupt): mp.setattr(clips.os, 'replace', killed); pack(m, out, layout=layout, **HOW)
+    got = pack(m, out, layout=layout, **HOW)
+    for x, y in zip(run(m, want), run(m, got), strict=True): assert same(x, y)
+    assert not (out / 'plan.json').exists()
 
 
 def test_size_is_said_before_anything_is_made_and_is_about_right(made, tmp_path, capsys):
