@@ -522,6 +522,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'avnb.explorer.colours': ('explorer.html#colours', 'avnb/explorer.py'),
                                'avnb.explorer.curve_svg': ('explorer.html#curve_svg', 'avnb/explorer.py'),
                                'avnb.explorer.curves_of': ('explorer.html#curves_of', 'avnb/explorer.py'),
+                               'avnb.explorer.drawn': ('explorer.html#drawn', 'avnb/explorer.py'),
                                'avnb.explorer.embedded_rows': ('explorer.html#embedded_rows', 'avnb/explorer.py'),
                                'avnb.explorer.encode': ('explorer.html#encode', 'avnb/explorer.py'),
                                'avnb.explorer.facts_table': ('explorer.html#facts_table', 'avnb/explorer.py'),

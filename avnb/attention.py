@@ -173,7 +173,7 @@ def local_max_loss(
     weights: Tensor | None = None,  # [B], >= 0
     mask: Tensor | None = None,     # bool [B,B]: clips that may be compared; None: all
     reduction: str = 'mean',        # 'mean': sum_i w_i l(i) / sum_i w_i; 'none': l(i) [B]
-    validate: bool = False,         # check the values, at the price of waiting for the device
+    validate: bool = True,          # check the values, at the price of waiting for the device
 ) -> Tensor:
     "Contrast of each clip's best cell, both directions summed (EZ-VSL, eq. 2; beside CMAC-R, not part of it). `AttentionError` for bad arguments."
     _check_cells(local, query, tau, weights, mask, reduction, validate)

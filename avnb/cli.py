@@ -41,7 +41,7 @@ class Steps:
 # %% ../nbs/15_cli.ipynb #22c0ae45
 _DEMO = dict(data=dict(fps=8.0, size=64, seconds=2.0, rate=16000, batch=50, workers=0),
              view=dict(frames=4, stride=1, audio_seconds=1.0, size=64, mels=64, area_min=0.5, offset=0.1),
-             xid=dict(tau=0.1, candidates='batch'), weight=dict(on=True, start=0.4),
+             xid=dict(tau=0.1, candidates='batch'), weight=dict(on=True, start=0.4), cmac=dict(contrast='R1', alpha=1.0, local_max=0.5),
              optim=dict(epochs=27, lr=2e-3, weight_decay=1e-2))
 TINY = ['model.width=8', 'optim.epochs=2', 'data.batch=20']                 # a rehearsal
 

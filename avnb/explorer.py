@@ -7,12 +7,12 @@ __all__ = ['SCALES', 'LIMIT', 'SCRIPTS', 'ExplorerError', 'pack_map', 'unpack_ma
            'pack_sound', 'kept', 'encode', 'read_window', 'browser_media', 'make_panel', 'truth_of', 'poster',
            'make_scene', 'static', 'Player', 'page', 'middle_square', 'sound_cells', 'hears', 'looked', 'model_panel',
            'with_sound', 'clips_to_show', 'a_network', 'networks', 'trust', 'pick_rows', 'soon', 'Picker', 'Controls',
-           'known_of', 'AttentionExplorer', 'film_parts', 'bank_rows', 'embedded_rows', 'row_weights', 'weight_facts',
-           'in_span', 'soft_shares', 'share_facts', 'flatten', 'paint', 'ClipMedia', 'ClipBoard', 'Lifeline', 'notice',
-           'tell', 'inline_svg', 'sample_clips', 'rows_of', 'slider', 'facts_table', 'Shelf', 'TrustPanel',
-           'SharePanel', 'PlanePanel', 'NoiseExplorer', 'curves_of', 'RunFolder', 'runs_of', 'path_of', 'curve_svg',
-           'strip', 'apart', 'table_html', 'ledger_html', 'scores_html', 'CurvePanel', 'MapPanel', 'RunExplorer',
-           'practice_set', 'practice_run']
+           'known_of', 'AttentionExplorer', 'drawn', 'film_parts', 'bank_rows', 'embedded_rows', 'row_weights',
+           'weight_facts', 'in_span', 'soft_shares', 'share_facts', 'flatten', 'paint', 'ClipMedia', 'ClipBoard',
+           'Lifeline', 'notice', 'tell', 'inline_svg', 'sample_clips', 'rows_of', 'slider', 'facts_table', 'Shelf',
+           'TrustPanel', 'SharePanel', 'PlanePanel', 'NoiseExplorer', 'curves_of', 'RunFolder', 'runs_of', 'path_of',
+           'curve_svg', 'strip', 'apart', 'table_html', 'ledger_html', 'scores_html', 'CurvePanel', 'MapPanel',
+           'RunExplorer', 'practice_set', 'practice_run']
 
 # %% ../nbs/14_explorer.ipynb #1182afa1
 import asyncio, base64, dataclasses, functools, hashlib, html, importlib.resources, io, json, math, os, re, tempfile
@@ -453,10 +453,10 @@ def trust(
     "id -> weight of the pair as a positive, for the clips that the run's memory knows."
     if run is None: return {}
     from avnb.nce import positive_weights
-    w, on = run.cfg.weight, run.bank.written.cpu()
+    w, scores = run.cfg.weight, (run.bank.video * run.bank.audio).sum(1).float().cpu()
+    on = run.bank.written.cpu() & scores.isfinite()
     if not on.any(): return {}
-    scores = (run.bank.video * run.bank.audio).sum(1).cpu()[on]
-    weights = positive_weights(scores, w.delta, w.kappa, w.w_min, floor=w.floor).tolist()
+    weights = positive_weights(scores[on], w.delta, w.kappa, w.w_min, floor=w.floor).tolist()
     return dict(zip(run.manifest.table['id'].to_numpy()[on.numpy()], weights))
 
 # %% ../nbs/14_explorer.ipynb #9007038f
@@ -498,7 +498,7 @@ class Picker(ipywidgets.VBox):
     ):
         W, wrap = ipywidgets, {'flex_flow': 'row wrap'}
         self.manifest, self.choose, self.weights, self.many = manifest, choose, weights or {}, many
-        self.first, self.now, self.pictures = 0, -1, {}
+        self.first, self.now, self.pictures, self.cards = 0, -1, {}, {}  # row -> thumbnail; row -> widget that is shown
         self.text = W.Text(placeholder='class or name', description='find', layout={'width': '260px'})
         self.order = W.Dropdown(options=_ORDERS if self.weights else _ORDERS[:2], description='order', layout={'width': '240px'})
         small = {'width': '40px'}
@@ -531,7 +531,7 @@ def card(self: Picker,
     "A thumbnail over a button with the clip's class."
     r = self.manifest.row(i); w = self.weights.get(r['id'])
     tip = f"{r['id']} {r['faulty_kind']}" + (f', weight {w:.2f}' if w is not None else '')
-    button = ipywidgets.Button(description=str(r['label'] or r['id']), tooltip=tip, button_style='primary' if i == self.now else '',
+    button = ipywidgets.Button(description=str(r['label'] or r['id']), tooltip=tip,
                                layout={'width': '96px', 'height': '24px', 'margin': '0'}, style={'font_size': '11px'})
     button.on_click(lambda _: self.choose(i))
     image = ipywidgets.Image(value=self.picture(i), format='jpeg',
@@ -546,7 +546,11 @@ def refresh(self: Picker,
     "Draw the thumbnails again."
     rows = pick_rows(self.manifest.table, self.text.value, self.order.value, self.weights)
     self.first = min(self.first if first is None else first, max(0, (len(rows) - 1) // self.many * self.many))
-    self.row.children = [self.card(i) for i in rows[self.first:self.first + self.many]]
+    shown = rows[self.first:self.first + self.many]; old, self.cards = self.cards, {i: self.cards.get(i) or self.card(i) for i in shown}
+    for i, c in self.cards.items(): c.children[1].button_style = 'primary' if i == self.now else ''
+    self.row.children = list(self.cards.values())
+    for c in (c for i, c in old.items() if i not in self.cards):
+        for w in (*c.children, c.children[1].style, *(w.layout for w in (*c.children, c)), c): w.close()    # widgets that nobody shows stay in the kernel and in the page
     last = self.first + len(self.row.children)
     self.count.value = f'{self.first + 1} to {last} of {len(rows)}' if rows else 'nothing found'
     self.back.disabled, self.on.disabled = self.first == 0, last >= len(rows)
@@ -663,8 +667,7 @@ def look_at(self: AttentionExplorer,
 def panel(self: AttentionExplorer, name: str, label: str, clip: Clip, number: int, key: str) -> dict:
     "What a network makes of a clip with a sound; a sentence in its place where it cannot."
     if (name, key) not in self.panels:
-        model, cfg, _ = self.network(name)
-        try: self.panels[name, key] = model_panel(model, cfg, clip)
+        try: model, cfg, _ = self.network(name); self.panels[name, key] = model_panel(model, cfg, clip)
         except AvnbError as e: self.panels[name, key] = make_panel(note=str(e))
     return self.panels[name, key] | dict(label=label, sound=number)
 
@@ -685,8 +688,13 @@ def show(self: AttentionExplorer):
         truth, notes = known_of(self.manifest, self.row, self.clip)
         scene = make_scene(self.clip, panels, truth.get('sources'), f"{self.row['label']} {self.row['id']}".strip(), sounds,
                            self.network(names[0])[1], middle_square(self.clip)[1], truth.get('fps', 16.), notes, media)
-    except (AvnbError, OSError) as e: return self.say(str(e))
-    self.heard = list(sounds.values()); self.say(); self.player.show(scene)
+    except (AvnbError, OSError) as e:
+        if c.how.value: c.how.value = ''                                  # its own sound, by way of the observer
+        else: self.player.show({})                                        # never the clip before under this one's name
+        return self.say(str(e))
+    left = len(c.chosen.value) - len(names); self.heard = list(sounds.values())
+    self.say(f"four panels at most: {left} of the chosen networks left out beside another sound" if left > 0 else '')
+    self.player.show(scene | dict(hear=int(len(sounds) > 1)))
     if len(sounds) > 1: self.player.view = self.player.view | dict(hear=1)
 
 # %% ../nbs/14_explorer.ipynb #182d2b94
@@ -714,22 +722,33 @@ def save_html(self: AttentionExplorer, path: str | Path | None = None) -> Path:
     return self.player.save_html(path or self.path_for('.html'))
 
 # %% ../nbs/14_explorer.ipynb #5cb2a497
+def drawn(
+    maps: dict,  # name -> packed map, of a panel
+    want: str,   # 'alone', 'guided', 'difference' or 'none'
+):
+    "(name, map) that the player draws for this choice, or None: a map that is not there falls back to one that is, under its own name."
+    have = {k: unpack_map(m) for k, m in maps.items()}
+    if {'alone', 'guided'} <= set(have): have['difference'] = have['guided'] - have['alone']
+    return None if want == 'none' or not have else (want, have[want]) if want in have else next(iter(have.items()))
+
+
 def film_parts(
     scene: dict,  # of `make_scene`
-    layer: str = 'guided',  # which maps
+    layer: str = 'guided',  # which map of the picture, as in `Player.view`
     hear: int = 0,  # which of the sounds
+    band: str = 'guided',  # which map of the sound
 ) -> dict:
     "What `plots.overlay_video` needs besides the clip: maps, boxes on the part that the maps cover, spectrogram, frequencies, band."
     x0, y0, x1, y1 = scene['area']
     move = lambda b: b and [(v - o) / n for v, o, n in zip(b, (x0, y0, x0, y0), (x1 - x0, y1 - y0) * 2)]
-    pick = lambda maps: next((unpack_map(maps[k]) for k in (layer, 'guided', 'alone', *maps) if k in maps), None)
-    out = dict(maps={p['label'] or _NAMES.get(layer, layer): m for p in scene['panels'] if (m := pick(p['video'])) is not None},
+    shown = [(p['label'], drawn(p['video'], layer)) for p in scene['panels']]
+    out = dict(maps={label or _NAMES.get(m[0], m[0]): m[1] for label, m in shown if m},
                boxes=[dict(sounding=t['sounding'], boxes=[move(b) for b in t['boxes']]) for t in scene['truth']] or None)
     sound, panel = scene['sounds'][hear], next((p for p in scene['panels'] if p['sound'] == hear), scene['panels'][0])
     if not sound['spec']: return out
     spec = unpack_map(sound['spec']); at = scene['start'] + (np.arange(len(spec)) + .5) * sound['seconds'] / len(spec)
-    band = next((t['band'] for t in scene['truth'] if t['sounding'] and t['band']), None)
-    return out | dict(spec=spec, hz=np.array(sound['hz']), seconds=at, band=band, freq_map=pick(panel['audio']))
+    known = next((t['band'] for t in scene['truth'] if t['sounding'] and t['band']), None)
+    return out | dict(spec=spec, hz=np.array(sound['hz']), seconds=at, band=known, freq_map=(drawn(panel['audio'], band) or (None, None))[1])
 
 # %% ../nbs/14_explorer.ipynb #75ad471e
 @patch
@@ -739,7 +758,7 @@ def save_mp4(self: AttentionExplorer, path: str | Path | None = None) -> Path:
     scene, view = self.player.scene, self.player.view
     if not scene: raise ExplorerError("nothing is shown, so there is nothing to save")
     if not scene['frames']: raise ExplorerError("a film needs a picture, and this clip has none")
-    hear = min(view.get('hear', 0), len(self.heard) - 1); parts = film_parts(scene, view.get('layer', 'guided'), hear)
+    hear = min(view.get('hear', 0), len(self.heard) - 1); parts = film_parts(scene, view.get('layer', 'guided'), hear, view.get('band', 'guided'))
     return overlay_video(path or self.path_for('.mp4'), middle_square(self.heard[hear])[0], title=scene['title'], short=240,
                          per='frame' if view.get('per') == 'frame' else 'clip', **parts)
 

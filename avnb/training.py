@@ -257,7 +257,7 @@ def cells(self: Objective, out, index: Tensor) -> Tensor:  # l [b]
     "Contrast in the batch of each clip's best place with the sounds, and of its best frequency with the pictures; shares as above."
     c, everyone = self.cfg.cmac, gather(index)
     apart, tau = self.groups[everyone][:, None] != self.groups[everyone], self.cfg.xid.tau
-    one = lambda local, query: mine(local_max_loss(gather(places(local)), gather(query), tau, mask=apart, reduction='none'))
+    one = lambda local, query: mine(local_max_loss(gather(places(local)), gather(query), tau, mask=apart, reduction='none', validate=False))
     return c.video * one(out.video_local, out.audio) + c.audio * one(out.audio_local, out.video)
 
 # %% ../nbs/10_training.ipynb #cfd4bc3d

@@ -118,6 +118,44 @@ def test_the_notebook_as_a_person_uses_it(page, lab):
     assert lab.save(page) < (ROOT/NOTEBOOK).stat().st_size + 100_000, 'the notebook stays small when saved'
 
 
+def test_a_film_holds_what_its_labels_say():
+    "Map by map: what the player draws, under the name of what it is; nothing where nothing is chosen."
+    from avnb.explorer import drawn, film_parts, unpack_map
+    e = explorer.AttentionExplorer(first=4); scene = e.player.scene; have = {k: unpack_map(m) for k, m in scene['panels'][0]['video'].items()}; sound = {k: unpack_map(m) for k, m in scene['panels'][0]['audio'].items()}
+    want = {'guided by the sound': ('guided', have['guided']), 'vision alone': ('alone', have['alone']), 'difference': ('difference', have['guided'] - have['alone'])}
+    for label, (layer, x) in want.items():
+        maps = film_parts(scene, layer)['maps']; assert list(maps) == [label] and np.allclose(maps[label], x)
+    assert film_parts(scene, 'none')['maps'] == {} and np.allclose(film_parts(scene, 'none', 0, 'alone')['freq_map'], sound['alone']) and film_parts(scene, 'alone', 0, 'none')['freq_map'] is None
+    assert drawn({'alone': scene['panels'][0]['video']['alone']}, 'guided')[0] == 'alone' and drawn({}, 'guided') is None
+
+
+def test_pairs_that_are_no_numbers_are_not_trusted_and_not_fatal(tmp_path):
+    from types import SimpleNamespace as S
+    import torch, pandas as pd
+    from avnb.core import TrainConfig
+    v = torch.nn.functional.normalize(torch.randn(5, 8), dim=1); a = v.clone(); a[2] = torch.nan
+    run = S(cfg=TrainConfig(), bank=S(video=v, audio=a, written=torch.tensor([1, 1, 1, 1, 0]).bool()), manifest=S(table=pd.DataFrame(dict(id=list('abcde')))))
+    assert set(explorer.trust(run)) == set('abd'); run.bank.audio[:] = torch.nan; assert explorer.trust(run) == {}
+
+
+def test_a_clip_or_network_that_fails_never_leaves_another_clip_under_its_name(tmp_path, monkeypatch):
+    e = explorer.AttentionExplorer(first=4); shown = e.player.scene['title']; assert shown
+    def fails(*a, **k): raise explorer.ExplorerError('no such scene')
+    with monkeypatch.context() as m: m.setattr(explorer, 'make_scene', fails); e.look_at(5)
+    assert not e.player.scene and 'no such scene' in e.status.value
+    e.look_at(4); assert e.player.scene['title'] == shown
+    e = explorer.AttentionExplorer({'good': None, 'gone': tmp_path/'gone.pt'}, first=4); assert [p['label'] for p in e.player.scene['panels']] == ['good', 'gone'] and e.player.scene['panels'][1]['note']
+
+
+def test_choosing_clips_piles_up_no_widgets():
+    import ipywidgets
+    e = explorer.AttentionExplorer(first=4); count = lambda: len(ipywidgets.widgets.widget._instances) if hasattr(ipywidgets.widgets.widget, '_instances') else len(ipywidgets.Widget.widgets)
+    e.picker.refresh(0); n, buttons = count(), [c.children[1] for c in e.picker.row.children]
+    for i in range(5): e.look_at(i); e.picker.refresh()
+    assert count() == n and [c.children[1] for c in e.picker.row.children] == buttons and [b.button_style for b in buttons].index('primary') == 4
+    e.picker.refresh(8); e.picker.refresh(0); assert count() == n
+
+
 def run(lab, page, name, *cells):
     "A notebook of these cells, run; the explorer's state."
     lab.open(page, name, [*ONE, *cells]); lab.run_all(page)

@@ -358,7 +358,7 @@ def test_unchecked_calls_cost_no_synchronisation_and_agree():
         assert xid_loss_chunked(**fake, estimator='cycle', lam=.5, chunk=4, exclude_self=True, **kw).shape == ()
         s = attention_maps(fake['v_bar'][None].expand(3, 6, 4), fake['v'], validate=False)[0]
         assert consistency_loss(s, s, weights=w, validate=False).shape == ()
-        assert local_max_loss(fake['v'][:, None], fake['a'], mask=mode.from_tensor(three), weights=w).shape == ()      # off by default: the loop calls it
+        assert local_max_loss(fake['v'][:, None], fake['a'], mask=mode.from_tensor(three), weights=w, validate=False).shape == ()
         within_modal_xid(**fake, within=(fake['a_bar'], fake['v_bar']), validate=False)
         uniform_targets(fake['index'], 6, mode.from_tensor(on), validate=False); group_mask(fake['index'], fake['index'], validate=False)
         oracle_targets(mode.from_tensor(torch.arange(6)), fake['index'], validate=False); shuffle_weights(w, 0, validate=False)

@@ -186,7 +186,8 @@ def test_maps_without_a_value(page, tmp_path):
     scene['panels'] = [make_panel('none', dict(guided=nothing)), make_panel('some', dict(guided=some))]
     root = open_page(page, tmp_path, scene)
     assert page.locator('.avnb-bar[data-kind=picture] .avnb-lo').first.inner_text() == 'no value'
-    for per in ('frame', 'clip'): root.evaluate('(e, per) => e.avnb.set("per", per)', per); page.locator('.avnb-on').click()
+    for per in ('frame', 'clip', 'all'): root.evaluate('(e, per) => e.avnb.set("per", per)', per); page.locator('.avnb-on').click()
+    assert 'no value' not in page.locator('.avnb-bar[data-kind=picture]').nth(1).inner_text(), 'a map without a value leaves the others their scale'
     assert not page.errors
 
 
@@ -224,6 +225,34 @@ def test_a_new_scene_of_the_same_clip_stays_where_it_was(page, tmp_path):
     page.wait_for_function('(e => e.sound.readyState >= 2 && !e.sound.seeking)(document.querySelector(".avnb").avnb)'); assert root.evaluate('e => e.avnb.sound.currentTime') == 1.2
     root.evaluate('e => { e.avnb.load(); e.avnb.play() }'); attribute(page, '.avnb', 'data-frame', lambda v: int(v) > 40)                                             # and plays on from there
     assert not page.errors
+
+
+def test_another_clip_takes_over_no_stretch_and_no_lock(page, tmp_path):
+    "What was held or looped belongs to the clip it was held in; of the same clip with another sound both stay, and the answers are new."
+    root = open_page(page, tmp_path, a_scene(seconds=4.)); root.evaluate('e => { const v = e.avnb; v.seek(3.2); v.set("from", 3); v.set("to", 3.6); v.point(v.target("picture", 0, .5, .5)); v.hold() }')
+    root.evaluate('e => { e.avnb.load() }'); attribute(page, '.avnb', 'data-answers', lambda v: v == 'sound'); assert root.evaluate('e => e.avnb.stretch()') == [3, 3.6] and root.get_attribute('data-lock')
+    root.evaluate('''e => { const m = e.avnb.model, s = m.get('scene'); m.set('scene', {...s, title: 'another', seconds: 2}); e.avnb.load() }''')
+    assert root.evaluate('e => [e.avnb.stretch(), e.avnb.view.from, e.avnb.model.get("view").to]') == [[0, 2], None, None] and root.get_attribute('data-lock') == '' and root.get_attribute('data-answers') == ''
+    page.locator('.avnb-play').click(); attribute(page, '.avnb', 'data-frame', lambda v: int(v) > 3); assert not page.errors
+
+
+def test_words_follow_the_moment_and_the_slider_follows_the_keys(page, tmp_path):
+    scene = a_scene(); rng = np.random.default_rng(1); arrows = lambda *s: (lambda x: x / np.linalg.norm(x, axis=-1, keepdims=True))(rng.normal(size=(*s, 16)))
+    scene['panels'] = [make_panel('', dict(guided=rng.random((8, 6, 8))), dict(guided=rng.random((8, 8))), (arrows(8, 6, 8), arrows(8, 8)))]
+    root = open_page(page, tmp_path, scene); root.evaluate('e => { const v = e.avnb; v.point(v.target("sound", 0, .5, .5)); v.hold() }'); said = set()
+    for t in (.1, .6, 1.1, 1.6):
+        root.evaluate('(e, t) => e.avnb.seek(t)', t); hot = root.evaluate('e => { const v = e.avnb.panels[0].picture.v; return v.indexOf(Math.max(...v)) }'); words = page.locator('.avnb-answer').inner_text(); said.add(words)
+        assert f'row {hot // 8 + 1}, column {hot % 8 + 1},' in words
+    assert len(said) > 1; scrub = page.locator('.avnb-scrub'); scrub.focus(); page.keyboard.press('Home')
+    for _ in range(5): page.keyboard.press('.')
+    assert attribute(page, '.avnb', 'data-frame', lambda v: v == '5') and abs(float(scrub.input_value()) - 5.5 / 30) < .02
+
+
+def test_a_pause_at_once_is_no_trouble(page, tmp_path):
+    root = open_page(page, tmp_path, a_scene())
+    for _ in range(3): root.evaluate('e => { const v = e.avnb; v.seek(.5); v.play(); v.pause() }')
+    page.locator('.avnb-play').click(); attribute(page, '.avnb', 'data-frame', lambda v: int(v) > 20); assert page.locator('.avnb-trouble').count() == 0
+    root.evaluate('e => { e.avnb.pause(); e.avnb.note("something") }'); page.locator('.avnb-play').click(); page.wait_for_function('!document.querySelector(".avnb-trouble")')
 
 
 def test_keys_of_the_loop(page, tmp_path):

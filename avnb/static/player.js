@@ -65,7 +65,7 @@ class View extends Drawing {
     }
     this.off.push(
       whenGone(model, this.root, () =>
-        this.note('The kernel is gone. This player goes on; to change clip, sound or network, run the cell again.')
+        this.note((this.gone = 'The kernel is gone. This player goes on; to change clip, sound or network, run the cell again.'))
       )
     );
     this.on(this.root, 'keydown', e => this.key(e));
@@ -110,11 +110,17 @@ class View extends Drawing {
   load() {
     const scene = this.model.get('scene'),
       at = this.time ?? 0,
-      same = this.scene && scene.title === this.scene.title && scene.start === this.scene.start;
+      first = !this.scene,
+      same = !first && scene.title === this.scene.title && scene.start === this.scene.start;
     this.pause();
     this.drop();
     this.scene = scene;
     this.hover = this.lock = null;
+    this.asked = this.heardKey = undefined; // answers belong to the maps that are gone
+    if (!first && scene.hear != null) this.view = { ...this.view, hear: scene.hear };
+    if (!first && !same && (this.view.from != null || this.view.to != null)) {
+      this.tell({ ...this.view, from: null, to: null }); // a stretch of another clip
+    }
     this.time = 0;
     this.frame = 0;
     this.stats.first = null;
@@ -129,7 +135,8 @@ class View extends Drawing {
     this.build();
     this.openMedia();
     this.arrange();
-    this.setLock(this.model.get('lock'), false);
+    if (first || same) this.setLock(this.model.get('lock'), false);
+    else this.setLock(null);
     if (same && at) this.seek(Math.min(at, scene.seconds));
   }
 
@@ -380,12 +387,14 @@ class View extends Drawing {
 
   set(name, value, tell = true) {
     this.view = { ...this.view, [name]: value };
-    if (tell) {
-      this.told = this.view;
-      this.model.set('view', this.view);
-      this.model.save_changes();
-    }
+    if (tell) this.tell(this.view);
     this.apply(name);
+  }
+
+  tell(view) {
+    this.view = this.told = view;
+    this.model.set('view', view);
+    this.model.save_changes();
   }
 
   follow() {
@@ -454,6 +463,7 @@ class View extends Drawing {
       on('seeked', () => this.looked(m, null));
       on('ended', () => this.ended());
       m.addEventListener('play', () => this.sayPlaying());
+      on('playing', () => this.gone || this.root.querySelector('.avnb-trouble')?.remove());
       m.addEventListener('pause', () => this.sayPlaying());
       m.addEventListener('error', () => {
         if (m.getAttribute('src'))
@@ -475,6 +485,7 @@ class View extends Drawing {
     if (bytes(scene.poster).length) {
       const image = new Image();
       image.onload = () => {
+        if (this.scene !== scene) return;
         this.poster = image;
         this.draw();
       };
@@ -533,7 +544,7 @@ class View extends Drawing {
     this.stats.drift = [];
     this.sound
       .play()
-      .catch(e => this.note(e.name === 'NotAllowedError' ? 'The browser wants a click before it plays a sound: press play.' : e.message));
+      .catch(e => e.name === 'AbortError' || this.note(e.name === 'NotAllowedError' ? 'The browser wants a click before it plays a sound: press play.' : e.message));
     this.tick();
   }
 
@@ -556,7 +567,7 @@ class View extends Drawing {
 
   stretch() {
     const { from, to } = this.view;
-    return from != null && to != null && to > from ? [Math.max(0, from), Math.min(to, this.scene.seconds)] : [0, this.scene.seconds];
+    return from != null && to != null && to > from && from < this.scene.seconds ? [Math.max(0, from), Math.min(to, this.scene.seconds)] : [0, this.scene.seconds];
   }
 
   // While it plays: the line follows the sound's clock; frames and maps follow the frame the browser has just shown.
@@ -593,6 +604,13 @@ class View extends Drawing {
       this.hover = { ...this.hover, time: t };
       this.answerTo(this.hover);
     } else this.draw(); // the patch under a resting finger changes with the picture
+    this.reword();
+  }
+
+  // What a place in the sound answers in the picture is said of the moment that is shown; not while it plays, for those who listen to the words.
+  reword() {
+    const target = this.lock || this.hover;
+    if (target?.kind === 'sound' && !this.playing) this.answer.textContent = this.words(target);
   }
 
   seek(t) {
@@ -602,6 +620,7 @@ class View extends Drawing {
     if (!this.playing) {
       this.frame = this.scene.frames ? Math.min(this.scene.frames - 1, Math.floor(s * this.scene.fps + 0.01)) : 0;
       this.draw();
+      this.reword();
     }
   }
 

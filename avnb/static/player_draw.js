@@ -99,7 +99,8 @@ class Drawing {
     if (answer || this.view.per !== 'all') return [m.lo, m.hi];
     const kind = m.shape.length > 2 ? 'video' : 'audio',
       same = this.panels.map(p => p[kind][this.layerName(kind === 'video' ? 'picture' : 'sound')]).filter(Boolean);
-    return [Math.min(...same.map(q => q.lo)), Math.max(...same.map(q => q.hi))];
+    const some = same.filter(q => Number.isFinite(q.lo)); // a map without a value has no scale
+    return some.length ? [Math.min(...some.map(q => q.lo)), Math.max(...some.map(q => q.hi))] : [m.lo, m.hi];
   }
 
   // The picture's map now: what answers, or the chosen layer.
@@ -487,7 +488,7 @@ class Drawing {
       }
     }
     this.clock.textContent = `${(t + this.scene.start).toFixed(2)} s`;
-    if (document.activeElement !== this.scrub || this.playing) this.scrub.value = t;
+    this.scrub.value = t;
     this.scrub.setAttribute('aria-valuetext', `${(t + this.scene.start).toFixed(2)} seconds, frame ${this.frame}`);
   }
 
