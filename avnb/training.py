@@ -177,7 +177,7 @@ def candidates(
         mask[:, 0] = True
         return self.video[rows], self.audio[rows], torch.zeros_like(index), mask
     if self.complete and self.alone: return self.video, self.audio, index, self.written
-    mask = self.written & group_mask(self.groups, index)
+    mask = self.written & group_mask(self.groups, index, validate=False)
     return self.video, self.audio, index, mask.scatter_(1, index[:, None], True)
 
 # %% ../nbs/10_training.ipynb #54b4e94d
