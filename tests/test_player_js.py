@@ -215,19 +215,6 @@ def test_loop_of_a_stretch(page, tmp_path):
     seen = page.evaluate('window.seen'); assert max(seen[3:]) < 1.15 and min(seen[3:]) > .4
 
 
-def test_a_new_scene_of_the_same_clip_stays_where_it_was(page, tmp_path):
-    # 1.21 s is inside a frame of 1/30 s; at 1.2, its very beginning, a browser may show the frame before
-    root = open_page(page, tmp_path, a_scene()); root.evaluate('e => e.avnb.seek(1.21)'); attribute(page, '.avnb', 'data-frame', lambda v: v == '36'); was = root.get_attribute('data-picture')
-    for _ in range(5):
-        root.evaluate('e => e.avnb.load()'); page.wait_for_function('(e => e.sound.readyState >= 2 && !e.sound.seeking)(document.querySelector(".avnb").avnb)')     # another sound, say: new media
-        page.wait_for_function('was => (d => d.frame === "36" && d.picture === was)(document.querySelector(".avnb").dataset)', arg=was, timeout=10_000)
-        assert root.evaluate('e => [e.avnb.time, e.avnb.sound.currentTime]') == [1.21, 1.21]
-    root.evaluate('e => { const old = e.avnb.sound; e.avnb.load(); old.dispatchEvent(new Event("seeked")) }')                                                            # dropped media may speak late
-    page.wait_for_function('(e => e.sound.readyState >= 2 && !e.sound.seeking)(document.querySelector(".avnb").avnb)'); assert root.evaluate('e => e.avnb.sound.currentTime') == 1.21
-    root.evaluate('e => { e.avnb.load(); e.avnb.play() }'); attribute(page, '.avnb', 'data-frame', lambda v: int(v) > 40)                                             # and plays on from there
-    assert not page.errors
-
-
 def test_another_clip_takes_over_no_stretch_and_no_lock(page, tmp_path):
     "What was held or looped belongs to the clip it was held in; of the same clip with another sound both stay, and the answers are new."
     root = open_page(page, tmp_path, a_scene(seconds=4.)); root.evaluate('e => { const v = e.avnb; v.seek(3.2); v.set("from", 3); v.set("to", 3.6); v.point(v.target("picture", 0, .5, .5)); v.hold() }')
