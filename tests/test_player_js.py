@@ -224,6 +224,17 @@ def test_another_clip_takes_over_no_stretch_and_no_lock(page, tmp_path):
     page.locator('.avnb-play').click(); attribute(page, '.avnb', 'data-frame', lambda v: int(v) > 3); assert not page.errors
 
 
+def test_another_sound_stays_where_it_was_whatever_its_first_frame_says(page, tmp_path):
+    "A new medium may show its first frame before its length is known: that is not where the player stands."
+    root = open_page(page, tmp_path, a_scene()); root.evaluate('e => e.avnb.seek(1.21)')
+    root.evaluate('e => { const v = e.avnb; v.load(); v.looked(v.sound, 0) }')
+    page.wait_for_function('(v => v.sound.begun !== false && v.sound.readyState >= 2 && !v.sound.seeking)(document.querySelector(".avnb").avnb)')
+    assert root.evaluate('e => [e.avnb.time, e.avnb.sound.currentTime, e.avnb.frame]') == [1.21, 1.21, 36]
+    root.evaluate("e => { const v = e.avnb, s = v.model.get('scene'); v.model.set('scene', {...s, media: [s.media[0], s.media[0]], sounds: [s.sounds[0], s.sounds[0]]}); v.load() }")
+    page.wait_for_function('document.querySelector(".avnb").avnb.media.every(m => m.readyState >= 2)')
+    root.evaluate('e => { e.avnb.set("hear", 1); e.avnb.play() }'); attribute(page, '.avnb', 'data-frame', lambda v: int(v) > 40); assert not page.errors   # the other one, chosen later, moves the picture as well
+
+
 def test_words_follow_the_moment_and_the_slider_follows_the_keys(page, tmp_path):
     scene = a_scene(); rng = np.random.default_rng(1); arrows = lambda *s: (lambda x: x / np.linalg.norm(x, axis=-1, keepdims=True))(rng.normal(size=(*s, 16)))
     scene['panels'] = [make_panel('', dict(guided=rng.random((8, 6, 8))), dict(guided=rng.random((8, 8))), (arrows(8, 6, 8), arrows(8, 8)))]

@@ -454,6 +454,8 @@ class View extends Drawing {
           if (m === this.sound) f();
         });
       // New media begin where the old ones stood: seek() cannot move a medium whose length is not known yet.
+      m.begun = false;
+      m.addEventListener('loadedmetadata', () => (m.begun = true)); // also of a sound that is not heard yet
       on('loadedmetadata', () => {
         if (this.time) this.seek(this.time);
       });
@@ -591,6 +593,7 @@ class View extends Drawing {
 
   // The media shows the frame of this media time, `ahead` s from now (null: whatever belongs to its clock).
   looked(m, mediaTime, ahead = 0) {
+    if (!m.begun) return; // its first frame can come before its length is known, and would move us to the start
     const { fps, frames, seconds } = this.scene,
       t = Math.min(m.currentTime, seconds);
     const frame = frames ? Math.min(frames - 1, mediaTime == null ? Math.floor(t * fps + 0.01) : Math.round(mediaTime * fps)) : 0;
