@@ -106,6 +106,17 @@ GRIDS_FEW = dict(soft_cycle=('', 'soft.lam=0.25', 'soft.tau_s=0.1,soft.tau_t=0.5
                  **{f'soft_{e}': [f'soft.lam={lam},soft.{k}={t}' for lam in (.5, .25) for t in (.02, .1)]
                     for e, k in dict(bootstrap='tau_s', swapped='tau_s', neighbor='tau_n').items()},
                  smoothing=[f'lam={x}' for x in (.02, .05, .1, .3)], debiased=[f'tau_plus={x}' for x in (.01, .05, .11, .16)])
+# One setting at a time around what was chosen: how much each one matters. Looked at after the choice, so nothing was chosen by it. `soft.start` below the switch trains from the start.
+SWEPT = {'weighted:weight.w_min=0,weight.delta=0,weight.kappa=0.1': dict(delta=(-.5, .5, 1), kappa=(.05, .25, .5, 1), w_min=(.1, .25, .5)),
+         'soft_cycle:soft.tau_s=0.1,soft.tau_t=0.5': dict(lam=(.1, .25, .75), tau_s=(.02, .05, .2), tau_t=(.07, .2, 1), start=(.1, .35, .85))}
+
+
+def swept(base: str) -> list:
+    "The names of a base's neighbours; a later setting replaces an earlier one."
+    group = 'weight' if base.startswith('weighted') else 'soft'
+    return [f'{base},{group}.{k}={v}' for k, vs in SWEPT[base].items() for v in vs]
+
+
 CHOSEN = dict(                                          # what did best on the development seeds, by the headline; soft targets by the mean of both directions of class retrieval
     weighted='weight.w_min=0,weight.delta=0,weight.kappa=0.1', robust=BOTH[0], rince='rince_q=0.1,rince_lam=0.1', soft_cycle='soft.tau_s=0.1,soft.tau_t=0.5',
     soft_bootstrap='soft.lam=0.5,soft.tau_s=0.1', soft_swapped='soft.lam=0.5,soft.tau_s=0.1', soft_neighbor='soft.lam=0.5,soft.tau_n=0.1', smoothing='lam=0.3', debiased='tau_plus=0.16')
@@ -119,7 +130,7 @@ def named(m: str, phase: str) -> str:
 def groups(phase):
     "(conditions, faulty, seed, methods) of each world of a phase, what matters most first."
     tried = lambda grids: [f'{m}:{s}' if s else m for m, ss in grids.items() for s in ss]
-    if phase == 'dev': return [(c, f, s, ['oracle_w01' if c is SEVERAL else 'oracle_soft', *tried(g)]) for c, f, g in ((SEVERAL, .5, GRIDS), (FEW, 0.0, GRIDS_FEW)) for s in DEV]
+    if phase == 'dev': return [(c, f, s, [best, *tried(g), *swept(base)]) for (c, f, best, g), base in zip(((SEVERAL, .5, 'oracle_w01', GRIDS), (FEW, 0.0, 'oracle_soft', GRIDS_FEW)), SWEPT) for s in DEV]
     main = ['weighted', 'robust', 'oracle_w01']
     doses = (.5, main + ['shuffled_weights', 'oracle_wmin', 'rince']), (.25, main)
     return [*((SEVERAL, f, s, ms) for f, ms in doses for s in CONFIRM), *((FEW, 0.0, s, ['oracle_soft', *GRIDS_FEW]) for s in CONFIRM), *((SEVERAL, 0.0, s, main[:2]) for s in CONFIRM)]
@@ -140,7 +151,8 @@ def run_group(phase, c, faulty, seed, methods, folder):
     for m in todo:
         settings, cls = variant(named(m, phase))
         if cls: cls.data = Known(torch.from_numpy(data.faulty), torch.from_numpy(data.classes))
-        run = train(replace(cfg, dict(run=dict(folder=str(place / 'branch')), **settings)), first_stage(plain), cls)
+        early = 0 < settings.get('soft', {}).get('start', 0) < c['switch']
+        run = train(replace(cfg, dict(run=dict(folder=str(place / 'branch')), **settings)), None if early else first_stage(plain), cls)
         TABLE.add(key(m), measure(run.model, run.bank, run.cfg, data)[0]); shutil.rmtree(place / 'branch')
         print(f'{time.strftime("%H:%M")}  {phase} {faulty:.0%} seed {seed}  {m}', flush=True)
     shutil.rmtree(place); print(f'{time.strftime("%H:%M")}  {phase} {faulty:.0%} seed {seed}: {len(todo) + 1} runs, {time.time() - start:.0f} s', flush=True)
