@@ -430,7 +430,7 @@ def a_network(
     if source is None: return *load_model(), None
     path = Path(source)
     if path.suffix == '.pt':
-        cfg = load_config(path.parents[1] / 'config.toml'); model = new_model(cfg); model.load_state_dict(read_checkpoint(path)['model'])
+        cfg = load_config(path.absolute().parents[1] / 'config.toml'); model = new_model(cfg); model.load_state_dict(read_checkpoint(path)['model'])
         return model.eval(), cfg, None
     if (path / 'checkpoints').is_dir(): run = load_run(path); return run.model, run.cfg, run
     return *load_model(path), None
@@ -442,7 +442,9 @@ def networks(
     "label -> source, in the order given; nothing is loaded yet."
     if isinstance(source, dict): return {str(k): v for k, v in source.items()}
     many = source if isinstance(source, list) else [source]
-    name = lambda s: '' if s is None or isinstance(s, tuple) else Path(getattr(s, 'folder', s)).stem
+    def name(s):
+        if s is None or isinstance(s, tuple): return ''
+        p = Path(getattr(s, 'folder', s)); return f"{p.absolute().parents[1].name}/{re.sub('-0+(?=.)', '-', p.stem)}" if p.suffix == '.pt' else p.name      # run/step-100
     names = [name(s) or f'network {i + 1}' for i, s in enumerate(many)]
     return {n if names.count(n) == 1 else f'{n} ({i + 1})': s for i, (n, s) in enumerate(zip(names, many))}
 
@@ -621,7 +623,7 @@ class AttentionExplorer(ipywidgets.VBox):
         self.sources, self.loaded, self.seconds, self.out = networks(model), {}, seconds, Path(out)
         self.manifest, self.player, self.clip, self.panels, self.quiet = clips_to_show(clips), Player(**view), None, {}, False
         if not len(self.manifest): raise ExplorerError("there are no clips to show: the table is empty")
-        run = self.network(next(iter(self.sources)))[2]; self.status = ipywidgets.HTML()
+        run = self.usable(self.sources)[2]; self.status = ipywidgets.HTML()
         self.picker = Picker(self.manifest, lambda i: self.look_at(i), trust(run))
         self.controls = Controls(self.manifest, list(self.sources))
         self.start = ipywidgets.FloatSlider(description='from', min=0, max=1, step=1, continuous_update=False, readout_format='.0f',
@@ -643,6 +645,13 @@ class AttentionExplorer(ipywidgets.VBox):
         if name not in self.loaded: self.loaded[name] = a_network(self.sources[name])
         return self.loaded[name]
 
+    def usable(self, names) -> tuple:
+        "The first of these networks that can be loaded, of all if none of these can: its rate and its spectrogram are used."
+        for n in (*names, *self.sources):
+            try: return self.network(n)
+            except (AvnbError, OSError) as e: last = e
+        raise last
+
 # %% ../nbs/14_explorer.ipynb #2fb28455
 @patch
 def look_at(self: AttentionExplorer,
@@ -650,7 +659,7 @@ def look_at(self: AttentionExplorer,
     start: float = 0.0,  # s into the clip, of long ones
 ):
     "Show a clip, or say why it cannot be shown."
-    r, path, rate = self.manifest.row(i), self.manifest.path(i), self.network(next(iter(self.sources)))[1].data.rate
+    r, path, rate = self.manifest.row(i), self.manifest.path(i), self.usable(self.sources)[1].data.rate
     new, self.picker.now, self.panels, self.row, self.clip = i != self.picker.now, i, {}, r, None
     try:
         length = float(r['seconds'] or 0) or probe(path)['duration_s'] or self.seconds
@@ -668,7 +677,7 @@ def panel(self: AttentionExplorer, name: str, label: str, clip: Clip, number: in
     "What a network makes of a clip with a sound; a sentence in its place where it cannot."
     if (name, key) not in self.panels:
         try: model, cfg, _ = self.network(name); self.panels[name, key] = model_panel(model, cfg, clip)
-        except AvnbError as e: self.panels[name, key] = make_panel(note=str(e))
+        except (AvnbError, OSError) as e: self.panels[name, key] = make_panel(note=str(e))
     return self.panels[name, key] | dict(label=label, sound=number)
 
 # %% ../nbs/14_explorer.ipynb #f4a40ad4
@@ -687,7 +696,7 @@ def show(self: AttentionExplorer):
             media = [m.result() for m in media]
         truth, notes = known_of(self.manifest, self.row, self.clip)
         scene = make_scene(self.clip, panels, truth.get('sources'), f"{self.row['label']} {self.row['id']}".strip(), sounds,
-                           self.network(names[0])[1], middle_square(self.clip)[1], truth.get('fps', 16.), notes, media)
+                           self.usable(names)[1], middle_square(self.clip)[1], truth.get('fps', 16.), notes, media)
     except (AvnbError, OSError) as e:
         if c.how.value: c.how.value = ''                                  # its own sound, by way of the observer
         else: self.player.show({})                                        # never the clip before under this one's name
@@ -1123,13 +1132,14 @@ class TrustPanel(ipywidgets.VBox):
         self.w_min = slider('plain', w.w_min, 0, 1, 'w_min', 'The smallest weight: no pair counts less')
         self.floor = _toggle(['affine', 'clip'], w.floor, ['w_min + (1 - w_min) Phi', 'the larger of w_min and Phi'], 'floor')
         lo, hi = math.floor(100 * s.min()) / 100, math.ceil(100 * s.max()) / 100 + 1e-9
-        self.span = ipywidgets.FloatRangeSlider(value=(lo, max(lo, float(np.quantile(s, min(1, max(.1, shelf.cards / len(s))))))), min=lo, max=hi, step=(hi - lo) / 200, description='scores', readout_format='.2f',
-            tooltip='The stretch of scores whose clips are shown below; shaded in the histogram', layout=ipywidgets.Layout(flex='1 1 400px', width='auto'))
+        self.span = ipywidgets.FloatRangeSlider(value=(lo, max(lo, float(np.quantile(s, min(1, max(.1, shelf.cards / len(s))))))), min=lo, max=hi, step=(hi - lo) / 200, readout=False,
+            tooltip='The stretch of scores whose clips are shown below; shaded in the histogram', layout=ipywidgets.Layout(width='auto'))
         self.order = ipywidgets.Dropdown(options=['worst first', 'best first', 'at random'], description='show', layout=ipywidgets.Layout(width='210px'))
-        self.facts, self.figure = ipywidgets.HTML(), ipywidgets.HTML(layout=ipywidgets.Layout(flex='1 1 460px', min_width='0'))
-        self.board = shelf.board(empty='No clip has a score in this stretch; move the handles of "scores".')
+        self.facts, self.figure = ipywidgets.HTML(), ipywidgets.HTML()
+        self.board = shelf.board(empty='No clip has a score in this stretch; move the handles under the histogram.')
         controls = ipywidgets.VBox([self.delta, self.kappa, self.w_min, self.floor, self.facts], layout=ipywidgets.Layout(flex='0 0 300px'))
-        super().__init__([ipywidgets.HBox([self.figure, controls], layout=_WRAP), ipywidgets.HBox([self.span, self.order], layout=_WRAP), self.board])
+        brushed = ipywidgets.VBox([self.figure, self.span], layout=ipywidgets.Layout(flex='1 1 460px', min_width='0', max_width='900px', margin='0 16px 0 0'))
+        super().__init__([ipywidgets.HBox([brushed, controls], layout=_WRAP), self.order, self.board])
         for x in (self.delta, self.kappa, self.w_min, self.floor, self.span, self.order): x.observe(lambda _: self.draw(), 'value')
         self.draw()
 
@@ -1141,7 +1151,9 @@ def draw(self: TrustPanel):
     self.weights = row_weights(rows, **curve); facts = weight_facts(rows, self.weights)
     alt = f"Histogram of {len(rows)} scores with the weight curve. {', '.join(f'{k} {v:.2f}' for k, v in facts.items())}"
     numbers = ' '.join(f'data-{k.replace("_", "-")}="{v}"' for k, v in dict(curve, lo=span[0], hi=span[1], mean=float(self.weights.mean())).items())
-    picture = inline_svg(lambda: show_weights(rows.scores, faulty=self.shelf.known, span=span, **curve), alt)
+    drawn = []; picture = inline_svg(lambda: drawn.append(show_weights(rows.scores, faulty=self.shelf.known, span=span, **curve)) or drawn[0], alt); fig = drawn[0]
+    left, right = fig.transFigure.inverted().transform(fig.axes[0].transData.transform([(x, 0) for x in (self.span.min, self.span.max)]))[:, 0]
+    self.span.layout.margin = f'0 calc({1 - right:.2%} - 6px) 0 calc({left:.2%} - 6px)'            # the handles stand under their scores
     self.figure.value, self.facts.value = f'<div class="avnb-weights" {numbers}>{picture}</div>', facts_table(facts)
     places, many = in_span(rows, *span, self.order.value, self.shelf.cards)
     self.board.items = [self.shelf.item(k, f'score {rows.scores[k]:.2f}, weight {self.weights[k]:.2f}') for k in places.tolist()]
@@ -1196,7 +1208,7 @@ def draw(self: SharePanel):
 class PlanePanel(ipywidgets.VBox):
     "All clips as points of a plane, coloured by what is known about them or by their weights."
     def __init__(self, shelf: Shelf, trust: TrustPanel):
-        rows, self.shelf, self.trust, self.known = shelf.rows, shelf, trust, {}
+        rows, self.shelf, self.trust, self.known, self.busy, self.turn = shelf.rows, shelf, trust, {}, False, threading.Lock()
         self.how = _toggle(['PCA', 't-SNE'], 'PCA', ['quick, keeps large distances', 'takes seconds, keeps neighbours'], 'plane')
         self.of = ipywidgets.Dropdown(options=['picture and sound', 'picture', 'sound'], description='rows of', layout=ipywidgets.Layout(width='240px'))
         self.given = {k: c for k, c in {'class': 'label', 'faulty kind': 'faulty_kind', 'split': 'split'}.items() if len(set(rows.column(c))) > 1}
@@ -1208,21 +1220,32 @@ class PlanePanel(ipywidgets.VBox):
 
 # %% ../nbs/14_explorer.ipynb #1feebcc2
 @patch
-def compute(self: PlanePanel, key: tuple):
-    "The plane of `key`; drawn when it is done."
+def compute(self: PlanePanel, key: tuple) -> bool:
+    "The plane of `key`, kept; where there is none, the reason is in the note."
     try: self.known[key] = flatten(self.shelf.rows, *key)
-    except ValueError as e: return tell(self.note, f'no {key[1]} of these rows: {e}')
-    self.draw()
+    except Exception as e: tell(self.note, f'No {key[1]} of these rows ({key[0]}): {shorten(str(e) or type(e).__name__, 160)}. Choose another plane.')   # whatever a library throws
+    return key in self.known
+
+
+@patch
+def work(self: PlanePanel):
+    "In the background, one after another, until what is chosen by now is there."
+    while True:
+        key = self.of.value, self.how.value; there = key in self.known or self.compute(key)
+        with self.turn:
+            if key == (self.of.value, self.how.value): self.busy = False; break
+    if there: self.draw()
 
 # %% ../nbs/14_explorer.ipynb #73c494a8
 @patch
 def draw(self: PlanePanel):
     "The plane with its colours; t-SNE is computed in the background."
     key, c, rows, weights = (self.of.value, self.how.value), self.colour.value, self.shelf.rows, self.trust.weights
-    if key not in self.known and key[1] == 'PCA': return self.compute(key)
-    if key not in self.known:
+    if key not in self.known and key[1] != 'PCA':
         tell(self.note, f'Computing {key[1]} of {min(len(rows), 1000):,} clips ...')
-        return threading.Thread(target=self.compute, args=(key,), daemon=True).start()
+        with self.turn: start, self.busy = not self.busy, True
+        return threading.Thread(target=self.work, daemon=True).start() if start else None
+    if key not in self.known and not self.compute(key): return
     at, xy = self.known[key]; values = dict(weight=weights, score=rows.scores)[c] if c in ('weight', 'score') else rows.column(self.given[c])
     look = paint(values[at], c) | dict(xy=xy.tobytes(), label=f'{len(at):,} clips, {key[1]} of {key[0]}, coloured by {c}',
         items=[self.shelf.item(k, f'score {rows.scores[k]:.2f}' + (f', weight {weights[k]:.2f}' if c == 'weight' else '')) for k in at.tolist()])

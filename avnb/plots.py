@@ -339,7 +339,7 @@ def show_weights(
     order = np.argsort(scores); ink = plt.rcParams['text.color']
     if weights is None: right.plot(*weight_curve(scores, edges, delta, kappa, w_min, floor), color=ink, lw=2, label='weight')
     else: right.plot(scores[order], np.asarray(weights, float).ravel()[order], '.', ms=2, color=ink, label='weight')
-    if span is not None: ax.axvspan(*span, color='C2', alpha=.22, lw=0, label=f'{((scores >= span[0]) & (scores <= span[1])).sum():,} clips looked at')
+    if span is not None: ax.axvspan(*span, color='C2', alpha=.22, lw=0, gid='span', label=f'{((scores >= span[0]) & (scores <= span[1])).sum():,} clips looked at')
     ax.axvline(scores.mean(), color=ink, lw=1, ls=':'); right.spines['right'].set_visible(True)
     ax.text(scores.mean(), .98, ' mean', transform=ax.get_xaxis_transform(), fontsize=9, va='top')
     ax.set(xlabel='score of picture and sound in the bank (cosine)', ylabel='clips', ylim=(0, 1.12*ax.get_ylim()[1]))

@@ -89,7 +89,6 @@ LEADS = [*(f'both:{x}' for x in ('heads', 'cmac.local_max=0.5', 'heads,cmac.loca
          'xid:max', 'xid:mean', 'xid:attention', 'r2', 'r3', 'xid:optim.epochs=30', 'r1:local,optim.epochs=30', 'both:local,optim.epochs=30']
 # The cells' contrast won by far (vision alone points right in .65, .36 without), so every open question is asked on top of it; the first six on a second world too.
 ASKED = ['r1:local', 'xid:local', 'both:cmac.local_max=1.0', 'both:local,cmac.alpha=0.3', 'both:local,cmac.alpha=3.0', 'both:local,nosg',
-         *(f'{m}:local' for m in ('visual', 'frequency', 'ctl_wrong_clip', 'ctl_centre')),
          *(f'both:local,{x}' for x in ('r0', 'v2', 'v3', 'l2', 'cosine', 'untied', 'before', 'frame', 'grid', 'max', 'mean', 'attention'))]
 
 

@@ -123,19 +123,19 @@ class Lab:
         except subprocess.TimeoutExpired: self.process.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def write(self, name, cells=None, first=()):
-        "A notebook in the Lab's folder: from `cells` (source strings), or a copy of the repository's `name` without outputs; `first` cells before it."
+    def write(self, name, cells=None, first=(), change=str):
+        "A notebook in the Lab's folder: from `cells` (source strings), or a copy of the repository's `name` without outputs, each source through `change`; `first` cells before it."
         path = self.root/name; path.parent.mkdir(parents=True, exist_ok=True)
         nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells]) if cells else nbformat.read(ROOT/name, 4)
         nb.metadata['kernelspec'] = dict(name='python3', display_name='Python 3 (ipykernel)', language='python')
         nb.cells[:0] = [nbformat.v4.new_code_cell(c) for c in first]
-        for c in nb.cells: c.update(dict(outputs=[], execution_count=None) if c.cell_type == 'code' else {})
+        for c in nb.cells: c.update(dict(outputs=[], execution_count=None, source=change(c.source)) if c.cell_type == 'code' else {})
         nbformat.write(nb, path)
         return path
 
-    def open(self, page, name, cells=None, first=()):
+    def open(self, page, name, cells=None, first=(), change=str):
         "Write the notebook (see `write`) and open it with a fresh kernel, in the light theme whatever the test before has left."
-        path = self.write(name, cells, first)
+        path = self.write(name, cells, first, change)
         self.goto(page, name); self.theme(page, 'JupyterLab Light')
         return path
 

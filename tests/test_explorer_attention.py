@@ -147,6 +147,49 @@ def test_a_clip_or_network_that_fails_never_leaves_another_clip_under_its_name(t
     e = explorer.AttentionExplorer({'good': None, 'gone': tmp_path/'gone.pt'}, first=4); assert [p['label'] for p in e.player.scene['panels']] == ['good', 'gone'] and e.player.scene['panels'][1]['note']
 
 
+def test_a_first_network_that_cannot_be_loaded_leaves_the_others_to_be_seen(tmp_path):
+    e = explorer.AttentionExplorer({'gone': tmp_path/'gone.pt', 'good': None}, first=4); a, b = e.player.scene['panels']
+    assert (a['label'], b['label']) == ('gone', 'good') and a['note'] and not a['video'] and set(b['video']) == {'alone', 'guided'}
+    e.controls.chosen.value = ('gone',); assert len(e.player.scene['panels']) == 1 and e.player.scene['panels'][0]['note'] and e.player.scene['title']
+    with pytest.raises((explorer.AvnbError, OSError)): explorer.AttentionExplorer({'gone': tmp_path/'gone.pt'})
+
+
+@pytest.fixture(scope='module')
+def small_run(tmp_path_factory):
+    "A run of two epochs on the sample clips, with a checkpoint of each."
+    from avnb.core import TrainConfig, set_options
+    from avnb.training import fit
+    d = tmp_path_factory.mktemp('runs')/'small'
+    return fit(set_options(TrainConfig(), [f'data.manifest="{ROOT/"data_samples"/"manifest.csv"}"', f'run.folder="{d}"', 'optim.epochs=2', 'data.size=64', 'data.fps=8', 'data.workers=0', 'data.batch=8',
+        'view.stride=1', 'model.width=8', 'model.dim=32', 'xid.candidates=batch', 'run.device=cpu', 'run.maps=0', 'run.checkpoint_every=3', 'run.keep=9']))
+
+
+def test_checkpoints_stand_side_by_side_under_their_steps(small_run, monkeypatch):
+    steps = sorted((small_run.folder/'checkpoints').glob('step-*.pt')); assert len(steps) >= 2
+    e = explorer.AttentionExplorer(steps[-2:], first=4); labels = [p['label'] for p in e.player.scene['panels']]
+    assert labels == [f'small/step-{int(p.stem[5:])}' for p in steps[-2:]]
+    a, b = ([p['video']['guided'][k] for k in ('data', 'lo', 'hi')] for p in e.player.scene['panels']); assert a != b
+    monkeypatch.chdir(steps[0].parent); assert list(explorer.networks(steps[0].name)) == [f'small/step-{int(steps[0].stem[5:])}']
+    assert explorer.a_network(steps[0].name)[1].model.dim == 32
+    assert list(explorer.networks(['runs/a.b', 'runs/c'])) == ['a.b', 'c']
+
+
+def test_clips_of_a_run_are_sorted_by_how_far_it_trusts_them(small_run):
+    e = explorer.AttentionExplorer(small_run, small_run.manifest, first=0); known = explorer.trust(small_run); assert len(known) >= 16 and len(set(known.values())) > 8
+    shown = lambda: [small_run.manifest.table['id'].iloc[i] for i in e.picker.cards]; e.picker.order.value = 'least trusted first'; e.picker.refresh(0)
+    least = shown(); assert [known[i] for i in least] == sorted(known.values())[:8]
+    e.picker.order.value = 'most trusted first'; assert [known[i] for i in shown()] == sorted(known.values())[::-1][:8]
+    assert f'weight {known[least[0]]:.2f}' in e.picker.card(small_run.manifest.table['id'].tolist().index(least[0])).children[1].tooltip
+
+
+def test_four_panels_and_no_more():
+    e = explorer.AttentionExplorer({k: None for k in 'abcde'}, first=4); labels = lambda: [p['label'] for p in e.player.scene['panels']]
+    assert labels() == list('abcd') and not e.status.value
+    e.controls.how.value = 'mute'; assert labels() == ['a, own sound', 'a, silence', 'b, own sound', 'b, silence'] and 'four panels at most: 2 of the chosen networks left out' in e.status.value
+    e.controls.how.value = ''; assert labels() == list('abcd') and not e.status.value
+    e.controls.chosen.value = tuple('abcde'); assert labels() == list('abcd') and '1 of the chosen networks left out' in e.status.value
+
+
 def test_choosing_clips_piles_up_no_widgets():
     import ipywidgets
     e = explorer.AttentionExplorer(first=4); count = lambda: len(ipywidgets.widgets.widget._instances) if hasattr(ipywidgets.widgets.widget, '_instances') else len(ipywidgets.Widget.widgets)
@@ -255,6 +298,9 @@ def test_keyboard_alone(page, lab):
     assert attribute(page, '.avnb', 'data-answers', lambda v: v == 'sound'); page.keyboard.press('l'); attribute(page, '.avnb', 'data-lock', bool)
     page.keyboard.press('Space'); attribute(page, '.avnb', 'data-frame', lambda v: int(v) > 4); page.keyboard.press('Space'); page.keyboard.press('Escape')
     page.locator('.avnb-sound').first.focus(); page.keyboard.press('ArrowDown'); attribute(page, '.avnb', 'data-answers', lambda v: v == 'picture')
+    title, button = page.locator('.avnb h3').first.inner_text(), page.locator('.avnb-picker .widget-vbox button').nth(2)                               # another clip, and on from there
+    button.focus(); page.keyboard.press('Enter'); page.wait_for_function('t => document.querySelector(".avnb h3").textContent !== t', arg=title)
+    page.wait_for_function('document.querySelectorAll(".avnb-picker .widget-vbox button")[2].classList.contains("mod-primary")'); assert button.evaluate('e => e === document.activeElement')
 
 
 @pytest.mark.slow

@@ -1,5 +1,5 @@
 "NoiseExplorer: its numbers against slow ones, what it says when there is nothing to show, and a walk through it in a real browser."
-import math, os, types
+import math, os, time, types
 from pathlib import Path
 
 import numpy as np
@@ -117,6 +117,26 @@ def test_names_are_never_html():
     assert not any('<img' in t or '<script>' in t for t in texts) and 'img src' in e.status.value
 
 
+def test_planes_that_take_long_are_made_one_at_a_time_and_say_what_went_wrong(monkeypatch):
+    import threading
+    started, go, real, now, most = threading.Semaphore(0), threading.Semaphore(0), E.flatten, [], []
+    def slow(rows, of, how):
+        if how == 'PCA': return real(rows, of, how)
+        now.append(of); most.append(len(now)); started.release(); go.acquire(timeout=20); now.pop()
+        if of == 'sound': raise RuntimeError('out of memory')
+        return real(rows, of, 'PCA')
+    monkeypatch.setattr(E, 'flatten', slow); p = E.NoiseExplorer(E.bank_rows(fake_run())).plane
+    def until(test):
+        end = time.time() + 20
+        while not test() and time.time() < end: time.sleep(.01)
+        assert test(), (p.note.value, p.board.label)
+    p.how.value = 't-SNE'; started.acquire(timeout=20); p.of.value = 'sound'; p.of.value = 'picture'; p.of.value = 'sound'; assert 'Computing t-SNE' in p.note.value and len(now) == 1
+    go.release(); started.acquire(timeout=20); assert 'Computing' in p.note.value; go.release(); until(lambda: 'No t-SNE of these rows (sound): out of memory' in p.note.value)      # the second one fails, and says so
+    p.of.value = 'picture and sound'; assert not p.note.value and 't-SNE of picture and sound' in p.board.label                                                                      # the first one was kept
+    p.of.value = 'picture'; started.acquire(timeout=20); p.how.value = 'PCA'; assert 'PCA of picture,' in p.board.label; go.release(); until(lambda: not p.busy)
+    assert 'PCA of picture,' in p.board.label and not p.note.value and max(most) == 1 and len(most) == 3
+
+
 def test_explorer_is_live_without_a_browser():
     e = E.NoiseExplorer(E.bank_rows(fake_run())); before = e.trust.weights
     e.trust.delta.value = 2.; assert e.trust.weights.mean() < before.mean() and f'data-delta="{2.}"' in e.trust.figure.value
@@ -145,11 +165,30 @@ def test_a_clip_asked_for_when_the_kernel_goes_is_refused_not_awaited(page):
     said = page.evaluate('''async code => { const { default: board } = await import(URL.createObjectURL(new Blob([code], {type: 'text/javascript'})));
         const over = [], kernel = { disposed: { connect: f => over.push(f), disconnect() {} } }, el = document.body.appendChild(document.createElement('div'));
         const state = { mode: 'cards', label: '', empty: '', chosen: -1, items: [{ row: 3, title: 'a', facts: 'b' }] };
-        const model = { get: k => state[k], set() {}, save_changes() {}, on() {}, off() {}, send() {}, widget_manager: { kernel } };
-        const end = board.render({ model, el }); el.querySelector('button.avnb-card').click(); await new Promise(done => setTimeout(done, 30));
-        const before = el.querySelector('.avnb-say').textContent; over.forEach(f => f()); await new Promise(done => setTimeout(done, 30));
+        let asked; const film = new Promise(done => { asked = done });
+        const model = { get: k => state[k], set() {}, save_changes() {}, on() {}, off() {}, send: m => m.kind === 'video' && asked(), widget_manager: { kernel } };
+        const end = board.render({ model, el }), say = () => el.querySelector('.avnb-say').textContent; el.querySelector('button.avnb-card').click(); await film;
+        const before = say(); over.forEach(f => f()); while (!say() || !el.querySelector('.avnb-why')) await new Promise(requestAnimationFrame);
         const after = el.querySelector('.avnb-say').textContent, why = el.querySelector('.avnb-why').textContent; end(); return [before, after, why] }''', E.static('kernel.js', 'board.js'))
     assert said[0] == '' and 'Run the cell again' in said[1] and said[1] == said[2]
+
+
+@pytest.mark.parametrize('calm', ['reduce', 'no-preference'])
+@pytest.mark.parametrize('mode', ['cards', 'plane'])
+def test_who_wants_less_motion_gets_films_by_a_click_only(page, mode, calm):
+    page.emulate_media(reduced_motion=calm)
+    found = page.evaluate('''async ([code, mode]) => { const { default: board } = await import(URL.createObjectURL(new Blob([code], {type: 'text/javascript'})));
+        const asked = [], due = [], plain = window.setTimeout; window.setTimeout = (f, t) => { due.push(f); return 0 };          // what would begin after a while
+        const el = document.body.appendChild(document.createElement('div')), buffer = a => new DataView(a.buffer);
+        const state = { mode, label: '', empty: '', chosen: -1, items: [{ row: 3, title: 'a', facts: 'b' }], xy: buffer(new Float32Array([.5, .5])), rgb: buffer(new Uint8Array(3)), shape: buffer(new Uint8Array(1)), legend: {} };
+        const model = { get: k => state[k], set() {}, save_changes() {}, on() {}, off() {}, send: m => asked.push(m.kind) };
+        const end = board.render({ model, el }); await new Promise(requestAnimationFrame); await new Promise(requestAnimationFrame); due.length = 0;
+        const target = el.querySelector(mode === 'cards' ? 'button.avnb-card' : 'canvas'), at = () => [target.clientWidth / 2, target.clientHeight / 2];
+        if (mode === 'cards') target.dispatchEvent(new PointerEvent('pointerenter')); else { target.focus(); target.dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowRight' })) }
+        due.splice(0).forEach(f => f()); const hovered = asked.filter(k => k === 'video').length;
+        if (mode === 'cards') target.click(); else target.dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter' }));
+        due.splice(0).forEach(f => f()); const clicked = asked.filter(k => k === 'video').length; window.setTimeout = plain; end(); return [hovered, clicked] }''', [E.static('kernel.js', 'board.js'), mode])
+    assert found == ([0, 1] if calm == 'reduce' else [1, 1])
 
 
 def number(page, name): return float(page.locator('.avnb-weights').first.get_attribute(name))
@@ -164,7 +203,7 @@ PLAYING = lambda v: v not in ('', 'error')
 def test_walk_through(page, lab):
     lab.open(page, 'nbs/widgets/noise.ipynb', first=["import os; os.environ.pop('AVNB_REAL_DATA', None)"]); lab.run_all(page)
     cards = page.locator('.avnb-board[data-mode=cards] .avnb-card'); cards.first.locator('img').wait_for(); page.locator('.avnb-explorer').scroll_into_view_if_needed()
-    before, handle = number(page, 'data-mean'), page.locator('.widget-slider .noUi-handle').first
+    before, handle = number(page, 'data-mean'), page.locator('.widget-slider', has_text='delta').locator('.noUi-handle')
     handle.focus(); [page.keyboard.press('ArrowRight') for _ in range(5)]
     page.wait_for_function("Number(document.querySelector('.avnb-weights').dataset.delta) >= .2"); assert number(page, 'data-mean') < before
     board = '.avnb-board[data-mode=cards]'; rows = attribute(page, board, 'data-rows').split()
@@ -173,6 +212,8 @@ def test_walk_through(page, lab):
     cards.nth(2).click(); attribute(page, board, 'data-chosen', lambda v: v == rows[2])
     high = page.locator('.widget-hslider .noUi-handle-upper').first; high.focus(); lo, hi = number(page, 'data-lo'), number(page, 'data-hi'); [page.keyboard.press('ArrowLeft') for _ in range(8)]
     page.wait_for_function("h => Number(document.querySelector('.avnb-weights').dataset.hi) < h - .01", arg=hi); assert number(page, 'data-lo') == lo
+    shade = page.locator('.avnb-weights [id=span]').bounding_box(); low = page.locator('.widget-hslider .noUi-handle-lower').first.bounding_box(); top = high.bounding_box()     # the handles stand under what they shade
+    assert abs(low['x'] + low['width'] / 2 - shade['x']) < 5 and abs(top['x'] + top['width'] / 2 - shade['x'] - shade['width']) < 5
     tab(page, 'Who else'); second = page.locator('.avnb-board[data-mode=cards]').nth(1); assert second.locator('.avnb-card').first.get_attribute('data-row') == rows[2]
     second.locator('.avnb-card img').first.wait_for(); shares = second.get_attribute('data-rows'); page.locator('button', has_text='neighbor').click()
     page.wait_for_function("old => document.querySelectorAll('.avnb-board[data-mode=cards]')[1].dataset.rows !== old", arg=shares)

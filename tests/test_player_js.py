@@ -235,6 +235,30 @@ def test_another_sound_stays_where_it_was_whatever_its_first_frame_says(page, tm
     root.evaluate('e => { e.avnb.set("hear", 1); e.avnb.play() }'); attribute(page, '.avnb', 'data-frame', lambda v: int(v) > 40); assert not page.errors   # the other one, chosen later, moves the picture as well
 
 
+def test_a_click_holds_and_a_click_lets_go(page, tmp_path):
+    root = open_page(page, tmp_path, a_scene()); point(page, 'picture', .3, .5); page.mouse.down(); page.mouse.up()
+    assert root.get_attribute('data-lock') == 'picture 0.00' and root.evaluate('e => e.avnb.model.get("lock").kind') == 'picture'; held = page.locator('.avnb-answer').inner_text()
+    point(page, 'sound', .6, .5); assert page.locator('.avnb-answer').inner_text() == held and root.get_attribute('data-answers') == 'sound'
+    page.mouse.down(); page.mouse.up(); assert root.get_attribute('data-lock') == '' and root.get_attribute('data-answers') == 'picture'      # lets go, and what lies under the mouse answers
+    page.mouse.down(); page.mouse.up(); assert root.get_attribute('data-lock').startswith('sound')
+    edge = page.locator('.avnb-sound').bounding_box(); page.mouse.click(edge['x'] + 3, edge['y'] + 3); assert root.get_attribute('data-lock').startswith('sound')    # beside the map: nothing
+
+
+def test_a_scene_says_which_of_its_sounds_is_heard_first(page, tmp_path):
+    root = open_page(page, tmp_path, a_scene()); change = "(e, more) => { const v = e.avnb, s = v.model.get('scene'); v.model.set('scene', {...s, media: [s.media[0], s.media[0]], sounds: [s.sounds[0], {...s.sounds[0], label: 'other'}], ...more}); v.load() }"
+    root.evaluate(change, dict(hear=1)); assert root.evaluate('e => [e.avnb.ear, e.avnb.view.hear, e.avnb.sound === e.avnb.media[1]]') == [1, 1, True] and page.locator('[data-view=hear]').input_value() == '1'
+    root.evaluate(change, {}); assert root.evaluate('e => e.avnb.ear') == 1                   # says nothing: it stays
+    page.locator('[data-view=hear]').select_option('0'); root.evaluate(change, dict(hear=0)); assert root.evaluate('e => e.avnb.ear') == 0
+
+
+def test_a_poster_that_comes_late_is_not_shown_over_another_clip(page, tmp_path):
+    root = open_page(page, tmp_path, a_scene(size=(96, 128)))
+    root.evaluate('''e => { window.posters = []; const made = window.Image; window.Image = function () { const i = new made(); window.posters.push(i); return i }
+        const v = e.avnb; v.load(); v.model.set('scene', {...v.model.get('scene'), title: 'two', poster: {base64: ''}}); v.load() }''')
+    page.wait_for_function('window.posters.length === 1 && window.posters[0].complete'); assert root.evaluate('e => [e.avnb.scene.title, e.avnb.poster]') == ['two', None]
+    root.evaluate('e => { const v = e.avnb; v.load() }'); attribute(page, '.avnb', 'data-ready'); assert not page.errors
+
+
 def test_words_follow_the_moment_and_the_slider_follows_the_keys(page, tmp_path):
     scene = a_scene(); rng = np.random.default_rng(1); arrows = lambda *s: (lambda x: x / np.linalg.norm(x, axis=-1, keepdims=True))(rng.normal(size=(*s, 16)))
     scene['panels'] = [make_panel('', dict(guided=rng.random((8, 6, 8))), dict(guided=rng.random((8, 8))), (arrows(8, 6, 8), arrows(8, 8)))]

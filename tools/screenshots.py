@@ -3,11 +3,12 @@
 
     .venv/bin/python tools/screenshots.py                     all notebooks in nbs/widgets, into screenshots/
     .venv/bin/python tools/screenshots.py attention --keep    one of them; and its picture for README and docs into nbs/images/
+    .venv/bin/python tools/screenshots.py noise run --run runs/demo --keep      of a run, as `make demo` leaves it, instead of the samples
 
 Each explorer is scrolled to the top of the window, and each of its tabs is opened; a run that trains is waited for.
 Needs Chromium (AVNB_BROWSER=install fetches it).
 """
-import argparse, io, sys
+import argparse, io, re, sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -62,15 +63,16 @@ def main():
     "Take the pictures."
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     a.add_argument('names', nargs='*', help='notebooks of nbs/widgets (default: all)'); a.add_argument('--out', type=Path, default=Path('screenshots'))
-    a.add_argument('--keep', action='store_true', help='also write nbs/images/NAME_explorer.jpg'); a = a.parse_args()
+    a.add_argument('--run', type=Path, help='folder of a run that the notebooks look at'); a.add_argument('--keep', action='store_true', help='also write nbs/images/NAME_explorer.jpg'); a = a.parse_args()
     if find_chromium() is None: raise SystemExit('no Chromium: apt-get install chromium, or set AVNB_BROWSER=install')
     from playwright.sync_api import sync_playwright
+    look_at = (lambda s: re.sub(r'^(RUNS?) = .*$', rf'\1 = {str(a.run.resolve())!r}', s, flags=re.M)) if a.run else str
     lab = server(); a.out.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as p:
         browser = start_chromium(p)
         with browser.new_context(viewport=dict(width=1280, height=800)) as context:
             for path in [ROOT/'nbs'/'widgets'/f'{n}.ipynb' for n in a.names] or sorted((ROOT/'nbs'/'widgets').glob('*.ipynb')):
-                page = new_page(context); lab.open(page, path.relative_to(ROOT).as_posix()); page.evaluate(WIDE); lab.run_all(page)
+                page = new_page(context); lab.open(page, path.relative_to(ROOT).as_posix(), change=look_at); page.evaluate(WIDE); lab.run_all(page)
                 for theme in ('light', 'dark'):
                     lab.theme(page, f'JupyterLab {theme.title()}'); settle(page); point_somewhere(page)
                     for k, e in enumerate(page.locator('.jp-OutputArea-output .widget-vbox:not(.widget-vbox .widget-vbox)').all()):

@@ -36,7 +36,7 @@ class View extends Drawing {
     super();
     this.model = model;
     this.id = `avnb-${Math.random().toString(36).slice(2, 10)}`;
-    this.stats = { drawn: 0, drift: [], first: null };
+    this.stats = { frames: new Set(), off: [], first: null };
     this.off = [];
     this.view = { ...VIEW, ...model.get('view') };
     this.lut = Object.fromEntries(Object.entries(model.get('lookup') || {}).map(([k, v]) => [k, bytes(v)]));
@@ -475,7 +475,7 @@ class View extends Drawing {
         const next = (now, meta) => {
           if (this.closed || !m.getAttribute('src')) return;
           m.seen = meta.mediaTime;
-          if (m === this.sound && !m.seeking) this.looked(m, meta.mediaTime, (meta.expectedDisplayTime - performance.now()) / 1000);
+          if (m === this.sound && !m.seeking) this.looked(m, meta.mediaTime);
           m.requestVideoFrameCallback(next);
         };
         m.requestVideoFrameCallback(next);
@@ -541,9 +541,8 @@ class View extends Drawing {
     document.dispatchEvent(new CustomEvent('avnb-play', { detail: this.id }));
     const [a, b] = this.stretch();
     if (this.time < a - 0.01 || this.time > b - 0.02) this.seek(a);
-    this.stats.from = performance.now();
-    this.stats.drawn = 0;
-    this.stats.drift = [];
+    this.stats.frames = new Set([this.frame]);
+    this.stats.off = [];
     this.sound
       .play()
       .catch(e => e.name === 'AbortError' || this.note(e.name === 'NotAllowedError' ? 'The browser wants a click before it plays a sound: press play.' : e.message));
@@ -584,6 +583,7 @@ class View extends Drawing {
       const m = this.sound,
         [, b] = this.stretch();
       if (this.view.loop && m.currentTime >= b - 0.005 && b < this.scene.seconds - 0.02) this.seek(this.stretch()[0]);
+      if (this.scene.frames && !m.seeking) this.stats.off.push(m.currentTime * this.scene.fps - this.frame - 0.5); // frames by which the sound's clock is from the middle of the frame that stands
       if (!m.requestVideoFrameCallback || !this.scene.frames) this.looked(m, null);
       else if (!this.calm.matches) this.drawLines(m.currentTime);
       requestAnimationFrame(go);
@@ -591,16 +591,13 @@ class View extends Drawing {
     requestAnimationFrame(go);
   }
 
-  // The media shows the frame of this media time, `ahead` s from now (null: whatever belongs to its clock).
-  looked(m, mediaTime, ahead = 0) {
+  // The media shows the frame of this media time (null: whatever belongs to its clock).
+  looked(m, mediaTime) {
     if (!m.begun) return; // its first frame can come before its length is known, and would move us to the start
     const { fps, frames, seconds } = this.scene,
       t = Math.min(m.currentTime, seconds);
     const frame = frames ? Math.min(frames - 1, mediaTime == null ? Math.floor(t * fps + 0.01) : Math.round(mediaTime * fps)) : 0;
-    if (this.playing && mediaTime != null) {
-      this.stats.drift.push(t + ahead * m.playbackRate - mediaTime);
-      this.stats.drawn++;
-    }
+    if (this.playing) this.stats.frames.add(frame);
     this.frame = frame;
     this.time = t;
     if (!this.lock && this.hover?.kind === 'picture') {

@@ -25,7 +25,7 @@ class Drawing {
       gap = 16,
       [H0, W0] = this.scene.size,
       aspect = H0 ? W0 / H0 : 1;
-    const columns = n === 1 || W < 560 ? 1 : n === 3 && W >= 840 ? 3 : 2,
+    const columns = n === 1 || W < 700 ? 1 : n === 3 && W >= 840 ? 3 : 2,
       each = (W - gap * (columns - 1)) / columns,
       wide = each >= 500; // picture and spectrogram side by side
     const tall = n === 1 ? Math.min(520, Math.max(220, Math.min(W * 0.4, window.innerHeight * 0.42))) : n === 2 || wide ? 270 : 230;
@@ -499,7 +499,7 @@ class Drawing {
       sum = key => p.map(q => (q[key] ? checksum(q[key].v) : 0)).join(' ');
     d.time = this.time.toFixed(3);
     d.frame = this.frame;
-    d.drawn = this.stats.drawn;
+    d.drawn = this.stats.frames.size;
     d.picture = sum('picture');
     d.answers = p.map(q => (q.answer ? q.answer.kind : '')).join(' ');
     const heard = p.map(q => q.soundKey).join();
