@@ -81,17 +81,17 @@ def lab(): return server()
 
 
 @functools.cache
-def server():
-    "The one JupyterLab of this process; it ends when the process does."
-    lab = Lab(); atexit.register(lab.close)
+def server(app='jupyterlab'):
+    "The one JupyterLab (or 'notebook': Notebook 7) of this process; it ends when the process does."
+    lab = Lab(app); atexit.register(lab.close)
     return lab
 
 
 class Lab:
-    "A JupyterLab of this environment in a folder of its own."
+    "A JupyterLab of this environment in a folder of its own; or a Notebook 7, which is made of the same parts."
 
-    def __init__(self):
-        self.folder = Path(tempfile.mkdtemp(prefix='avnb-lab-')); self.root = self.folder/'root'
+    def __init__(self, app='jupyterlab'):
+        self.app, self.folder = app, Path(tempfile.mkdtemp(prefix='avnb-lab-')); self.root = self.folder/'root'
         (self.root/'nbs').mkdir(parents=True); (self.root/'data_samples').symlink_to(ROOT/'data_samples')
         for name, text in SETTINGS.items():
             f = self.folder/'settings'/f'{name}.jupyterlab-settings'; f.parent.mkdir(parents=True, exist_ok=True); f.write_text(text)
@@ -100,10 +100,10 @@ class Lab:
         home = {k: str(self.folder/v) for k, v in dict(JUPYTER_CONFIG_DIR='config', JUPYTER_DATA_DIR='data', JUPYTER_RUNTIME_DIR='runtime', IPYTHONDIR='ipython',
             JUPYTERLAB_SETTINGS_DIR='settings', JUPYTERLAB_WORKSPACES_DIR='workspaces', XDG_CACHE_HOME='cache').items()}
         options = ['--no-browser', '--allow-root', '--ip=127.0.0.1', f'--port={self.port}', '--ServerApp.port_retries=0', f'--IdentityProvider.token={self.token}',
-                   f'--ServerApp.root_dir={self.root}', '--LabApp.expose_app_in_browser=True', '--LabApp.extension_manager=readonly',
+                   f'--ServerApp.root_dir={self.root}', f'--{"LabApp" if app == "jupyterlab" else "JupyterNotebookApp"}.expose_app_in_browser=True', '--LabApp.extension_manager=readonly',
                    '--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate', '--LabApp.news_url=None']
         with open(self.folder/'lab.log', 'w') as log:
-            self.process = subprocess.Popen([sys.executable, '-m', 'jupyterlab', *options], stdout=log, stderr=log, env={**os.environ, **home, 'IN_TEST': '1'})
+            self.process = subprocess.Popen([sys.executable, '-m', app, *options], stdout=log, stderr=log, env={**os.environ, **home, 'IN_TEST': '1'})
         self.wait_until_up()
 
     def wait_until_up(self, seconds=90):
@@ -141,7 +141,8 @@ class Lab:
 
     def goto(self, page, name):
         "Open a notebook that is there already; its kernel goes on if it has one."
-        page.goto(f'http://127.0.0.1:{self.port}/lab/workspaces/w{secrets.token_hex(4)}/tree/{name}?token={self.token}')
+        place = f'lab/workspaces/w{secrets.token_hex(4)}/tree' if self.app == 'jupyterlab' else 'notebooks'
+        page.goto(f'http://127.0.0.1:{self.port}/{place}/{name}?token={self.token}')
         page.wait_for_function('window.jupyterapp && window.jupyterapp.shell.currentWidget?.content?.model', timeout=120_000)
         page.evaluate(READY)
 

@@ -286,6 +286,16 @@ def test_kernel_restarted(page, lab):
 
 
 @pytest.mark.slow
+def test_in_notebook_7(page):
+    from lab import server
+    notebook = server('notebook'); run(notebook, page, 'seven.ipynb', 'AttentionExplorer(first=4)', 'from avnb.explorer import NoiseExplorer; NoiseExplorer()')
+    page.locator('.avnb-play').first.click(); attribute(page, '.avnb', 'data-frame', lambda v: int(v) > 8)
+    point(page, 'picture', .5, .5); attribute(page, '.avnb', 'data-answers', lambda v: v == 'sound')
+    before = state(page.locator('.avnb').first)['ready']; pick(page, 'what if', 'silence'); attribute(page, '.avnb', 'data-ready', lambda v: v != before); text(page, '.avnb h4', 'silence')
+    card = page.locator('.avnb-card').nth(1); card.locator('img').wait_for(); card.click(); attribute(page, '.avnb-board', 'data-chosen', lambda v: v == card.get_attribute('data-row'))
+
+
+@pytest.mark.slow
 def test_keyboard_alone(page, lab):
     run(lab, page, 'keys.ipynb', 'e = AttentionExplorer(first=4); e')
     root = page.locator('.avnb').first; root.scroll_into_view_if_needed(); page.locator('.avnb-back').first.focus(); reached = []
