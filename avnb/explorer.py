@@ -152,7 +152,7 @@ def read_window(
     if not video: return read_clip(path, start, seconds, fps, rate=rate, video=False)
     scale = min(1, size / max(1, min(about['width'], about['height'])))
     h, w = (max(2, round(about[k] * scale / 2) * 2) for k in ('height', 'width'))
-    return read_clip(path, start, max(seconds, 1 / fps), min(about['fps'] or 25, fps), (h, w), rate)
+    return read_clip(path, start, max(seconds, 1 / fps), min(about['fps'] or 25, fps), (h, w), rate, threads=2)
 
 # %% ../nbs/14_explorer.ipynb #e92010d0
 def browser_media(

@@ -7,6 +7,7 @@ __all__ = ['SOUND_FILES', 'MediaError', 'Clip', 'write_clip', 'probe', 'read_cli
 
 # %% ../nbs/01_media.ipynb #756c0110
 import io, itertools, os, stat, threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -327,7 +328,7 @@ def _picture(frame, target, scaler) -> np.ndarray:
     return np.rot90(scaler.reformat(frame, width=w, height=h, format='rgb24', interpolation='BILINEAR', threads=1).to_ndarray(), turns)
 
 # %% ../nbs/01_media.ipynb #169221c0
-def _pictures(v, packets, wants, size, zero, whole):
+def _pictures(v, packets, wants, size, zero, whole, threads=1):
     "Frames uint8 [T,H,W,3], how many are padding, and the picture's end (s); None where only a second attempt with `whole` can be right."
     from av.video.reformatter import VideoReformatter
     keep = None if whole else _plan(v, packets, wants)
@@ -339,10 +340,13 @@ def _pictures(v, packets, wants, size, zero, whole):
             seen.add(f.pts); times.append(t)
             yield t, f
     last = target = end = None
-    for t, f in _nearest(noted(), wants):
-        target = target or _target(v, f, size)
-        made.append(made[-1] if f is last else _picture(f, target, scaler))
-        last, end = f, t + _lasts(v, f)
+    with ThreadPoolExecutor(1) as pool:
+        for t, f in _nearest(noted(), wants):
+            target = target or _target(v, f, size)
+            made.append(made[-1] if f is last else pool.submit(_picture, f, target, scaler) if threads > 1 else _picture(f, target, scaler))
+            last, end = f, t + _lasts(v, f)
+            if threads > 1: made[-8:][0].result()               # only a few large frames wait
+        if threads > 1: made = [m.result() for m in made]
     late = not made or times[0] > max(wants[0], zero) + _NEAR
     if not whole and (late or (keep and not keep <= seen)): return None
     if not made: return np.zeros((0, 0, 0, 3), np.uint8), len(wants), zero
@@ -429,7 +433,7 @@ def _sound_file(path, start, n, rate):
     return _cut([(first / old, x, old)], round(start * old) / old, n, rate)
 
 # %% ../nbs/01_media.ipynb #d6a354d7
-def _attempt(path, start, wants, size, n, rate, audio, video, whole):
+def _attempt(path, start, wants, size, n, rate, audio, video, whole, threads=1):
     "`(frames, padding), (waveform, missing), has_audio`; None where only an attempt with `whole` can be right."
     with _open(path) as c:
         v, a = _streams(c)
@@ -443,7 +447,7 @@ def _attempt(path, start, wants, size, n, rate, audio, video, whole):
         tricks = not whole and t0 - _RUN_UP > zero
         got = _seek(c, streams, main, zero, t0, t1) if tricks else _collect(c.demux(*streams), streams, t1, read)
         if got is None: return None
-        pictures = _pictures(v, got[v.index], wants, size, zero, whole) if video else (np.zeros((0, 0, 0, 3), np.uint8), 0, np.inf)
+        pictures = _pictures(v, got[v.index], wants, size, zero, whole, threads) if video else (np.zeros((0, 0, 0, 3), np.uint8), 0, np.inf)
         if pictures is None: return None
         if wants[0] >= pictures[2] - _NEAR:
             end = pictures[2] - zero
@@ -472,6 +476,7 @@ def read_clip(
     video: bool = True,      # decode the picture
     square: bool = False,    # cut the square in the middle
     grid: np.ndarray | None = None,  # numbers of the grid's frames that are wanted, rising; None: all of `seconds`
+    threads: int = 1,        # 2: pictures are made smaller while the next are decoded; for one reader alone, the pictures are the same
 ) -> Clip:
     "Frames and sound of `seconds` from `start`; what the file does not hold is padded and counted. Raises `MediaError`."
     grid, n = np.arange(max(1, round(seconds * fps))) if grid is None else np.asarray(grid), round(seconds * rate)
@@ -481,7 +486,7 @@ def read_clip(
     if not video and Path(path).suffix.lower() in SOUND_FILES and os.path.isfile(path):
         found = (heard := _sound_file(path, start, n, rate)) and ((np.zeros((0, 0, 0, 3), np.uint8), 0), heard, True)
     for whole in (False, True):
-        found = found or _attempt(path, start, grid / fps, size, n, rate, audio, video, whole)
+        found = found or _attempt(path, start, grid / fps, size, n, rate, audio, video, whole, threads)
     (frames, pad), (waveform, missing), has_audio = found
     if square and video:
         s = min(frames.shape[1:3]); y, x = (frames.shape[1] - s) // 2, (frames.shape[2] - s) // 2

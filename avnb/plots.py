@@ -9,10 +9,10 @@ __all__ = ['BLUE', 'ORANGE', 'INK', 'DARK', 'LIGHT', 'MEANING', 'AXIS', 'PlotErr
            'show_weights', 'for_column', 'heading', 'read_scores', 'rival', 'show_scores', 'read_log', 'running_mean',
            'curve_groups', 'show_curves', 'read_monitors', 'run_series', 'show_runs', 'bin_quantiles',
            'show_instruments', 'method_name', 'beside', 'read_study', 'paired', 'study_differences', 'references',
-           'look_of', 'draw_method', 'show_study', 'complaints', 'thumbnail', 'doctor_thumbnails', 'canvas',
-           'stroke_box', 'enlarge', 'draw_waveform', 'Overlay', 'overlay_video', 'film', 'data_uri', 'themed',
-           'explained_scores', 'ledger_summary', 'poster', 'video_cards', 'describe_run', 'page_parts', 'read_config',
-           'run_page']
+           'look_of', 'draw_method', 'show_study', 'sweep', 'show_sweep', 'complaints', 'thumbnail',
+           'doctor_thumbnails', 'canvas', 'stroke_box', 'enlarge', 'draw_waveform', 'Overlay', 'overlay_video', 'film',
+           'data_uri', 'themed', 'explained_scores', 'ledger_summary', 'poster', 'video_cards', 'describe_run',
+           'page_parts', 'read_config', 'run_page']
 
 # %% ../nbs/13_plots.ipynb #87423eaa
 import base64, contextlib, functools, html, importlib.resources, io, json, math, tempfile, textwrap, tomllib
@@ -810,6 +810,51 @@ def show_study(
     if any(goes_on): marks.append(ax.plot([], [], ls='', marker='>', ms=8, color='0.4')[0]); words.append('the interval goes on')
     fig.legend(marks, words, loc='outside lower left', ncols=4)
     fig.suptitle('\n'.join(x for x in (shorten(title, 90), _study_title(part[part['method'].isin(there)])) if x), x=.01, ha='left', fontsize=11)
+    return fig
+
+# %% ../nbs/13_plots.ipynb #4a0cd547
+def sweep(
+    table,       # DataFrame of a study, of one phase
+    base: str,   # a method with its settings; runs beside it are named `base,group.setting=value`
+    metric: str,
+    own=None,    # setting -> the base's value, where its name does not say
+):
+    "DataFrame: setting, value, seed, difference (to xID, in pairs), base (bool); each setting with the base's own value among the others."
+    import pandas as pd
+    number = lambda text: {k.rpartition('.')[2]: float(v) for k, _, v in (x.partition('=') for x in text.split(',') if '=' in x)}
+    x = table[table['metric'] == metric].pivot_table(index='seed', columns='method', values='value')
+    if not {base, 'xid'} <= set(x): raise PlotError(f"sweep: expected runs of xid and {base} with {metric}; there are {', '.join(x)}")
+    beside_it = {m: number(m[len(base) + 1:]) for m in x if m.startswith(base + ',')}; settings = list(dict.fromkeys(k for s in beside_it.values() for k in s))
+    at_home = number(base.partition(':')[2]) | (own or {}); rows = [(k, at_home.get(k, float('nan')), base) for k in settings] + [(k, v, m) for m, s in beside_it.items() for k, v in s.items()]
+    return pd.DataFrame([dict(setting=k, value=v, seed=seed, difference=d, base=m == base) for k, v, m in rows for seed, d in (x[m] - x['xid']).dropna().items()],
+                        columns=['setting', 'value', 'seed', 'difference', 'base'])
+
+# %% ../nbs/13_plots.ipynb #cc7d4c1a
+@picture
+def show_sweep(
+    table,            # path of results/NAME.csv, or its DataFrame
+    base: str,        # as in `sweep`
+    metric='pointing_guided',  # a metric, or several: one row each
+    own=None,         # as in `sweep`
+    phase: str = 'dev',
+    classes: int = 0,  # only worlds of this many classes; 0: all
+    title: str = '',  # over the picture
+):
+    "Difference to xID against each setting, alone: a line for each seed, their mean; a square is the base. Returns the figure."
+    part = read_study(table, phase, classes); metrics = [metric] if isinstance(metric, str) else list(metric); found = {m: sweep(part, base, m, own) for m in metrics}
+    settings = list(dict.fromkeys(found[metrics[0]]['setting']))
+    if not settings: raise PlotError(f"show_sweep: no runs beside {base} yet")
+    fig, axes = plt.subplots(len(metrics), len(settings), figsize=(9, .9 + 2.1 * len(metrics)), layout='constrained', squeeze=False, sharey='row')
+    for row, m in zip(axes, metrics):
+        row[0].set_ylabel(textwrap.fill(f'{m.replace("_", " ")}, more than xID', 22), fontsize=9)
+        for ax, k in zip(row, settings):
+            t = found[m][found[m]['setting'] == k]; values = sorted(t['value'].unique()); at = t['value'].map(values.index)
+            for _, s in t.assign(at=at).sort_values('at').groupby('seed'): ax.plot(s['at'], s['difference'], color='0.6', lw=1, marker='.')
+            mean = t.assign(at=at).groupby('at')['difference'].mean(); ax.plot(mean.index, mean, color='C0', lw=2, marker='o')
+            home = t.assign(at=at)[t['base']]['at'].iloc[0]; ax.plot(home, mean[home], 's', ms=9, color='C1')
+            ax.axhline(0, color='0.4', lw=1.2, ls=(0, (4, 3))); ax.set_xticks(range(len(values)), [f'{v:g}' for v in values]); ax.set_xlim(-.4, len(values) - .6); ax.set_xlabel(k)
+    seeds = found[metrics[0]]['seed'].nunique()
+    fig.suptitle('\n'.join(x for x in (shorten(title, 90), f"{seeds} {'seed' if seeds == 1 else 'seeds'}, {phase} runs; grey: each seed, blue: mean, square: as chosen, dashed: plain xID") if x), x=.01, ha='left', fontsize=11)
     return fig
 
 # %% ../nbs/13_plots.ipynb #ee056f5e

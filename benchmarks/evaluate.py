@@ -1,10 +1,11 @@
-"""What was learned, on clips with every answer known, on ESC-50's fourth fold and on real recordings: random init, xID, Robust-xID, Robust-xID + CMAC-R.
+"""What was learned, on clips with every answer known, on ESC-50's fourth fold and on real recordings: random init, xID, Robust-xID, CMAC-R, both.
 
-All three are trained here by this package and share their first half (plain xID); only then do weights, soft targets and attention consistency come in.
+All four are trained here by this package and share their first half (plain xID); only then do weights, soft targets and attention (consistency, within-modal negatives and
+the contrast of single cells, as in the demo) come in.
 Everything is kept in --folder; a second call goes on where the first one stopped, and trains nothing again. One table each, with chance, N and seeds:
 
     python benchmarks/evaluate.py                       # evaluate what is trained (minutes); train nothing, say what is not there
-    python benchmarks/evaluate.py --train               # train what is missing first: about 30 minutes for the world, 15 for real recordings, on one core
+    python benchmarks/evaluate.py --train               # train what is missing first: about 40 minutes for the world, 20 for real recordings, on one core
     python benchmarks/evaluate.py --train --only world  # or esc50, or real (recordings: folder in $AVNB_REAL_DATA)
     python benchmarks/evaluate.py --quick               # a rehearsal in two minutes; its numbers mean nothing
 
@@ -17,13 +18,14 @@ from pathlib import Path
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 RESULTS, RUNS = Path(__file__).parent / 'results', Path(__file__).parents[1] / 'runs'
 STAGE2 = {'xid': [], 'robust': ['weight.on=true', 'weight.start=0.5', 'soft.estimator=cycle', 'soft.start=0.5', 'soft.lam=0.25']}
-STAGE2['robust_both'] = STAGE2['robust'] + ['cmac.alpha=1.0']
+STAGE2['both'] = ['cmac.contrast=R1', 'cmac.alpha=1.0', 'cmac.local_max=0.5']
+STAGE2['robust_both'] = STAGE2['robust'] + STAGE2['both']
 
 
 def config(folder, manifest, packed, epochs, seed=0):
     "The demo's recipe with plain xID."
     from avnb.cli import demo_config
-    return demo_config(folder, manifest, packed, seed, ['weight.on=false', f'optim.epochs={epochs}'])
+    return demo_config(folder, manifest, packed, seed, ['weight.on=false', 'cmac.contrast=R0', 'cmac.alpha=0', 'cmac.local_max=0', f'optim.epochs={epochs}'])
 
 
 def train(folder, manifest, packed, epochs, quick):
@@ -41,7 +43,7 @@ def train(folder, manifest, packed, epochs, quick):
 
 
 def world(folder, quick):
-    "A generated world, and the three runs on it."
+    "A generated world, and the runs on it."
     from avnb.clips import pack
     from avnb.world import write_world
     there = folder / 'world' / 'manifest.csv'
@@ -51,7 +53,7 @@ def world(folder, quick):
 
 
 def real(folder, clips, quick):
-    "Real recordings cut into windows of two seconds, a third of the files held out, and the three runs on the others."
+    "Real recordings cut into windows of two seconds, a third of the files held out, and the runs on the others."
     from avnb.clips import pack
     from avnb.manifest import index_folder, split_by_file
     there, take = folder / 'windows.csv', dict(include=['*dog*', '*drum*']) if quick else {}
@@ -105,7 +107,7 @@ class Table:
         with open(RESULTS / f'evaluate_{self.dataset}.csv', 'w', newline='') as f: w = csv.writer(f, lineterminator='\n'); w.writerow(COLUMNS); w.writerows(self.rows)
 
 
-METHODS = ['untrained', 'xid', 'robust', 'robust_both']
+METHODS = ['untrained', 'xid', 'robust', 'both', 'robust_both']
 PLAIN = {'colour', 'motion_colour', 'spectrum', 'loudness', 'motion_loudness', 'majority', 'whole', 'centre', 'random', 'energy', 'frame_difference',
          'loudest_band', 'changing_band', 'fixed_band'}
 
@@ -200,7 +202,7 @@ def on_esc50(folder, recordings, runs, quick):
 
 
 def trained(folder):
-    "Whether the last of the three runs has come to its end (only then, and half way through the first, is something written)."
+    "Whether the last of the runs has come to its end (only then, and half way through the first, is something written)."
     return any((folder / 'robust_both' / 'checkpoints').glob('*.pt'))
 
 
@@ -215,7 +217,7 @@ def plan(names, folder, a) -> bool:
     return not missing or a.train or a.quick
 
 
-MINUTES = dict(world=30, real=15)
+MINUTES = dict(world=40, real=20)
 
 
 def main():

@@ -1,7 +1,7 @@
 """How fast the attention explorer is, measured in a browser against a real JupyterLab.
 
     python benchmarks/explorer.py
-    AVNB_REAL_DATA=recordings python benchmarks/explorer.py      # and the first 10 s of a recording (clips/), the one with most pixels to decode
+    AVNB_REAL_DATA=recordings python benchmarks/explorer.py      # and the first 10 s of two recordings (clips/)
 
 A 10 s clip (generated, 30 frames a second, 288 pixels) and the tiny network that ships. Each figure has a limit that the explorer is meant to
 keep; the table says whether it does, and a broken limit is this command's exit status. Writes results/explorer.csv. About a minute a clip.
@@ -28,14 +28,14 @@ def ten_seconds(path, size=288, seconds=10, fps=30):
     return write_clip(path, frames, wave, fps)
 
 
-def recording() -> dict:
-    "The recording of at least 10 s with the largest frames, where there are some."
+def recordings() -> dict:
+    "Recordings of at least 10 s, where there are some: the one with the largest frames of all, and of those up to 854 x 480."
     from avnb.media import probe
-    where = os.environ.get('AVNB_REAL_DATA'); files = sorted(Path(where, 'clips').glob('*.mp4')) if where else []
+    where = os.environ.get('AVNB_REAL_DATA'); files = sorted(Path(where, 'clips').resolve().glob('*.mp4')) if where else []
     known = {f: probe(f) for f in files}; long = {f: a for f, a in known.items() if a['duration_s'] >= 10 and a['audio_codec'] and a['video_codec']}
-    if not long: return {}
-    f = max(long, key=lambda f: long[f]['width'] * long[f]['height'] * (long[f]['fps'] or 25)); a = long[f]
-    return {f"recording, the first 10 s, {a['width']} x {a['height']}, {a['video_codec']}, {a['fps']:.0f} fps": f}
+    pixels = lambda f: long[f]['width'] * long[f]['height']; light = [f for f in long if pixels(f) <= 854 * 480]
+    some = {max(fs, key=lambda f: (pixels(f), long[f]['fps'] or 0)) for fs in (light, long) if fs}
+    return {f"recording, the first 10 s, {long[f]['width']} x {long[f]['height']}, {long[f]['video_codec']}, {long[f]['fps']:.0f} fps": f for f in sorted(some, key=pixels)}
 
 
 def first_picture(lab, page, clip):
@@ -71,13 +71,15 @@ maps = rng.random((16, 14, 14)); p = Player(make_scene(clip, [make_panel('', dic
 
 
 def playing(page):
-    "Different frames drawn per second at 512 px while 10 s play; at every refresh of the screen, how far the sound's clock lies outside the frame that stands, in video frames."
+    "Different frames drawn per second at 512 px while 10 s play; for every refresh of the screen, how far the sound's clock then lies outside the frame shown, in video frames."
     root = page.locator('.avnb').first; page.mouse.move(2, 2); root.evaluate('e => { e.avnb.set("loop", false); e.avnb.seek(0); e.avnb.play() }')
     page.wait_for_function('document.querySelector(".avnb").avnb.sound.ended', timeout=60_000)
     return root.evaluate('''e => { const v = e.avnb, s = v.stats, off = s.off.map(d => Math.max(0, Math.abs(d) - 0.5)).sort((a, b) => a - b);
         return { drawn_share: s.frames.size / v.scene.frames, drawn_fps: s.frames.size / v.scene.seconds, drift_worst_frames: off[off.length - 1], drift_p95_frames: off[Math.floor(0.95 * off.length)], refreshes: off.length } }''')
 
 
+RECORDED = dict(first_picture_s=('<', 3))             # reading ten seconds of a recording takes about a second on two cores, whatever is drawn
+GENERATED = 'generated, 10 s, 288 px, 30 fps'
 LIMITS = dict(first_picture_s=('<', 2), hover_p95_ms=('<', 16), drawn_share=('>', .98), drift_worst_frames=('<', 1), sent_mb=('<', 3), notebook_growth_kb=('<', 100))
 
 
@@ -86,7 +88,7 @@ def main():
     from lab import find_chromium, new_page, server, start_chromium
     from playwright.sync_api import sync_playwright
     if find_chromium() is None: raise SystemExit('no Chromium: apt-get install chromium, or set AVNB_BROWSER=install')
-    lab = server(); clips, rows, broken = {'generated, 10 s, 288 px, 30 fps': ten_seconds(lab.folder/'ten.mp4')} | recording(), [], []
+    lab = server(); clips, rows, broken = {GENERATED: ten_seconds(lab.folder/'ten.mp4')} | recordings(), [], []
     with sync_playwright() as p:
         browser = start_chromium(p)
         for name, clip in clips.items():
@@ -94,7 +96,7 @@ def main():
                 page = new_page(context); results = first_picture(lab, page, clip) | hover(lab, page, clip) | playing(page)
             print(name)
             for k, v in results.items():
-                rule = LIMITS.get(k); kept = rule is None or (v < rule[1] if rule[0] == '<' else v > rule[1])
+                rule = (LIMITS if name == GENERATED or k not in RECORDED else RECORDED).get(k); kept = rule is None or (v < rule[1] if rule[0] == '<' else v > rule[1])
                 print(f"  {k:24} {v:9.3f}   {' '.join(map(str, rule)) if rule else '':8} {'' if rule is None else 'kept' if kept else 'NOT KEPT'}"); rows.append([name, 'tiny', 0, k, f'{v:.4f}', 1])
                 if not kept: broken.append(f'{k} {v:.3f} of {name}')
         browser.close()

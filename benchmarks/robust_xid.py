@@ -117,6 +117,7 @@ def swept(base: str) -> list:
     return [f'{base},{group}.{k}={v}' for k, vs in SWEPT[base].items() for v in vs]
 
 
+SOFT_ALONE = 'soft_cycle:'+BOTH[0].removeprefix(STRONG + ',')       # what Robust-xID has besides its weights, alone: for the table of components
 CHOSEN = dict(                                          # what did best on the development seeds, by the headline; soft targets by the mean of both directions of class retrieval
     weighted='weight.w_min=0,weight.delta=0,weight.kappa=0.1', robust=BOTH[0], rince='rince_q=0.1,rince_lam=0.1', soft_cycle='soft.tau_s=0.1,soft.tau_t=0.5',
     soft_bootstrap='soft.lam=0.5,soft.tau_s=0.1', soft_swapped='soft.lam=0.5,soft.tau_s=0.1', soft_neighbor='soft.lam=0.5,soft.tau_n=0.1', smoothing='lam=0.3', debiased='tau_plus=0.16')
@@ -130,10 +131,11 @@ def named(m: str, phase: str) -> str:
 def groups(phase):
     "(conditions, faulty, seed, methods) of each world of a phase, what matters most first."
     tried = lambda grids: [f'{m}:{s}' if s else m for m, ss in grids.items() for s in ss]
-    if phase == 'dev': return [(c, f, s, [best, *tried(g), *swept(base)]) for (c, f, best, g), base in zip(((SEVERAL, .5, 'oracle_w01', GRIDS), (FEW, 0.0, 'oracle_soft', GRIDS_FEW)), SWEPT) for s in DEV]
+    if phase == 'dev': return [(c, f, s, [best, *tried(g), *swept(base), *[SOFT_ALONE] * (c is SEVERAL)]) for (c, f, best, g), base in zip(((SEVERAL, .5, 'oracle_w01', GRIDS), (FEW, 0.0, 'oracle_soft', GRIDS_FEW)), SWEPT) for s in DEV]
     main = ['weighted', 'robust', 'oracle_w01']
     doses = (.5, main + ['shuffled_weights', 'oracle_wmin', 'rince']), (.25, main)
-    return [*((SEVERAL, f, s, ms) for f, ms in doses for s in CONFIRM), *((FEW, 0.0, s, ['oracle_soft', *GRIDS_FEW]) for s in CONFIRM), *((SEVERAL, 0.0, s, main[:2]) for s in CONFIRM)]
+    return [*((SEVERAL, f, s, ms) for f, ms in doses for s in CONFIRM), *((FEW, 0.0, s, ['oracle_soft', *GRIDS_FEW]) for s in CONFIRM), *((SEVERAL, 0.0, s, main[:2]) for s in CONFIRM),
+            *((SEVERAL, .5, s, [SOFT_ALONE]) for s in CONFIRM)]
 
 
 # -- running -------------------------------------------------------------------------------------------------------------

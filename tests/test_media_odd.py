@@ -151,6 +151,18 @@ def test_frames_are_exact_for_any_start(clapper, tmp_path, fps, rate, gop):
         assert c.pad_frames == 0 and c.pad_samples == 0 and np.abs(c.waveform - whole[i:i + rate]).max() < 1e-4, start
 
 
+@pytest.mark.parametrize('start, seconds, fps, size', [(0, 3, 16, None), (2.7, 2, 30, 24), (5, 2, 7, (20, 34))])
+def test_two_threads_give_the_same_pictures(clapper, tmp_path, start, seconds, fps, size):
+    frames, sound, _ = clapper; f = write_clip(tmp_path / 'c.mkv', frames, sound, 16)
+    a, b = (read_clip(f, start, seconds, fps, size, threads=n) for n in (1, 2))
+    assert np.array_equal(a.frames, b.frames) and np.array_equal(a.waveform, b.waveform) and a.pad_frames == b.pad_frames
+    f.write_bytes(f.read_bytes()[:-f.stat().st_size // 3])                            # what breaks in the middle breaks alike
+    def outcome(n):
+        try: c = read_clip(f, start, seconds, fps, size, threads=n); return c.frames.tobytes(), c.pad_frames
+        except MediaError as e: return str(e)
+    assert outcome(1) == outcome(2)
+
+
 def test_same_input_same_bytes(clapper, tmp_path):
     frames, sound, _ = clapper
     assert len({write_clip(tmp_path / f'{i}.mp4', frames, sound, 16).read_bytes() for i in range(8)}) == 1

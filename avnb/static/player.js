@@ -474,7 +474,7 @@ class View extends Drawing {
       if (m.requestVideoFrameCallback && scene.frames) {
         const next = (now, meta) => {
           if (this.closed || !m.getAttribute('src')) return;
-          m.seen = meta.mediaTime;
+          this.stats.lead = Math.max(0, meta.expectedDisplayTime - performance.now()) / 1000; // until the screen shows what is drawn now
           if (m === this.sound && !m.seeking) this.looked(m, meta.mediaTime);
           m.requestVideoFrameCallback(next);
         };
@@ -583,7 +583,7 @@ class View extends Drawing {
       const m = this.sound,
         [, b] = this.stretch();
       if (this.view.loop && m.currentTime >= b - 0.005 && b < this.scene.seconds - 0.02) this.seek(this.stretch()[0]);
-      if (this.scene.frames && !m.seeking) this.stats.off.push(m.currentTime * this.scene.fps - this.frame - 0.5); // frames by which the sound's clock is from the middle of the frame that stands
+      if (this.scene.frames && !m.seeking) this.stats.off.push((m.currentTime + (this.stats.lead || 0) * m.playbackRate) * this.scene.fps - this.frame - 0.5); // frames from the middle of the frame on the screen to the sound's clock
       if (!m.requestVideoFrameCallback || !this.scene.frames) this.looked(m, null);
       else if (!this.calm.matches) this.drawLines(m.currentTime);
       requestAnimationFrame(go);
