@@ -198,6 +198,10 @@ def test_one_scale_over_panels(page, tmp_path):
     a, b = most('picture'); assert abs(a - b) < .02 and abs(np.subtract(*most('heard'))) < .02
     page.locator('[data-view=per]').select_option('over all panels'); a, b = most('picture'); assert abs(b / a - 3) < .1 and abs(most('heard')[0] - 1 / 3) < .02
     assert len(set(page.locator('.avnb-bar[data-kind=picture] .avnb-hi').all_inner_texts())) == 1
+    arrows = lambda *s: (lambda v: v / np.linalg.norm(v, axis=-1, keepdims=True))(np.random.default_rng(sum(s)).normal(size=(*s, 16)))
+    for p, (a, b) in zip(scene['panels'], ((np.broadcast_to(np.eye(16)[:8], (8, 6, 8, 16)), np.broadcast_to(np.eye(16)[:8], (8, 8, 16))), (arrows(8, 6, 8), arrows(8, 8)))): p |= dict(local=make_panel(local=(a, b))['local'])
+    root = open_page(page, tmp_path, scene); point(page, 'picture', .5, .5); tops = lambda: page.locator('.avnb-bar[data-kind=sound] .avnb-hi').all_inner_texts(); assert len(set(tops())) == 2      # answers as well
+    root.evaluate('e => e.avnb.set("per", "all")'); assert tops() == ['1.00', '1.00'] and not page.errors
 
 
 def test_bare_clip_and_sound_alone(page, tmp_path):

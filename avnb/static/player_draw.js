@@ -94,11 +94,12 @@ class Drawing {
     this.expose();
   }
 
-  // Lowest and highest value of a map: over the clip, or over all panels' maps of that kind.
+  // Lowest and highest value of a map or an answer: over the clip, or over all panels' of that kind.
   scaleOf(m, answer) {
-    if (answer || this.view.per !== 'all') return [m.lo, m.hi];
+    if (this.view.per !== 'all') return [m.lo, m.hi];
     const kind = m.shape.length > 2 ? 'video' : 'audio',
-      same = this.panels.map(p => p[kind][this.layerName(kind === 'video' ? 'picture' : 'sound')]).filter(Boolean);
+      shown = p => (answer ? p.answer : p[kind][this.layerName(kind === 'video' ? 'picture' : 'sound')]),
+      same = this.panels.map(shown).filter(Boolean);
     const some = same.filter(q => Number.isFinite(q.lo)); // a map without a value has no scale
     return some.length ? [Math.min(...some.map(q => q.lo)), Math.max(...some.map(q => q.hi))] : [m.lo, m.hi];
   }
