@@ -618,7 +618,8 @@ def batches(self: State):
     while True:
         t = time.perf_counter(); batch = next(it, None); self.waited += time.perf_counter() - t
         if batch is None: return
-        self.ledger.add(batch.bad)
+        try: self.ledger.add(batch.bad)
+        except ClipError: self.ledger.save(self.folder / 'ledger.csv'); raise         # a run that stops for it leaves the whole list, not the worst ten
         yield batch
 
 # %% ../nbs/10_training.ipynb #54090e9d

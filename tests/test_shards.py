@@ -295,6 +295,7 @@ def test_training_goes_on_when_a_shard_goes_bad_and_stops_where_that_is_too_much
         f.write_bytes(whole); strict = toy_run(m, folder, tmp_path / 'strict', 'data.bad_budget=0.0', f'data.workers={workers}')
         with pytest.raises(ClipError, match=r'clips cannot be read, .*the budget is 0.0%') as e: fit(strict, monitors=[spoil])
         assert 'shard' in str(e.value) and 'Traceback' not in str(e.value) and (tmp_path / 'strict/checkpoints/step-00000002.pt').exists()
+        left = pd.read_csv(tmp_path / 'strict/ledger.csv'); assert len(left) and set(left.id) <= {f'c{k}' for k in range(6, 11)} and left.reason.str.contains('shard').all()    # what stopped it can be read afterwards
         with pytest.raises(ClipError, match='1 of 5 shards are missing or cut off, the first 000001.tar'): fit(strict)
         f.write_bytes(whole); assert fit(strict).log.step.max() == 8
 
