@@ -158,13 +158,13 @@ class Table:
 def show(part: pd.DataFrame, shown, wide=40):
     "Means over seeds by method, with paired differences to xID and their 95 % intervals."
     short = lambda k: k.removeprefix('retrieval_').replace('pointing', 'point').replace('frequency_hit', 'freq')
-    print(' ' * (wide + 4) + ''.join(f'{short(k):>22}' for k in shown))
+    print(' ' * (wide + 4) + ''.join(f'{short(k):>26}' for k in shown))
     for m in part.method.unique():
         line = ''
         for k in shown:
             x = part[(part.method == m) & (part.metric == k)].value
             d, h, n = (0, 0, 0) if m == 'xid' or beside(m) else paired(part, k, m, 'xid')
-            line += f"{'' if not len(x) else f'{x.mean():.3f}' + (f' {d:+.3f}±{h:.3f}' if n > 1 else f' {d:+.3f}' if n else ''):>22}"
+            line += f"{'' if not len(x) else f'{x.mean():.3f}' + (f' {d:+.3f}±{h:.3f}' if n > 1 else f' {d:+.3f}' if n else ''):>26}"
         print(f'{m:{wide}} {part[part.method == m].seed.nunique():3}' + line)
 
 
