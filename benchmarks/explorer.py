@@ -94,9 +94,9 @@ def main():
         for name, clip in clips.items():
             with browser.new_context(viewport=dict(width=1400, height=900)) as context:
                 page = new_page(context); results = first_picture(lab, page, clip) | hover(lab, page, clip) | playing(page)
-            print(name)
+            print(name); limits = LIMITS if name == GENERATED else LIMITS | RECORDED
             for k, v in results.items():
-                rule = (LIMITS if name == GENERATED or k not in RECORDED else RECORDED).get(k); kept = rule is None or (v < rule[1] if rule[0] == '<' else v > rule[1])
+                rule = limits.get(k); kept = rule is None or (v < rule[1] if rule[0] == '<' else v > rule[1])
                 print(f"  {k:24} {v:9.3f}   {' '.join(map(str, rule)) if rule else '':8} {'' if rule is None else 'kept' if kept else 'NOT KEPT'}"); rows.append([name, 'tiny', 0, k, f'{v:.4f}', 1])
                 if not kept: broken.append(f'{k} {v:.3f} of {name}')
         browser.close()

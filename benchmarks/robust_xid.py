@@ -106,17 +106,6 @@ GRIDS_FEW = dict(soft_cycle=('', 'soft.lam=0.25', 'soft.tau_s=0.1,soft.tau_t=0.5
                  **{f'soft_{e}': [f'soft.lam={lam},soft.{k}={t}' for lam in (.5, .25) for t in (.02, .1)]
                     for e, k in dict(bootstrap='tau_s', swapped='tau_s', neighbor='tau_n').items()},
                  smoothing=[f'lam={x}' for x in (.02, .05, .1, .3)], debiased=[f'tau_plus={x}' for x in (.01, .05, .11, .16)])
-# One setting at a time around what was chosen: how much each one matters. Looked at after the choice, so nothing was chosen by it. `soft.start` below the switch trains from the start.
-SWEPT = {'weighted:weight.w_min=0,weight.delta=0,weight.kappa=0.1': dict(delta=(-.5, .5, 1), kappa=(.05, .25, .5, 1), w_min=(.1, .25, .5)),
-         'soft_cycle:soft.tau_s=0.1,soft.tau_t=0.5': dict(lam=(.1, .25, .75), tau_s=(.02, .05, .2), tau_t=(.07, .2, 1), start=(.1, .35, .85))}
-
-
-def swept(base: str) -> list:
-    "The names of a base's neighbours; a later setting replaces an earlier one."
-    group = 'weight' if base.startswith('weighted') else 'soft'
-    return [f'{base},{group}.{k}={v}' for k, vs in SWEPT[base].items() for v in vs]
-
-
 SOFT_ALONE = 'soft_cycle:'+BOTH[0].removeprefix(STRONG + ',')       # what Robust-xID has besides its weights, alone: for the table of components
 CHOSEN = dict(                                          # what did best on the development seeds, by the headline; soft targets by the mean of both directions of class retrieval
     weighted='weight.w_min=0,weight.delta=0,weight.kappa=0.1', robust=BOTH[0], rince='rince_q=0.1,rince_lam=0.1', soft_cycle='soft.tau_s=0.1,soft.tau_t=0.5',
@@ -128,10 +117,23 @@ def named(m: str, phase: str) -> str:
     return f'{m}:{CHOSEN[m]}' if phase == 'confirm' and CHOSEN.get(m) else m
 
 
+# One setting at a time around what was chosen: how much each one matters. Looked at after the choice, so nothing was chosen by it. `soft.start` below the switch trains from the start.
+SWEPT = dict(weighted=dict(delta=(-.5, .5, 1), kappa=(.05, .25, .5, 1), w_min=(.1, .25, .5)),
+             soft_cycle=dict(lam=(.1, .25, .75), tau_s=(.02, .05, .2), tau_t=(.07, .2, 1), start=(.1, .35, .85)))
+
+
+def swept(m: str) -> list:
+    "The names of the neighbours of what was chosen; a later setting replaces an earlier one."
+    group = 'weight' if m == 'weighted' else 'soft'
+    return [f"{named(m, 'confirm')},{group}.{k}={v}" for k, vs in SWEPT[m].items() for v in vs]
+
+
 def groups(phase):
     "(conditions, faulty, seed, methods) of each world of a phase, what matters most first."
     tried = lambda grids: [f'{m}:{s}' if s else m for m, ss in grids.items() for s in ss]
-    if phase == 'dev': return [(c, f, s, [best, *tried(g), *swept(base), *[SOFT_ALONE] * (c is SEVERAL)]) for (c, f, best, g), base in zip(((SEVERAL, .5, 'oracle_w01', GRIDS), (FEW, 0.0, 'oracle_soft', GRIDS_FEW)), SWEPT) for s in DEV]
+    if phase == 'dev':
+        asked = (SEVERAL, .5, ['oracle_w01', *tried(GRIDS), *swept('weighted'), SOFT_ALONE]), (FEW, 0.0, ['oracle_soft', *tried(GRIDS_FEW), *swept('soft_cycle')])
+        return [(c, f, s, ms) for c, f, ms in asked for s in DEV]
     main = ['weighted', 'robust', 'oracle_w01']
     doses = (.5, main + ['shuffled_weights', 'oracle_wmin', 'rince']), (.25, main)
     return [*((SEVERAL, f, s, ms) for f, ms in doses for s in CONFIRM), *((FEW, 0.0, s, ['oracle_soft', *GRIDS_FEW]) for s in CONFIRM), *((SEVERAL, 0.0, s, main[:2]) for s in CONFIRM),

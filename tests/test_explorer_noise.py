@@ -183,7 +183,7 @@ def test_who_wants_less_motion_gets_films_by_a_click_only(page, mode, calm):
         const state = { mode, label: '', empty: '', chosen: -1, items: [{ row: 3, title: 'a', facts: 'b' }], xy: buffer(new Float32Array([.5, .5])), rgb: buffer(new Uint8Array(3)), shape: buffer(new Uint8Array(1)), legend: {} };
         const model = { get: k => state[k], set() {}, save_changes() {}, on() {}, off() {}, send: m => asked.push(m.kind) };
         const end = board.render({ model, el }); await new Promise(requestAnimationFrame); await new Promise(requestAnimationFrame); due.length = 0;
-        const target = el.querySelector(mode === 'cards' ? 'button.avnb-card' : 'canvas'), at = () => [target.clientWidth / 2, target.clientHeight / 2];
+        const target = el.querySelector(mode === 'cards' ? 'button.avnb-card' : 'canvas');
         if (mode === 'cards') target.dispatchEvent(new PointerEvent('pointerenter')); else { target.focus(); target.dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowRight' })) }
         due.splice(0).forEach(f => f()); const hovered = asked.filter(k => k === 'video').length;
         if (mode === 'cards') target.click(); else target.dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter' }));
