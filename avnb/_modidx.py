@@ -992,6 +992,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'avnb.training._soft_instruments': ('training.html#_soft_instruments', 'avnb/training.py'),
                                'avnb.training._tensorboard': ('training.html#_tensorboard', 'avnb/training.py'),
                                'avnb.training._version': ('training.html#_version', 'avnb/training.py'),
+                               'avnb.training.alone': ('training.html#alone', 'avnb/training.py'),
                                'avnb.training.claim': ('training.html#claim', 'avnb/training.py'),
                                'avnb.training.device_of': ('training.html#device_of', 'avnb/training.py'),
                                'avnb.training.entropy': ('training.html#entropy', 'avnb/training.py'),

@@ -8,7 +8,7 @@ __all__ = ['STOPS', 'PLACES', 'ClipError', 'Batch', 'draw_moments', 'even_moment
            'ShardSet', 'pack', 'adopt', 'verify']
 
 # %% ../nbs/04_clips.ipynb #dde8329a
-import atexit, concurrent.futures as futures, contextlib, functools, json, multiprocessing, os, pickle, signal, sys, tarfile, threading, types, zlib
+import atexit, concurrent.futures as futures, contextlib, functools, json, multiprocessing, os, pickle, signal, sys, tarfile, threading, time, types, zlib
 import multiprocessing.resource_tracker
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -529,7 +529,7 @@ class ShardSet(PackedSet):
     "Clips as small mp4 and wav files in WebDataset tar shards, found by their place in an index."
     def __init__(self, folder, meta, url='', check=True):  # url: where shards come from that are not in the folder
         import pandas as pd
-        self.folder, self.meta, self.url = Path(folder), meta, url
+        self.folder, self.meta, self.url, self.gone = Path(folder), meta, url, {}
         t = pd.read_csv(self.folder / 'index.csv', dtype=str, keep_default_na=False)
         self.keys = list(zip(t['id'], t['content_hash'], t['start_s'].map(float), t['seconds'].map(float)))
         self.at = t[PLACES].to_numpy(np.int64)                              # [N,6]
@@ -594,16 +594,25 @@ def read_one(
     return picture_of(mp4, frames), sound_of(wav, int(first), n)
 
 # %% ../nbs/04_clips.ipynb #5c4461e3
+_AGAIN, _GONE = (1.0, 4.0), 60.0    # s to wait before a server is asked again; s for which a shard that did not come is not asked for: it has many clips (ours)
+
+
 def _bring(url, path, size=None):
-    "Fetch a file, unless it is there; processes that want the same one wait for each other."
-    import fcntl, shutil, urllib.request
+    "Fetch a file, unless it is there; processes that want the same one wait for each other, and a server that fails is asked again."
+    import shutil, urllib.request
+    from filelock import FileLock
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path.with_suffix('.lock'), 'w') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if size is not None and path.exists() and path.stat().st_size == size: return path
-        with urllib.request.urlopen(url, timeout=60) as r, atomic_write(path) as f: shutil.copyfileobj(r, f, 1 << 20)
-    if size is not None and path.stat().st_size != size: raise OSError(5, f"{url} has {path.stat().st_size:,} bytes, expected {size:,}")
-    return path
+    whole = lambda: size is None or path.stat().st_size == size
+    with FileLock(path.with_suffix('.lock')):
+        if size is not None and path.exists() and whole(): return path
+        for wait in (*_AGAIN, None):
+            try:
+                with urllib.request.urlopen(url, timeout=60) as r, atomic_write(path) as f: shutil.copyfileobj(r, f, 1 << 20)
+                if whole(): return path
+                raise OSError(5, f"{url} has {path.stat().st_size:,} bytes, expected {size:,}")
+            except OSError as e:
+                if wait is None or 400 <= getattr(e, 'code', 0) < 500: raise      # what is not there will not come
+                time.sleep(wait)
 
 # %% ../nbs/04_clips.ipynb #2f06d6f4
 @patch(cls_method=True)
@@ -619,10 +628,13 @@ def at_url(cls: ShardSet, url: str) -> ShardSet:
 # %% ../nbs/04_clips.ipynb #bdf8b7d4
 @patch
 def brought(self: ShardSet, k: int) -> Path:
-    "The file of a shard, fetched if need be; the oldest ones make room."
+    "The file of a shard, fetched if need be; those that were not read for the longest time make room."
     path = self.folder / _tar(k)
-    if path.exists() and path.stat().st_size == self.meta['bytes'][k]: return path
-    _bring(f'{self.url}/{_tar(k)}', path, self.meta['bytes'][k])
+    with contextlib.suppress(FileNotFoundError):
+        if path.stat().st_size == self.meta['bytes'][k]: os.utime(path); return path
+    if k in self.gone and time.monotonic() < self.gone[k][0]: raise self.gone[k][1]
+    try: _bring(f'{self.url}/{_tar(k)}', path, self.meta['bytes'][k])
+    except OSError as e: self.gone[k] = time.monotonic() + _GONE, e; raise
     there = sorted(self.folder.glob('*.tar'), key=lambda p: p.stat().st_mtime)
     for old in there[:-2 * self.meta['mix']]: old.unlink(missing_ok=True)
     return path

@@ -639,16 +639,15 @@ _STUDY = {  # method -> its name in pictures
     'xid': 'xID', 'weighted': 'Weighted-xID', 'robust': 'Robust-xID', 'rince': 'RINCE', 'debiased': 'debiased', 'smoothing': 'label smoothing',
     'soft_bootstrap': 'Soft-xID, bootstrap', 'soft_swapped': 'Soft-xID, swapped', 'soft_neighbor': 'Soft-xID, neighbor', 'soft_cycle': 'Soft-xID, cycle',
     'shuffled_weights': 'weights, shuffled', 'oracle_w01': 'oracle weights 0/1', 'oracle_wmin': 'oracle weights w_min/1', 'oracle_soft': 'oracle soft targets',
-    'r1': 'CMAC-R, R1', 'r2': 'CMAC-R, R2', 'r3': 'CMAC-R, R3', 'visual': 'CMAC-R, visual only', 'frequency': 'CMAC-R, frequency only', 'both': 'CMAC-R',
+    'r1': 'xID + R1', 'r2': 'xID + R2', 'r3': 'xID + R3', 'visual': 'CMAC-R, visual only', 'frequency': 'CMAC-R, frequency only', 'both': 'CMAC-R',
     'robust_both': 'Robust-xID + CMAC-R', 'ctl_wrong_clip': 'control: wrong clip', 'ctl_centre': 'control: centre'}
 
 
 def method_name(method: str) -> str:
-    "A method's name in pictures, settings after a colon too: 'weighted:weight.delta=0.5' -> 'Weighted-xID, delta 0.5', 'r1:local' -> 'R1 + cell contrast'."
+    "A method's name in pictures, settings after a colon too: 'weighted:weight.delta=0.5' -> 'Weighted-xID, delta 0.5', 'r1:local' -> 'xID + R1 + cell contrast'."
     base, _, more = method.partition(':'); name = _STUDY.get(base, base.replace('_', ' ')); settings = [s for s in more.split(',') if s]
-    for s in settings:
-        if s in ('local', 'cmac.local_max=0.5'): name = name.replace('CMAC-R, R', 'R') + ' + cell contrast'     # `local` is short for the other
-    rest = [s.partition('=') for s in settings if s not in ('local', 'cmac.local_max=0.5')]
+    cells = 'local', 'cmac.local_max=0.5'; name += ' + cell contrast' * sum(s in cells for s in settings)       # `local` is short for the other
+    rest = [s.partition('=') for s in settings if s not in cells]
     return ', '.join([name, *(f"{k.rpartition('.')[2]} {v}".strip() for k, _, v in rest)])
 
 
@@ -819,15 +818,17 @@ def sweep(
     metric: str,
     own=None,    # setting -> the base's value, where its name does not say
 ):
-    "DataFrame: setting, value, seed, difference (to xID, in pairs), base (bool); each setting with the base's own value among the others."
+    "DataFrame: setting, value, seed, difference (to xID, in pairs), base (bool); each setting with the base's own value among the others, on the seeds that have them all."
     import pandas as pd
     number = lambda text: {k.rpartition('.')[2]: float(v) for k, _, v in (x.partition('=') for x in text.split(',') if '=' in x)}
     x = table[table['metric'] == metric].pivot_table(index='seed', columns='method', values='value')
     if not {base, 'xid'} <= set(x): raise PlotError(f"sweep: expected runs of xid and {base} with {metric}; there are {', '.join(x)}")
     beside_it = {m: number(m[len(base) + 1:]) for m in x if m.startswith(base + ',')}; settings = list(dict.fromkeys(k for s in beside_it.values() for k in s))
-    at_home = number(base.partition(':')[2]) | (own or {}); rows = [(k, at_home.get(k, float('nan')), base) for k in settings] + [(k, v, m) for m, s in beside_it.items() for k, v in s.items()]
-    return pd.DataFrame([dict(setting=k, value=v, seed=seed, difference=d, base=m == base) for k, v, m in rows for seed, d in (x[m] - x['xid']).dropna().items()],
-                        columns=['setting', 'value', 'seed', 'difference', 'base'])
+    at_home = number(base.partition(':')[2]) | (own or {}); rows = []
+    for k in settings:                                                                  # a mean over other seeds than its neighbour's is no comparison
+        runs = {base: at_home.get(k, float('nan'))} | {m: s[k] for m, s in beside_it.items() if k in s}; full = x[[*runs, 'xid']].dropna()
+        rows += [dict(setting=k, value=v, seed=seed, difference=d, base=m == base) for m, v in runs.items() for seed, d in (full[m] - full['xid']).items()]
+    return pd.DataFrame(rows, columns=['setting', 'value', 'seed', 'difference', 'base'])
 
 # %% ../nbs/13_plots.ipynb #cc7d4c1a
 @picture
@@ -836,12 +837,11 @@ def show_sweep(
     base: str,        # as in `sweep`
     metric='pointing_guided',  # a metric, or several: one row each
     own=None,         # as in `sweep`
-    phase: str = 'dev',
     classes: int = 0,  # only worlds of this many classes; 0: all
     title: str = '',  # over the picture
 ):
-    "Difference to xID against each setting, alone: a line for each seed, their mean; a square is the base. Returns the figure."
-    part = read_study(table, phase, classes); metrics = [metric] if isinstance(metric, str) else list(metric); found = {m: sweep(part, base, m, own) for m in metrics}
+    "Difference to xID against each setting, alone, in development runs: a line for each seed, their mean; a square is the base. Returns the figure."
+    part = read_study(table, 'dev', classes); metrics = [metric] if isinstance(metric, str) else list(metric); found = {m: sweep(part, base, m, own) for m in metrics}
     settings = list(dict.fromkeys(found[metrics[0]]['setting']))
     if not settings: raise PlotError(f"show_sweep: no runs beside {base} yet")
     fig, axes = plt.subplots(len(metrics), len(settings), figsize=(9, .9 + 2.1 * len(metrics)), layout='constrained', squeeze=False, sharey='row')
@@ -854,7 +854,7 @@ def show_sweep(
             home = t.assign(at=at)[t['base']]['at'].iloc[0]; ax.plot(home, mean[home], 's', ms=9, color='C1')
             ax.axhline(0, color='0.4', lw=1.2, ls=(0, (4, 3))); ax.set_xticks(range(len(values)), [f'{v:g}' for v in values]); ax.set_xlim(-.4, len(values) - .6); ax.set_xlabel(k)
     seeds = found[metrics[0]]['seed'].nunique()
-    fig.suptitle('\n'.join(x for x in (shorten(title, 90), f"{seeds} {'seed' if seeds == 1 else 'seeds'}, {phase} runs; grey: each seed, blue: mean, square: as chosen, dashed: plain xID") if x), x=.01, ha='left', fontsize=11)
+    fig.suptitle('\n'.join(x for x in (shorten(title, 90), f"{seeds} {'seed' if seeds == 1 else 'seeds'}, development runs; grey: each seed, blue: mean, square: as chosen, dashed: plain xID") if x), x=.01, ha='left', fontsize=11)
     return fig
 
 # %% ../nbs/13_plots.ipynb #ee056f5e

@@ -6,8 +6,8 @@
 __all__ = ['TrainingError', 'RunStopped', 'device_of', 'join', 'gather', 'total', 'share_gradients', 'Objective', 'mine',
            'entropy', 'write_checkpoint', 'part_names', 'read_checkpoint', 'newest_checkpoint', 'run_settings',
            'run_key', 'claim', 'new_model', 'new_optimizer', 'training_rows', 'file_groups', 'Run', 'State', 'Log',
-           'score_instruments', 'stopping', 'explained', 'training_manifest', 'tidy', 'prepare', 'fit', 'load_run',
-           'save_model', 'load_model']
+           'score_instruments', 'stopping', 'explained', 'training_manifest', 'tidy', 'alone', 'prepare', 'fit',
+           'load_run', 'save_model', 'load_model']
 
 # %% ../nbs/10_training.ipynb #85316703
 import contextlib, csv, errno, json, os, signal, threading, time, zipfile
@@ -600,7 +600,7 @@ def all_bad(self: State) -> Ledger:
     "The ledger of all processes together."
     if self.world == 1: return self.ledger
     parts = [None] * self.world; dist.all_gather_object(parts, self.ledger.entries())
-    whole = Ledger(self.ledger.total, 1.0)
+    whole = Ledger(self.ledger.total, self.ledger.budget)
     for e in sum(parts, []): whole.seen.setdefault(e['id'], dict(e, count=0))['count'] += e['count']
     return whole
 
@@ -894,6 +894,7 @@ def log_line(self: State):
     if self.rank == 0:
         self.log.write(row)
         if bad.seen: bad.save(self.folder / 'ledger.csv')
+    bad.add([])                                                             # several processes may be over the budget where none is alone
     self.tell('log', row)
 
 # %% ../nbs/10_training.ipynb #d709103f
@@ -998,6 +999,21 @@ def tidy(folder: Path):
     for part in folder.glob('rows-*.pt'):
         if not any(folder.glob(f"step-{part.name.split('-')[1]}.pt*")): part.unlink()
 
+# %% ../nbs/10_training.ipynb #1d30c891
+@contextlib.contextmanager
+def alone(
+    folder: Path,  # of a run
+):
+    "Nobody else trains into this folder while the block runs; a process that is killed holds nothing."
+    from filelock import FileLock, Timeout
+    lock = FileLock(folder / 'lock', blocking=False)
+    try: lock.acquire()
+    except Timeout:
+        raise TrainingError(f"{folder.name}: somebody is training into this folder just now (another notebook or terminal?), and two would spoil "
+                            "each other's checkpoints; wait for that run, stop it, or choose another run.folder") from None
+    try: yield
+    finally: lock.release()
+
 # %% ../nbs/10_training.ipynb #c512f6e0
 _SHARED = dict(optim=('epochs', 'lr', 'schedule', 'weight_decay'), data=('batch',), model=('net', 'width', 'dim', 'pool', 'heads'))
 
@@ -1017,16 +1033,17 @@ def _first_stage(path, s: State) -> str:
 def prepare(
     cfg: TrainConfig,
     resume,     # 'auto', None or a checkpoint
-    monitors=(),  # functions of the state
+    monitors,   # functions of the state
+    held: contextlib.ExitStack,  # what is to be given back when the run ends
 ) -> State:
-    "Everything a run needs, put back to where a checkpoint left it."
+    "Everything a run needs, put back to where a checkpoint left it; the folder is this process's alone."
     manifest = training_manifest(cfg)
     s = State(cfg, manifest)
     if s.steps_per_epoch < 1:
         raise TrainingError(f"data.batch={cfg.data.batch}, but only {len(s.data)} clips to train on; lower data.batch or add clips")
     path = [None]
     if s.rank == 0:
-        claim(cfg, manifest, resume)
+        claim(cfg, manifest, resume); held.enter_context(alone(s.folder))
         tidy(s.folder / 'checkpoints')
         path[0] = newest_checkpoint(s.folder, rows=(0, 0), mend=True)[0]
         if not path[0] and resume not in ('auto', None): path[0] = _first_stage(resume, s)
@@ -1044,10 +1061,11 @@ def fit(
     monitors=(),    # functions of the state, called at log lines and ends of epochs; numbers they return are noted
 ) -> Run:
     "Train as `cfg` says into `cfg.run.folder`; a run that is done is skipped, one that was interrupted goes on."
-    s = prepare(cfg, resume, monitors)
-    if s.done: return s.finished("skipped because")
-    s.model.train()
-    with stopping(s.stop), explained(s), progress(total=s.steps, initial=s.step, desc=s.folder.name, unit='step') as s.bar:
+    with contextlib.ExitStack() as held:
+        s = prepare(cfg, resume, monitors, held)
+        if s.done: return s.finished("skipped because")
+        s.model.train(); held.enter_context(stopping(s.stop)); held.enter_context(explained(s))
+        s.bar = held.enter_context(progress(total=s.steps, initial=s.step, desc=s.folder.name, unit='step'))
         while s.epoch < cfg.optim.epochs:
             if s.position == 0: s.objective.begin_epoch()
             for batch in s.batches():

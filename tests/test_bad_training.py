@@ -1,10 +1,10 @@
 "What goes wrong while training says what it was and what to do, leaves no half file, and loses nothing that was saved."
-import errno, json, multiprocessing, os, pickle, shutil, signal, subprocess, sys, time
+import errno, json, multiprocessing, os, pickle, shutil, signal, subprocess, sys
 from pathlib import Path
 
 import pytest, torch
 
-from toys import config, toy_set
+from toys import config, toy_set, until
 
 HERE = Path(__file__).parent
 SAMPLES = HERE.parent / 'data_samples'
@@ -157,8 +157,7 @@ def start(tmp_path, *launcher):
     "A training with reading processes, in a session of its own; returns when it has written a line."
     (tmp_path / 'script.py').write_text(SCRIPT.format(tests=str(HERE), run=str(tmp_path / 'run')))
     p = subprocess.Popen([sys.executable, *launcher, tmp_path / 'script.py'], env={**os.environ, 'OMP_NUM_THREADS': '1'}, start_new_session=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    end = time.time() + 120
-    while not (tmp_path / 'run/log.csv').exists() and p.poll() is None and time.time() < end: time.sleep(0.05)
+    until((tmp_path / 'run/log.csv').exists, p)
     return p
 
 
@@ -167,6 +166,18 @@ def test_a_signal_to_all_processes_of_a_job(tmp_path, number):
     "As schedulers and terminals send it, reading processes included: the run saves and ends with 75, and nothing of it is left."
     p = start(tmp_path); os.killpg(p.pid, number); out = p.communicate(timeout=60)[0]        # waits until nobody holds the pipe
     assert p.returncode == 75 and 'everything is saved' in out and len(list((tmp_path / 'run/checkpoints').glob('step-*.pt'))) == 1, out[-3000:]
+
+
+def test_two_trainings_in_one_folder(run, work, tmp_path):
+    "The second is refused while the first goes on; the first, killed, holds nothing and is gone on from."
+    from avnb.training import TrainingError, fit
+    p = subprocess.Popen([sys.executable, HERE / 'toys.py', work / 'toy', json.dumps([[str(tmp_path / 'run')]]), 'slow:0.2'], env={**os.environ, 'OMP_NUM_THREADS': '1'})
+    try:
+        until(lambda: list((tmp_path / 'run').glob('checkpoints/step-*.pt')), p)
+        half = tmp_path / 'run/checkpoints/.step-00000099.pt.4711.tmp'; half.touch()                # as one that the first is writing
+        message(TrainingError, 'somebody is training into this folder', lambda: fit(run())); assert half.exists() and p.poll() is None
+    finally: p.kill(); p.wait()
+    assert fit(run()).log.step.max() == 20 and not half.exists()
 
 
 def test_a_killed_training_leaves_no_reading_process(tmp_path):

@@ -224,7 +224,7 @@ def test_study_of_attention_is_legible_with_every_method_named():
     t = study(10, methods=methods, doses=(0., .4)); t = pd.concat([t[t.metric == 'linear_video'].assign(metric=m, value=lambda x: x.value.clip(upper=1)) for m in metrics])
     t = pd.concat([t, *(t[t.method == 'xid'].assign(method=b, value=.1 + .05 * k) for k, b in enumerate(('baseline_random', 'baseline_centre', 'baseline_frame_difference', 'untrained', 'ceiling')))])
     fig = plots.show_study(t, metrics, methods=methods); plots.FigureCanvasAgg(fig).draw()
-    names = [w.get_text() for w in fig.axes[0].get_yticklabels()]; assert names[:4] == ['xID', 'xID + cell contrast', 'CMAC-R, R1', 'R1 + cell contrast'] and 'baseline frame difference' in names
+    names = [w.get_text() for w in fig.axes[0].get_yticklabels()]; assert names[:4] == ['xID', 'xID + cell contrast', 'xID + R1', 'xID + R1 + cell contrast'] and 'baseline frame difference' in names
     for texts in ([ax.title for ax in fig.axes], fig.axes[0].get_yticklabels(), fig.legends[0].get_texts()):
         boxes = [w.get_window_extent() for w in texts]
         assert not [(a, b) for i, a in enumerate(boxes) for b in boxes[:i] if a.overlaps(b)] and all(-1 <= b.x0 and b.x1 <= fig.bbox.x1 + 1 for b in boxes), [(w.get_text(), b.extents) for w, b in zip(texts, boxes)]
@@ -232,7 +232,7 @@ def test_study_of_attention_is_legible_with_every_method_named():
 
 def test_settings_in_names():
     assert [plots.method_name(m) for m in ('both', 'both:local', 'r1:cmac.local_max=0.5', 'both:local,l2', 'visual:local', 'both:cmac.local_max=0.3', 'new_one:local')] == [
-        'CMAC-R', 'CMAC-R + cell contrast', 'R1 + cell contrast', 'CMAC-R + cell contrast, l2', 'CMAC-R, visual only + cell contrast', 'CMAC-R, local_max 0.3', 'new one + cell contrast']
+        'CMAC-R', 'CMAC-R + cell contrast', 'xID + R1 + cell contrast', 'CMAC-R + cell contrast, l2', 'CMAC-R, visual only + cell contrast', 'CMAC-R, local_max 0.3', 'new one + cell contrast']
 
 
 def test_quantiles_of_histograms_and_a_run_without_them(tmp_path):

@@ -2,12 +2,12 @@
 
 In float64 the losses agree to 1e-8 over 20 steps. In float32 they agree to 1e-4 over the first 3; after that a unit that wakes one step
 earlier or later is enough to part them, because Adam's first step for it has full length."""
-import json, os, subprocess, sys, time
+import json, os, shutil, subprocess, sys
 from pathlib import Path
 
 import pandas as pd, pytest
 
-from toys import toy_set, train
+from toys import config, toy_set, train, until
 
 HERE = Path(__file__).parent
 CASES = {'full': [], 'shard': ['xid.shard=true'],  'batch': ['xid.candidates=batch', 'optim.clip=0.5'], 'sampled': ['xid.candidates=sampled', 'xid.negatives=9']}
@@ -97,12 +97,34 @@ def test_sigterm_to_torchrun_saves_on_all_processes(work):
     train(work / 'toy', work / 'quiet', dtype='float64')
     p = subprocess.Popen([sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2', HERE / 'toys.py', work / 'toy',
                           json.dumps([[str(work / 'termed'), [], 'float64']]), 'slow:0.5'], env={**os.environ, 'OMP_NUM_THREADS': '1'}, text=True, stderr=subprocess.PIPE)
-    while not (work / 'termed/log.csv').exists(): time.sleep(0.1)
+    until((work / 'termed/log.csv').exists, p)
     p.terminate(); error = p.communicate(timeout=120)[1]
     assert p.returncode and 'everything is saved' in error, error[-2000:]
     assert 3 <= int(max((work / 'termed/checkpoints').glob('step-*.pt')).stem.split('-')[1]) < 20
     torchrun(work, 2, [[str(work / 'termed'), [], 'float64']])
     same_lines(work / 'quiet', work / 'termed', 1e-8)
+
+
+def test_the_command_under_torchrun(work):
+    "`torchrun -m avnb train`, as the batch script has it: the lines of the same command in one process."
+    import tomli_w
+    from avnb.core import to_dict
+    for n, launch in ((1, []), (2, ['-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2'])):
+        file = work / f'command-{n}.toml'; file.write_text(tomli_w.dumps(to_dict(config(work / 'toy', work / f'command-{n}'))))
+        r = subprocess.run([sys.executable, *launch, '-m', 'avnb', 'train', '--config', file], env={**os.environ, 'OMP_NUM_THREADS': '1'}, capture_output=True, text=True, timeout=300)
+        assert r.returncode == 0, r.stderr[-3000:]
+    same_lines(work / 'command-1', work / 'command-2', 1e-4, 3)
+
+
+def test_unreadable_clips_are_counted_over_all_processes(work):
+    "Eight of 48 are bad, five may be: neither process meets more than five in the first pass, both together do, and all of them stand in the ledger."
+    bad = work / 'bad'; shutil.copytree(work / 'toy', bad); meta = json.loads((bad / 'meta.json').read_text())
+    (bad / 'meta.json').write_text(json.dumps(meta | dict(bad={str(k): 'moov atom not found' for k in range(0, 48, 6)})))
+    runs = [[str(work / 'over'), [f'data.packed="{bad}"', 'data.bad_budget=0.11', 'run.log_every=1'], 'float32']]
+    r = subprocess.run([sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2', HERE / 'toys.py', bad, json.dumps(runs)],
+                       env={**os.environ, 'OMP_NUM_THREADS': '1'}, capture_output=True, text=True, timeout=300)
+    assert r.returncode and 'of 48 clips cannot be read' in r.stderr and 'raise data.bad_budget' in r.stderr, r.stderr[-3000:]
+    assert pd.read_csv(work / 'over/log.csv').step.max() <= 4 and 5 < len(pd.read_csv(work / 'over/ledger.csv')) <= 8
 
 
 def test_batch_must_be_shared_evenly(work):

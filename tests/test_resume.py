@@ -1,10 +1,10 @@
 "A training process is killed with SIGKILL and started again: the result equals that of a run which was never touched, to the last bit."
-import json, os, shutil, signal, subprocess, sys, time
+import json, os, shutil, signal, subprocess, sys
 from pathlib import Path
 
 import numpy as np, pandas as pd, pytest, torch
 
-from toys import config, toy_set
+from toys import config, toy_set, until
 
 HERE = Path(__file__).parent
 LOSSES = ['step', 'epoch', 'loss', 'xid', 'agreement', 'cmac_video', 'cmac_audio', 'weight', 'target_entropy', 'lr']
@@ -200,7 +200,7 @@ def test_sigusr1_to_the_command(work, through):
     command = [sys.executable, '-c', f"import sys; sys.path.insert(0, {str(HERE)!r}); from toys import plant; plant('slow:0.3'); from avnb.cli import main; sys.exit(main(sys.argv[1:]))",
                'train', '--config', cfg, '--resume', 'auto']
     p = subprocess.Popen(command, env={**os.environ, 'OMP_NUM_THREADS': '1'}, text=True, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
-    while not list((work / 'cli').glob('checkpoints/step-*.pt')): time.sleep(0.05)
+    until(lambda: list((work / 'cli').glob('checkpoints/step-*.pt')), p)
     p.send_signal(signal.SIGUSR1); out, error = p.communicate(timeout=60)
     newest = max((work / 'cli').glob('checkpoints/step-*.pt'))
     assert p.returncode == 75 and f"stopped at step {int(newest.stem[5:])} of 20, everything is saved" in error, (out, error)

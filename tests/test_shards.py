@@ -217,14 +217,17 @@ def test_verify_finds_one_wrong_bit_anywhere(copied, made, tmp_path):
 # ---- far away
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
-    asked = []
+    asked, fails = [], {}                                                     # path -> how often it still fails
     def log_message(self, *a): self.asked.append(self.path)
+    def do_GET(self):
+        if self.fails.get(self.path, 0) > 0: self.fails[self.path] -= 1; return self.send_error(503)
+        super().do_GET()
 
 
 @pytest.fixture
 def web(copied, tmp_path, monkeypatch):
     "(manifest, folder that is served, its address)."
-    monkeypatch.setenv('AVNB_CACHE', str(tmp_path / 'cache')); Quiet.asked = []
+    monkeypatch.setenv('AVNB_CACHE', str(tmp_path / 'cache')); monkeypatch.setattr(room, '_AGAIN', (.01, .02)); Quiet.asked, Quiet.fails = [], {}
     server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), functools.partial(Quiet, directory=str(copied[1].parent)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield *copied, f'http://127.0.0.1:{server.server_port}/shards'
@@ -243,6 +246,22 @@ def test_shards_stream_from_a_web_address(web, made, tmp_path):
     for f in far.shards.folder.glob('*.tar'): f.unlink()
     whole = [i for b in clip_loader(far, 4, 3, drop_last=False) for i in b.index.tolist()]
     assert len(whole) == N and len(list(far.shards.folder.glob('*.tar'))) <= 2
+
+
+def test_a_server_that_fails_for_a_moment_costs_no_clip_and_one_that_stays_away_is_not_asked_for_every_clip(web, made, monkeypatch):
+    m, folder, url = web
+    Quiet.fails = {'/shards/index.csv': 1, '/shards/000000.tar': 2, '/shards/000003.tar': 99}
+    far = ClipDataset(m, DATA, VIEW, 5, url); monkeypatch.setattr(room, '_GONE', 1e6); bad = {e['id'] for b in clip_loader(far, 4, 3) for e in b.bad}
+    assert bad == {'c11', *(f'c{k}' for k in range(18, 24))} and Quiet.asked.count('/shards/000000.tar') == 3 + 2 and Quiet.asked.count('/shards/000003.tar') == 2 * 3
+    monkeypatch.setattr(room, '_GONE', -1.); far.shards.gone.clear(); Quiet.fails = {}                                   # a minute later
+    assert {e['id'] for b in clip_loader(far, 4, 3) for e in b.bad} == {'c11'}
+
+
+def test_the_shard_that_was_read_last_stays(web, made):
+    m, folder, url = web; s = PackedSet.load(url); s.meta['mix'] = 1; there = lambda: sorted(int(p.stem) for p in s.folder.glob('*.tar'))
+    for k in (0, 1): s.brought(k)
+    for k, age in ((0, 100), (1, 50)): os.utime(s.folder / f'{k:06}.tar', (1e9 - age,) * 2)
+    s.brought(0); s.brought(2); assert there() == [0, 2]                                                                 # 0 is the older one, and in use
 
 
 def test_a_shard_that_cannot_be_fetched_goes_to_the_ledger_and_a_wrong_address_is_said(web):

@@ -36,6 +36,15 @@ def config(folder, run, options=()):
         'weight.on=true', 'weight.start=0.5', 'soft.estimator=cycle', 'soft.start=0.6', 'cmac.alpha=0.5', *options])
 
 
+def until(there, process, seconds=120):
+    "Wait for something that a process brings about; fails when the process ends first, or when it takes too long."
+    end = time.time() + seconds
+    while not there():
+        assert process.poll() is None, f'the process ended with {process.returncode}'
+        assert time.time() < end, f'not there after {seconds} s'
+        time.sleep(.05)
+
+
 def plant(kill):
     "Make this process kill itself (SIGKILL, no clean-up) at a point of the training."
     import torch
