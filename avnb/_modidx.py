@@ -882,6 +882,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                             'avnb.plots.film': ('plots.html#film', 'avnb/plots.py'),
                             'avnb.plots.fit_maps': ('plots.html#fit_maps', 'avnb/plots.py'),
                             'avnb.plots.for_column': ('plots.html#for_column', 'avnb/plots.py'),
+                            'avnb.plots.gap_closed': ('plots.html#gap_closed', 'avnb/plots.py'),
                             'avnb.plots.heading': ('plots.html#heading', 'avnb/plots.py'),
                             'avnb.plots.hue': ('plots.html#hue', 'avnb/plots.py'),
                             'avnb.plots.hz_ticks': ('plots.html#hz_ticks', 'avnb/plots.py'),

@@ -199,11 +199,12 @@ def sample_candidates(
     k: int,         # further rows per query
     seed: int,      # the run's seed
     step: int,      # training step
+    validate: bool = True,  # check the places too
 ) -> Tensor:        # int64 [B,1+k], own row first
-    "For each query its own row and k others without replacement; a function of (seed, step, own row). Use it with index = zeros(B)."
+    "For each query its own row and k others without replacement; a function of (seed, step, own row), drawn on the CPU. Use it with index = zeros(B)."
     _check_own(index); _whole('n', n, 1); _whole('k', k)
     _need(k < n, 'k', f"at most the {n - 1} other rows", k)
-    _check_places(index, n)
+    if validate: _check_places(index, n)
     rows = index.tolist()
     drawn = [torch.from_numpy(rng(seed, step, i, 'candidates').choice(n - 1, k, replace=False, shuffle=False)) for i in rows]
     other = torch.stack(drawn) if drawn else index.new_empty(0, k)
@@ -399,8 +400,9 @@ class _Streamed(torch.autograd.Function):
     def backward(ctx, g): return (g[:, None] * ctx.saved_tensors[0], *[None] * 7)
 
 # %% ../nbs/08_nce.ipynb #ec7b52c5
-def _check_streaming(v_bar, a_bar, estimator, lam, chunk):
-    "Raise `NceError` unless there is one bank without gradient, and estimator, lam and chunk make sense."
+def _check_streaming(v_bar, a_bar, tau, estimator, lam, chunk):
+    "Raise `NceError` unless there is one bank without gradient, the temperature is fixed, and estimator, lam and chunk make sense."
+    _need(not getattr(tau, 'requires_grad', False), 'tau', 'a fixed number (xid_loss for one that is learned)', 'requires_grad=True')
     _need(v_bar.ndim == 2, 'v_bar', 'one bank [N,D] for all queries', _is(v_bar))
     _need(not (v_bar.requires_grad or a_bar.requires_grad), 'v_bar, a_bar', 'banks without gradient (or xid_loss)', 'requires_grad=True')
     _number('lam', lam, 0, 1)
@@ -444,7 +446,7 @@ def xid_loss_chunked(
     _check_shapes(v, a, v_bar, a_bar, index, mask)
     _check_rest(len(v), len(v_bar), tau, None, weights, mask, reduction, validate)
     _check_soft(estimator or 'cycle', tau_s, tau_t, tau_n, target_features)
-    _check_streaming(v_bar, a_bar, estimator, lam, chunk)
+    _check_streaming(v_bar, a_bar, tau, estimator, lam, chunk)
     if validate: _check_values(v, a, v_bar, a_bar, index, mask)
     if validate and estimator and exclude_self: _check_others(mask, len(v_bar))
     soft_v = soft_a = None
@@ -574,12 +576,12 @@ def target_stats(
     validate: bool = True,  # check the values
 ) -> dict[str, float]:
     """What soft targets look like, averaged over the queries: 'entropy' in nats, 'own' = S(i|i), 'hub', the share of queries whose best other
-    candidate is the most popular one, and 'never_chosen', 1 - (different ones chosen) / B; if all choose blindly among B, 0.37.
+    candidate is the most popular one, and 'never_chosen', 1 - (different ones chosen) / B; if all choose blindly among B, 0.37. Who leaves nothing to others chooses nobody.
     Both need candidates that all queries share. `NceError` for bad arguments."""
     _check_own(index)
     _need(isinstance(S, Tensor) and S.ndim == 2 and len(S) == len(index) > 0 and S.is_floating_point(), 'S', f"float [{len(index)},N]", _is(S))
     if validate: _check_places(index, S.shape[1]); _check_distribution('S', S)
     S = S.detach()
-    chosen = S.scatter(1, index[:, None], -1.).argmax(1).bincount()
+    best = S.scatter(1, index[:, None], 0.).max(1); chosen = best.indices[best.values > 0].bincount(minlength=1)
     return dict(entropy=float(torch.special.entr(S).sum(1).mean()), own=float(S.gather(1, index[:, None]).mean()),
                 hub=float(chosen.max()) / len(S), never_chosen=1 - float((chosen > 0).sum()) / len(S))

@@ -172,7 +172,7 @@ def candidates(
         mask = self.groups[index][:, None] != self.groups[everyone]
         return gather(v), gather(a), own, mask.scatter_(1, own[:, None], True)
     if self.cfg.xid.candidates == 'sampled':
-        rows = self.rows[sample_candidates(len(self.rows), self.place[index], self.cfg.xid.negatives, self.cfg.run.seed, step)]
+        rows = self.rows[sample_candidates(len(self.rows), self.place[index], self.cfg.xid.negatives, self.cfg.run.seed, step, validate=False)]
         mask = self.written[rows] & (self.groups[rows] != self.groups[index][:, None])
         mask[:, 0] = True
         return self.video[rows], self.audio[rows], torch.zeros_like(index), mask
@@ -965,7 +965,7 @@ def stopping(
 
 # %% ../nbs/10_training.ipynb #67281032
 _LOWER = ("lower data.batch (now {data.batch}), or keep it and set optim.accumulate={double}; run.amp=true halves what the networks keep; "
-         "with a large bank, xid.candidates=sampled or, on several processes, xid.shard=true")
+         "with a large bank, xid.candidates=sampled, or xid.shard=true, which streams the whole bank (on one process too)")
 
 
 @contextlib.contextmanager
@@ -1041,6 +1041,8 @@ def prepare(
     s = State(cfg, manifest)
     if s.steps_per_epoch < 1:
         raise TrainingError(f"data.batch={cfg.data.batch}, but only {len(s.data)} clips to train on; lower data.batch or add clips")
+    if len(s.objective.groups[s.objective.rows].unique()) < 2:
+        raise TrainingError("all clips to train on are windows of one file, and windows of one file are never each other's negatives: there is nothing to tell apart; add files")
     path = [None]
     if s.rank == 0:
         claim(cfg, manifest, resume); held.enter_context(alone(s.folder))

@@ -11,7 +11,8 @@ import torch
 from avnb import training
 from avnb.clips import PackedSet, adopt
 from avnb.core import TrainConfig, digest, progress, replace
-from avnb.evaluation import bank_auroc, embed, evaluation_parts, linear_probe, retrieval_class, window_batches
+from avnb.evaluation import bank_auroc, embed, evaluation_parts, linear_probe, on_half_circle, retrieval_class, window_batches
+from avnb.evaluation import measure as embeddings_of
 from avnb.localization import localization_report, tally_batches
 from avnb.manifest import Manifest
 from avnb.plots import beside, paired
@@ -131,6 +132,20 @@ def knowing(bank, data: Set) -> dict:
     return out
 
 
+def without_learning(net, cfg, data: Set, report: dict) -> dict:
+    "baseline -> metric -> (value, n): colours, spectra and liveliness in the place of features, and what `localize` has beside its maps and bands."
+    parts = evaluation_parts(data.manifest, data.one); tr, te = parts['train'], parts['test']; y = data.label
+    m = embeddings_of(dict(untrained=net), data.manifest, np.unique(np.concatenate([tr, te])), cfg, data.packed, 2)
+    at = lambda k, rows: m.at('trivial', k, rows); half = lambda k: on_half_circle(at(k, te))
+    probes = {(k, metric): linear_probe(at(k, tr), y[tr], at(k, te), y[te]) for metric, ks in dict(linear_video=('colour', 'motion_colour'), linear_audio=('spectrum', 'loudness')).items() for k in ks}
+    lively = {('motion_loudness', f'retrieval_class_{d}_r1'): retrieval_class(half(q), half(g), y[te]) for d, q, g in (('v2a', 'motion', 'loudness'), ('a2v', 'loudness', 'motion'))}
+    out = {}
+    for (k, metric), s in (probes | lively).items(): out.setdefault(k, {})[metric] = float(s.value), int(s.n)
+    for metric in ('pointing_guided', 'frequency_hit_guided'):
+        for k, v in report[metric].baselines.items(): out.setdefault(k, {})[metric] = v, report[metric].n
+    return out
+
+
 # -- tables ------------------------------------------------------------------------------------------------------------
 
 class Table:
@@ -144,6 +159,11 @@ class Table:
 
     def has(self, **key) -> bool:
         t = self.read(); return bool(len(t)) and bool(np.logical_and.reduce([t[k] == v for k, v in key.items()]).any())
+
+    def complete(self, key: dict, scores: dict):
+        "Append those of the scores that a key does not have yet."
+        t = self.read(); there = set(t[np.logical_and.reduce([t[k] == v for k, v in key.items()])].metric) if len(t) else ()
+        self.add(key, {k: v for k, v in scores.items() if k not in there})
 
     def add(self, key: dict, scores: dict):
         "Append name -> score, its numbers in the order of `given`, under a key."

@@ -75,6 +75,19 @@ def test_full_disk_simulated(run, monkeypatch):
     assert [f for f in files(cfg.run.folder) if 'checkpoints' in f] == ['checkpoints/step-00000004.pt']
 
 
+def test_all_clips_from_one_file(run, work, tmp_path):
+    "A lecture cut into windows: none of them is another's negative, and a loss of zero would teach nothing in silence."
+    import pandas as pd
+    from avnb.core import set_options
+    from avnb.training import TrainingError, fit
+    t = pd.read_csv(work / 'toy/manifest.csv', dtype=str, keep_default_na=False)
+    for names, n in ((['lecture.mp4'] * len(t), 1), (['lecture.mp4', 'other.mp4'] * (len(t) // 2), 2)):
+        one = tmp_path / f'files-{n}'; shutil.copytree(work / 'toy', one); t.assign(path=names).to_csv(one / 'manifest.csv', index=False)
+        cfg = set_options(run('optim.epochs=1', folder=tmp_path / f'run-{n}'), [f'data.packed="{one}"'])
+        if n == 2: assert fit(cfg).log.loss.iloc[-1] > .1; continue
+        message(TrainingError, 'windows of one file', lambda: fit(cfg)); assert not (tmp_path / 'run-1').exists()
+
+
 def test_folder_that_cannot_be_written(run, tmp_path):
     from avnb.core import AvnbError
     from avnb.training import fit

@@ -260,6 +260,7 @@ def test_bad_input_names_the_argument(name, args):
     ('lam', lambda: mix_targets((torch.eye(6)[:3],) * 2, good()['index'], 1.1)),
     ('lam', lambda: xid_loss_chunked(**good(), estimator='cycle', lam=-.1)), ('estimator', lambda: soft_targets('none', **good())),
     ('estimator', lambda: xid_loss_chunked(**good(), lam=.5)), ('chunk', lambda: xid_loss_chunked(**good(), chunk=0)),
+    ('tau', lambda: xid_loss_chunked(**good(), tau=torch.tensor(.1, requires_grad=True))),
     ('v_bar', lambda: xid_loss_chunked(**wrong(v_bar=good()['v_bar'].expand(3, 6, 4), a_bar=good()['a_bar'].expand(3, 6, 4)))),
     ('v_bar, a_bar', lambda: xid_loss_chunked(**wrong(v_bar=good()['v_bar'].requires_grad_()))),
     ('exclude_self', lambda: soft_targets('cycle', exclude_self=True, **wrong(v_bar=good()['v_bar'][:1], a_bar=good()['a_bar'][:1],
