@@ -833,17 +833,17 @@ def sweep(
     metric: str,
     own=None,    # setting -> the base's value, where its name does not say
 ):
-    "DataFrame: setting, value, seed, difference (to xID, in pairs), base (bool); each setting with the base's own value among the others, on the seeds that have them all."
+    "DataFrame: setting, value, faulty, seed, difference (to xID, in pairs), base (bool); each setting with the base's own value among the others, in the worlds that have them all."
     import pandas as pd
     number = lambda text: {k.rpartition('.')[2]: float(v) for k, _, v in (x.partition('=') for x in text.split(',') if '=' in x)}
-    x = table[table['metric'] == metric].pivot_table(index='seed', columns='method', values='value')
+    x = table[table['metric'] == metric].pivot_table(index=['faulty', 'seed'], columns='method', values='value')
     if not {base, 'xid'} <= set(x): raise PlotError(f"sweep: expected runs of xid and {base} with {metric}; there are {', '.join(x)}")
     beside_it = {m: number(m[len(base) + 1:]) for m in x if m.startswith(base + ',')}; settings = list(dict.fromkeys(k for s in beside_it.values() for k in s))
     at_home = number(base.partition(':')[2]) | (own or {}); rows = []
     for k in settings:                                                                  # a mean over other seeds than its neighbour's is no comparison
         runs = {base: at_home.get(k, float('nan'))} | {m: s[k] for m, s in beside_it.items() if k in s}; full = x[[*runs, 'xid']].dropna()
-        rows += [dict(setting=k, value=v, seed=seed, difference=d, base=m == base) for m, v in runs.items() for seed, d in (full[m] - full['xid']).items()]
-    return pd.DataFrame(rows, columns=['setting', 'value', 'seed', 'difference', 'base'])
+        rows += [dict(setting=k, value=v, faulty=f, seed=seed, difference=d, base=m == base) for m, v in runs.items() for (f, seed), d in (full[m] - full['xid']).items()]
+    return pd.DataFrame(rows, columns=['setting', 'value', 'faulty', 'seed', 'difference', 'base'])
 
 # %% ../nbs/13_plots.ipynb #cc7d4c1a
 @picture
@@ -864,7 +864,7 @@ def show_sweep(
         row[0].set_ylabel(textwrap.fill(f'{m.replace("_", " ")}, more than xID', 22), fontsize=9)
         for ax, k in zip(row, settings):
             t = found[m][found[m]['setting'] == k]; values = sorted(t['value'].unique()); at = t['value'].map(values.index)
-            for _, s in t.assign(at=at).sort_values('at').groupby('seed'): ax.plot(s['at'], s['difference'], color='0.6', lw=1, marker='.')
+            for _, s in t.assign(at=at).sort_values('at').groupby(['faulty', 'seed']): ax.plot(s['at'], s['difference'], color='0.6', lw=1, marker='.')
             mean = t.assign(at=at).groupby('at')['difference'].mean(); ax.plot(mean.index, mean, color='C0', lw=2, marker='o')
             home = t.assign(at=at)[t['base']]['at'].iloc[0]; ax.plot(home, mean[home], 's', ms=9, color='C1')
             ax.axhline(0, color='0.4', lw=1.2, ls=(0, (4, 3))); ax.set_xticks(range(len(values)), [f'{v:g}' for v in values]); ax.set_xlim(-.4, len(values) - .6); ax.set_xlabel(k)
