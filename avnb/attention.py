@@ -60,7 +60,7 @@ def attention_maps(
     if normalize == 'softmax': return scores, (scores / tau_m).softmax(-1)
     if normalize == 'sigmoid': return scores, (scores / tau_m).sigmoid()
     low, high = scores.amin(-1, keepdim=True), scores.amax(-1, keepdim=True)
-    return scores, (scores - low) / (high - low).clamp(min=torch.finfo(scores.dtype).tiny)
+    return scores, (scores - low) / torch.where(high > low, high - low, 1)                    # flat: 0, and its gradient finite
 
 # %% ../nbs/09_attention.ipynb #4cc553a0
 def places(

@@ -114,7 +114,9 @@ def threshold_mask(
         return m > middle if rule == 'lvs' else m >= middle
     if rule != 'adaptive': raise LocalizationError(f"unknown rule {rule!r}; known: {', '.join(RULES)}")
     if gt_map is None: raise LocalizationError("the adaptive rule predicts as many pixels as the truth has: pass gt_map")
+    if np.shape(gt_map) != m.shape: raise LocalizationError(f"map {list(m.shape)} and ground truth {list(np.shape(gt_map))} differ in shape")
     k = int((np.asarray(gt_map) > 0).sum())
+    if not k: raise LocalizationError("the ground truth is empty: leave clips without a visible source out and count them")
     return m >= np.sort(m.ravel())[-k]                                     # all ties are in: a flat map predicts the whole image
 
 # %% ../nbs/12_localization.ipynb #f4ef7404
@@ -124,6 +126,8 @@ def best_ciou(
 ) -> float:
     "The largest cIoU any map could get on this sample under the rule."
     g = np.asarray(gt_map, np.float64)
+    if rule not in RULES: raise LocalizationError(f"unknown rule {rule!r}; known: {', '.join(RULES)}")
+    if not (g > 0).any(): raise LocalizationError("the ground truth is empty: leave clips without a visible source out and count them")
     if rule not in ('lvs', 'ez-vsl'): return 1.0
     area = g.size - g.size // 2 - (rule == 'lvs')                          # '>' leaves the middle value itself out
     covered = np.sort(g.ravel())[::-1][:area]
@@ -325,7 +329,7 @@ def model_maps(
         mid = g['video_guided'].shape[1] // 2
         cosine = attention_scores(out, per_frame=True)['video_guided'].view_as(g['video_guided'])
         picture = dict(guided=g['video_guided'][:, mid], vision_only=g['video_self'][:, mid],
-                       activation=out.video_map.abs().mean(1)[:, mid], absolute=(cosine[:, mid] + 1) / 2)
+                       activation=out.video_map.abs().mean(1)[:, out.video_map.shape[2] // 2], absolute=(cosine[:, mid] + 1) / 2)
         sound = dict(guided=g['audio_guided'], sound_only=g['audio_self'], activation=out.audio_map.abs().mean((1, 2)))
         for name, j in (swaps or {}).items():
             j = torch.as_tensor(j)

@@ -80,3 +80,14 @@ def test_r2_and_r3_in_a_batch_ask_the_bank():
     assert torch.equal(w_v[:4], bank.video[index[:4]]) and torch.equal(w_v[4:], v[4:])
     cross = lambda x, y: torch.nn.functional.cross_entropy(x @ y.T / .07, torch.arange(6), reduction='none')
     assert torch.allclose(o.contrast(v, a, keys, None, (w_v, w_a)), cross(v, a) + cross(a, v) + cross(v, w_v) + cross(a, w_a), atol=1e-5)
+
+
+def test_maps_of_the_layer_before_with_a_net_that_strides_in_time():
+    "The layer before has more frames than the last one: each map takes the middle one of its own."
+    from avnb.localization import model_maps
+    from avnb.training import new_model
+    net = new_model(set_options(TrainConfig(), ['model.net=avid_fine', 'cmac.tied=false', 'cmac.layer=before', 'cmac.alpha=1.0'])).eval(); g = torch.Generator().manual_seed(0)
+    video, spec = torch.rand(2, 3, 8, 64, 64, generator=g), torch.rand(2, 1, 100, 64, generator=g)
+    with torch.no_grad(): out = net(video, spec)
+    assert out.video_map.shape[2] < out.video_local.shape[2]
+    assert torch.allclose(model_maps(net, video, spec)[0]['activation'], out.video_map.abs().mean(1)[:, out.video_map.shape[2] // 2], atol=1e-5)

@@ -177,7 +177,8 @@ def test_reports_say_iou_and_energy():
 
 def test_errors_say_what_came():
     for call in (lambda: ciou(np.ones((2, 2)), np.zeros((2, 2))), lambda: ciou(np.ones((2, 2)), np.ones((2, 3))), lambda: pointing_hit(np.full((2, 2), np.nan), [[0, 0, 1, 1]]),
-                 lambda: pointing_hit(np.ones((2, 2)), [[5, 5, 6, 6]]), lambda: energy_in_box(-np.ones((2, 2)), [[0, 0, 1, 1]]), lambda: threshold_mask(np.ones((2, 2)), 'otsu'),
+                 lambda: pointing_hit(np.ones((2, 2)), [[5, 5, 6, 6]]), lambda: energy_in_box(-np.ones((2, 2)), [[0, 0, 1, 1]]), lambda: threshold_mask(np.ones((2, 2)), 'otsu'), lambda: threshold_mask(np.ones((2, 2)), 'adaptive', np.zeros((2, 2))), lambda: threshold_mask(np.ones((2, 2)), 'adaptive', np.ones((3, 3))),
+                 lambda: best_ciou(np.ones((2, 2)), 'otsu'), lambda: best_ciou(np.zeros((2, 2)), 'lvs'),
                  lambda: success_auc([]), lambda: frequency_hit(np.ones(4), [100, 200, 300, 400], [1000, 2000])):
         with pytest.raises(LocalizationError): call()
     for call in (lambda: auroc([1, 2], [True, True]), lambda: half_width([1.0]), lambda: retrieval_class(np.ones((3, 2)), np.ones((3, 2)), [0, 1, 0], ['f'] * 3)):
