@@ -153,12 +153,16 @@ SHOWN = ('pointing_vision_only', 'pointing_guided', 'pointing_over_wrong_class',
 BLIND = ('baseline_whole', 'baseline_centre', 'baseline_random', 'baseline_energy', 'baseline_frame_difference')
 
 
+def interval(x) -> tuple:
+    "(mean, half of the 95 % interval) over seeds."
+    n = len(x); return float(x.mean()), float(student.ppf(.975, n - 1) * x.std() / n ** .5) if n > 1 else float('nan')
+
+
 def closed(part, method) -> tuple:
     "(mean, half of the 95 % interval) over seeds of the share of (ceiling - best trivial map) that a method's vision alone closes."
     x = part[part.metric == HEADLINE].pivot_table(index='seed', columns='method', values='value')
     if method not in x or 'ceiling' not in x: return float('nan'), float('nan')
-    best = x[[b for b in BLIND if b in x]].max(axis=1); d = ((x[method] - best) / (x['ceiling'] - best)).dropna(); n = len(d)
-    return float(d.mean()), float(student.ppf(.975, n - 1) * d.std() / n ** .5) if n > 1 else float('nan')
+    best = x[[b for b in BLIND if b in x]].max(axis=1); return interval(((x[method] - best) / (x['ceiling'] - best)).dropna())
 
 
 def tell(phase):
@@ -178,8 +182,8 @@ def tell(phase):
                 two = pd.concat([part[(part.method == m) & (part.metric == a)].assign(method='a', metric='x'), part[(part.method == than) & (part.metric == b)].assign(method='b', metric='x')])
                 d, h, n = paired(two, 'x', 'a', 'b')
                 if n > 1: print(f"{m}: {a} {d:+.3f} ± {h:.3f} above {b if than == m else than} ({n} worlds)")
-            x = part[(part.method == m) & (part.metric == 'pointing_over_wrong_class')].value; n = len(x)
-            if n > 1: print(f'{m}: guided map minus the same under a sound of another class {x.mean():+.3f} ± {student.ppf(.975, n - 1) * x.std() / n ** .5:.3f} ({n} worlds)')
+            x = part[(part.method == m) & (part.metric == 'pointing_over_wrong_class')].value; d, h = interval(x)
+            if len(x) > 1: print(f'{m}: guided map minus the same under a sound of another class {d:+.3f} ± {h:.3f} ({len(x)} worlds)')
         for m in ('xid', 'r1:local', 'visual', 'both', 'both:local', 'robust_both'):
             c, h = closed(part, m)
             if not np.isnan(c): print(f'{m}: vision alone closes {c:.2f} ± {h:.2f} of the way from the best trivial map to the ceiling')

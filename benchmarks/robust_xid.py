@@ -211,13 +211,13 @@ def tell(phase):
         c = SEVERAL if classes == SEVERAL['classes'] else FEW; n = part.n[part.metric == 'linear_video']
         print(f"\n{phase}: {f:.0%} of {c['train']} training pairs faulty, {c['epochs']} epochs, candidates: {c.get('xid', RECIPE['xid'])['candidates']}; "
               f'{n.min():.0f} to {n.max():.0f} test clips with one source, {classes} classes (chance {1 / classes:.3f})')
-        show(part, SHOWN, 70); gate(part, c, f)
+        show(part, SHOWN, 70); gate(part, f)
         for m, best in (('weighted', 'oracle_w01'), ('robust', 'oracle_w01')):
             share = gap_closed(part, HEADLINE, m, best)
             if share and f: print(f'{m} has {share[0]:.0%} [{share[1]:.0%}, {share[2]:.0%}] of what {best} gains in {HEADLINE} (95 % interval, seeds drawn again 10,000 times)')
 
 
-def gate(part, c, f):
+def gate(part, f):
     """What must hold before anything is confirmed, where it can be read: at 0 % xID's video probe is neither at the floor nor at the ceiling; at 50 % the oracle is well above xID.
     It was set for faulty pairs. FEW clips, all of them negatives, lie below its floor: what opens that world is what oracle soft targets gain there."""
     at = lambda m, k: part[(part.method == m) & (part.metric == k)].value.mean(); probe = at('xid', 'linear_video')
