@@ -203,7 +203,7 @@ def ramp(
     share: float,  # share of the steps over which it rises; 0: at once
 ) -> float:        # in [0, 1]
     "Linear rise from 0 to 1 over the first `share` of training, then 1 (ours)."
-    _number('share', share, 0, 1, error=AttentionError)
+    _number('share', share, 0, 1, error=AttentionError); _number('step', step, 0, error=AttentionError)
     return min(1., step / (share * total)) if share * total > 0 else 1.
 
 # %% ../nbs/09_attention.ipynb #452bb30e

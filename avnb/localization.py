@@ -39,6 +39,14 @@ def _map(m, dims=2) -> np.ndarray:
     if not np.isfinite(m).all(): raise LocalizationError(f"the map holds {int((~np.isfinite(m)).sum())} values that are NaN or infinite")
     return m
 
+
+def _truth(g) -> np.ndarray:
+    "A ground truth that something can be scored against, or an error."
+    g = _map(g)
+    if not (g > 0).any() or (g < 0).any():
+        raise LocalizationError("the ground truth must hold weights >= 0 and at least one above 0; leave clips without a visible source out and count them")
+    return g
+
 # %% ../nbs/12_localization.ipynb #df6b7321
 def box_mask(
     boxes,  # [K, 4] x0, y0, x1, y1 in pixels; x1 and y1 exclusive
@@ -68,13 +76,10 @@ def ciou(
     gt_map,     # [H, W] weights in [0, 1]; 0: outside
 ) -> float:
     "cIoU of one sample (Senocak et al. 2018; Chen et al. 2021, `utils.py`); an empty ground truth is an error."
-    A, g = np.asarray(pred_mask), _map(gt_map)
+    A, g = np.asarray(pred_mask), _truth(gt_map)
     if not np.isin(A, (0, 1)).all(): raise LocalizationError("the mask must hold True and False, or 0 and 1; threshold_mask makes one of a heat map")
     A = A.astype(bool)
     if A.shape != g.shape: raise LocalizationError(f"mask {list(A.shape)} and ground truth {list(g.shape)} differ in shape")
-    if not (g > 0).any() or (g < 0).any():
-        raise LocalizationError("the ground truth must hold weights >= 0 and at least one above 0; "
-                                "leave clips without a visible source out and count them")
     return float(g[A].sum() / (g.sum() + (A & (g == 0)).sum()))
 
 # %% ../nbs/12_localization.ipynb #6f546d8b
@@ -115,8 +120,7 @@ def threshold_mask(
     if rule != 'adaptive': raise LocalizationError(f"unknown rule {rule!r}; known: {', '.join(RULES)}")
     if gt_map is None: raise LocalizationError("the adaptive rule predicts as many pixels as the truth has: pass gt_map")
     if np.shape(gt_map) != m.shape: raise LocalizationError(f"map {list(m.shape)} and ground truth {list(np.shape(gt_map))} differ in shape")
-    k = int((np.asarray(gt_map) > 0).sum())
-    if not k: raise LocalizationError("the ground truth is empty: leave clips without a visible source out and count them")
+    k = int((_truth(gt_map) > 0).sum())
     return m >= np.sort(m.ravel())[-k]                                     # all ties are in: a flat map predicts the whole image
 
 # %% ../nbs/12_localization.ipynb #f4ef7404
@@ -125,9 +129,8 @@ def best_ciou(
     rule: str = 'adaptive',
 ) -> float:
     "The largest cIoU any map could get on this sample under the rule."
-    g = np.asarray(gt_map, np.float64)
+    g = _truth(gt_map)
     if rule not in RULES: raise LocalizationError(f"unknown rule {rule!r}; known: {', '.join(RULES)}")
-    if not (g > 0).any(): raise LocalizationError("the ground truth is empty: leave clips without a visible source out and count them")
     if rule not in ('lvs', 'ez-vsl'): return 1.0
     area = g.size - g.size // 2 - (rule == 'lvs')                          # '>' leaves the middle value itself out
     covered = np.sort(g.ravel())[::-1][:area]
@@ -162,31 +165,43 @@ def in_bands(
 ) -> np.ndarray:
     "True at bins whose centre lies in a band, bool [F]; an error when there is none."
     hz, b = np.asarray(hz, np.float64), np.asarray(bands, np.float64).reshape(-1, 2)
+    if hz.ndim != 1 or not len(hz) or not np.isfinite(hz).all(): raise LocalizationError(f"hz: expected the centres of the bins, finite, in one list, got shape {list(hz.shape)}")
     mask = ((hz[:, None] >= b[:, 0]) & (hz[:, None] <= b[:, 1])).any(1)
     if not mask.any():
         raise LocalizationError(f"no bin centre of the axis {hz.min():.0f} to {hz.max():.0f} Hz lies in the bands {b.tolist()} Hz")
     return mask
 
 # %% ../nbs/12_localization.ipynb #d6c7f710
+def _on_bins(map, hz, band) -> tuple:
+    "A map and the bins that are right, of one length; a coarse map has to be stretched first."
+    m, truth = _map(map, 1), in_bands(hz, band)
+    if m.shape != truth.shape: raise LocalizationError(f"the map has {len(m)} bins and hz {len(truth)}; stretch(map, len(hz)) brings a coarse map onto the axis")
+    return m, truth
+
+
 def frequency_hit(
     map,   # [F]
     hz,    # [F] centre of each bin, Hz
     band,  # [lo, hi] Hz, or several
 ) -> float:
     "1 if the map's maximum lies in the band, else 0; of tied maxima, the fraction inside."
-    m = _map(map, 1)
-    return float(in_bands(hz, band)[m == m.max()].mean())
+    m, truth = _on_bins(map, hz, band)
+    return float(truth[m == m.max()].mean())
 
 # %% ../nbs/12_localization.ipynb #998ee069
+def _iou(m, truth) -> float:
+    "Of the map's highest bins, as many as are right, and those that are right."
+    pred = m >= np.sort(m)[-int(truth.sum())]
+    return float((pred & truth).sum() / (pred | truth).sum())
+
+
 def frequency_iou(
     map,   # [F]
     hz,    # [F] centre of each bin, Hz
     band,  # [lo, hi] Hz, or several
 ) -> float:
     "Intersection over union of the band and as many of the map's highest bins (ties all in)."
-    m, truth = _map(map, 1), in_bands(hz, band)
-    pred = m >= np.sort(m)[-int(truth.sum())]
-    return float((pred & truth).sum() / (pred | truth).sum())
+    return _iou(*_on_bins(map, hz, band))
 
 # %% ../nbs/12_localization.ipynb #c6d07f8b
 def centre_map(
@@ -259,15 +274,16 @@ def read_truth(
 ) -> dict:
     "id -> truth of each clip of a generated world; `LocalizationError` when there is none."
     files, whole = sorted(Path(folder, 'truth').glob('*.json')), Path(folder, 'truth.json')
-    if whole.exists(): return {str(t['id']): t for t in json.loads(whole.read_text())}
+    if whole.exists(): files = [whole]
     if not files:
         raise LocalizationError(f"no truth about boxes and bands: {Path(folder).resolve().name}/truth holds no .json file; "
                                 "only generated worlds bring one")
     out = {}
     for f in files:
-        try: t = json.loads(f.read_text()); out[str(t['id'])] = t; t['sources'], t['fps']
-        except (ValueError, KeyError, TypeError) as e:
-            raise LocalizationError(f"truth/{f.name} cannot be read ({type(e).__name__}: {e}); write the world again") from e
+        try:
+            for t in (json.loads(f.read_text()) if f == whole else [json.loads(f.read_text())]): out[str(t['id'])] = t; t['sources'], t['fps']
+        except (OSError, ValueError, KeyError, TypeError) as e:
+            raise LocalizationError(f"{f.relative_to(folder)} cannot be read ({type(e).__name__}: {e}); write the world again") from e
     return out
 
 
@@ -284,6 +300,7 @@ def sounding_sources(
     heard: tuple[float, float],  # stretch of sound, s
 ) -> list:           # (place among the things that sound, box, band, acts) of each that counts
     "What sounds, is visible at t and acts within `heard`; boxes as fractions of the frame, bands in Hz, acts in s."
+    if not t >= 0: raise LocalizationError(f"t: expected a moment of the clip, 0 s or later, got {t}")
     out, loud = [], [s for s in truth['sources'] if s['sounding']]
     for place, s in enumerate(loud):
         box = s['boxes'][min(int(round(t * truth['fps'])), len(s['boxes']) - 1)]
@@ -398,15 +415,15 @@ def score_picture(
     maps: dict,   # name -> [H, W] on the frame
     boxes,        # [K, 4] fractions of the frame
 ):
-    "Add one clip's outcomes of pointing, energy in the boxes and cIoU (adaptive rule)."
+    "Add one clip's outcomes of pointing, energy in the boxes and cIoU (adaptive rule): itself, its success at 0.5, its area under the success rate."
     H, W = next(iter(maps.values())).shape
     pixels = np.asarray(boxes) * [W, H, W, H]
     truth = box_mask(pixels, (H, W)).astype(float)
     for name, m in maps.items():
         c = ciou(threshold_mask(m, 'adaptive', truth), truth)
         tally.add('pointing', name, float(truth[m == m.max()].mean())); tally.add('energy', name, energy_in_box(minmax(m), pixels))
-        tally.add('ciou', name, c); tally.add('ciou50', name, float(c >= 0.5))
-    tally.guess('pointing', truth.mean())
+        tally.add('ciou', name, c); tally.add('ciou50', name, float(c >= 0.5)); tally.add('ciou_auc', name, success_auc([c]))
+    for measure in ('pointing', 'energy'): tally.guess(measure, truth.mean())
     tally.add('bound', 'median', float(best_ciou(truth, 'ez-vsl') >= 0.5))
 
 # %% ../nbs/12_localization.ipynb #dee655ba
@@ -421,7 +438,7 @@ def score_sound(
     for name, m in maps.items():
         m = stretch(m, len(hz))
         tally.add('frequency', name, frequency_hit(m, hz, bands)); tally.add('frequency_iou', name, frequency_iou(m, hz, bands))
-    tally.guess('frequency', truth.mean())
+    share = truth.mean(); tally.guess('frequency', share); tally.guess('frequency_iou', share / (2 - share))   # of as many bins, anywhere
     return truth
 
 # %% ../nbs/12_localization.ipynb #7894304d
@@ -438,7 +455,7 @@ def _batch_maps(model, b, labels, cfg, twins=None, size=None):
     picture, sound = model_maps(model, video, spec, cfg.cmac.tau_m, dict(shuffled=nxt, wrong_class=np.where(other < 0, nxt, other)))
     for name, twin in (twins or {}).items():
         p, s = model_maps(twin, video, spec, cfg.cmac.tau_m)
-        picture[name], sound[name] = p['guided'], s['guided']
+        picture |= {name: p['guided'], f'{name}_alone': p['vision_only']}; sound |= {name: s['guided'], f'{name}_alone': s['sound_only']}
     picture |= trivial_maps(b.frames, rows, tuple(picture['guided'].shape[1:]))
     picture = {k: on_frame(m, see, params, size or tuple(b.frames.shape[-2:])) for k, m in picture.items()}
     sound = {k: m.float().cpu().numpy() for k, m in sound.items()} | band_maps(hear.to_decibels(spec).cpu())
@@ -476,27 +493,31 @@ def tally_batches(
 
 # %% ../nbs/12_localization.ipynb #128f8a83
 _TRIVIAL = ('whole', 'centre', 'random', 'energy', 'activation', 'frame_difference')  # maps that ask no sound
+_REPORTED = {   # name -> (measure, map, note)
+    'pointing_guided': ('pointing', 'guided', ''), 'pointing_vision_only': ('pointing', 'vision_only', ''),
+    'energy_guided': ('energy', 'guided', ''), 'energy_vision_only': ('energy', 'vision_only', ''),
+    'ciou_guided': ('ciou50', 'guided', 'adaptive rule; the median rule allows at best {bound:.2f}'),
+    'ciou_mean_guided': ('ciou', 'guided', 'adaptive rule'), 'ciou_auc_guided': ('ciou_auc', 'guided', 'adaptive rule'),
+    'frequency_hit_guided': ('frequency', 'guided', ''), 'frequency_hit_sound_only': ('frequency', 'sound_only', ''),
+    'frequency_iou_guided': ('frequency_iou', 'guided', ''), 'frequency_iou_sound_only': ('frequency_iou', 'sound_only', '')}
 
 
 def localization_report(
     tally: Tally,  # of `tally_batches`
     right: list,   # [N] bins that are right
 ) -> dict:
-    "name -> Score: pointing game, cIoU and frequency hit, beside every trivial map, wrong sounds and the untrained net."
-    plain = list(_TRIVIAL)
-    wrong_a, wrong_v = (['untrained', f'shuffled_{x}', f'wrong_class_{x}'] for x in ('audio', 'picture'))
-    c = tally.hits.get('ciou', {}).get('guided', [0.0])
-    bound = np.mean(tally.hits.get('bound', {}).get('median', [0]))
-    note = f"adaptive rule; mean {np.mean(c):.2f}, AUC {success_auc(c):.2f}; the median rule allows at best {bound:.2f}"
-    fixed = dict(fixed_band=float(best_fixed_band(right).max())) if right else {}
-    mean = lambda measure, name: np.mean(tally.hits.get(measure, {}).get(name, [0]))
-    energy = lambda name: f"share of the map in the boxes, on average: {mean('energy', name):.2f}"
-    band = lambda name: f"mean IoU with the bands {mean('frequency_iou', name):.2f}"
-    return dict(pointing_guided=tally.score('pointing', 'guided', plain + wrong_a, note=energy('guided')),
-                pointing_vision_only=tally.score('pointing', 'vision_only', plain, note=energy('vision_only')),
-                ciou_guided=tally.score('ciou50', 'guided', plain + wrong_a, note=note),
-                frequency_hit_guided=tally.score('frequency', 'guided', ['loudest_band', 'changing_band', 'activation'] + wrong_v, fixed, band('guided')),
-                frequency_hit_sound_only=tally.score('frequency', 'sound_only', ['loudest_band', 'changing_band', 'activation'], fixed, band('sound_only')))
+    "name -> Score: pointing game, energy in the boxes, cIoU, frequency hit and IoU, beside every trivial map, wrong sounds and the untrained net."
+    bound = np.mean(tally.hits.get('bound', {}).get('median', [0])); out = {}
+    share = best_fixed_band(right) if right else []
+    fixed = dict(frequency=float(np.max(share)), frequency_iou=float(np.mean([_iou(share, t) for t in right]))) if right else {}
+    for name, (measure, map, note) in _REPORTED.items():
+        picture = 'frequency' not in measure
+        beside = [*_TRIVIAL] if picture else ['loudest_band', 'changing_band', 'activation']
+        if map == 'guided': beside += ['untrained', *(f'{k}_{"audio" if picture else "picture"}' for k in ('shuffled', 'wrong_class'))]
+        more = dict(fixed_band=fixed[measure]) if measure in fixed else {}
+        if (fresh := tally.hits.get(measure, {}).get('untrained_alone')) and map != 'guided': more['untrained'] = float(np.mean(fresh))
+        out[name] = tally.score(measure, map, beside, more, note.format(bound=bound))
+    return out
 
 # %% ../nbs/12_localization.ipynb #186f5693
 def time_frequency_mask(
@@ -519,8 +540,9 @@ def time_frequency_hit(
     mask,  # bool [T, F] of `time_frequency_mask`
 ) -> float:
     "1 if the map's maximum lies in the mask, else 0; of tied maxima, the fraction inside."
-    m = _map(map)
-    return float(np.asarray(mask)[m == m.max()].mean())
+    m, mask = _map(map), np.asarray(mask)
+    if m.shape != mask.shape: raise LocalizationError(f"map {list(m.shape)} and mask {list(mask.shape)} differ in shape")
+    return float(mask[m == m.max()].mean())
 
 # %% ../nbs/12_localization.ipynb #7ccf440f
 def visual_oracle(
@@ -704,7 +726,11 @@ def detection(
     sounding,  # bool [N]
 ) -> dict:
     "`ap`, `max_f1` and `precision` (of all, at no threshold) with negatives among the clips (SLAVC, utils.py:108-178)."
-    conf, hit, there = np.asarray(conf, float), np.asarray(cious) >= 0.5, np.asarray(sounding, bool)
+    conf, c, there = np.asarray(conf, float), np.asarray(cious, float), np.asarray(sounding, bool)
+    if not conf.shape == c.shape == there.shape or not np.isfinite(conf).all() or not np.isfinite(c[there]).all():
+        raise LocalizationError(f"detection: expected finite confidences and cIoUs, one of each per clip, got {conf.size}, {c.size} and {there.size} "
+                                f"({int((~np.isfinite(conf)).sum())} confidences are not finite)")
+    hit = c >= 0.5
     if not there.any() or there.all(): raise LocalizationError(f"detection needs clips in which something sounds and others, got {int(there.sum())} of {len(there)}")
     at = np.sort(conf)[:-1][::-max(1, len(conf) // 200)]                   # thresholds from the top
     above = conf >= at[:, None]
@@ -782,9 +808,10 @@ def _published_scores(tally, fresh):
             base, spread = both(fresh, lambda k: float(f(h[k]).mean()))
             base |= {k: float(f(h[k]).mean()) for k in beside if k in h}
             x = f(h['guided']); out[f'{name}_{rule}'] = Score(float(x.mean()), half_width(x), base['random'], len(x), base, note, spread)
-    base, spread = both(fresh, lambda k: float(np.mean(tally.hits['pointing'][k])))
-    s = tally.score('pointing', 'guided', beside, base)
-    return out | dict(pointing_guided=dataclasses.replace(s, spread=spread))
+    for map, tail, those in (('guided', '', beside), ('vision_only', '_alone', _TRIVIAL)):
+        base, spread = both(fresh, lambda k: float(np.mean(tally.hits['pointing'][k + tail])))
+        out[f'pointing_{map}'] = dataclasses.replace(tally.score('pointing', map, those, base), spread=spread)
+    return out
 
 # %% ../nbs/12_localization.ipynb #ba063800
 def _negative_scores(tally, sure, fresh):

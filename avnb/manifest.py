@@ -788,10 +788,13 @@ class Boxes:
     time_s: float = np.nan  # picture they were drawn on, s from the row's start; NaN: not known, or there is only one picture
 
 # %% ../nbs/02_manifest.ipynb #0fac2b25
-def _box_columns(boxes, votes=1, time_s='') -> dict:
-    "The columns in which a row keeps its boxes."
-    b = np.clip(np.asarray(boxes, float).reshape(-1, 4), 0, 1)
-    return dict(boxes=json.dumps(b.round(6).tolist()), votes=str(votes), boxes_at_s=str(time_s))
+def _box_columns(boxes, votes=1, time_s='', who='', slack=.25) -> dict:
+    "The columns in which a row keeps its boxes; `slack`: how far published ones may stand out of the frame, where they are cut."
+    try: b = np.array([[float(x) for x in box] for box in boxes]).reshape(-1, 4)
+    except (TypeError, ValueError): b = np.full((1, 4), np.nan)
+    if not np.isfinite(b).all() or (b < -slack).any() or (b > 1 + slack).any() or (b[:, :2] > b[:, 2:]).any():
+        raise ManifestError(f"{who}: expected boxes x0 <= x1, y0 <= y1 as fractions of the frame, got {boxes}")
+    return dict(boxes=json.dumps(np.clip(b, 0, 1).round(6).tolist()), votes=str(votes), boxes_at_s=str(time_s))
 
 # %% ../nbs/02_manifest.ipynb #c75ef658
 def boxes_of(
@@ -827,9 +830,14 @@ def from_vggss(
     check: bool = True,  # open every file
 ) -> Manifest:
     "VGG-SS: 5,158 test clips of VGGSound with boxes on the picture in their middle, 5 s. Raises `ManifestError`."
-    listed = json.loads(_need(folder, 'vggss', 'vggss.json', 'metadata/vggss.json')[0].read_text())
-    rows = [dict(id=x['file'], find=[('', x['file'])], seconds=10.0, split='test', label=x['class'], recording=x['file'][:-7],
-                 **_box_columns(x['bbox'], time_s=5.0)) for x in listed]
+    file, rows = _need(folder, 'vggss', 'vggss.json', 'metadata/vggss.json')[0], []
+    try: listed = [(x['file'], x['class'], x['bbox']) for x in json.loads(file.read_text())]
+    except (OSError, ValueError, KeyError, TypeError) as e:
+        raise ManifestError(f"{file} is not the list of VGG-SS, whose entries have file, class and bbox ({type(e).__name__}: {e}); get it again") from None
+    for name, label, boxes in listed:
+        try: own = _box_columns(boxes, time_s=5.0, who=name)
+        except ManifestError as e: own = dict(why=str(e))                  # one damaged entry of 5,158 does not stop the others
+        rows.append(dict(id=name, find=[('', name)], seconds=10.0, split='test', label=label, recording=name[:-7], **own))
     return _with_stills(folder, rows, 'VGG-SS', 'vggss', check)
 
 # %% ../nbs/02_manifest.ipynb #96139581
@@ -847,7 +855,7 @@ def from_flickr_soundnet(
     notes = {f.stem: f for f in _need(folder, 'flickr_soundnet', 'Annotations/*.xml', '*/Annotations/*.xml')}
     lists = [f for p in ('flickr_test.csv', 'metadata/flickr_test.csv') if (f := Path(folder, p)).exists()]
     ids = [x.split(',')[0].strip() for x in lists[0].read_text().split()] if lists else sorted(notes)
-    rows = [dict(id=i, find=[('', i)], split='test', **(_box_columns(_flickr_boxes(notes[i]), votes=2) if i in notes else dict(why='no annotation')))
+    rows = [dict(id=i, find=[('', i)], split='test', **(_box_columns(_flickr_boxes(notes[i]), votes=2, who=notes[i].name) if i in notes else dict(why='no annotation')))
             for i in ids]
     return _with_stills(folder, rows, f'Flickr-SoundNet, {"test list of" if lists else "all"} {len(ids)}', 'flickr_soundnet')
 
@@ -871,13 +879,13 @@ _ALIASES = dict(path=('path', 'file', 'filename', 'file_name', 'video', 'video_p
 
 
 def _collect_boxes(t) -> pd.DataFrame:
-    "One row per file, with the boxes of all its rows."
+    "One row per picture that boxes were drawn on, with all of them."
     sides, rows = ['x0', 'y0', 'x1', 'y1'], []
-    for _, g in t.groupby('path', sort=False):
-        b = g[sides].map(_number).dropna().to_numpy()
-        if (b < -0.05).any() or (b > 1.05).any() or (b[:, :2] > b[:, 2:]).any():
-            raise ManifestError(f"{g['path'].iloc[0]}: expected boxes x0 <= x1, y0 <= y1 as fractions of the frame, got {b.tolist()}")
-        rows.append(dict(g.iloc[0].drop(sides), **_box_columns(b, time_s=g.get('boxes_at_s', pd.Series([''])).iloc[0])))
+    for _, g in t.groupby([c for c in ('path', 'start_s', 'boxes_at_s') if c in t], sort=False):
+        b, at = g[sides], g.get('boxes_at_s', pd.Series([''])).iloc[0]
+        if at and not _number(at) >= 0: raise ManifestError(f"{g['path'].iloc[0]}: expected the moment of its picture in s, got {at!r}")
+        b = b[~b.map(str.strip).isin(['', 'nan', 'NaN']).all(axis=1)].to_numpy().tolist()    # four empty cells: nothing that sounds can be seen
+        rows.append(dict(g.iloc[0].drop(sides), **_box_columns(b, time_s=at, who=g['path'].iloc[0], slack=.05)))
     return pd.DataFrame(rows)
 
 
@@ -892,7 +900,9 @@ def from_csv(
         if found := next((c for c in others if c in t), None): t = t.rename(columns={found: name})
     if 'path' not in t: raise ManifestError(f"{path}: no column names the files; expected one of {', '.join(_ALIASES['path'])}, got {', '.join(t)}")
     if {'x0', 'y0', 'x1', 'y1'} <= set(t): t = _collect_boxes(t)
-    if 'id' not in t: t['id'] = t['path'].map(_names(t['path'].unique()))
+    if 'id' not in t:
+        nth = (t.groupby('path').cumcount() + 1).astype(str)               # several windows, or pictures, of a file
+        t['id'] = t['path'].map(_names(t['path'].unique())) + np.where(t['path'].duplicated(keep=False), '@' + nth, '')
     rows = t.drop(columns=[c for c in COLUMNS[7:] if c in t]).to_dict('records')
     for r in rows:
         for c in ('start_s', 'seconds'):

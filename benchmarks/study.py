@@ -17,7 +17,7 @@ from avnb.localization import localization_report, tally_batches
 from avnb.manifest import Manifest
 from avnb.plots import beside, paired
 from avnb.views import views_from
-from avnb.world import PRESETS, World, picture, plan, sound, truth
+from avnb.world import PRESETS, Gate, World, check_world, gate_table, picture, plan, sound, truth, write_world
 
 RESULTS = Path(__file__).parent / 'results'
 COLUMNS = 'phase faulty classes method seed metric value n'.split()
@@ -132,7 +132,7 @@ def knowing(bank, data: Set) -> dict:
     return out
 
 
-def without_learning(net, cfg, data: Set, report: dict) -> dict:
+def without_learning(net, cfg, data: Set, report: dict, located=('pointing_guided', 'frequency_hit_guided')) -> dict:
     "baseline -> metric -> (value, n): colours, spectra and liveliness in the place of features, and what `localize` has beside its maps and bands."
     parts = evaluation_parts(data.manifest, data.one); tr, te = parts['train'], parts['test']; y = data.label
     m = embeddings_of(dict(untrained=net), data.manifest, np.unique(np.concatenate([tr, te])), cfg, data.packed, 2)
@@ -141,7 +141,7 @@ def without_learning(net, cfg, data: Set, report: dict) -> dict:
     lively = {('motion_loudness', f'retrieval_class_{d}_r1'): retrieval_class(half(q), half(g), y[te]) for d, q, g in (('v2a', 'motion', 'loudness'), ('a2v', 'loudness', 'motion'))}
     out = {}
     for (k, metric), s in (probes | lively).items(): out.setdefault(k, {})[metric] = float(s.value), int(s.n)
-    for metric in ('pointing_guided', 'frequency_hit_guided'):
+    for metric in located:
         for k, v in report[metric].baselines.items(): out.setdefault(k, {})[metric] = v, report[metric].n
     return out
 
@@ -188,16 +188,34 @@ def show(part: pd.DataFrame, shown, wide=40):
         print(f'{m:{wide}} {part[part.method == m].seed.nunique():3}' + line)
 
 
+# -- shortcuts -----------------------------------------------------------------------------------------------------------
+
+GATES = Table(RESULTS / 'gates.csv', 'study seed classes metric value chance limit n'.split(), ('value', 'chance', 'limit', 'n'))
+
+
+def note_gates(study, worlds, folder, clips=1200):
+    "What no network should be able to exploit, on each (conditions, seed) written as files, 40 % of the pairs faulty, through the package's own gates."
+    for c, seed in worlds:
+        key = dict(study=study, seed=seed, classes=c['classes'])
+        if not GATES.has(**key):
+            place = Path(folder, f"gates-{c['classes']}-{seed}"); write_world(place, clips, c['classes'], .4, seed, c.get('dials', DIALS), workers=1)
+            GATES.add(key, {g.name: (float(g.value), float(g.chance), float(g.limit), int(g.n)) for g in check_world(place, workers=1)}); shutil.rmtree(place)
+        t = GATES.read(); t = t[np.logical_and.reduce([t[k] == v for k, v in key.items()])]
+        print(f"{c['classes']} classes, seed {seed}, {clips} clips\n" + gate_table([Gate(*g) for g in t[['metric', 'value', 'chance', 'limit', 'n']].itertuples(index=False)]))
+
+
 # -- the command -------------------------------------------------------------------------------------------------------
 
 def command(doc, table: Table, groups, run_group, tell, folder):
     "Run, list or tell, as the command line asks; `groups(phase)` gives (conditions, faulty, seed, methods) of each world."
     p = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('--run', action='store_true', help='do what is to do'); p.add_argument('--list', action='store_true', help='what is to do, and what is done')
+    p.add_argument('--gates', action='store_true', help="what shortcuts reach in the study's worlds (results/gates.csv)")
     p.add_argument('--phase', choices=['dev', 'confirm'], default='dev', help='development seeds, or the confirming ones')
     p.add_argument('--shard', default='0/1', help='which of how many processes, e.g. 0/2'); p.add_argument('--folder', default=folder, help='for worlds and checkpoints, deleted when a world is done')
     a = p.parse_args(); i, n = map(int, a.shard.split('/'))
-    if a.list:
+    if a.gates: note_gates(Path(sys.argv[0]).stem, {c['classes']: (c, s) for c, _, s, _ in reversed(groups('dev'))}.values(), a.folder)
+    elif a.list:
         for c, f, s, ms in groups(a.phase):
             done = lambda m: '' if table.has(phase=a.phase, faulty=f, classes=c['classes'], seed=s, method=m) else ' (to do)'
             print(f"{c['classes']} classes, {f:.0%}, seed {s}: " + ', '.join(m + done(m) for m in dict.fromkeys(['xid', *ms])))

@@ -10,7 +10,8 @@ import avnb.evaluation as evaluation
 from avnb.evaluation import (EvaluationError, RowMeans, Score, auroc, draw_shots, first_right, folds_of, found_within, half_width, own_rank, over_splits, retrieval,
                              retrieval_class, retrieval_instance, score_table)
 from avnb.localization import (RULES, LocalizationError, best_ciou, box_mask, cells, ciou, confidence, detection, energy_in_box, frequency_hit, frequency_iou, in_bands,
-                               Tally, localization_report, minmax, pointing_hit, score_picture, score_published, score_sound, stretch, success_auc, threshold_mask, truth_map)
+                               Tally, localization_report, minmax, pointing_hit, read_truth, score_picture, score_published, score_sound, sounding_sources, stretch, success_auc,
+                               threshold_mask, time_frequency_hit, truth_map)
 
 settings.register_profile('metrics', max_examples=60, deadline=None, derandomize=True)
 settings.load_profile('metrics')
@@ -167,19 +168,39 @@ def test_a_heat_map_is_no_mask(mask):
     assert ciou(np.array([[1.0, 0], [0, 0]]), np.ones((2, 2))) == 0.25
 
 
-def test_reports_say_iou_and_energy():
-    t = Tally(); score_picture(t, dict(guided=np.eye(4), vision_only=np.eye(4), random=np.ones((4, 4))), [[0, 0, 0.5, 0.5]])
-    hz = np.arange(8) * 100.0; score_picture(t, dict(guided=np.eye(4), vision_only=np.eye(4), random=np.ones((4, 4))), [[0, 0, 0.5, 0.5]])
-    right = [score_sound(t, dict(guided=np.arange(8.0), sound_only=np.arange(8.0)[::-1]), hz, [[600, 700]]) for _ in range(2)]
+def test_every_measure_is_a_score_beside_what_has_learned_nothing():
+    gen = np.random.default_rng(2); t, right, hz, cious = Tally(), [], np.arange(8) * 100.0, []
+    names = ('guided', 'vision_only', 'random', 'untrained', 'untrained_alone')
+    for k in range(9):
+        maps = {m: gen.random((4, 4)) for m in names}; score_picture(t, maps, [[0, 0, 0.5, 0.5]])
+        truth = box_mask([[0, 0, 2, 2]], (4, 4)).astype(float); cious.append(ciou(threshold_mask(maps['guided'], 'adaptive', truth), truth))
+        right.append(score_sound(t, dict(guided=np.arange(8.0), sound_only=np.arange(8.0)[::-1], untrained_alone=np.ones(8)), hz, [[600, 700]] if k % 3 else [[0, 300]]))
     r = localization_report(t, right)
-    assert r['pointing_guided'].note.endswith('0.50') and r['frequency_hit_guided'].note.endswith('1.00') and r['frequency_hit_sound_only'].note.endswith('0.00')
+    assert all(s.n == 9 and (s.baselines.keys() & {'untrained', 'random'} or 'frequency' in k) for k, s in r.items()) and len(r) == 11
+    assert r['ciou_mean_guided'].value == pytest.approx(np.mean(cious)) and r['ciou_auc_guided'].value == pytest.approx(success_auc(cious))
+    assert r['energy_guided'].chance == pytest.approx(.25) and r['frequency_hit_guided'].value == pytest.approx(6 / 9) == r['frequency_iou_guided'].value
+    for k, name in (('pointing', 'pointing_vision_only'), ('energy', 'energy_vision_only')): assert r[name].baselines['untrained'] == pytest.approx(np.mean(t.hits[k]['untrained_alone']))
+    share = np.mean(right, 0); flat = [(share >= np.sort(share)[-m.sum()]) for m in right]                  # the fixed guess of every clip, and its IoU, in a loop
+    assert r['frequency_iou_sound_only'].baselines['fixed_band'] == pytest.approx(np.mean([(f & m).sum() / (f | m).sum() for f, m in zip(flat, right)]))
+    assert r['frequency_hit_sound_only'].baselines['untrained'] == pytest.approx(np.mean([m.mean() for m in right]))
+
+
+@pytest.mark.parametrize('text', ['[{"id": 1}]', '{"id": 1', '5', '[{"id": 1, "fps": 8}]'])
+def test_a_damaged_truth_is_named(tmp_path, text):
+    (tmp_path / 'truth.json').write_text(text)
+    with pytest.raises(LocalizationError, match='truth.json cannot be read'): read_truth(tmp_path)
+    (tmp_path / 'truth.json').unlink(); (tmp_path / 'truth').mkdir(); (tmp_path / 'truth' / '1.json').write_text(text)
+    with pytest.raises(LocalizationError, match='1.json cannot be read'): read_truth(tmp_path)
 
 
 def test_errors_say_what_came():
     for call in (lambda: ciou(np.ones((2, 2)), np.zeros((2, 2))), lambda: ciou(np.ones((2, 2)), np.ones((2, 3))), lambda: pointing_hit(np.full((2, 2), np.nan), [[0, 0, 1, 1]]),
                  lambda: pointing_hit(np.ones((2, 2)), [[5, 5, 6, 6]]), lambda: energy_in_box(-np.ones((2, 2)), [[0, 0, 1, 1]]), lambda: threshold_mask(np.ones((2, 2)), 'otsu'), lambda: threshold_mask(np.ones((2, 2)), 'adaptive', np.zeros((2, 2))), lambda: threshold_mask(np.ones((2, 2)), 'adaptive', np.ones((3, 3))),
                  lambda: best_ciou(np.ones((2, 2)), 'otsu'), lambda: best_ciou(np.zeros((2, 2)), 'lvs'),
-                 lambda: success_auc([]), lambda: frequency_hit(np.ones(4), [100, 200, 300, 400], [1000, 2000])):
+                 lambda: success_auc([]), lambda: frequency_hit(np.ones(4), [100, 200, 300, 400], [1000, 2000]), lambda: frequency_hit(np.ones(3), [100, 200, 300, 400], [100, 200]),
+                 lambda: frequency_iou(np.ones(5), [100, 200, 300, 400], [100, 200]), lambda: frequency_iou(np.ones(4), [100, np.nan, 300, 400], [100, 200]), lambda: in_bands([[100], [200]], [100, 200]),
+                 lambda: time_frequency_hit(np.ones((3, 4)), np.ones((4, 3), bool)), lambda: detection([.1, np.nan], [.6, 0], [True, False]), lambda: detection([.1, .2], [np.nan, 0], [True, False]),
+                 lambda: detection([.1, .2, .3], [.6, 0], [True, False, True]), lambda: sounding_sources(dict(sources=[], fps=8.0), -.1, (0, 1)), lambda: sounding_sources(dict(sources=[], fps=8.0), np.nan, (0, 1))):
         with pytest.raises(LocalizationError): call()
     for call in (lambda: auroc([1, 2], [True, True]), lambda: half_width([1.0]), lambda: retrieval_class(np.ones((3, 2)), np.ones((3, 2)), [0, 1, 0], ['f'] * 3)):
         with pytest.raises(EvaluationError): call()

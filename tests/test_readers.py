@@ -165,6 +165,8 @@ def test_flickr_soundnet_votes_pictures_and_test_list(put):
     assert list(from_flickr_soundnet(root).table['id']) == ['102', '103']
     put(texts={'Annotations/102.xml': '<a><p><bbox>'})
     with pytest.raises(ManifestError, match='102.xml'): from_flickr_soundnet(root)
+    put(texts={'Annotations/102.xml': '<a><bbox><name>k</name><xmin>8</xmin><ymin>8</ymin></bbox></a>'})
+    with pytest.raises(ManifestError, match='102.xml: expected boxes'): from_flickr_soundnet(root)
 
 
 def test_a_broken_file_keeps_its_row(put):
@@ -180,10 +182,33 @@ def test_windows_of_a_table_stay_and_are_cut_to_the_file(put):
     assert list(zip(t['start_s'], t['seconds'])) == [(.125, .25), (.25, .25), (0, .5)] and list(t['label']) == ['x', 'x', 'y']
 
 
-@pytest.mark.parametrize('boxes', ['10,20,30,40', '0.5,0.1,0.2,0.3'])
-def test_boxes_must_be_fractions(put, boxes):
-    root = put('a.mp4', texts={'t.csv': f'file,x0,y0,x1,y1\na.mp4,{boxes}\n'})
-    with pytest.raises(ManifestError, match='fractions'): from_csv(root / 't.csv')
+@pytest.mark.parametrize('boxes', ['10,20,30,40', '0.5,0.1,0.2,0.3', '0.1,0.2,,0.4', 'a,0.1,0.2,0.3', 'inf,0,1,1'])
+def test_boxes_must_be_four_fractions(put, boxes):
+    root = put('a.mp4', texts={'t.csv': f'file,x0,y0,x1,y1\na.mp4,0,0,1,1\na.mp4,{boxes}\n'})
+    with pytest.raises(ManifestError, match='a.mp4: expected boxes .* fractions'): from_csv(root / 't.csv')
+
+
+def test_boxes_of_two_moments_are_two_rows(put):
+    lines = ['a.mp4,.25,0,0,.5,.5', 'a.mp4,.125,.5,0,1,1', 'a.mp4,.25,.5,.5,1,1', 'b.mp4,0,,,,', 'b.mp4,.5,nan,nan,nan,nan']
+    root = put('a.mp4', 'b.mp4', texts={'t.csv': '\n'.join(['file,time_s,x0,y0,x1,y1', *lines])})
+    m = from_csv(root / 't.csv'); b = [boxes_of(m, i) for i in range(len(m))]
+    assert list(m.table['id']) == ['a@1', 'a@2', 'b@1', 'b@2'] and [(x.time_s, len(x.xyxy)) for x in b] == [(.25, 2), (.125, 1), (0, 0), (.5, 0)]
+    put(texts={'t.csv': 'file,time_s,x0,y0,x1,y1\na.mp4,soon,0,0,1,1\n'})
+    with pytest.raises(ManifestError, match="a.mp4: expected the moment .* got 'soon'"): from_csv(root / 't.csv')
+
+
+@pytest.mark.parametrize('bbox', [[[10, 20, 200, 180]], [[.1, .2, .3]], [[.1, .2, None, .4]], [.1, .2, .3, .4], 5, [[.1, float('nan'), .3, .4]], [[.5, .1, .2, .3]]])
+def test_a_damaged_entry_of_vggss_is_left_out_by_name(put, bbox):
+    entry = lambda f, b: dict(file=f'{f}_000001', **{'class': 'x'}, bbox=b)
+    root = put('v/aaa_000001.mp4', 'v/bbb_000001.mp4', texts={'vggss.json': json.dumps([entry('aaa', [[0, 0, 1, 1]]), entry('bbb', bbox)])})
+    m = from_vggss(root)
+    assert m.listed == 2 and list(m.table['id']) == ['aaa_000001'] and 'bbb_000001: expected boxes' in m.missing['why'].iloc[0]
+
+
+@pytest.mark.parametrize('text', ['[{"file": "a_000001"', '[{"file": "a_000001"}]', '5', '[5]'])
+def test_a_damaged_list_of_vggss_is_named(put, text):
+    root = put('v/a_000001.mp4', texts={'vggss.json': text})
+    with pytest.raises(ManifestError, match='vggss.json is not the list of VGG-SS'): from_vggss(root)
 
 
 def test_real_tables(real_data):
