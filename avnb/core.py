@@ -201,7 +201,7 @@ class XidConfig:
     negatives: int = 1024      # rows drawn when sampled
     momentum: float = 0.5      # of the memory bank
     warm_epochs: float = 1.0   # candidates from the batch until the bank has been written
-    shard: bool = False        # several processes: each holds a part of the bank
+    shard: bool = False        # each process holds a part of the bank and reads it in pieces (alone: all of it, in pieces)
 
 
 @dataclass(frozen=True)

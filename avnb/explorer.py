@@ -1138,7 +1138,7 @@ class TrustPanel(ipywidgets.VBox):
         self.facts, self.figure = ipywidgets.HTML(), ipywidgets.HTML()
         self.board = shelf.board(empty='No clip has a score in this stretch; move the handles under the histogram.')
         controls = ipywidgets.VBox([self.delta, self.kappa, self.w_min, self.floor, self.facts], layout=ipywidgets.Layout(flex='0 0 300px'))
-        brushed = ipywidgets.VBox([self.figure, self.span], layout=ipywidgets.Layout(flex='1 1 460px', min_width='0', max_width='900px', margin='0 16px 0 0'))
+        brushed = ipywidgets.VBox([self.figure, ipywidgets.Label('Drag the two handles: scores of the clips that are shown below'), self.span], layout=ipywidgets.Layout(flex='1 1 460px', min_width='0', max_width='900px', margin='0 16px 0 0'))
         super().__init__([ipywidgets.HBox([brushed, controls], layout=_WRAP), self.order, self.board])
         for x in (self.delta, self.kappa, self.w_min, self.floor, self.span, self.order): x.observe(lambda _: self.draw(), 'value')
         self.draw()

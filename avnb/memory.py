@@ -45,6 +45,7 @@ class MemoryBank(nn.Module):
             if not isinstance(x, int) or x < 1: raise BankError(f"{name}: expected a positive integer, got {x!r}")
         if not (isinstance(momentum, (int, float)) and 0 <= momentum < 1): raise BankError(f"momentum: expected a number in [0, 1), got {momentum!r}; at 1 a row would never move")
         if first not in ('ema', 'copy'): raise BankError(f"first: expected 'ema' or 'copy', got {first!r}")
+        if not (isinstance(world, int) and isinstance(rank, int) and 0 <= rank < world): raise BankError(f"rank, world: expected whole numbers with 0 <= rank < world, got {rank!r}, {world!r}")
         self.n, self.dim, self.momentum, self.first = n, dim, momentum, first
         self.world, self.lo, self.hi = world, rank * n // world, (rank + 1) * n // world
         g = torch.Generator().manual_seed(seed)
@@ -139,7 +140,7 @@ def rows(self: MemoryBank,
     index: Tensor,  # int64, any shape
 ) -> tuple[Tensor, Tensor]:  # video and audio rows, each index.shape + [D]
     "Copies of the rows at `index`, without gradient."
-    self._check_index(index.reshape(-1))
+    self._check_index(index.reshape(-1) if isinstance(index, Tensor) else index)
     v, a = (self.collect(x, index.reshape(-1)) for x in (self.video, self.audio))
     return v.view(*index.shape, -1), a.view(*index.shape, -1)
 

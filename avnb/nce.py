@@ -160,7 +160,7 @@ def _check_weights(weights, B, validate, error=NceError):
 # %% ../nbs/08_nce.ipynb #f50d7a6c
 def _check_rest(B, n, tau, targets, weights, mask, reduction, validate):
     "Raise `NceError` unless temperature, targets, weights and reduction are as `xid_loss` describes them."
-    _number('tau', tau, 0, above=True)
+    _number('tau', tau, 1e-6)                                             # below, float32 scores overflow
     _need(reduction in ('mean', 'none'), 'reduction', "'mean' or 'none'", repr(reduction))
     _need(targets is None or (isinstance(targets, (tuple, list)) and len(targets) == 2), 'targets', 'a pair (T_v, T_a)', _is(targets))
     for name, T in zip(('T_v', 'T_a'), targets or ()):
@@ -293,7 +293,7 @@ def _check_soft(estimator, tau_s, tau_t, tau_n, target_features):
     "Raise `NceError` unless the settings of soft targets exist."
     _need(estimator in ESTIMATORS, 'estimator', f"one of {', '.join(ESTIMATORS)}", repr(estimator))
     _need(target_features in ('memory', 'live'), 'target_features', "'memory' or 'live'", repr(target_features))
-    for name, x in (('tau_s', tau_s), ('tau_t', tau_t), ('tau_n', tau_n)): _number(name, x, 0, above=True)
+    for name, x in (('tau_s', tau_s), ('tau_t', tau_t), ('tau_n', tau_n)): _number(name, x, 1e-6)
 
 # %% ../nbs/08_nce.ipynb #304790e8
 def _check_others(mask, n):
@@ -312,7 +312,7 @@ def soft_targets(
     tau_s: float = 0.02,  # temperature of the similarities
     tau_t: float = 0.07,  # temperature of the reliability term of 'cycle'
     tau_n: float = 0.07,  # temperature of 'neighbor' (ours: at tau_s it is almost one-hot)
-    exclude_self: bool = False,  # leave out j = i and renormalise (ours)
+    exclude_self: bool = False,  # leave out j = i and renormalise (ours); a query with no other candidate is an error, or keeps its own row where nothing is validated
     mask: Tensor | None = None,  # bool [N] or [B,N], True: may be used
     target_features: str = 'memory',  # who asks in bootstrap and swapped: memory rows or 'live' embeddings; the others read memory only
     validate: bool = True,  # check the values, at the price of waiting for the device
@@ -323,6 +323,7 @@ def soft_targets(
     if validate: _check_values(v, a, v_bar, a_bar, index, mask)
     if validate and exclude_self: _check_others(mask, v_bar.shape[-2])
     keep = _keep(mask, index, v_bar.shape[-2], exclude_self)
+    if exclude_self: keep = torch.where(keep.any(-1, keepdim=True), keep, torch.arange(v_bar.shape[-2], device=index.device) == index[:, None])   # or all would be NaN
     with torch.no_grad():
         q_v, q_a = _soft_queries(estimator, v, a, v_bar, a_bar, index, target_features)
         S_v = _soft_logits(estimator, q_v, q_a, v_bar, a_bar, tau_s, tau_t, tau_n)

@@ -653,8 +653,10 @@ def method_name(method: str) -> str:
     "A method's name in pictures, settings after a colon too: 'weighted:weight.delta=0.5' -> 'Weighted-xID, delta 0.5', 'r1:local' -> 'xID + R1 + cell contrast'."
     base, _, more = method.partition(':'); name = _STUDY.get(base, base.replace('_', ' ')); settings = [s for s in more.split(',') if s]
     cells = 'local', 'cmac.local_max=0.5'; name += ' + cell contrast' * sum(s in cells for s in settings)       # `local` is short for the other
-    rest = [s.partition('=') for s in settings if s not in cells]
-    return ', '.join([name, *(f"{k.rpartition('.')[2]} {v}".strip() for k, _, v in rest)])
+    name = 'Weighted-xID + ' * ('weight.on=True' in settings) + name
+    senses = {'cmac.audio=0.0': 'picture alone', 'cmac.video=0.0': 'sound alone'}
+    rest = [(s, *s.partition('=')[::2]) for s in settings if s not in (*cells, 'weight.on=True')]
+    return ', '.join([name, *(senses.get(s) or f"{k.rpartition('.')[2]} {v}".strip() for s, k, v in rest)])
 
 
 def beside(method: str) -> bool:

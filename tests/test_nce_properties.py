@@ -239,7 +239,7 @@ CELLS = unit(torch.Generator().manual_seed(1), 3, 2, 4)
     ('a', wrong(a=good()['a'][:2])), ('v_bar', wrong(v_bar=good()['v_bar'][:, :3])), ('a_bar', wrong(a_bar=good()['a_bar'][:5])),
     ('a_bar', wrong(a_bar=nan)), ('index', wrong(index=torch.tensor([6, 0, 2]))), ('index', wrong(index=torch.tensor([-1, 0, 2]))),
     ('index', wrong(index=torch.tensor([5., 0, 2]))), ('index', wrong(index=torch.tensor([5, 0]))),
-    ('tau', wrong(tau=0.)), ('tau', wrong(tau=math.nan)),
+    ('tau', wrong(tau=0.)), ('tau', wrong(tau=math.nan)), ('tau', wrong(tau=1e-39)),
     ('mask', wrong(mask=~on)), ('mask', wrong(mask=on.float())), ('mask', wrong(mask=on[:5])),
     ('mask', wrong(mask=on & (torch.arange(6) != 5))),
     ('weights', wrong(weights=torch.ones(2))), ('weights', wrong(weights=-torch.ones(3))),
@@ -265,7 +265,7 @@ def test_bad_input_names_the_argument(name, args):
     ('v_bar, a_bar', lambda: xid_loss_chunked(**wrong(v_bar=good()['v_bar'].requires_grad_()))),
     ('exclude_self', lambda: soft_targets('cycle', exclude_self=True, **wrong(v_bar=good()['v_bar'][:1], a_bar=good()['a_bar'][:1],
                                                                               index=torch.zeros(3).long()))),
-    ('tau_s', lambda: soft_targets('cycle', **good(), tau_s=0)),
+    ('tau_s', lambda: soft_targets('cycle', **good(), tau_s=0)), ('tau_t', lambda: soft_targets('cycle', **good(), tau_t=1e-39)),
     ('target_features', lambda: soft_targets('cycle', **good(), target_features='bank')),
     ('kappa', lambda: positive_weights(torch.rand(3), kappa=0)), ('w_min', lambda: positive_weights(torch.rand(3), w_min=1.1)),
     ('scores', lambda: positive_weights(torch.rand(0))), ('scores', lambda: positive_weights(torch.tensor([math.nan]))),
@@ -298,7 +298,7 @@ def test_a_contrast_of_cells_names_the_argument(name, change):
 
 @pytest.mark.parametrize('name, call', [
     ('local', lambda: attention_maps(CELLS.tolist(), good()['a'])), ('query', lambda: attention_maps(CELLS, good()['a'].tolist())), ('tau_m', lambda: attention_maps(CELLS, good()['a'], None)),
-    ('local', lambda: places([[1.]])), ('local', lambda: places(CELLS)), ('features', lambda: energy_scores([1.])), ('share', lambda: ramp(0, 9, 'x')),
+    ('local', lambda: places([[1.]])), ('local', lambda: places(CELLS)), ('features', lambda: energy_scores([1.])), ('share', lambda: ramp(0, 9, 'x')), ('step', lambda: ramp(-1, 9, .5)),
     ('tau_m', lambda: guided_maps(None, 0)), ('student_scores', lambda: consistency_loss([[1.]], torch.ones(1, 1))), ('target_scores', lambda: consistency_loss(torch.ones(1, 1), [[1.]])),
     ('tau_m', lambda: consistency_loss(torch.ones(1, 1), torch.ones(1, 1), tau_m='x')), ('weights', lambda: consistency_loss(torch.ones(1, 1), torch.ones(1, 1), weights=[1.])),
     ('maps', lambda: map_stats([[1.]])), ('maps', lambda: map_stats(torch.ones(3, 1))), ('maps', lambda: map_stats(torch.ones(3, 4))), ('maps', lambda: map_stats(torch.tensor([[2., -1.]]))),
@@ -310,9 +310,18 @@ def test_attention_names_the_argument(name, call):
 
 
 @pytest.mark.parametrize('name, call', [('index', lambda b: b.update([0], good()['v'][:1], good()['a'][:1])), ('v', lambda b: b.update(OWN[1:2], [[1.]], good()['a'][:1])),
-                                        ('momentum', lambda b: MemoryBank(4, 4, momentum=None))])
+                                        ('momentum', lambda b: MemoryBank(4, 4, momentum=None)),
+                                        ('index', lambda b: b.rows([1])), ('rank, world', lambda b: MemoryBank(4, 4, rank=2, world=2)), ('rank, world', lambda b: MemoryBank(4, 4, rank=0, world=None))])
 def test_the_bank_names_the_argument(name, call):
     with pytest.raises(BankError, match=rf'^{name}: expected .*, got '): call(MemoryBank(4, 4))
+
+
+@pytest.mark.parametrize('estimator', ESTIMATORS)
+def test_a_query_without_fellows_keeps_its_own_row(estimator):
+    "In a batch of windows of one file nobody else may be asked: plain xID for these, the others as always."
+    p = good(); mask = torch.ones(3, 6, dtype=torch.bool); mask[0] = torch.arange(6) == p['index'][0]
+    lone = soft_targets(estimator, **p, mask=mask, exclude_self=True, validate=False); rest = soft_targets(estimator, **p, exclude_self=True)
+    for S, R in zip(lone, rest): assert S[0].equal(torch.eye(6)[5].to(S)) and torch.allclose(S[1:], R[1:]) and not R.gather(1, p['index'][:, None]).any()
 
 
 def test_checks_leave_gradients_and_warnings_alone(recwarn):

@@ -13,11 +13,17 @@ HERE = Path(__file__).parent
 CASES = {'full': [], 'shard': ['xid.shard=true'],  'batch': ['xid.candidates=batch', 'optim.clip=0.5'], 'sampled': ['xid.candidates=sampled', 'xid.negatives=9']}
 
 
-def torchrun(work, n, runs):
-    "Train the toy with n processes, one run after the other."
-    r = subprocess.run([sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', str(n), HERE / 'toys.py', work / 'toy', json.dumps(runs)],
-                       env={**os.environ, 'OMP_NUM_THREADS': '1'}, capture_output=True, text=True, timeout=300)
-    assert r.returncode == 0, r.stderr[-3000:]
+PLAIN = {**os.environ, 'OMP_NUM_THREADS': '1'}
+
+
+def launch(n): return [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', str(n)] if n > 1 else [sys.executable]
+
+
+def torchrun(work, n, runs, toy='toy', fails=False):
+    "Train the toy with n processes, one run after the other; what they said."
+    r = subprocess.run([*launch(n), HERE / 'toys.py', work / toy, json.dumps(runs)], env=PLAIN, capture_output=True, text=True, timeout=300)
+    assert bool(r.returncode) == fails, r.stderr[-3000:]
+    return r.stderr
 
 
 def same_lines(one, many, tolerance, steps=20):
@@ -95,8 +101,7 @@ def test_bank_in_parts_resumes_on_any_number_of_processes(work):
 def test_sigterm_to_torchrun_saves_on_all_processes(work):
     "What a scheduler does: SIGTERM goes to torchrun, which passes it on; the processes agree on a step, save, and the rest is done later."
     train(work / 'toy', work / 'quiet', dtype='float64')
-    p = subprocess.Popen([sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2', HERE / 'toys.py', work / 'toy',
-                          json.dumps([[str(work / 'termed'), [], 'float64']]), 'slow:0.5'], env={**os.environ, 'OMP_NUM_THREADS': '1'}, text=True, stderr=subprocess.PIPE)
+    p = subprocess.Popen([*launch(2), HERE / 'toys.py', work / 'toy', json.dumps([[str(work / 'termed'), [], 'float64']]), 'slow:0.5'], env=PLAIN, text=True, stderr=subprocess.PIPE)
     until((work / 'termed/log.csv').exists, p)
     p.terminate(); error = p.communicate(timeout=120)[1]
     assert p.returncode and 'everything is saved' in error, error[-2000:]
@@ -109,9 +114,9 @@ def test_the_command_under_torchrun(work):
     "`torchrun -m avnb train`, as the batch script has it: the lines of the same command in one process."
     import tomli_w
     from avnb.core import to_dict
-    for n, launch in ((1, []), (2, ['-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2'])):
+    for n in (1, 2):
         file = work / f'command-{n}.toml'; file.write_text(tomli_w.dumps(to_dict(config(work / 'toy', work / f'command-{n}'))))
-        r = subprocess.run([sys.executable, *launch, '-m', 'avnb', 'train', '--config', file], env={**os.environ, 'OMP_NUM_THREADS': '1'}, capture_output=True, text=True, timeout=300)
+        r = subprocess.run([*launch(n), '-m', 'avnb', 'train', '--config', file], env=PLAIN, capture_output=True, text=True, timeout=300)
         assert r.returncode == 0, r.stderr[-3000:]
     same_lines(work / 'command-1', work / 'command-2', 1e-4, 3)
 
@@ -121,9 +126,8 @@ def test_unreadable_clips_are_counted_over_all_processes(work):
     bad = work / 'bad'; shutil.copytree(work / 'toy', bad); meta = json.loads((bad / 'meta.json').read_text())
     (bad / 'meta.json').write_text(json.dumps(meta | dict(bad={str(k): 'moov atom not found' for k in range(0, 48, 6)})))
     runs = [[str(work / 'over'), [f'data.packed="{bad}"', 'data.bad_budget=0.11', 'run.log_every=1'], 'float32']]
-    r = subprocess.run([sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2', HERE / 'toys.py', bad, json.dumps(runs)],
-                       env={**os.environ, 'OMP_NUM_THREADS': '1'}, capture_output=True, text=True, timeout=300)
-    assert r.returncode and 'of 48 clips cannot be read' in r.stderr and 'raise data.bad_budget' in r.stderr, r.stderr[-3000:]
+    error = torchrun(work, 2, runs, 'bad', fails=True)
+    assert 'of 48 clips cannot be read' in error and 'raise data.bad_budget' in error, error[-3000:]
     assert pd.read_csv(work / 'over/log.csv').step.max() <= 4 and 5 < len(pd.read_csv(work / 'over/ledger.csv')) <= 8
 
 
