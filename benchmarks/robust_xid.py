@@ -30,7 +30,8 @@ DEV, CONFIRM = (100, 101), range(200, 210)
 SEVERAL = dict(classes=12, train=1000, test=2250, epochs=40, switch=.25)     # faulty positives: candidates from the batch
 FEW = dict(classes=9, train=500, test=2250, epochs=60, switch=2/3, dials=with_(DIALS, cue=1.0),   # faulty negatives: few clips, a cue that tells
            xid=dict(candidates='full', tau=.07))        # one clip of a class from another (size and pitch), and all clips as negatives
-MANY = dict(classes=10, train=3000, test=2250, epochs=14, switch=.3)         # faulty positives as in SEVERAL, as many steps, each pair seen a third as often
+MANY = dict(classes=10, train=3000, test=2250, epochs=14, switch=.3)         # as many steps as in SEVERAL, each pair seen a third as often: nothing is memorised, but
+                                                                             # the oracle gains .04 where the gate asks .08, so this stayed a pilot
 
 
 # -- those who know, and other people's losses: weights, targets and losses that are no setting of the package -------------
@@ -140,9 +141,8 @@ def groups(phase):
     "(conditions, faulty, seed, methods) of each world of a phase, what matters most first."
     tried = lambda grids: [f'{m}:{s}' if s else m for m, ss in grids.items() for s in ss]
     if phase == 'dev':
-        asked = (SEVERAL, .5, ['oracle_w01', *tried(GRIDS), *swept('weighted'), *APART[1:], *LATE]), (FEW, 0.0, ['oracle_soft', *tried(GRIDS_FEW), *swept('soft_cycle')]), (SEVERAL, 0.0, []), \
-                (MANY, .5, ['oracle_w01', *tried(GRIDS_MANY)])
-        return [(c, f, s, ms) for c, f, ms in asked for s in DEV]
+        asked = (SEVERAL, .5, ['oracle_w01', *tried(GRIDS), *swept('weighted'), *APART[1:], *LATE]), (FEW, 0.0, ['oracle_soft', *tried(GRIDS_FEW), *swept('soft_cycle')]), (SEVERAL, 0.0, [])
+        return [(c, f, s, ms) for c, f, ms in asked for s in DEV] + [(MANY, .5, DEV[0], ['oracle_w01', *tried(GRIDS_MANY)])]
     main = ['weighted', 'robust', 'oracle_w01']
     asked = ((SEVERAL, .5, main + ['shuffled_weights', 'oracle_wmin', 'rince', *APART, MILD]), (SEVERAL, .25, main),
              (FEW, 0.0, ['oracle_soft', *GRIDS_FEW, 'smoothing:lam=0.5']), (SEVERAL, 0.0, main[:2]))
