@@ -39,14 +39,6 @@ def _map(m, dims=2) -> np.ndarray:
     if not np.isfinite(m).all(): raise LocalizationError(f"the map holds {int((~np.isfinite(m)).sum())} values that are NaN or infinite")
     return m
 
-
-def _truth(g) -> np.ndarray:
-    "A ground truth that something can be scored against, or an error."
-    g = _map(g)
-    if not (g > 0).any() or (g < 0).any():
-        raise LocalizationError("the ground truth must hold weights >= 0 and at least one above 0; leave clips without a visible source out and count them")
-    return g
-
 # %% ../nbs/12_localization.ipynb #df6b7321
 def box_mask(
     boxes,  # [K, 4] x0, y0, x1, y1 in pixels; x1 and y1 exclusive
@@ -69,6 +61,14 @@ def pointing_hit(
     "1 if the map's maximum lies in a box, else 0; of tied maxima, the fraction inside."
     m = _map(map)
     return float(box_mask(boxes, m.shape)[m == m.max()].mean())
+
+# %% ../nbs/12_localization.ipynb #609dfe6f
+def _truth(g) -> np.ndarray:
+    "A ground truth that something can be scored against, or an error."
+    g = _map(g)
+    if not (g > 0).any() or (g < 0).any():
+        raise LocalizationError("the ground truth must hold weights >= 0 and at least one above 0; leave clips without a visible source out and count them")
+    return g
 
 # %% ../nbs/12_localization.ipynb #d36965f7
 def ciou(
@@ -171,14 +171,14 @@ def in_bands(
         raise LocalizationError(f"no bin centre of the axis {hz.min():.0f} to {hz.max():.0f} Hz lies in the bands {b.tolist()} Hz")
     return mask
 
-# %% ../nbs/12_localization.ipynb #d6c7f710
+# %% ../nbs/12_localization.ipynb #fc39bd76
 def _on_bins(map, hz, band) -> tuple:
     "A map and the bins that are right, of one length; a coarse map has to be stretched first."
     m, truth = _map(map, 1), in_bands(hz, band)
     if m.shape != truth.shape: raise LocalizationError(f"the map has {len(m)} bins and hz {len(truth)}; stretch(map, len(hz)) brings a coarse map onto the axis")
     return m, truth
 
-
+# %% ../nbs/12_localization.ipynb #d6c7f710
 def frequency_hit(
     map,   # [F]
     hz,    # [F] centre of each bin, Hz
@@ -188,13 +188,13 @@ def frequency_hit(
     m, truth = _on_bins(map, hz, band)
     return float(truth[m == m.max()].mean())
 
-# %% ../nbs/12_localization.ipynb #998ee069
+# %% ../nbs/12_localization.ipynb #20804e80
 def _iou(m, truth) -> float:
     "Of the map's highest bins, as many as are right, and those that are right."
     pred = m >= np.sort(m)[-int(truth.sum())]
     return float((pred & truth).sum() / (pred | truth).sum())
 
-
+# %% ../nbs/12_localization.ipynb #998ee069
 def frequency_iou(
     map,   # [F]
     hz,    # [F] centre of each bin, Hz

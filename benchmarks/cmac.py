@@ -55,7 +55,7 @@ R1 = {'cmac.contrast': 'R1'}
 BOTH = R1 | {'cmac.alpha': 1.0}
 ROBUST = {'weight.on': True, 'weight.start': .25, 'soft.estimator': 'cycle', 'soft.start': .25}
 METHODS = dict(xid=({}, None), r1=(R1, None), r2=({'cmac.contrast': 'R2'}, None), r3=({'cmac.contrast': 'R3'}, None),
-               visual=(BOTH | {'cmac.audio': 0.0}, None), frequency=(BOTH | {'cmac.video': 0.0}, None), both=(BOTH, None), robust=(ROBUST, None),
+               visual=(BOTH | {'cmac.audio': 0.0}, None), frequency=(BOTH | {'cmac.video': 0.0}, None), both=(BOTH, None),
                robust_both=(BOTH | ROBUST, None), ctl_wrong_clip=(BOTH, WrongClip), ctl_centre=(BOTH, Centre))
 SHORT = dict(local='cmac.local_max=0.5', v2='model.heads=learned', v3='model.heads=energy', l2='cmac.distance=l2', cosine='cmac.distance=cosine', nosg='cmac.stop_gradient=False',
              untied='cmac.tied=False', before='cmac.tied=False,cmac.layer=before', frame='cmac.per_frame=True', grid='cmac.pool_time=False',
@@ -73,7 +73,8 @@ def variant(name: str) -> tuple:
     return out, cls
 
 
-# Weights and soft targets beside it: the package's defaults, two settings that robust_xid.py chose, and weights alone; tried where 40 % of the pairs are wrong.
+# Weights and soft targets beside it: the package's defaults, two settings that robust_xid.py chose, and weights alone; tried where 40 % of the pairs are wrong. The defaults,
+# with which the confirming runs had been made before, did best of the four by the headline.
 STRONG = 'weight.w_min=0,weight.delta=0.5,weight.kappa=0.1'
 WEIGHTED = 'both:local,weight.on=True,weight.start=0.25,weight.w_min=0,weight.delta=0,weight.kappa=0.1'
 MIXED = ['robust_both:local', *(f'robust_both:local,{STRONG},soft.lam={lam},soft.tau_s={s},soft.tau_t={t}' for lam, s, t in ((.5, .02, .07), (.1, .05, .2))), WEIGHTED]
@@ -108,7 +109,7 @@ def groups(phase):
     "(conditions, faulty, seed, methods) of each world of a phase; what was tried on development seeds stays listed."
     if phase == 'confirm':        # what the claim rests on first, for all worlds
         parts = ((0.0, ['xid', 'r1:local', 'both']), (0.0, ['r1', 'visual', 'frequency', 'ctl_wrong_clip', 'ctl_centre']), (.4, ['xid', 'r1:local', 'both', 'robust_both']),
-                 (0.0, [*ONE_SENSE.values(), 'robust_both']), (.4, ['robust']))
+                 (0.0, [*ONE_SENSE.values(), 'robust_both']))
         return [(WORLD, f, s, ms) for f, ms in parts for s in CONFIRM]
     return [(WORLD, 0.0, DEV[0], [*LADDER, *LEADS, *ASKED]), (WORLD, 0.0, DEV[1], ['xid', 'both:cmac.local_max=0.5', *ASKED[:6], *(f'both:local,{x}' for x in BETTER)]),
             *((WORLD, .4, s, ['xid', 'r1:local', 'both:local', *MIXED]) for s in DEV)]
