@@ -281,7 +281,8 @@ def read_truth(
     out = {}
     for f in files:
         try:
-            for t in (json.loads(f.read_text()) if f == whole else [json.loads(f.read_text())]): out[str(t['id'])] = t; t['sources'], t['fps']
+            known = json.loads(f.read_text())
+            for t in (known if f == whole else [known]): out[str(t['id'])] = t; t['sources'], t['fps']
         except (OSError, ValueError, KeyError, TypeError) as e:
             raise LocalizationError(f"{f.relative_to(folder)} cannot be read ({type(e).__name__}: {e}); write the world again") from e
     return out
@@ -705,7 +706,7 @@ def score_published(
     "Add one clip's cIoU under every published rule, and its pointing outcome; a box without area counts, and no map hits it (as LVS's evaluator has it)."
     absolute, empty = maps.get('absolute'), not (truth > 0).any()
     for name, m in ((k, m) for k, m in maps.items() if k != 'absolute'):
-        for rule in RULES:
+        for rule in () if name.endswith('_alone') else RULES:                  # an untrained map of vision alone is read beside pointing only
             on_scale = absolute if name == 'guided' and absolute is not None else minmax(m)
             tally.add(rule, name, 0.0 if empty else ciou(threshold_mask(on_scale if rule == 'slavc' else m, rule, truth), truth))
         tally.add('pointing', name, float((truth > 0)[m == m.max()].mean()))
@@ -772,7 +773,7 @@ def _outcomes(s, twins, data) -> FeatureCache:
     from avnb.views import views_from
     t, nets = s.manifest.table, [weights_key(m) for m in (s.model, *twins.values())]
     asked = [[str(t[c].iloc[i]) for c in ('boxes', 'votes', 'label')] for i in range(len(t))]
-    key = feature_key(digest([nets, asked, RULES, SIDE, s.cfg.cmac.tau_m]), data, views_from(s.cfg, False), s.opts.batch)
+    key = feature_key(digest([nets, asked, RULES, SIDE, s.cfg.cmac.tau_m, 'alone']), data, views_from(s.cfg, False), s.opts.batch)
     return FeatureCache(s.kept, key, dict(what='localization', weights=nets, manifest=s.manifest.hash, clips=len(data)))
 
 # %% ../nbs/12_localization.ipynb #2d6e3ef6
