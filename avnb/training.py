@@ -651,48 +651,6 @@ class _Padded(torch.overrides.TorchFunctionMode):
             args = torch.nn.functional.pad(x, [p for p in reversed(pad) for _ in range(2)]), w, bias, stride, 0, *rest
         return f(*args, **(kwargs or {}))
 
-# %% ../nbs/10_training.ipynb #b8b1c201
-@patch
-def forward(self: State, video: Tensor, spec: Tensor) -> AVOutput:
-    "What the objective needs of this process's batch; with `optim.accumulate` above 1 cut off from the networks, for `learn` to go on from."
-    self.parts = []
-    if self.cfg.optim.accumulate == 1: return self.embed(video, spec)
-    self.parts = list(zip(*(x.chunk(self.cfg.optim.accumulate) for x in (video, spec))))
-    moments = [b.clone() for b in self.model.buffers()]                # they are updated in the second pass
-    with torch.no_grad(): outs = [self.embed(*views) for views in self.parts]
-    for b, old in zip(self.model.buffers(), moments): b.copy_(old)
-    join = lambda k, xs: None if xs[0] is None or 'map' in k or 'pooled' in k else torch.cat(xs).requires_grad_()
-    self.whole = AVOutput(**{k: join(k, [getattr(o, k) for o in outs]) for k in vars(outs[0])})
-    return self.whole
-
-# %% ../nbs/10_training.ipynb #d988d4d8
-@patch
-def learn(
-    self: State,
-    loss: Tensor,  # this process's share
-    rows: Tensor,  # int64 [b], of this process: what is named if the run breaks here
-):
-    "One step of the optimiser. On a CPU a loss or gradient that is not finite stops the run before it, on a GPU at the next look."
-    self.optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    grads = {k: x.grad.chunk(len(self.parts)) for k, x in vars(self.whole).items() if x is not None and x.grad is not None} if self.parts else {}
-    for k, views in enumerate(self.parts):
-        out = self.embed(*views)
-        torch.autograd.backward([getattr(out, name) for name in grads], [g[k] for g in grads.values()])
-    loss, parameters = share_gradients(self.model.parameters(), loss), list(self.model.parameters())
-    if self.cfg.optim.clip > 0: norm = torch.nn.utils.clip_grad_norm_(parameters, self.cfg.optim.clip)
-    else: norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-    self.rows = rows
-    self.taken.append((self.step, rows, self.schedule.get_last_lr()[0], torch.stack([loss, norm.to(loss)])))
-    if not _deferred(self.device): self.check_losses()
-    self.optimizer.step()
-    self.schedule.step()
-
-
-def _deferred(device: torch.device) -> bool:
-    "Whether reading a number would make Python wait for the device, so that losses are looked at later, many at once."
-    return device.type != 'cpu'
-
 # %% ../nbs/10_training.ipynb #a89a5257
 @patch
 def check_losses(self: State):
@@ -753,6 +711,48 @@ def dump(
     raise TrainingError(f"{what} at step {step} (learning rate {lr:.3g}, last finite loss {self.finite or 'none'}); {where}. "
                         f"{path.name} has the statistics of all {len(clips)} clips. The last checkpoint, {_saved(self.folder) or 'of which there is none yet'}, is from before. "
                         "What to try, in a new run.folder: lower optim.lr, set optim.clip=1, or leave out clips that look wrong")
+
+# %% ../nbs/10_training.ipynb #b8b1c201
+@patch
+def forward(self: State, video: Tensor, spec: Tensor) -> AVOutput:
+    "What the objective needs of this process's batch; with `optim.accumulate` above 1 cut off from the networks, for `learn` to go on from."
+    self.parts = []
+    if self.cfg.optim.accumulate == 1: return self.embed(video, spec)
+    self.parts = list(zip(*(x.chunk(self.cfg.optim.accumulate) for x in (video, spec))))
+    moments = [b.clone() for b in self.model.buffers()]                # they are updated in the second pass
+    with torch.no_grad(): outs = [self.embed(*views) for views in self.parts]
+    for b, old in zip(self.model.buffers(), moments): b.copy_(old)
+    join = lambda k, xs: None if xs[0] is None or 'map' in k or 'pooled' in k else torch.cat(xs).requires_grad_()
+    self.whole = AVOutput(**{k: join(k, [getattr(o, k) for o in outs]) for k in vars(outs[0])})
+    return self.whole
+
+# %% ../nbs/10_training.ipynb #d988d4d8
+@patch
+def learn(
+    self: State,
+    loss: Tensor,  # this process's share
+    rows: Tensor,  # int64 [b], of this process: what is named if the run breaks here
+):
+    "One step of the optimiser. On a CPU a loss or gradient that is not finite stops the run before it, on a GPU at the next look."
+    self.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    grads = {k: x.grad.chunk(len(self.parts)) for k, x in vars(self.whole).items() if x is not None and x.grad is not None} if self.parts else {}
+    for k, views in enumerate(self.parts):
+        out = self.embed(*views)
+        torch.autograd.backward([getattr(out, name) for name in grads], [g[k] for g in grads.values()])
+    loss, parameters = share_gradients(self.model.parameters(), loss), list(self.model.parameters())
+    if self.cfg.optim.clip > 0: norm = torch.nn.utils.clip_grad_norm_(parameters, self.cfg.optim.clip)
+    else: norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+    self.rows = rows
+    self.taken.append((self.step, rows, self.schedule.get_last_lr()[0], torch.stack([loss, norm.to(loss)])))
+    if not _deferred(self.device): self.check_losses()
+    self.optimizer.step()
+    self.schedule.step()
+
+
+def _deferred(device: torch.device) -> bool:
+    "Whether reading a number would make Python wait for the device, so that losses are looked at later, many at once."
+    return device.type != 'cpu'
 
 # %% ../nbs/10_training.ipynb #cab7dff5
 class Log:
