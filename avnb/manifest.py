@@ -181,6 +181,7 @@ def load(
 # %% ../nbs/02_manifest.ipynb #a6ae7e71
 BLOCK, LOOKS, CHUNK = 10, 4, 60                                 # loudness blocks per s, pictures per s, s read at once
 SILENT_DB, STILL = -60.0, 4                                     # below: silent (dB re full scale); grey levels at most: still (ours)
+_EARLY = 1.0                                                     # s: a picture that ends earlier than this before its sound is said (ours)
 
 
 def _look(path, seconds: float):
@@ -235,13 +236,14 @@ def examine(
     file = os.path.join(folder, path)
     try:
         base = dict(path=path, content_hash=sha256_file(file))
-        info = probe(file)
+        info = probe(file); picture = info.pop('picture_s')
         if not info['video_codec']: raise MediaError(file, "holds no picture")
         power, change, info['duration_s'], error = _look(file, info['duration_s'])
         if error: raise MediaError(file, error)
     except MediaError as e: return [dict(base, id=name, start_s=0.0, seconds=0.0, error=e.reason)]
     except OSError as e: return [dict(path=path, id=name, start_s=0.0, seconds=0.0, error=f"cannot be read: {e.strerror}")]
     if not info['audio_codec']: power = power[:0]
+    if info['duration_s'] - picture > _EARLY: info['picture_s'] = picture
     return [dict(base, **info, id=_window_id(name, s, seconds, hop), start_s=s, seconds=n, error='', **_measure(power, change, s, n))
             for s, n in _windows(info['duration_s'], seconds, hop)]
 
@@ -432,6 +434,7 @@ def _complaints(t) -> pd.Series:
     notes = {'unreadable': t['error'] != '', 'no sound track': looked & (t['audio_codec'] == ''),
              'silent': looked & (t['audio_codec'] != '') & (t['silence_ratio'] >= 0.95), 'still': looked & (t['still_ratio'] >= 0.9),
              'copy': first != t['path'], 'under one second': looked & (t['seconds'] < 1)}
+    if 'picture_s' in t: notes['picture ends before the sound'] = looked & t['picture_s'].map(_number).notna()
     said = [', '.join(n for n, hit in notes.items() if hit[i]) for i in t.index]
     return pd.Series([s.replace('copy', f'copy of {f}') for s, f in zip(said, first)], t.index, dtype=str)
 

@@ -36,7 +36,7 @@ class Clip:
     start: float             # s from the first decoded frame of the file
     path: str
     id: str
-    pad_frames: int = 0      # frames at the end that repeat the last picture, because the file has no more
+    pad_frames: int = 0      # frames at the end for whose time the file holds neither picture nor sound: they repeat the last
     pad_samples: int = 0     # samples that are zero because the file holds no sound there
     has_audio: bool = True
     out_of_phase: float = 0.0   # 1: left and right cancel each other, so `waveform` is left alone; 0: their mean; between: in between
@@ -224,33 +224,36 @@ def _display(v, frame) -> tuple[float, float]:
     return (w, h) if _way(frame)[0] else (h, w)
 
 # %% ../nbs/01_media.ipynb #11efcf65
-def _spread(path, s) -> tuple[float, float]:
-    "Seconds from the first packet of a stream to the end of the last, and packets per second, for files whose header does not say."
-    with _open(path) as c:
-        t = sorted((_at(p), (p.duration or 0) * float(p.time_base)) for p in c.demux(c.streams[s.index]) if p.size and _at(p) > -np.inf)
-    if len(t) < 2: return sum(d for _, d in t), 0.0
-    rate = (len(t) - 1) / max(t[-1][0] - t[0][0], 1e-6)
-    return t[-1][0] - t[0][0] + (t[-1][1] or 1 / rate), rate
+def _ends(path, c, streams) -> tuple[list[float], float]:
+    "When each stream ends (s), and packets per second of the first; mp4's header says, of other files the packets are read."
+    if c.format.name.startswith('mov') and all(s.duration for s in streams):
+        return [float(((s.start_time or 0) + s.duration) * s.time_base) for s in streams], 0.0
+    with _open(path) as again: got = _collect(again.demux([again.streams[s.index] for s in streams]), streams, np.inf)
+    times = [_at(p) for p in got[streams[0].index]]
+    rate = (len(times) - 1) / max(max(times, default=0) - min(times, default=0), 1e-6)
+    ends = [_end(got[s.index]) for s in streams]
+    if len(times) > 1: ends[0] = max(ends[0], max(times) + 1 / rate)   # a last packet that does not say how long it is shown
+    return ends, rate
 
 # %% ../nbs/01_media.ipynb #75abeb34
 def probe(
     path: str | Path,  # a video or sound file
 ) -> dict:
-    "duration_s, fps, width, height, video_codec, audio_codec ('' where there is none), rate (Hz), channels. Raises `MediaError`."
+    """duration_s (until both picture and sound are over), picture_s (until the picture is), fps, width, height, video_codec,
+    audio_codec ('' where there is none), rate (Hz), channels. Raises `MediaError`."""
     with _open(path) as c:
         v, a = _streams(c)
         main = v if v is not None else a
         if main is None: raise MediaError(path, "holds neither a picture nor a sound that can be decoded")
         first = next(_decode(main, c.demux(main)), None)
         if first is None: raise MediaError(path, f"nothing of its {_codec(main)} track can be decoded")
-        seconds, fps = (main.duration or 0) * float(main.time_base), 0.0 if v is None else float(v.average_rate or v.guessed_rate or 0)
-        if not seconds or (v is not None and not fps):
-            seconds, counted = _spread(path, main)
-            fps = 0.0 if v is None else fps or counted
+        ends, counted = _ends(path, c, [s for s in (v, a) if s is not None])
+        seconds, picture = max(ends) - first[0], 0.0 if v is None else ends[0] - first[0]
+        fps = 0.0 if v is None else float(v.average_rate or v.guessed_rate or counted)
         h, w = (0, 0) if v is None else _display(v, first[1])
         rate, channels = (0, 0) if a is None else (a.codec_context.sample_rate, a.codec_context.channels)
-        return dict(duration_s=round(seconds, 6), fps=round(fps, 4), width=round(w), height=round(h), video_codec=_codec(v),
-                    audio_codec=_codec(a), rate=rate, channels=channels)
+        return dict(duration_s=round(seconds, 6), picture_s=round(picture, 6), fps=round(fps, 4), width=round(w), height=round(h),
+                    video_codec=_codec(v), audio_codec=_codec(a), rate=rate, channels=channels)
 
 # %% ../nbs/01_media.ipynb #dc5bcf1b
 def _codec(s) -> str:
@@ -312,18 +315,18 @@ def _seek(c, streams, main, zero, t0: float, t1: float):
     return None
 
 # %% ../nbs/01_media.ipynb #aa0789ee
-_NEAR = 1e-6                                                     # s: two distances closer than this are equal
+_NEAR = 1e-6                                                     # s: two times closer than this are equal
 
 
-def _nearest(pairs, wants):
-    "For each wanted time (rising, s) the `(time, item)` that is nearest; nothing if `pairs` is empty."
+def _held(pairs, wants):
+    "For each wanted time (rising, s) the last `(time, item)` at or before it, or the first of all; nothing if `pairs` is empty."
     before, k = None, 0
     for here in pairs:
-        while before is not None and wants[k] - before[0] <= here[0] - wants[k] + _NEAR:
+        while before is not None and wants[k] < here[0] - _NEAR:
             yield before
             if (k := k + 1) == len(wants): return
         before = here
-        if here[0] >= wants[-1]: break
+        if here[0] >= wants[-1] - _NEAR: break
     if before is not None: yield from [before] * (len(wants) - k)
 
 # %% ../nbs/01_media.ipynb #832f94b8
@@ -333,7 +336,7 @@ def _plan(v, packets, wants):
     shown = [p for p in packets if not p.is_discard]
     if any(p.pts is None or p.dts is None for p in shown): return None
     by_time = sorted((_at(p), p.pts) for p in shown)
-    return {pts for _, pts in _nearest(by_time, wants)}
+    return {pts for _, pts in _held(by_time, wants)}
 
 # %% ../nbs/01_media.ipynb #3a0cc624
 _MATRICES = (0, 1, 2, 4, 5, 6, 7, 9)                             # ways of storing colours (H.273) that FFmpeg's scaler converts; 2: not said
@@ -402,7 +405,7 @@ def _picture(frame, target, scaler) -> np.ndarray:
 
 # %% ../nbs/01_media.ipynb #169221c0
 def _pictures(v, packets, wants, size, zero, whole, threads=1):
-    "Frames uint8 [T,H,W,3], how many are padding, and the picture's end (s); None where only a second attempt with `whole` can be right."
+    "Frames uint8 [T,H,W,3] and when the picture ends (s; inf if later than `wants`); None where only a second attempt with `whole` can be right."
     from av.video.reformatter import VideoReformatter
     keep = None if whole else _plan(v, packets, wants)
     if not whole: packets = packets[max([i for i, p in enumerate(packets) if p.is_keyframe and _at(p) <= wants[0]], default=0):]
@@ -414,7 +417,7 @@ def _pictures(v, packets, wants, size, zero, whole, threads=1):
             yield t, f
     last = target = end = None
     with ThreadPoolExecutor(1) as pool:
-        for t, f in _nearest(noted(), wants):
+        for t, f in _held(noted(), wants):
             target = target or _target(v, f, size)
             made.append(made[-1] if f is last else pool.submit(_picture, f, target, scaler) if threads > 1 else _picture(f, target, scaler))
             last, end = f, t + _lasts(v, f)
@@ -422,8 +425,8 @@ def _pictures(v, packets, wants, size, zero, whole, threads=1):
         if threads > 1: made = [m.result() for m in made]
     late = not made or times[0] > max(wants[0], zero) + _NEAR
     if not whole and (late or (keep and not keep <= seen)): return None
-    if not made: return np.zeros((0, 0, 0, 3), np.uint8), len(wants), zero
-    return np.stack(made), int((wants >= end - _NEAR).sum()) if times[-1] < wants[-1] else 0, end
+    if not made: return np.zeros((0, 0, 0, 3), np.uint8), zero
+    return np.stack(made), np.inf if times[-1] > wants[-1] + _NEAR else end
 
 # %% ../nbs/01_media.ipynb #4d8fb0d1
 def _lasts(v, frame) -> float:
@@ -557,19 +560,31 @@ def _attempt(path, start, wants, size, n, rate, audio, video, whole, threads=1):
         if video and v is None: raise MediaError(path, "holds no picture that can be decoded; read its sound with video=False")
         if not video and a is None: raise MediaError(path, "holds no sound that can be decoded")
         main = v if v is not None else a
-        streams = [s for s in (v, a if audio or v is None else None) if s is not None]
+        streams = [s for s in (v, a) if s is not None]
         zero, read = _zero(path, c, streams, main)
         t0 = zero + start; wants = wants + t0
         t1 = max(wants[-1], t0 + n / rate)
         tricks = not whole and t0 - _RUN_UP > zero
         got = _seek(c, streams, main, zero, t0, t1) if tricks else _collect(c.demux(*streams), streams, t1, read)
         if got is None: return None
-        pictures = _pictures(v, got[v.index], wants, size, zero, whole, threads) if video else (np.zeros((0, 0, 0, 3), np.uint8), 0, np.inf)
+        pictures = _pictures(v, got[v.index], wants, size, zero, whole, threads) if video else (np.zeros((0, 0, 0, 3), np.uint8), np.inf)
         if pictures is None: return None
-        if wants[0] >= pictures[2] - _NEAR:
-            end = pictures[2] - zero
-            raise MediaError(path, f"start {start:g} s lies after the end of the picture at {end:.3f} s; choose an earlier start")
-        return pictures[:2], _track(a, got, t0, n, rate) if audio else (np.zeros(n, np.float32), n, 0.0), a is not None
+        padding = _padding(path, start, wants - zero, pictures[1] - zero, _end(got[a.index]) - zero if a is not None else -np.inf)
+        return (pictures[0], padding), _track(a, got, t0, n, rate) if audio else (np.zeros(n, np.float32), n, 0.0), a is not None
+
+# %% ../nbs/01_media.ipynb #371026cf
+def _end(packets) -> float:
+    "When the last of a stream's packets ends (s); -inf where there is none."
+    return max((_at(p) + (p.duration or 0) * float(p.time_base) for p in packets), default=-np.inf)
+
+
+def _padding(path, start, wants, picture, sound) -> int:
+    "How many of `wants` lie after the ends of both picture and sound (all in s from zero); `MediaError` if all do."
+    end = max(picture, sound)
+    after = int((wants >= end - _NEAR).sum())
+    if after < len(wants): return after
+    also = f" and of the sound at {sound:.3f} s" if sound > picture + _NEAR else ""
+    raise MediaError(path, f"start {start:g} s lies after the end of the picture at {picture:.3f} s{also}; choose an earlier start")
 
 # %% ../nbs/01_media.ipynb #ef565bc1
 def _track(a, got, t0, n, rate):
@@ -590,7 +605,7 @@ def read_clip(
     path: str | Path,        # a video file, or a sound file with video=False
     start: float = 0.0,      # s from the first decoded frame
     seconds: float = 2.0,    # length of the clip, s
-    fps: float = 16.0,       # frames per second of the grid; each point gets the frame nearest in time
+    fps: float = 16.0,       # frames per second of the grid; each point gets the last frame whose time has come
     size: int | tuple | None = None,  # pixels of the short side, or (height, width); None: as on the screen
     rate: int = 16000,       # samples per second of the waveform
     audio: bool = True,      # decode the sound
