@@ -740,6 +740,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                             'avnb.media.MediaError.__str__': ('media.html#mediaerror.__str__', 'avnb/media.py'),
                             'avnb.media._at': ('media.html#_at', 'avnb/media.py'),
                             'avnb.media._attempt': ('media.html#_attempt', 'avnb/media.py'),
+                            'avnb.media._best': ('media.html#_best', 'avnb/media.py'),
                             'avnb.media._cancelled': ('media.html#_cancelled', 'avnb/media.py'),
                             'avnb.media._check': ('media.html#_check', 'avnb/media.py'),
                             'avnb.media._codec': ('media.html#_codec', 'avnb/media.py'),

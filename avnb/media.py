@@ -151,12 +151,22 @@ def _open(path):
     except (av.error.FFmpegError, ValueError) as e: raise MediaError(path, _why_closed(path, e)) from None
 
 # %% ../nbs/01_media.ipynb #0f94d5f8
-def _streams(c):
-    "The video and the audio stream of an open container, None where there is none."
+def _best(c, kind, choice, related=None):
+    "Of the streams in `choice` FFmpeg's best, else the first; None if there is none."
+    best = c.streams.best(kind, related=related)
+    return best if best in choice else next(iter(choice), None)
+
+
+def _streams(c, track: int | None = None):
+    "The video and the audio stream of an open container, None where there is none; `track` counts its sound tracks from 0, None: FFmpeg's rule."
     import av
-    cover = av.stream.Disposition.attached_pic
-    v = next((s for s in c.streams.video if s.codec_context is not None and not s.disposition & cover), None)
-    a = next((s for s in c.streams.audio if s.codec_context is not None), None)
+    no_film = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
+    sounds, bad = c.streams.audio, lambda reason: MediaError(c.name.removeprefix('file:'), reason)
+    v = _best(c, 'video', [s for s in c.streams.video if s.codec_context is not None and not s.disposition & no_film])
+    if track is None: a = _best(c, 'audio', [s for s in sounds if s.codec_context is not None], v)
+    elif track in range(len(sounds)): a = sounds[int(track)]
+    else: raise bad(f"expected one of its {len(sounds)} sound tracks, counted from 0, got track={track}")
+    if track is not None and a.codec_context is None: raise bad(f"its sound track {track} cannot be decoded")
     for s in (v, a):
         if s is not None: s.codec_context.thread_count, s.codec_context.thread_type = 1, 'NONE'    # many workers, one thread each
     return v, a
@@ -238,11 +248,12 @@ def _ends(path, c, streams) -> tuple[list[float], float]:
 # %% ../nbs/01_media.ipynb #75abeb34
 def probe(
     path: str | Path,  # a video or sound file
+    track: int | None = None,  # which of its sound tracks, from 0; None: FFmpeg's choice
 ) -> dict:
     """duration_s (until both picture and sound are over), picture_s (until the picture is), fps, width, height, video_codec,
-    audio_codec ('' where there is none), rate (Hz), channels. Raises `MediaError`."""
+    audio_codec ('' where there is none), rate (Hz), channels, audio_tracks (how many), audio_taken (which of them this is, from 0). Raises `MediaError`."""
     with _open(path) as c:
-        v, a = _streams(c)
+        v, a = _streams(c, track)
         main = v if v is not None else a
         if main is None: raise MediaError(path, "holds neither a picture nor a sound that can be decoded")
         first = next(_decode(main, c.demux(main)), None)
@@ -253,7 +264,8 @@ def probe(
         h, w = (0, 0) if v is None else _display(v, first[1])
         rate, channels = (0, 0) if a is None else (a.codec_context.sample_rate, a.codec_context.channels)
         return dict(duration_s=round(seconds, 6), picture_s=round(picture, 6), fps=round(fps, 4), width=round(w), height=round(h),
-                    video_codec=_codec(v), audio_codec=_codec(a), rate=rate, channels=channels)
+                    video_codec=_codec(v), audio_codec=_codec(a), rate=rate, channels=channels,
+                    audio_tracks=len(c.streams.audio), audio_taken=-1 if a is None else c.streams.audio.index(a))
 
 # %% ../nbs/01_media.ipynb #dc5bcf1b
 def _codec(s) -> str:
@@ -278,12 +290,12 @@ def _collect(demuxed, streams, t1: float, already=()) -> dict:
     return got
 
 # %% ../nbs/01_media.ipynb #85f0d4ad
-_zeros: dict = {}                                               # (path, modified, size, kind) -> seconds
+_zeros: dict = {}                                               # (path, modified, size, stream) -> seconds
 
 
 def _zero(path, c, streams, main):
     "The file's time of the first decoded frame of `main`, and the packets that were read to find it (none if it was known)."
-    s = os.stat(path); key = (str(path), s.st_mtime_ns, s.st_size, main.type)
+    s = os.stat(path); key = (str(path), s.st_mtime_ns, s.st_size, main.index)
     if key in _zeros: return _zeros[key], []
     read = []
 
@@ -553,10 +565,10 @@ def _gain(path, index) -> np.float32:
     return np.float32(1 / max(1.0, _loudest(str(path), s.st_mtime_ns, s.st_size, index)))
 
 # %% ../nbs/01_media.ipynb #d6a354d7
-def _attempt(path, start, wants, size, n, rate, audio, video, whole, threads=1):
+def _attempt(path, start, wants, size, n, rate, audio, video, whole, threads=1, track=None):
     "`(frames, padding), (waveform, missing, cancelled), has_audio`; None where only an attempt with `whole` can be right."
     with _open(path) as c:
-        v, a = _streams(c)
+        v, a = _streams(c, track)
         if video and v is None: raise MediaError(path, "holds no picture that can be decoded; read its sound with video=False")
         if not video and a is None: raise MediaError(path, "holds no sound that can be decoded")
         main = v if v is not None else a
@@ -612,6 +624,7 @@ def read_clip(
     video: bool = True,      # decode the picture
     square: bool = False,    # cut the square in the middle
     grid: np.ndarray | None = None,  # numbers of the grid's frames that are wanted, rising; None: all of `seconds`
+    track: int | None = None,  # which of the file's sound tracks, from 0; None: the one that FFmpeg's players choose
     threads: int = 1,        # 2: pictures are made smaller while the next are decoded; for one reader alone, the pictures are the same
 ) -> Clip:
     "Frames and sound of `seconds` from `start`; what the file does not hold is padded and counted. Raises `MediaError`."
@@ -619,10 +632,10 @@ def read_clip(
     if not (np.isfinite(start) and start >= 0 and seconds > 0 and fps > 0 and rate > 0):
         raise MediaError(path, f"expected start >= 0 and seconds, fps, rate > 0, got {start}, {seconds}, {fps}, {rate}")
     found = None
-    if not video and Path(path).suffix.lower() in SOUND_FILES and os.path.isfile(path):
+    if not video and not track and Path(path).suffix.lower() in SOUND_FILES and os.path.isfile(path):
         found = (heard := _sound_file(path, start, n, rate)) and ((np.zeros((0, 0, 0, 3), np.uint8), 0), heard, True)
     for whole in (False, True):
-        found = found or _attempt(path, start, grid / fps, size, n, rate, audio, video, whole, threads)
+        found = found or _attempt(path, start, grid / fps, size, n, rate, audio, video, whole, threads, track)
     (frames, pad), (waveform, missing, cancelled), has_audio = found
     if square and video:
         s = min(frames.shape[1:3]); y, x = (frames.shape[1] - s) // 2, (frames.shape[2] - s) // 2
