@@ -111,7 +111,7 @@ SOUND = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Container:
     "What a file format keeps of a recording."
     format: str                          # FFmpeg's name of it
@@ -128,6 +128,8 @@ class Container:
     matrix: bool = False                 # keeps a display matrix, in the header of the track
     rates: tuple = ()                    # of sound, if not all
     lowest: tuple = (40, 56)             # height and width at least
+
+    def __repr__(self): return self.format
 
 
 EVEN = dict(gaps=False, irregular=False)
