@@ -133,7 +133,7 @@ def moments(
 # %% ../nbs/04_clips.ipynb #f1f891bf
 def with_track(
     clip: Clip,
-    track,             # (file, second where the clip begins in it, number of its sound track), see `Manifest.heard`; None: its own
+    track,             # (file, second where the clip begins in it, sound track) of `Manifest.heard`; None: its own
     at: float,         # s into the clip where this stretch begins
     seconds: float,    # its length, s
 ) -> Clip:
@@ -141,7 +141,8 @@ def with_track(
     if track is None: return clip
     path, start, number = track
     c = read_clip(path, start + at, seconds, rate=clip.rate, video=False, track=number)
-    return replace(clip, waveform=c.waveform, pad_samples=c.pad_samples, has_audio=c.has_audio, out_of_phase=c.out_of_phase)
+    heard = ('waveform', 'pad_samples', 'has_audio', 'out_of_phase')
+    return replace(clip, **{k: getattr(c, k) for k in heard})
 
 
 def read_pair(
@@ -157,8 +158,8 @@ def read_pair(
 
 def _job(manifest, k) -> tuple:
     "(path, start, track or None) of a row."
-    track = manifest.heard(k)
-    return os.path.abspath(manifest.path(k)), float(manifest.table['start_s'].iloc[k]), track and (os.path.abspath(track[0]), *track[1:])
+    track, start = manifest.heard(k), float(manifest.table['start_s'].iloc[k])
+    return os.path.abspath(manifest.path(k)), start, track and (os.path.abspath(track[0]), *track[1:])
 
 # %% ../nbs/04_clips.ipynb #f2ed5ff7
 @patch

@@ -840,7 +840,9 @@ class OneSense(ClipDataset):
             when = (start + lo / d.fps, (int(frames[-1]) + 1 - lo) / d.fps) if not still else (0.0, 1 / d.fps)
             c = read_clip(path, *when, d.fps, size, audio=False, square=not self.squeeze)
             pictures = c.frames[np.minimum(frames - lo, len(c.frames) - 1)]
-        if self.sense != 'video': sound = read_clip(heard, at + first / d.rate, n / d.rate, rate=d.rate, video=False, track=track).waveform
+        if self.sense != 'video':
+            how = dict(rate=d.rate, video=False, track=track)
+            sound = read_clip(heard, at + first / d.rate, n / d.rate, **how).waveform
         return pictures, sound
 
 # %% ../nbs/11_evaluation.ipynb #93f32e9a

@@ -269,8 +269,8 @@ def examine(
     if not info['audio_codec']: power = power[:0]
     if phase: info['out_of_phase'] = 1
     base |= _noteworthy(info)
-    return [dict(base, id=_window_id(name, s, seconds, hop), start_s=s, seconds=n, error='', **_measure(power, change, s, n))
-            for s, n in _windows(info['duration_s'], seconds, hop)]
+    row = lambda s, n: dict(base, id=_window_id(name, s, seconds, hop), start_s=s, seconds=n, error='')
+    return [row(s, n) | _measure(power, change, s, n) for s, n in _windows(info['duration_s'], seconds, hop)]
 
 # %% ../nbs/02_manifest.ipynb #295869b1
 VIDEOS = set('.mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .ts .mts .m2ts .3gp .3g2 .flv .f4v .ogv .wmv .asf .vob .mxf .divx'.split())
@@ -422,7 +422,7 @@ def _known(out, folder, names, seconds, hop, unwanted) -> Manifest:
 
 # %% ../nbs/02_manifest.ipynb #c54064a4
 def _listened(m, files, folder, names, seconds, hop) -> Manifest:
-    "The table, its sound measured anew where `audio_track` names one; `ManifestError` for a number that the file does not have."
+    "The table, its sound measured anew where `audio_track` names one; `ManifestError` for one that the file does not have."
     if 'audio_track' not in m.table: return m
     t, named = m.table.copy(), m.table['audio_track'] != ''
     for (file, number), rows in t[named].groupby([files, 'audio_track']):
@@ -603,8 +603,8 @@ def _seconds(t) -> np.ndarray:
 
 @patch
 def heard(self: Manifest, i: int):
-    """(file, second where the clip begins in it, number of its sound track or None) whose sound the i-th row of this table hears,
-    where noise was injected or `audio_track` names a track; None: what its own file plays."""
+    """(file, second where the clip begins in it, number of its sound track or None) whose sound the i-th row hears, where
+    noise was injected or `audio_track` names a track; None: what its own file plays."""
     of = lambda column: self.table[column].iloc[i] if column in self.table else ''
     at = 'track_' if of('track') else ''
     number = of(at + 'audio_track')

@@ -1046,7 +1046,7 @@ def overlay_video(
     return film(path, draw, draw.seconds, clip.fps * math.ceil(24 / clip.fps), clip.waveform if clip.has_audio else None, clip.rate)
 
 # %% ../nbs/13_plots.ipynb #48677044
-_COLOURS = ('scale=out_color_matrix=bt601:out_range=tv,'         # said, as in `media.write_clip`: browsers need not guess
+_COLOURS = ('scale=out_color_matrix=bt601:out_range=tv,'         # said, as in `media.write_clip`
             'setparams=colorspace=smpte170m:range=tv:color_primaries=bt709:color_trc=bt709')
 
 
