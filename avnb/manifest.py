@@ -38,7 +38,7 @@ def _checked(table, where) -> pd.DataFrame:
     missing, have = [c for c in _REQUIRED if c not in table], ', '.join(map(str, table)) or 'none'
     if missing: raise ManifestError(f"{where}: lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}; it has {have}")
     t = table.copy()
-    for c in (*COLUMNS, *(_TRACK if 'track' in t else ())):
+    for c in (*COLUMNS, *(_TRACK if 'track' in t else ()), *(c for c in _FEW if c in t)):
         if c in (*_TEXT, *_TRACK[:2]): t[c] = t[c].fillna('').astype(str) if c in t else ''
         else: t[c] = t[c].map(_number).astype(float) if c in t else np.nan
     t['id'] = t['id'].str.strip()
@@ -58,6 +58,7 @@ def _checked(table, where) -> pd.DataFrame:
 
 # %% ../nbs/02_manifest.ipynb #c43a6db2
 _NUMBERED = ('audio_track', 'track_audio_track')                 # which of a file's sound tracks; '': FFmpeg's choice
+_FEW = ('picture_s', 'audio_tracks', 'audio_taken', 'out_of_phase')   # measured, and true of few files: see `_noteworthy`
 
 
 def _contents(t) -> list[str]:
@@ -151,7 +152,7 @@ def _csv(table, old: Path, new: Path) -> bytes:
     t = table.copy()
     moved = lambda p: p and Path(os.path.relpath((old / p).resolve(), new.resolve())).as_posix()
     if old.resolve() != new.resolve(): t = t.assign(**{c: t[c].map(moved) for c in ('path', 'track_path') if c in t})
-    for c in ('width', 'height', 'rate', 'channels'): t[c] = t[c].astype('Int64')
+    for c in ('width', 'height', 'rate', 'channels', *(c for c in _FEW[1:] if c in t)): t[c] = t[c].astype('Int64')
     return t.to_csv(index=False, lineterminator='\n').encode()
 
 # %% ../nbs/02_manifest.ipynb #8073dd0b
@@ -430,7 +431,8 @@ def _listened(m, files, folder, names, seconds, hop) -> Manifest:
         error = next(iter(fresh.values()))['error']
         if error: raise ManifestError(f"row {rows['id'].iloc[0]}, audio_track {number}: {error}")
         for c in ('audio_codec', 'rate', 'channels', 'loudness_db', 'silence_ratio', 'audio_taken', 'out_of_phase'):
-            if c in t: t.loc[rows.index, c] = [fresh[i].get(c, np.nan) for i in rows['id']]
+            new = [fresh[i].get(c, np.nan) for i in rows['id']]
+            if c in t or pd.notna(new).any(): t.loc[rows.index, c] = new
     return Manifest(m.folder, t, m.missing)
 
 # %% ../nbs/02_manifest.ipynb #37f68422
@@ -472,13 +474,13 @@ def _complaints(t) -> pd.Series:
     notes = {'unreadable': t['error'] != '', 'no sound track': looked & (t['audio_codec'] == ''),
              'silent': looked & (t['audio_codec'] != '') & (t['silence_ratio'] >= 0.95), 'still': looked & (t['still_ratio'] >= 0.9),
              'copy': first != t['path'], 'under one second': looked & (t['seconds'] < 1)}
-    number = lambda c: t[c].map(_number) if c in t else pd.Series(np.nan, t.index)
-    tracks, taken, named = number('audio_tracks'), number('audio_taken'), number('audio_track').notna()
-    notes |= {'picture ends before the sound': looked & number('picture_s').notna(),
-              'out of phase': looked & (number('out_of_phase') > 0),
-              'several sound tracks': (t['error'] == '') & (tracks > 1) & ~named}
+    few = {c: t[c] if c in t else pd.Series(np.nan, t.index) for c in _FEW}
+    chosen = t['audio_track'] != '' if 'audio_track' in t else False
+    notes |= {'picture ends before the sound': looked & few['picture_s'].notna(),
+              'out of phase': looked & (few['out_of_phase'] > 0),
+              'several sound tracks': (t['error'] == '') & (few['audio_tracks'] > 1) & ~pd.Series(chosen, t.index)}
     said = [', '.join(n for n, hit in notes.items() if hit[i]) for i in t.index]
-    took = [f'sound track {k:.0f} of 0 to {n - 1:.0f}' for k, n in zip(taken, tracks)]
+    took = [f'sound track {k:.0f} of 0 to {n - 1:.0f}' for k, n in zip(few['audio_taken'], few['audio_tracks'])]
     said = [s.replace('copy', f'copy of {f}').replace('several sound tracks', k) for s, f, k in zip(said, first, took)]
     return pd.Series(said, t.index, dtype=str)
 

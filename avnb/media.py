@@ -416,7 +416,8 @@ def _picture(frame, target, scaler) -> np.ndarray:
     whole = _one_field(frame) if frame.interlaced_frame and frame.height % 2 == 0 else frame
     format = 'rgb48le' if high else 'rgb24'
     x = scaler.reformat(whole, width=w, height=h, format=format, interpolation='BILINEAR', threads=1).to_ndarray()
-    return _upright(_sdr(x, frame.color_trc, frame.color_primaries == _WIDE) if high else x, way)
+    if high: x = _sdr(x, frame.color_trc, frame.color_primaries == _WIDE)
+    return np.ascontiguousarray(_upright(x, way))
 
 # %% ../nbs/01_media.ipynb #169221c0
 def _pictures(v, packets, wants, size, zero, whole, threads=1):
