@@ -43,7 +43,7 @@ def _checked(table, where) -> pd.DataFrame:
         else: t[c] = t[c].map(_number).astype(float) if c in t else np.nan
     t['id'] = t['id'].str.strip()
     for name in _NUMBERED:
-        if name in t: t[name] = t[name].fillna('').astype(str).str.strip().str.removesuffix('.0')
+        if name in t: t[name] = t[name].astype(object).fillna('').astype(str).str.strip().str.removesuffix('.0')
     wrong = {'no id': t['id'] == '', 'no path': t['path'] == '',
              'no number as start_s, or a negative one': ~(t['start_s'] >= 0),
              'no number as seconds, or a negative one': ~(t['seconds'] >= 0),
