@@ -39,7 +39,7 @@ class Clip:
     pad_frames: int = 0      # frames at the end for whose time the file holds neither picture nor sound: they repeat the last
     pad_samples: int = 0     # samples that are zero because the file holds no sound there
     has_audio: bool = True
-    out_of_phase: float = 0.0   # 1: left and right cancel each other, so `waveform` is left alone; 0: their mean; between: in between
+    out_of_phase: float = 0.0   # 0: `waveform` is the mean of left and right; 1: left alone, because they cancel
 
     def __repr__(self):
         pad = f", padded {self.pad_frames} frames {self.pad_samples} samples" if self.pad_frames or self.pad_samples else ""
@@ -79,7 +79,7 @@ def _frames_of(frames, fps, stream):
 
 
 def _say_colours(codec):
-    "Note in an encoder what the colours are: BT.601's matrix and range, sRGB's primaries, and the transfer function nearest to sRGB's."
+    "Note in an encoder what the colours are: BT.601's matrix and range, BT.709's primaries and transfer function."
     codec.colorspace, codec.color_range, codec.color_primaries, codec.color_trc = 6, 1, 1, 1
 
 # %% ../nbs/01_media.ipynb #a009df55
@@ -158,7 +158,7 @@ def _best(c, kind, choice, related=None):
 
 
 def _streams(c, track: int | None = None):
-    "The video and the audio stream of an open container, None where there is none; `track` counts its sound tracks from 0, None: FFmpeg's rule."
+    "The video and the audio stream of a container, None where there is none; `track`: which sound, from 0, None: FFmpeg's rule."
     import av
     no_film = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
     sounds, bad = c.streams.audio, lambda reason: MediaError(c.name.removeprefix('file:'), reason)
@@ -211,10 +211,10 @@ def _with_end(packets):
 
 # %% ../nbs/01_media.ipynb #b7606294
 def _way(frame) -> tuple[bool, bool, bool]:
-    "What brings a decoded frame upright: change rows and columns for each other; then turn the rows round; turn the columns round."
+    "What brings a decoded frame upright: swap rows and columns; then reverse the rows; reverse the columns."
     try: a, b, _, c, d = np.frombuffer(frame.side_data['DISPLAYMATRIX'], np.int32)[:5].tolist()
     except KeyError: return False, False, False
-    except ValueError:                                          # one kind of side data that PyAV cannot name hides all others
+    except ValueError:                                          # one kind of side data that PyAV cannot name hides all
         a, b = np.cos(np.deg2rad(frame.rotation)), -np.sin(np.deg2rad(frame.rotation))
         c, d = -b, a
     turned = abs(b) + abs(c) > abs(a) + abs(d)
@@ -251,7 +251,8 @@ def probe(
     track: int | None = None,  # which of its sound tracks, from 0; None: FFmpeg's choice
 ) -> dict:
     """duration_s (until both picture and sound are over), picture_s (until the picture is), fps, width, height, video_codec,
-    audio_codec ('' where there is none), rate (Hz), channels, audio_tracks (how many), audio_taken (which of them this is, from 0). Raises `MediaError`."""
+    audio_codec ('' where there is none), rate (Hz), channels, audio_tracks (how many), audio_taken (which, from 0; -1: none).
+    Raises `MediaError`."""
     with _open(path) as c:
         v, a = _streams(c, track)
         main = v if v is not None else a
@@ -351,13 +352,13 @@ def _plan(v, packets, wants):
     return {pts for _, pts in _held(by_time, wants)}
 
 # %% ../nbs/01_media.ipynb #3a0cc624
-_MATRICES = (0, 1, 2, 4, 5, 6, 7, 9)                             # ways of storing colours (H.273) that FFmpeg's scaler converts; 2: not said
+_MATRICES = (0, 1, 2, 4, 5, 6, 7, 9)                             # of H.273, those that FFmpeg's scaler converts; 2: not said
 
 
 def _target(v, frame, size) -> tuple[int, int]:
     "Height and width of the frames we return, from `size`: None, the short side, or (height, width)."
     if frame.colorspace not in _MATRICES:
-        reason = f"its colours are stored in a way (matrix {frame.colorspace} of H.273) that cannot be converted; transcode it to BT.709"
+        reason = f"its colours (matrix {frame.colorspace} of H.273) cannot be converted; transcode it to BT.709"
         raise MediaError(v.container.name.removeprefix('file:'), reason)
     if isinstance(size, (tuple, list)): return tuple(size)
     h, w = _display(v, frame)
@@ -375,8 +376,8 @@ def _one_field(frame):
     return g.vpull()
 
 # %% ../nbs/01_media.ipynb #a1572ea4
-_PQ, _HLG, _WIDE = 16, 18, 9                                     # H.273's numbers of the two transfer functions, and of BT.2020's primaries
-_PAPER, _PEAK = 203.0, 1000.0                                    # cd/m2 of white paper (BT.2408), and of the brightest white that is kept apart
+_PQ, _HLG, _WIDE = 16, 18, 9                                     # H.273's numbers: two transfer functions, BT.2020's primaries
+_PAPER, _PEAK = 203.0, 1000.0                                    # cd/m2 of white paper (BT.2408), and of what becomes white
 
 
 @functools.cache
@@ -390,7 +391,9 @@ def _light(transfer: int) -> np.ndarray:
     return (10000 * (np.maximum(p - 0.8359375, 0) / (18.8515625 - 18.6875 * p)) ** (16384 / 2610)).astype(np.float32)
 
 # %% ../nbs/01_media.ipynb #010d585b
-_TO_709 = np.array([[1.6605, -0.1246, -0.0182], [-0.5876, 1.1329, -0.1006], [-0.0728, -0.0083, 1.1187]], np.float32)   # BT.2087
+_TO_709 = np.array([[1.6605, -0.1246, -0.0182],
+                    [-0.5876, 1.1329, -0.1006],
+                    [-0.0728, -0.0083, 1.1187]], np.float32)     # from BT.2020 (BT.2087), for rows of pixels
 _LUMA = np.array([0.2627, 0.6780, 0.0593], np.float32)           # of BT.2020
 _SHOWN = (np.linspace(0, 1, 65536) ** (1 / 2.2) * 255 + 0.5).astype(np.uint8)
 
@@ -398,7 +401,7 @@ _SHOWN = (np.linspace(0, 1, 65536) ** (1 / 2.2) * 255 + 0.5).astype(np.uint8)
 def _sdr(x, transfer: int, wide: bool) -> np.ndarray:
     "An ordinary picture uint8 [H,W,3] of an HDR one, uint16; `wide`: its primaries are BT.2020's."
     y = _light(transfer)[x]
-    if transfer == _HLG: y = _PEAK * y * np.power(y @ _LUMA, 0.2)[..., None]     # the film's look on a screen of 1000 cd/m2
+    if transfer == _HLG: y = _PEAK * y * np.power(y @ _LUMA, 0.2)[..., None]     # on a screen of 1000 cd/m2
     y = y / _PAPER
     if wide: y = np.maximum(y @ _TO_709, 0)
     most, white = y.max(-1, keepdims=True), _PEAK / _PAPER
@@ -411,9 +414,10 @@ def _picture(frame, target, scaler) -> np.ndarray:
     way, high = _way(frame), frame.color_trc in (_PQ, _HLG)
     h, w = target[::-1] if way[0] else target
     whole = _one_field(frame) if frame.interlaced_frame and frame.height % 2 == 0 else frame
-    made = scaler.reformat(whole, width=w, height=h, format='rgb48le' if high else 'rgb24', interpolation='BILINEAR', threads=1)
-    x = made.to_ndarray()
-    return _upright(_sdr(x, frame.color_trc, frame.color_primaries == _WIDE) if high else x, way)
+    format = 'rgb48le' if high else 'rgb24'
+    x = scaler.reformat(whole, width=w, height=h, format=format, interpolation='BILINEAR', threads=1).to_ndarray()
+    if high: x = _sdr(x, frame.color_trc, frame.color_primaries == _WIDE)
+    return np.ascontiguousarray(_upright(x, way))
 
 # %% ../nbs/01_media.ipynb #169221c0
 def _pictures(v, packets, wants, size, zero, whole, threads=1):
@@ -461,14 +465,14 @@ _BS775 = dict(FC=1.0, LFE=0.0, LFE2=0.0, **dict.fromkeys(['FL', 'FR', 'FLC', 'FR
 
 @functools.cache
 def _shares(names: tuple) -> np.ndarray:
-    "What each channel counts in the mono mix, float32 [C] with sum 1: BS.775's weights, all alike where a name is unknown."
+    "What each channel counts in the mix, float32 [C] with sum 1: BS.775's weights, all alike where a name is unknown."
     w = np.array([_BS775.get(n, np.nan) for n in names])
     if not w.sum() > 0: w = np.ones(len(names))
     return (w / w.sum()).astype(np.float32)
 
 # %% ../nbs/01_media.ipynb #bd88e519
 def _cancelled(pieces) -> float:
-    "How far left and right cancel each other in stretches [C, n]: 0 if their mean is less than 10 dB below them, 1 from 20 dB on."
+    "How far left and right cancel in stretches [C, n]: 0 if their mean is less than 10 dB below them, 1 from 20 dB on."
     pairs = [x for x in pieces if len(x) == 2]
     each = sum(float(np.vdot(x, x)) for x in pairs) / 2
     mean = sum(float(np.vdot(m, m)) for m in (x[0] + x[1] for x in pairs)) / 4
@@ -566,7 +570,7 @@ def _gain(path, index) -> np.float32:
 
 # %% ../nbs/01_media.ipynb #d6a354d7
 def _attempt(path, start, wants, size, n, rate, audio, video, whole, threads=1, track=None):
-    "`(frames, padding), (waveform, missing, cancelled), has_audio`; None where only an attempt with `whole` can be right."
+    "`(frames, padding), (waveform, missing, cancelled), has_audio`; None where only `whole` can be right."
     with _open(path) as c:
         v, a = _streams(c, track)
         if video and v is None: raise MediaError(path, "holds no picture that can be decoded; read its sound with video=False")
@@ -582,7 +586,8 @@ def _attempt(path, start, wants, size, n, rate, audio, video, whole, threads=1, 
         pictures = _pictures(v, got[v.index], wants, size, zero, whole, threads) if video else (np.zeros((0, 0, 0, 3), np.uint8), np.inf)
         if pictures is None: return None
         padding = _padding(path, start, wants - zero, pictures[1] - zero, _end(got[a.index]) - zero if a is not None else -np.inf)
-        return (pictures[0], padding), _track(a, got, t0, n, rate) if audio else (np.zeros(n, np.float32), n, 0.0), a is not None
+        sound = _track(a, got, t0, n, rate) if audio else (np.zeros(n, np.float32), n, 0.0)
+        return (pictures[0], padding), sound, a is not None
 
 # %% ../nbs/01_media.ipynb #371026cf
 def _end(packets) -> float:
