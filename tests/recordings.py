@@ -32,13 +32,14 @@ class Codec:
     rates: tuple = ANY_RATE
     clock: int = 1000                    # finest time base, ticks per second; 0: whole frames only
     b_frames: int = 0                    # in a row, at most
-    options: tuple = (('qmin', '2'), ('qmax', '4'))
+    aspect: Fraction = Fraction(1)       # width of a pixel by its height
+    options: tuple = (('qmin', '2'), ('qmax', '4'), ('b', '4000000'))
 
 
 X264 = (('crf', '18'), ('preset', 'veryfast'))
 X265 = (('crf', '16'), ('preset', 'ultrafast'), ('x265-params', 'log-level=none:pools=1'))
 AV1 = (('crf', '20'), ('preset', '11'), ('svtav1-params', 'lp=1'))
-VPX = (('deadline', 'realtime'), ('cpu-used', '8'), ('qmin', '4'), ('qmax', '20'))
+VPX = (('deadline', 'realtime'), ('cpu-used', '8'), ('qmin', '4'), ('qmax', '20'), ('b', '4000000'))
 CIF = ((96, 128), (144, 176))            # the two smallest sizes of H.263
 MPEG = dict(step=2, rates=MPEG_RATES, clock=0, b_frames=2)
 VIDEO = {
@@ -51,7 +52,7 @@ VIDEO = {
     'mpeg2video': Codec(('yuv420p', 'yuv422p'), **MPEG),
     'mpeg1video': Codec(**MPEG),
     'mjpeg': Codec(('yuvj420p', 'yuvj422p', 'yuvj444p')),
-    'h263': Codec(sizes=CIF, clock=0, rates=(NTSC,)),
+    'h263': Codec(sizes=CIF, clock=0, rates=(NTSC,), aspect=Fraction(12, 11)),
     'msmpeg4': Codec(),
     'msmpeg4v2': Codec(),
     'wmv1': Codec(step=2),
@@ -406,7 +407,7 @@ def _pictures(recipe, c):
     k = s.codec_context
     k.height, k.width = recipe.size
     k.pix_fmt, k.time_base, k.thread_count = recipe.format, recipe.clock, 1
-    k.gop_size, k.max_b_frames, k.bit_rate = recipe.gop, recipe.b_frames, 4_000_000
+    k.gop_size, k.max_b_frames = recipe.gop, recipe.b_frames
     return _marked(recipe, s, _encoded(recipe, s))
 
 
