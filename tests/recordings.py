@@ -4,6 +4,7 @@ what sounds, at every moment.
     python recordings.py 17 FOLDER       # write the recording of seed 17 into FOLDER, and print its recipe
 """
 import heapq
+import os
 import sys
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -13,6 +14,7 @@ import av
 import numpy as np
 from av.bitstream import BitStreamFilterContext
 
+os.environ.setdefault('SVT_LOG', '1')     # the AV1 encoder says errors only
 MS = Fraction(1, 1000)
 MPEG_CLOCK = Fraction(1, 90000)
 FILM = Fraction(24000, 1001)
@@ -137,7 +139,7 @@ EVEN = dict(gaps=False, irregular=False)
 PROGRAM = dict(tracks=1, lowest=(120, 160), **EVEN)    # frames that fill a packet, so that each has a time of its own
 CONTAINERS = (
     Container('mp4', 'mp4', 'libx264 libx265 mpeg4 mpeg2video mjpeg libvpx-vp9 libsvtav1 png',
-              'aac libmp3lame mp2 ac3 libopus vorbis flac alac pcm_s16le', default=True, matrix=True),
+              'aac libmp3lame mp2 ac3 libopus flac alac pcm_s16le', default=True, matrix=True),
     Container('matroska', 'mkv',
               'libx264 libx265 mpeg4 mpeg2video mpeg1video mjpeg libvpx libvpx-vp9 libsvtav1 msmpeg4 ffv1 prores_ks',
               'aac libmp3lame mp2 ac3 eac3 libopus vorbis flac alac pcm_s16le pcm_f32le tta wavpack', MS, default=True),
@@ -212,6 +214,11 @@ class Recipe:
     by: str                              # what says the orientation: 'matrix', 'sei' or ''
     base: Fraction                       # when the first picture is shown on the file's own clock, s
     tracks: tuple
+
+    @property
+    def even(self) -> bool:
+        "Whether no frame is missing."
+        return self.timing in ('constant', 'one a second')
 
     @property
     def shown(self) -> np.ndarray:
