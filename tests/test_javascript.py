@@ -1,4 +1,4 @@
-"avnb/static in one dialect: formatted, typed, and nothing in it that nobody uses. Node's tools are fetched where node is."
+"avnb/static in one dialect: formatted, typed, nothing that nobody uses. Its tools are fetched where node and npm are."
 
 import json
 import re
@@ -59,7 +59,10 @@ def exports(text):
 
 def test_exports_are_there_and_used():
     imports = {
-        (other, n) for text in MODULES.values() for names, other in IMPORT.findall(text) for n in re.findall(r'\w+', names)
+        (other, n)
+        for text in MODULES.values()
+        for names, other in IMPORT.findall(text)
+        for n in re.findall(r'\w+', names)
     }
     offered = {(name, n) for name, text in MODULES.items() for n in exports(text)}
     assert sorted(imports - offered) == [], 'imported, and not there'
