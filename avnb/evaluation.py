@@ -833,14 +833,16 @@ class OneSense(ClipDataset):
         r = self.manifest.table.iloc[k]; path, start = self.manifest.path(k), float(r['start_s'])
         if self.shards or (self.sense == 'both' and not self.squeeze and not r.get('audio_path')): return super().read_one(row, frames, first)
         still = r.get('audio_path')                                                         # a picture with a sound of its own
-        heard, at = self.manifest.heard(k) or (self.manifest.folder / still if still else path, start)
+        heard, at, track = self.manifest.heard(k) or (self.manifest.folder / still if still else path, start, None)
         pictures, sound = np.zeros((len(frames), d.size, d.size, 3), np.uint8), np.zeros(n, np.float32)
         if self.sense != 'audio':
             lo, size = int(frames[0]), (d.size, d.size) if self.squeeze else d.size
             when = (start + lo / d.fps, (int(frames[-1]) + 1 - lo) / d.fps) if not still else (0.0, 1 / d.fps)
             c = read_clip(path, *when, d.fps, size, audio=False, square=not self.squeeze)
             pictures = c.frames[np.minimum(frames - lo, len(c.frames) - 1)]
-        if self.sense != 'video': sound = read_clip(heard, at + first / d.rate, n / d.rate, rate=d.rate, video=False).waveform
+        if self.sense != 'video':
+            how = dict(rate=d.rate, video=False, track=track)
+            sound = read_clip(heard, at + first / d.rate, n / d.rate, **how).waveform
         return pictures, sound
 
 # %% ../nbs/11_evaluation.ipynb #93f32e9a
