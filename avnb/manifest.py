@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['COLUMNS', 'BLOCK', 'LOOKS', 'CHUNK', 'SILENT_DB', 'STILL', 'VIDEOS', 'AUDIOS', 'SCENES', 'READERS', 'ManifestError',
-           'split_labels', 'join_labels', 'Manifest', 'examine', 'in_parallel', 'index_folder', 'Diagnosis', 'doctor',
-           'split_by_file', 'inject_noise', 'opened', 'from_ucf101', 'from_hmdb51', 'clock_seconds', 'from_kinetics',
-           'from_vggsound', 'from_audioset', 'from_esc50', 'from_dcase2014', 'Boxes', 'boxes_of', 'from_vggss',
-           'from_flickr_soundnet', 'from_folder', 'from_csv']
+           'split_labels', 'join_labels', 'Manifest', 'examine', 'walk_files', 'in_parallel', 'index_folder',
+           'Diagnosis', 'doctor', 'split_by_file', 'inject_noise', 'opened', 'from_ucf101', 'from_hmdb51',
+           'clock_seconds', 'from_kinetics', 'from_vggsound', 'from_audioset', 'from_esc50', 'from_dcase2014', 'Boxes',
+           'boxes_of', 'from_vggss', 'from_flickr_soundnet', 'from_folder', 'from_csv']
 
 # %% ../nbs/02_manifest.ipynb #2b508a12
 import csv, fnmatch, hashlib, json, os, re
@@ -351,8 +351,10 @@ def _no_file(file) -> str:
     return 'a folder' if os.path.isdir(file) else 'not a plain file (a pipe or a device?)'
 
 
-def _walk(folder):
-    "(path as text, '' or why it is no file) of what lies below a folder and is not hidden; `ManifestError` where one may not look."
+def walk_files(
+    folder,
+):               # -> (path in the folder as text, '' or why it is no file), one after the other
+    "What lies below a folder and is not hidden, links followed. Raises `ManifestError` where one may not look."
     home, own, links, known = os.path.realpath(folder), [''], deque(), set()
     while own or links:
         here = own.pop() if own else links.popleft()
@@ -400,7 +402,7 @@ def _files(folder: Path, endings=VIDEOS) -> tuple[list, dict, str]:
     if not folder.exists(): raise ManifestError(f"there is no folder {folder}")
     if not folder.is_dir(): raise ManifestError(f"{folder} is a file; give the folder that holds the videos")
     found, left, others = [], {}, Counter()
-    for path, why in progress(_walk(folder), desc='look', unit='file'):
+    for path, why in progress(walk_files(folder), desc='look', unit='file'):
         end = os.path.splitext(path)[1].lower()
         if end in endings: found.append(path)                     # a broken link too: it gets a row with its error
         elif end in _HALF or why and end not in _KNOWN: left[path] = why or 'a download that has not come to its end'
@@ -408,7 +410,7 @@ def _files(folder: Path, endings=VIDEOS) -> tuple[list, dict, str]:
         else: others[end or 'without ending'] += 1
     if not found: raise ManifestError(f"{folder} {_nothing(left, others)}")
     said = [f'{n} {e}' for e, n in others.most_common()] + [f'{p} ({why})' for p, why in list(left.items())[:3]] + ['...'] * (len(left) > 3)
-    return sorted(found), left, said and f"{folder.name or folder}: {len(found)} files are read, {others.total() + len(left)} left out: {', '.join(said)}"
+    return sorted(found), left, said and f"{escape_name(folder.name) or folder}: {len(found)} files are read, {others.total() + len(left)} left out: {', '.join(said)}"
 
 
 def _nothing(left: dict, others: Counter) -> str:
@@ -421,7 +423,8 @@ def _nothing(left: dict, others: Counter) -> str:
 def _names(files) -> dict[str, str]:
     "File -> id: its path without the ending, '/' as '__'; with the ending where two would be alike, and with ~2 where they still are."
     full = {f: f.removeprefix('./').replace('/', '__').strip() for f in files}
-    short = {f: os.path.splitext(n)[0].strip() for f, n in full.items()}
+    short = {f: _brief(os.path.splitext(n)[0].strip()) for f, n in full.items()}
+    full = {f: _brief(n) for f, n in full.items()}
     many, ids, taken = Counter(short.values()), {}, set()
     for f in files: ids[f] = short[f] if many[short[f]] == 1 and short[f] else full[f]
     for f in sorted(ids):
@@ -431,6 +434,12 @@ def _names(files) -> dict[str, str]:
             ids[f] = f'{name}~{k}'
         taken.add(ids[f])
     return ids
+
+
+def _brief(name: str) -> str:
+    "A name that leaves room for an ending: files are called by the id (truth, pictures), and a name has 255 bytes at most."
+    raw = name.encode()
+    return name if len(raw) <= 200 else f"{raw[:180].decode(errors='ignore')}~{digest(name)[:8]}"
 
 # %% ../nbs/02_manifest.ipynb #8dc24b8b
 def _hit(patterns, *names) -> bool: return any(n == p or fnmatch.fnmatchcase(n, p) for p in patterns for n in names)
@@ -873,7 +882,7 @@ def _by_name(folder, endings) -> dict[str, list[str]]:
     "Name without ending -> paths of the files with one of the endings, videos before sounds, and after them those whose ending says nothing."
     have, sayings = {}, _KNOWN | AUDIOS | endings
     rank = lambda p: (0 if (end := os.path.splitext(p)[1].lower()) in endings & VIDEOS else 1 if end in endings else 2, p)
-    for path, _ in _walk(folder):
+    for path, _ in walk_files(folder):
         name = path.rsplit('/', 1)[-1]
         stem, end = os.path.splitext(name)
         if end.lower() in endings: have.setdefault(stem, []).append(path)
@@ -977,7 +986,7 @@ def _none_there(folder, rows, missing, of: str) -> str:
     "Why no file of a list can be used, and what to do: mend what was meant to lead to them, or get them."
     what, where = _SETS.get(of, ('the files', 'the paths in the table, relative to its folder'))
     first = f"the first is {missing[0]['path']} ({missing[0]['why']})" if missing else "the list is empty"
-    links = [f'{p} is {why}' for p, why in _walk(folder) if 'link' in why]
+    links = [f'{p} is {why}' for p, why in walk_files(folder) if 'link' in why]
     todo = f"{len(links)} links there lead nowhere ({links[0]}); mend them" if links else f"Get {what}; they go there as {where}"
     return f"{folder}: none of the {len(rows)} listed files of {of or 'the list'} can be used; {first}. {todo}"
 

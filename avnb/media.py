@@ -23,7 +23,7 @@ class MediaError(AvnbError):
         super().__init__(str(path), reason)
         self.path, self.reason = str(path), reason
 
-    def __str__(self): return f"{self.path}: {self.reason}"
+    def __str__(self): return f"{self.path}: {self.reason}".encode('utf-8', 'surrogateescape').decode('utf-8', 'backslashreplace')
 
 # %% ../nbs/01_media.ipynb #e02c8660
 @dataclass(eq=False)
@@ -422,7 +422,7 @@ SOUND_FILES = ('.wav', '.flac', '.ogg')
 def _sound_file(path, start, n, rate):
     "Waveform and missing samples of a sound file; None if soundfile does not know it."
     import soundfile as sf
-    try: f = sf.SoundFile(str(path))
+    try: f = sf.SoundFile(os.fsencode(path))
     except sf.LibsndfileError: return None
     with f:
         old = f.samplerate
