@@ -27,7 +27,7 @@ import torch
 from fastcore.basics import patch
 
 from .clips import ClipDataset, clip_loader
-from .core import AvnbError, atomic_write, digest, progress, replace, rng, save_config, to_dict
+from .core import AvnbError, atomic_write, digest, progress, replace, rng, save_config, to_dict, unescape_name
 from .manifest import opened
 from .media import read_clip
 
@@ -833,7 +833,8 @@ class OneSense(ClipDataset):
         r = self.manifest.table.iloc[k]; path, start = self.manifest.path(k), float(r['start_s'])
         if self.shards or (self.sense == 'both' and not self.squeeze and not r.get('audio_path')): return super().read_one(row, frames, first)
         still = r.get('audio_path')                                                         # a picture with a sound of its own
-        heard, at, track = self.manifest.heard(k) or (self.manifest.folder / still if still else path, start, None)
+        file = self.manifest.folder / unescape_name(still) if still else path
+        heard, at, track = self.manifest.heard(k) or (file, start, None)
         pictures, sound = np.zeros((len(frames), d.size, d.size, 3), np.uint8), np.zeros(n, np.float32)
         if self.sense != 'audio':
             lo, size = int(frames[0]), (d.size, d.size) if self.squeeze else d.size
@@ -934,7 +935,7 @@ def feature_key(
     "Hash of weights, manifest (with the files' sizes) and view (with the norm that it read from a file)."
     m = data.manifest
     def size(p): return p.stat().st_size if p.exists() else -1
-    files = [] if data.packed else [size(m.folder / p) for p in m.table['path']]
+    files = [] if data.packed else [size(m.folder / unescape_name(p)) for p in m.table['path']]
     lengths = [round(float(x), 3) for x in data.length]
     settings = {k: v for k, v in dataclasses.asdict(data.data).items() if k in ('fps', 'size', 'rate')} | dataclasses.asdict(data.view) | dict(front=views[1].front, norm=[np.asarray(x).tolist() for x in views[1].norm])
     return digest([_FEATURES, weights, m.hash, files, lengths, settings, [repr(v) for v in views], data.sense, data.squeeze, data.windows, batch, bool(data.packed), bool(data.shards)])

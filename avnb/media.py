@@ -23,7 +23,7 @@ class MediaError(AvnbError):
         super().__init__(str(path), reason)
         self.path, self.reason = str(path), reason
 
-    def __str__(self): return f"{self.path}: {self.reason}"
+    def __str__(self): return f"{self.path}: {self.reason}".encode('utf-8', 'surrogateescape').decode('utf-8', 'backslashreplace')
 
 # %% ../nbs/01_media.ipynb #e02c8660
 @dataclass(eq=False)
@@ -541,7 +541,7 @@ SOUND_FILES = ('.wav', '.flac', '.ogg')
 def _sound_file(path, start, n, rate):
     "Waveform, missing samples and how far left and right cancel, of a sound file; None if it is not soundfile's to read."
     import soundfile as sf
-    try: f = sf.SoundFile(str(path))
+    try: f = sf.SoundFile(os.fsencode(path))
     except sf.LibsndfileError: return None
     with f:
         if f.channels > 2: return None
