@@ -1428,8 +1428,14 @@ def step(self: Classifying, b, epoch: int, turn: int):
     if not self.net.frozen: self.net.encoder.requires_grad_(epoch >= self.c.warmup); self.net.encoder.train(epoch >= self.c.warmup)
     for g in self.opt.param_groups: g['lr'] = epoch_rate(self.c, epoch)
     loss = sum(torch.nn.functional.cross_entropy(z, y) for z in self.net(x).values())
-    self.opt.zero_grad(set_to_none=True); loss.backward(); self.opt.step()
-    return float(loss.detach())
+    value = float(loss.detach())
+    if not np.isfinite(value):
+        raise EvaluationError(f"the classifier's loss is {value} at step {self.at[1]} of pass {turn} (learning rate {epoch_rate(self.c, epoch):.3g}), "
+                              f"on rows {b.index.tolist()}; lower finetune.lr or linear.lr, or look at these clips")
+    self.opt.zero_grad(set_to_none=True)
+    loss.backward()
+    self.opt.step()
+    return value
 
 # %% ../nbs/11_evaluation.ipynb #35717cd1
 @patch
