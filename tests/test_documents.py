@@ -130,6 +130,11 @@ def test_hooks_and_package_json_agree():
     assert all(re.search(r'[=@]\d', d) for h in hooks.values() for d in h.get('additional_dependencies', ()))
 
 
+def test_source_distribution_names_what_is_there():
+    names = ' '.join(re.findall(r'^include (.+)$', text_of('MANIFEST.in'), re.M)).split()
+    assert 'CHANGELOG.md' in names and [name for name in names if not (ROOT / name).exists()] == []
+
+
 def test_changelog_knows_this_version():
     version = re.search(r'^version = (\S+)', text_of('settings.ini'), re.M)[1]
     headings = re.findall(r'^## \[([^]]+)\]', text_of('CHANGELOG.md'), re.M)
