@@ -833,14 +833,17 @@ class OneSense(ClipDataset):
         r = self.manifest.table.iloc[k]; path, start = self.manifest.path(k), float(r['start_s'])
         if self.shards or (self.sense == 'both' and not self.squeeze and not r.get('audio_path')): return super().read_one(row, frames, first)
         still = r.get('audio_path')                                                         # a picture with a sound of its own
-        heard, at = self.manifest.heard(k) or (self.manifest.folder / unescape_name(still) if still else path, start)
+        file = self.manifest.folder / unescape_name(still) if still else path
+        heard, at, track = self.manifest.heard(k) or (file, start, None)
         pictures, sound = np.zeros((len(frames), d.size, d.size, 3), np.uint8), np.zeros(n, np.float32)
         if self.sense != 'audio':
             lo, size = int(frames[0]), (d.size, d.size) if self.squeeze else d.size
             when = (start + lo / d.fps, (int(frames[-1]) + 1 - lo) / d.fps) if not still else (0.0, 1 / d.fps)
             c = read_clip(path, *when, d.fps, size, audio=False, square=not self.squeeze)
             pictures = c.frames[np.minimum(frames - lo, len(c.frames) - 1)]
-        if self.sense != 'video': sound = read_clip(heard, at + first / d.rate, n / d.rate, rate=d.rate, video=False).waveform
+        if self.sense != 'video':
+            how = dict(rate=d.rate, video=False, track=track)
+            sound = read_clip(heard, at + first / d.rate, n / d.rate, **how).waveform
         return pictures, sound
 
 # %% ../nbs/11_evaluation.ipynb #93f32e9a
@@ -1425,8 +1428,14 @@ def step(self: Classifying, b, epoch: int, turn: int):
     if not self.net.frozen: self.net.encoder.requires_grad_(epoch >= self.c.warmup); self.net.encoder.train(epoch >= self.c.warmup)
     for g in self.opt.param_groups: g['lr'] = epoch_rate(self.c, epoch)
     loss = sum(torch.nn.functional.cross_entropy(z, y) for z in self.net(x).values())
-    self.opt.zero_grad(set_to_none=True); loss.backward(); self.opt.step()
-    return float(loss.detach())
+    value = float(loss.detach())
+    if not np.isfinite(value):
+        raise EvaluationError(f"the classifier's loss is {value} at step {self.at[1]} of pass {turn} (learning rate {epoch_rate(self.c, epoch):.3g}), "
+                              f"on rows {b.index.tolist()}; lower finetune.lr or linear.lr, or look at these clips")
+    self.opt.zero_grad(set_to_none=True)
+    loss.backward()
+    self.opt.step()
+    return value
 
 # %% ../nbs/11_evaluation.ipynb #35717cd1
 @patch
