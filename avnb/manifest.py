@@ -61,15 +61,18 @@ def _checked(table, where) -> pd.DataFrame:
     missing, have = [c for c in _REQUIRED if c not in table], ', '.join(map(str, table)) or 'none'
     if missing: raise ManifestError(f"{where}: lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}; it has {have}")
     t, unread = table.copy(), {}
-    for c in (*COLUMNS, *(_TRACK if 'track' in t else ())):
+    for c in (*COLUMNS, *(_TRACK if 'track' in t else ()), *(c for c in _FEW if c in t)):
         if c in (*_TEXT, *_TRACK[:2]): t[c] = t[c].fillna('').astype(str) if c in t else ''
         elif c in t: t[c], unread[c] = _floats(t[c])
         else: t[c] = np.nan
     t['id'], t['label'] = t['id'].str.strip(), _canonical(t['label'])
+    for name in _NUMBERED:
+        if name in t: t[name] = t[name].fillna('').astype(str).str.strip().str.removesuffix('.0')
     endless = np.isinf(t[['start_s', 'seconds']]).to_numpy().any(1)
     wrong = {'no id': t['id'] == '', 'no path': t['path'] == '',
              'no number as start_s, or a negative one': ~(t['start_s'] >= 0),
              'no number as seconds, or a negative one': ~(t['seconds'] >= 0),
+             'no whole number from 0 as audio_track': ~t.get('audio_track', t['id'].str[:0]).str.fullmatch(r'\d*'),
              'an infinite time': pd.Series(endless, t.index),
              "an absolute path (write it relative to the table's folder, so that both can move)": t['path'].map(_absolute).astype(bool),
              'the same id as another; every row needs its own': t['id'].duplicated(),
@@ -79,6 +82,16 @@ def _checked(table, where) -> pd.DataFrame:
             first = t[bad].iloc[0]
             raise ManifestError(f"{where}: row {t.index[bad][0]} (id {first['id']!r}, path {first['path']!r}) has {what}")
     return t[[*COLUMNS, *[c for c in t if c not in COLUMNS]]]
+
+# %% ../nbs/02_manifest.ipynb #c43a6db2
+_NUMBERED = ('audio_track', 'track_audio_track')                 # which of a file's sound tracks; '': FFmpeg's choice
+_FEW = ('picture_s', 'audio_tracks', 'audio_taken', 'out_of_phase')   # measured, and true of few files: see `_noteworthy`
+
+
+def _contents(t) -> list[str]:
+    "What each row of a table holds: its file's hash, and the number of its sound track where it names one."
+    if 'audio_track' not in t: return t['content_hash'].tolist()
+    return [f'{h} track {n}' if n else h for h, n in zip(t['content_hash'], t['audio_track'])]
 
 # %% ../nbs/02_manifest.ipynb #3ee15028
 def _number(x) -> float:
@@ -131,9 +144,10 @@ class Manifest:
 
     @property
     def hash(self) -> str:
-        "sha256 over the ordered (id, content_hash, start_s, seconds): the same clips in the same order, wherever they lie."
+        "sha256 over the ordered (id, content, start_s, seconds): the same clips in the same order, wherever they lie."
         t = self.table
-        return digest([[a, b, float(c), float(d)] for a, b, c, d in zip(t['id'], t['content_hash'], t['start_s'], t['seconds'])])
+        rows = zip(t['id'], _contents(t), t['start_s'], t['seconds'])
+        return digest([[a, b, float(c), float(d)] for a, b, c, d in rows])
 
 # %% ../nbs/02_manifest.ipynb #47c2cc71
 @patch
@@ -228,7 +242,7 @@ def _csv(table, old: Path, new: Path) -> bytes:
     "The table as CSV, its paths relative to the folder `new`."
     t, (old, new) = table.copy(), (Path(p).resolve() for p in (old, new))
     if old != new: t = t.assign(**{c: [p and _moved(p, old, new) for p in t[c]] for c in ('path', 'track_path') if c in t})
-    for c in ('width', 'height', 'rate', 'channels'): t[c] = t[c].astype('Int64')
+    for c in ('width', 'height', 'rate', 'channels', *(c for c in _FEW[1:] if c in t)): t[c] = t[c].astype('Int64')
     return t.to_csv(index=False, lineterminator='\n').encode()
 
 
@@ -283,24 +297,28 @@ def load(
 # %% ../nbs/02_manifest.ipynb #a6ae7e71
 BLOCK, LOOKS, CHUNK = 10, 4, 60                                 # loudness blocks per s, pictures per s, s read at once
 SILENT_DB, STILL = -60.0, 4                                     # below: silent (dB re full scale); grey levels at most: still (ours)
+_EARLY = 1.0                                                     # s: a picture that ends earlier than this before its sound is said (ours)
 
 
-def _look(path, seconds: float):
-    "Mean square of each block, largest grey-level change between looks, seconds really there, and an error ('' for none)."
-    power, change, before, there, error = [], [], None, seconds, ''
+def _look(path, seconds: float, track: int | None = None):
+    """Mean square of each block, largest grey-level change between looks, seconds really there, whether left and right
+    cancel each other, and an error ('' for none)."""
+    power, change, before, there, phase, error = [], [], None, seconds, False, ''
     for start in np.arange(0, max(seconds - 1e-3, 1e-3), CHUNK):
-        try: c = read_clip(path, float(start), min(CHUNK, max(seconds - start, 0.25)), LOOKS, (32, 32), 1600 * BLOCK)
+        length = min(CHUNK, max(seconds - start, 0.25))
+        try: c = read_clip(path, float(start), length, LOOKS, (32, 32), 1600 * BLOCK, track=track)
         except MediaError as e:
             there, error = float(start), e.reason if not start else ''
             break
         power.append((np.pad(c.waveform, (0, -len(c.waveform) % 1600)).reshape(-1, 1600) ** 2).mean(1))
+        phase = phase or (c.out_of_phase > 0.5 and power[-1].mean() > 10 ** (SILENT_DB / 10))
         grey = c.frames[:len(c.frames) - c.pad_frames].mean(3)
         change.append(np.abs(np.diff(grey if before is None else np.concatenate([before, grey]), axis=0)).max((1, 2)))
         before = grey[-1:]
         if c.pad_frames > 1:
             there = float(start) + len(grey) / LOOKS
             break
-    return np.concatenate([[], *power]), np.concatenate([[], *change]), there, error
+    return np.concatenate([[], *power]), np.concatenate([[], *change]), there, phase, error
 
 # %% ../nbs/02_manifest.ipynb #8a96670b
 def _measure(power, change, start: float, seconds: float) -> dict:
@@ -325,6 +343,13 @@ def _window_id(name: str, start: float, seconds, hop) -> str:
     tenths = round(10 * (hop or seconds), 6) % 1 == 0
     return f"{name}_{start:08.1f}" if tenths else f"{name}_{start:010.3f}"
 
+# %% ../nbs/02_manifest.ipynb #f830131a
+def _noteworthy(info: dict) -> dict:
+    "What `probe` says, without that which is as usual."
+    usual = ['picture_s'] if info['duration_s'] - info['picture_s'] <= _EARLY or not info['video_codec'] else []
+    usual += ['audio_tracks', 'audio_taken'] if info['audio_tracks'] < 2 else []
+    return {k: x for k, x in info.items() if k not in usual}
+
 # %% ../nbs/02_manifest.ipynb #d4a614ba
 def examine(
     folder: str,             # the set's folder
@@ -332,20 +357,23 @@ def examine(
     name: str,               # the file's id
     seconds: float | None,   # length of an instance, s; None: the whole file
     hop: float | None,       # s from one instance to the next
+    track: int | None = None,  # which of its sound tracks, from 0; None: FFmpeg's choice
 ) -> list[dict]:
     "The rows of one file, measured; a file that cannot be read gives one row with its error."
     file = os.path.join(folder, path)
     try:
         base = dict(path=path, content_hash=sha256_file(file))
-        info = probe(file)
+        info = probe(file, track)
         if not info['video_codec']: raise MediaError(file, "holds no picture")
-        power, change, info['duration_s'], error = _look(file, info['duration_s'])
+        power, change, info['duration_s'], phase, error = _look(file, info['duration_s'], track)
         if error: raise MediaError(file, error)
     except MediaError as e: return [dict(base, id=name, start_s=0.0, seconds=0.0, error=e.reason)]
     except OSError as e: return [dict(path=path, id=name, start_s=0.0, seconds=0.0, error=f"cannot be read: {e.strerror}")]
     if not info['audio_codec']: power = power[:0]
-    return [dict(base, **info, id=_window_id(name, s, seconds, hop), start_s=s, seconds=n, error='', **_measure(power, change, s, n))
-            for s, n in _windows(info['duration_s'], seconds, hop)]
+    if phase: info['out_of_phase'] = 1
+    base |= _noteworthy(info)
+    row = lambda s, n: dict(base, id=_window_id(name, s, seconds, hop), start_s=s, seconds=n, error='')
+    return [row(s, n) | _measure(power, change, s, n) for s, n in _windows(info['duration_s'], seconds, hop)]
 
 # %% ../nbs/02_manifest.ipynb #1732c3c5
 def _no_file(file) -> str:
@@ -638,10 +666,24 @@ def _known(out, folder, names, seconds, hop, keep) -> Manifest:
         windows = [(_window_id(names[f], s, seconds, hop), s, n) for s, n in _windows(lengths[f], seconds, hop)] if not errors[f] else [(names[f], 0.0, 0.0)]
         want += [w for w in windows if keep(f, w[0])]
     others = want != list(zip(t['id'], t['start_s'], t['seconds'])) and not (new or gone)
-    if not (new or gone or changed or others): return old
+    if not (new or gone or changed or others): return _listened(old, t['file'], folder, names, seconds, hop)
     what = {'new files': new, 'files gone': gone, 'files changed': changed}
     what = ', '.join(f"{len(x)} {k} ({x[0]}{', ...' * (len(x) > 1)})" for k, x in what.items() if x) or 'other windows or ids'
     raise ManifestError(f"{out} exists and is different: {what}. Give another out=, delete it, or say overwrite=True")
+
+# %% ../nbs/02_manifest.ipynb #c54064a4
+def _listened(m, files, folder, names, seconds, hop) -> Manifest:
+    "The table, its sound measured anew where `audio_track` names one; `ManifestError` for one that the file does not have."
+    if 'audio_track' not in m.table: return m
+    t, named = m.table.copy(), m.table['audio_track'] != ''
+    for (file, number), rows in t[named].groupby([files, 'audio_track']):
+        fresh = {r['id']: r for r in examine(str(folder), unescape_name(file), names[file], seconds, hop, int(number))}
+        error = next(iter(fresh.values()))['error']
+        if error: raise ManifestError(f"row {rows['id'].iloc[0]}, audio_track {number}: {error}")
+        for c in ('audio_codec', 'rate', 'channels', 'loudness_db', 'silence_ratio', 'audio_taken', 'out_of_phase'):
+            new = [fresh[i].get(c, np.nan) for i in rows['id']]
+            if c in t or pd.notna(new).any(): t.loc[rows.index, c] = new
+    return Manifest(m.folder, t, m.missing)
 
 # %% ../nbs/02_manifest.ipynb #37f68422
 class _Wanted:
@@ -707,8 +749,15 @@ def _complaints(t) -> pd.Series:
     notes = {'unreadable': t['error'] != '', 'no sound track': looked & (t['audio_codec'] == ''),
              'silent': looked & (t['audio_codec'] != '') & (t['silence_ratio'] >= 0.95), 'still': looked & (t['still_ratio'] >= 0.9),
              'copy': first != t['path'], 'under one second': looked & (t['seconds'] < 1)}
+    few = {c: t[c] if c in t else pd.Series(np.nan, t.index) for c in _FEW}
+    chosen = t['audio_track'] != '' if 'audio_track' in t else False
+    notes |= {'picture ends before the sound': looked & few['picture_s'].notna(),
+              'out of phase': looked & (few['out_of_phase'] > 0),
+              'several sound tracks': (t['error'] == '') & (few['audio_tracks'] > 1) & ~pd.Series(chosen, t.index)}
     said = [', '.join(n for n, hit in notes.items() if hit[i]) for i in t.index]
-    return pd.Series([s.replace('copy', f'copy of {f}') for s, f in zip(said, first)], t.index, dtype=str)
+    took = [f'sound track {k:.0f} of 0 to {n - 1:.0f}' for k, n in zip(few['audio_taken'], few['audio_tracks'])]
+    said = [s.replace('copy', f'copy of {f}').replace('several sound tracks', k) for s, f, k in zip(said, first, took)]
+    return pd.Series(said, t.index, dtype=str)
 
 # %% ../nbs/02_manifest.ipynb #c90d619a
 class Diagnosis(str):
@@ -738,7 +787,9 @@ def doctor(
              _span('loudness', good['loudness_db'], 'dB'),
              f"  pictures as  {kinds('video_codec')}", f"  sound as     {kinds('audio_codec')}"]
     sick = t[t['complaint'] != ''].sort_values(['error', 'silence_ratio', 'still_ratio'], ascending=False, kind='stable')
-    counts = sick['complaint'].str.replace(r'copy of [^,]+', 'copy', regex=True).str.split(', ').explode().value_counts()
+    kind = sick['complaint'].str.replace(r'copy of [^,]+', 'copy', regex=True)
+    kind = kind.str.replace(r'sound track \d+ of 0 to \d+', 'several sound tracks', regex=True)
+    counts = kind.str.split(', ').explode().value_counts()
     lines += ["  complaints   " + (', '.join(f"{n} {k}" for k, n in counts.items()) or "none")]
     lines += [f"    {i}: {c}" + (f" ({e})" if e else '') for i, c, e in zip(sick['id'].head(worst), sick['complaint'], sick['error'])]
     if len(sick) > worst: lines.append(f"    and {len(sick) - worst} more")
@@ -834,8 +885,11 @@ def inject_noise(
 def _retracked(t, rows, donors) -> pd.DataFrame:
     "The table with the donors' sounds noted for these rows."
     t = t.assign(track='', track_path='', track_start_s=np.nan, track_seconds=np.nan)
+    if 'audio_track' in t: t['track_audio_track'] = ''
     new = dict(track=donors['id'], track_path=donors['path'], track_start_s=donors['start_s'], track_seconds=_seconds(donors), faulty_kind='wrong_track',
-               content_hash=[digest([a, b, float(c)]) for a, b, c in zip(t['content_hash'][rows], donors['content_hash'], donors['start_s'])])
+               content_hash=[digest([a, b, float(c)])
+                             for a, b, c in zip(t['content_hash'][rows], _contents(donors), donors['start_s'])])
+    if 'audio_track' in t: new['track_audio_track'] = donors['audio_track']
     for c, x in new.items(): t.loc[rows, c] = x if isinstance(x, str) else np.asarray(x)
     return t
 
@@ -848,9 +902,13 @@ def _seconds(t) -> np.ndarray:
 
 @patch
 def heard(self: Manifest, i: int):
-    "(file, second where the clip begins in it) whose sound the i-th row of this table hears instead of its own; None: its own."
-    if 'track' not in self.table or not self.table['track'].iloc[i]: return None
-    return self.folder / unescape_name(self.table['track_path'].iloc[i]), float(self.table['track_start_s'].iloc[i])
+    """(file, second where the clip begins in it, number of its sound track or None) whose sound the i-th row hears, where
+    noise was injected or `audio_track` names a track; None: what its own file plays."""
+    of = lambda column: self.table[column].iloc[i] if column in self.table else ''
+    at = 'track_' if of('track') else ''
+    number = of(at + 'audio_track')
+    if not at and not number: return None
+    return self.folder / unescape_name(of(at + 'path')), float(of(at + 'start_s')), int(number) if number else None
 
 # %% ../nbs/02_manifest.ipynb #7be52a14
 _SETS = dict(                                                    # name -> (what to get, where it goes in the folder)
@@ -927,7 +985,7 @@ def _segment(found: dict, recording: str, start: float, end: float) -> tuple[str
 # %% ../nbs/02_manifest.ipynb #aeb7963c
 def _opened(folder, path: str) -> dict:
     "What the header of a file says, or the error."
-    try: return probe(Path(folder, unescape_name(path)))
+    try: return _noteworthy(probe(Path(folder, unescape_name(path))))
     except (MediaError, OSError) as e: return dict(duration_s=0.0, error=getattr(e, 'reason', None) or str(e))
 
 # %% ../nbs/02_manifest.ipynb #062d2e66
