@@ -211,10 +211,10 @@ def usable(self: Manifest) -> 'Manifest':
     return Manifest(self.folder, t[(t['error'] == '') & ~(looked & (t['audio_codec'] == ''))], self.missing)
 
 # %% ../nbs/02_manifest.ipynb #aa4253f5
-def _rows_of(path: Path, sep: str = ',', **how):
+def _rows_of(path: Path, sep: str = ',', errors: str = 'strict', **how):
     "(line, cells) of a text table; empty lines are passed over. `ManifestError` for what is none."
     try:
-        with open(path, encoding='utf-8-sig', newline='') as f:
+        with open(path, encoding='utf-8-sig', errors=errors, newline='') as f:
             reader = csv.reader(f, delimiter=sep, **how)
             yield from ((reader.line_num, cells) for cells in reader if any(cells))
     except UnicodeDecodeError as e: raise ManifestError(f"{path} is not a CSV table in UTF-8 ({e}); save it again as UTF-8") from None
@@ -222,9 +222,9 @@ def _rows_of(path: Path, sep: str = ',', **how):
     except OSError as e: raise ManifestError(f"{path} cannot be read: {e.strerror}") from None
 
 
-def _table(path: Path, need=(), sep: str = ',') -> pd.DataFrame:
+def _table(path: Path, need=(), sep: str = ',', errors: str = 'strict') -> pd.DataFrame:
     "A table with a head, every cell as text; its index is the line in the file. `ManifestError` names what is wrong."
-    rows = list(_rows_of(path, sep))
+    rows = list(_rows_of(path, sep, errors))
     if not rows: raise ManifestError(f"{path} is not a CSV table: it is empty")
     head = [c.strip() or f'column {k}' for k, c in enumerate(rows[0][1], 1)]
     twice = [c for c, n in Counter(head).items() if n > 1]
@@ -251,6 +251,11 @@ def _moved(path: str, old, new) -> str:
     return _as_text(os.path.relpath(os.path.join(old, unescape_name(path)), new))
 
 
+def _beside(path: Path, name: str) -> Path:
+    "A file that is called after another; by a hash where that would be longer than the 255 bytes a name may have."
+    return path.with_name(name if len(os.fsencode(name)) < 256 else digest(escape_name(name))[:16] + name[-12:])
+
+
 def _as_text(path: str) -> str:
     "A relative path as tables hold it; './' before what could be taken for an absolute one."
     text = escape_name(path)
@@ -269,7 +274,7 @@ def save(
     if path.exists() and path.read_bytes() != data and not overwrite:
         raise ManifestError(f"{path} exists and is different; give another name, delete it, or say overwrite=True")
     with atomic_write(path) as f: f.write(data)
-    lack = path.with_suffix('.missing.csv')
+    lack = _beside(path, f'{path.stem}.missing.csv')
     if not len(self.missing): lack.unlink(missing_ok=True)
     else:
         with atomic_write(lack) as f: f.write(self.missing.to_csv(index=False, lineterminator='\n').encode())
@@ -285,7 +290,7 @@ def load(
     path = Path(path)
     if path.is_dir(): path = path / 'manifest.csv'
     if not path.exists(): raise ManifestError(f"there is no {path}; `avnb index FOLDER` writes one")
-    t, lack = _table(path), path.with_suffix('.missing.csv')
+    t, lack = _table(path), _beside(path, f'{path.stem}.missing.csv')
     if not len(t): raise ManifestError(f"{path} has no rows")
     return Manifest(path.parent, _checked(t.reset_index(drop=True), path), _table(lack).reset_index(drop=True) if lack.exists() else None)
 
@@ -616,9 +621,8 @@ def _examine_all(folder, jobs, workers, seconds, hop, engine='local'):
 
 # %% ../nbs/02_manifest.ipynb #c308c256
 def _partial(out: Path) -> Path:
-    "Where an index notes what is done; a name near the limit of 255 bytes has no room for more letters."
-    name = f'.{out.name}.partial'
-    return out.with_name(name if len(os.fsencode(name)) < 256 else f'.{digest(escape_name(out.name))[:16]}.partial')
+    "Where an index notes what is done."
+    return _beside(out, f'.{out.name}.partial')
 
 # %% ../nbs/02_manifest.ipynb #97ed5df7
 def _measured(folder, names, out, workers, seconds, hop, engine='local') -> dict[str, list]:
@@ -673,7 +677,7 @@ def _listened(m, files, folder, names, seconds, hop) -> Manifest:
     if 'audio_track' not in m.table: return m
     t, named = m.table.copy(), m.table['audio_track'] != ''
     for (file, number), rows in t[named].groupby([files, 'audio_track']):
-        fresh = {r['id']: r for r in examine(str(folder), file, names[file], seconds, hop, int(number))}
+        fresh = {r['id']: r for r in examine(str(folder), unescape_name(file), names[file], seconds, hop, int(number))}
         error = next(iter(fresh.values()))['error']
         if error: raise ManifestError(f"row {rows['id'].iloc[0]}, audio_track {number}: {error}")
         for c in ('audio_codec', 'rate', 'channels', 'loudness_db', 'silence_ratio', 'audio_taken', 'out_of_phase'):
@@ -955,7 +959,7 @@ def _find(have, *wanted: tuple[str, str]) -> str:
     return next((p for above, name in wanted for p in have.get(name, ()) if not above or above in p.split('/')[:-1]), '')
 
 # %% ../nbs/02_manifest.ipynb #efee9161
-_TAIL = re.compile(r'_(\d+(?:\.\d+)?)$')
+_TAIL = re.compile(r'_(\d+(?:\.\d+)?)$', re.A)
 
 
 def _segments(have: dict, ids) -> dict:
@@ -1104,7 +1108,7 @@ def from_hmdb51(
     return _read(folder, rows, f'HMDB51 split {split}', 'hmdb51')
 
 # %% ../nbs/02_manifest.ipynb #03e89f6c
-_CLOCK = re.compile(r'(?:(?:(\d+):)?(\d+):)?(\d+(?:[.,]\d*)?|[.,]\d+)(e[+-]?\d+)?', re.I)
+_CLOCK = re.compile(r'(?:(?:(\d+):)?(\d+):)?(\d+(?:[.,]\d*)?|[.,]\d+)(e[+-]?\d+)?', re.I | re.A)
 
 
 def clock_seconds(
@@ -1404,8 +1408,11 @@ def _collect_boxes(t, file: str) -> pd.DataFrame:
 
 def _separator(path: Path) -> str:
     "What divides the cells of a table: of comma, semicolon, tab and bar the one whose head has a column of paths, else the one with most cells."
-    heads = {s: [c.strip().lower() for c in next(_rows_of(path, s), (0, ['']))[1]] for s in ',;\t|'}
+    heads = {s: [c.strip().lower() for c in next(_rows_of(path, s, 'surrogateescape'), (0, ['']))[1]] for s in ',;\t|'}
     return max(heads, key=lambda s: (bool(set(heads[s]) & set(_ALIASES['path'])), len(heads[s])))
+
+
+def _utf8(text: str) -> bool: return text.isascii() or not re.search('[\udc80-\udcff]', text)
 
 
 def from_csv(
@@ -1414,11 +1421,15 @@ def from_csv(
     "The manifest of a table of files, one row each or several with windows or boxes. Raises `ManifestError`."
     path = Path(path)
     sep = _separator(path)
-    t = _table(path, sep=sep)
+    t = _table(path, sep=sep, errors='surrogateescape')
     lower = {c.lower(): c for c in reversed(list(t))}
     for name, others in _ALIASES.items():
         if found := next((lower[c] for c in others if c in lower), None): t = t.rename(columns={found: name})
     if 'path' not in t: raise ManifestError(f"{path}: no column names the files; expected one of {', '.join(_ALIASES['path'])}, got {', '.join(t)}")
+    t['path'] = [escape_name(p) if not _utf8(p) else p for p in t['path']]
+    for c in t:
+        if not (good := t[c].map(_utf8).to_numpy(bool)).all():
+            raise ManifestError(f"{path.name}, line {t.index[~good][0]}: what stands in {c!r} is not UTF-8; save the table again as UTF-8")
     t = _windows_of(t, path.name, thousands=sep != ';')
     if {'x0', 'y0', 'x1', 'y1'} <= set(t): t = _collect_boxes(t, path.name)
     if 'id' not in t:
