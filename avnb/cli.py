@@ -93,47 +93,54 @@ def look(
     run,               # training.Run
     path: str | Path,  # a video with sound
     start: float = 0.0, seconds: float = 4.0,  # which part, s
-    size: int = 288,   # side of the frames, pixels
+    size: int = 288,   # short side of the frames, pixels
 ):
-    "The middle square of a part of a video, and where the model attends in it: (`Clip`, `Attended`)."
+    "A part of a video, and where the model attends in it: (`Clip`, `Attended`)."
     from avnb.localization import attend
     from avnb.media import probe, read_clip
     length = probe(path)['duration_s'] or seconds; start = max(0.0, min(start, length - 0.5))
-    clip = read_clip(path, start, min(seconds, max(0.5, length - start)), 16.0, size, run.cfg.data.rate, square=True)
+    clip = read_clip(path, start, min(seconds, max(0.5, length - start)), 16.0, size, run.cfg.data.rate)
     return clip, attend(run.model, clip, run.cfg)
 
 
-def _drawing(clip, a, sources=(), title: str = '') -> dict:
-    "What the pictures of `plots` need besides clip and maps; `sources` of a truth file, where known."
-    return dict(boxes=list(sources) or None, spec=a.spec, hz=a.hz, seconds=a.seconds + clip.start, freq_map=a.audio_guided,
-                band=next((s['band'] for s in sources if s['sounding']), None), title=title or clip.id)
+def _drawing(clip, a, truth=None, title: str = '') -> dict:
+    "What the pictures of `plots` need besides clip and maps; `truth` of the file, where known."
+    from avnb.explorer import truth_of
+    sources = truth_of(truth['sources'], clip.start, truth['fps'], len(clip.frames), clip.fps) if truth else []
+    return dict(boxes=sources or None, spec=a.spec, hz=a.hz, seconds=a.seconds + clip.start, freq_map=a.audio_guided, area=a.area,
+                band=next((s['band'] for s in sources if s['sounding']), None), title=': '.join(x for x in (title or clip.id, a.sees) if x))
 
 # %% ../nbs/15_cli.ipynb #f03059a2
-def render_clip(run, path: str | Path, out: str | Path, start: float = 0.0, seconds: float = 4.0, sources=(), title: str = '') -> Path:
-    "Overlay video: the clip, where the sound points, where sight alone points, the spectrogram and its frequencies."
+def _overlay(clip, a, out: str | Path, truth=None, title: str = '') -> Path:
+    "Overlay video of what `look` has seen."
     from avnb.plots import overlay_video
-    clip, a = look(run, path, start, seconds)
-    return overlay_video(out, clip, {'guided by the sound': a.video_guided, 'sight alone': a.video_self}, **_drawing(clip, a, sources, title))
+    return overlay_video(out, clip, {'guided by the sound': a.video_guided, 'sight alone': a.video_self}, **_drawing(clip, a, truth, title))
 
 
-def render_still(run, path: str | Path, out: str | Path, start: float = 0.0, seconds: float = 2.0, sources=(), title: str = '') -> Path:
+def render_clip(run, path: str | Path, out: str | Path, start: float = 0.0, seconds: float = 4.0, truth=None, title: str = '') -> Path:
+    "Overlay video: the clip, where the sound points, where sight alone points, the spectrogram and its frequencies."
+    return _overlay(*look(run, path, start, seconds), out, truth, title)
+
+
+def render_still(run, path: str | Path, out: str | Path, start: float = 0.0, seconds: float = 2.0, truth=None, title: str = '') -> Path:
     "The same as a picture for a paper or a page."
     from avnb.plots import show_attention
     clip, a = look(run, path, start, seconds); Path(out).parent.mkdir(parents=True, exist_ok=True)
-    show_attention(clip.frames, a.video_guided, start=clip.start, fps=clip.fps, **_drawing(clip, a, sources, title)).savefig(out, dpi=100)
+    show_attention(clip.frames, a.video_guided, start=clip.start, fps=clip.fps, **_drawing(clip, a, truth, title)).savefig(out, dpi=100)
     return Path(out)
 
 # %% ../nbs/15_cli.ipynb #58180100
 def _render(run, manifest, rows):
     "Overlay videos of some rows into the run's `overlays/`, stills into `figures/`, with boxes and bands where the truth is known."
     from avnb.core import progress, unescape_name
+    from avnb.localization import clip_truth
     for r in progress(rows, total=len(rows), desc='overlays', unit='video'):
         row = manifest.table.loc[r]
         path, known = manifest.folder / unescape_name(row['path']), manifest.folder / 'truth' / f"{row['id']}.json"
-        sources = json.loads(known.read_text())['sources'] if known.exists() else ()
+        truth = clip_truth(json.loads(known.read_text()), other=bool(row.get('track'))) if known.exists() else None
         name, title = str(row['id']).replace('/', '_').replace(os.sep, '_'), f"{Path(row['path']).stem} {row['label']}".strip()
         for f, kind in ((render_clip, 'overlays/{}.mp4'), (render_still, 'figures/{}.png')):
-            f(run, path, Path(run.folder, kind.format(name)), float(row['start_s']), min(4.0, float(row['seconds'])), sources, title)
+            f(run, path, Path(run.folder, kind.format(name)), float(row['start_s']), min(4.0, float(row['seconds'])), truth, title)
 
 # %% ../nbs/15_cli.ipynb #5059cad3
 def demo_world(
@@ -429,7 +436,9 @@ def _attend_verb(verb):
 def _run_attend(a):
     "avnb attend"
     from avnb.training import load_run
-    print(render_clip(load_run(a.run_folder), a.video, a.out or Path(a.run_folder, 'overlays', Path(a.video).stem + '.mp4'), a.start, a.seconds))
+    clip, seen = look(load_run(a.run_folder), a.video, a.start, a.seconds)
+    if seen.sees: print(f'{clip.id}: {seen.sees}')
+    print(_overlay(clip, seen, a.out or Path(a.run_folder, 'overlays', Path(a.video).stem + '.mp4')))
 
 # %% ../nbs/15_cli.ipynb #405b547b
 def _lab_verb(verb):

@@ -150,7 +150,7 @@ def import_torchaudio():
     "torchaudio, also where only its compiled extension does not fit the installed torch."
     try: return importlib.import_module('torchaudio')
     except (OSError, RuntimeError) as e:
-        if '_torchaudio' not in str(e) and 'CUDA' not in str(e): raise
+        if not any(word in str(e) for word in ('_torchaudio', 'libtorchaudio', 'CUDA')): raise
     _forget('torchaudio')
     stub = types.ModuleType('torchaudio._extension')
     stub._IS_TORCHAUDIO_EXT_AVAILABLE = stub._IS_ALIGN_AVAILABLE = False

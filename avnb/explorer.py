@@ -5,14 +5,13 @@
 # %% auto #0
 __all__ = ['SCALES', 'LIMIT', 'ExplorerError', 'pack_map', 'unpack_map', 'pack_arrows', 'colours', 'pack_wave', 'pack_sound',
            'kept', 'encode', 'read_window', 'browser_media', 'make_panel', 'truth_of', 'poster', 'make_scene', 'static',
-           'Player', 'page', 'middle_square', 'sound_cells', 'hears', 'looked', 'model_panel', 'with_sound',
-           'clips_to_show', 'a_network', 'networks', 'trust', 'pick_rows', 'soon', 'Picker', 'Controls', 'known_of',
-           'AttentionExplorer', 'drawn', 'film_parts', 'bank_rows', 'embedded_rows', 'row_weights', 'weight_facts',
-           'in_span', 'soft_shares', 'share_facts', 'flatten', 'paint', 'ClipMedia', 'ClipBoard', 'Lifeline', 'notice',
-           'tell', 'inline_svg', 'sample_clips', 'rows_of', 'slider', 'facts_table', 'Shelf', 'TrustPanel',
-           'SharePanel', 'PlanePanel', 'NoiseExplorer', 'curves_of', 'RunFolder', 'runs_of', 'path_of', 'curve_svg',
-           'strip', 'apart', 'table_html', 'ledger_html', 'scores_html', 'CurvePanel', 'MapPanel', 'RunExplorer',
-           'practice_set', 'practice_run']
+           'Player', 'page', 'sound_cells', 'hears', 'looked', 'model_panel', 'with_sound', 'clips_to_show',
+           'a_network', 'networks', 'trust', 'pick_rows', 'soon', 'Picker', 'Controls', 'known_of', 'AttentionExplorer',
+           'drawn', 'film_parts', 'bank_rows', 'embedded_rows', 'row_weights', 'weight_facts', 'in_span', 'soft_shares',
+           'share_facts', 'flatten', 'paint', 'ClipMedia', 'ClipBoard', 'Lifeline', 'notice', 'tell', 'inline_svg',
+           'sample_clips', 'rows_of', 'slider', 'facts_table', 'Shelf', 'TrustPanel', 'SharePanel', 'PlanePanel',
+           'NoiseExplorer', 'curves_of', 'RunFolder', 'runs_of', 'path_of', 'curve_svg', 'strip', 'apart', 'table_html',
+           'ledger_html', 'scores_html', 'CurvePanel', 'MapPanel', 'RunExplorer', 'practice_set', 'practice_run']
 
 # %% ../nbs/14_explorer.ipynb #1182afa1
 import asyncio, base64, dataclasses, functools, hashlib, html, importlib.resources, io, json, math, os, re, tempfile
@@ -22,8 +21,9 @@ from pathlib import Path
 import anywidget, ipywidgets, numpy as np, traitlets
 from fastcore.basics import patch
 
-from .clips import with_track
+from .clips import WHOLE, middle_square, sees, square_area, with_track
 from .core import AvnbError, atomic_write, digest, rng
+from .localization import box_at, clip_truth
 from .media import Clip, probe, read_clip, write_clip
 
 # %% ../nbs/14_explorer.ipynb #96508ea3
@@ -193,12 +193,12 @@ def truth_of(
     shown: float,  # frames per second shown
 ) -> list:
     "Boxes per frame shown, bands and acts of each source, on the window's clock."
-    if len(sources) == 4 and np.isscalar(sources[0]): sources = [dict(kind='', sounding=True, boxes=[list(sources)], band=None, active=[])]
+    seconds = start + np.arange(frames) / shown
+    if len(sources) == 4 and np.isscalar(sources[0]): sources = [dict(boxes=[list(sources)] * math.ceil(seconds[-1] * fps + 1))]
     out = []
     for s in sources:
-        at = np.clip(np.round((start + np.arange(frames) / shown) * fps).astype(int), 0, len(s['boxes']) - 1)
         acts = [[a - start, b - start] for a, b in s.get('active', [])]
-        out.append(dict(label=str(s.get('kind', '')), sounding=bool(s.get('sounding', True)), boxes=[s['boxes'][i] for i in at],
+        out.append(dict(label=str(s.get('kind', '')), sounding=bool(s.get('sounding', True)), boxes=[box_at(s, t, fps) for t in seconds],
                         band=s.get('band'), active=acts))
     return out
 
@@ -293,15 +293,6 @@ def save_html(self: Player,
     with atomic_write(path, 'w') as f: f.write(page(self.scene, self.view))
     return Path(path)
 
-# %% ../nbs/14_explorer.ipynb #726b8740
-def middle_square(
-    clip,  # Clip
-) -> tuple:
-    "(the clip with the square in the middle of its frames, where that lies: x0, y0, x1, y1 as fractions)."
-    if not len(clip.frames): return clip, (0, 0, 1, 1)
-    h, w = clip.frames.shape[1:3]; s = min(h, w); y, x = (h - s) // 2, (w - s) // 2
-    return dataclasses.replace(clip, frames=clip.frames[:, y:y + s, x:x + s]), (x / w, y / h, (x + s) / w, (y + s) / h)
-
 # %% ../nbs/14_explorer.ipynb #eaff4342
 def sound_cells(
     starts,   # [N] of the windows that were heard, s
@@ -368,7 +359,7 @@ def model_panel(
     per_second: float | None = None,  # maps; None: 8 for short clips, 4 for long ones
 ) -> dict:
     "Maps from one sense alone and guided by the other, and every cell's arrow. What needs a sense that the clip lacks is left out."
-    clip = middle_square(clip)[0]; seconds = len(clip.frames) / clip.fps if len(clip.frames) else len(clip.waveform) / clip.rate
+    seconds = len(clip.frames) / clip.fps if len(clip.frames) else len(clip.waveform) / clip.rate
     video_alone, video_guided, audio_alone, audio_guided, v, a = looked(model, cfg, clip, per_second or (8. if seconds <= 4 else 4.))
     sees, hears = len(clip.frames) > 0, clip.has_audio
     shares = lambda x: x * x[0].size                                       # 1: what each cell would get if all were equal
@@ -614,7 +605,9 @@ def known_of(
     notes = [] if clip.has_audio else ['No sound track: only what the picture alone can tell.']
     if not len(clip.frames): notes.append('No picture: only what the sound alone can tell.')
     if kind not in ('', 'none'): notes.append(f'In this clip the pair is known to be faulty: {kind}.')
-    return json.loads(file.read_text()) if file.is_file() else {}, notes
+    square = square_area(*clip.frames.shape[1:3]) if len(clip.frames) else WHOLE
+    notes += [f'{s[0].upper()}{s[1:]}; maps cover that part.'] if (s := sees(square)) else []
+    return clip_truth(json.loads(file.read_text()), other=bool(row.get('track'))) if file.is_file() else {}, notes
 
 # %% ../nbs/14_explorer.ipynb #383dbc5a
 class AttentionExplorer(ipywidgets.VBox):
@@ -755,12 +748,9 @@ def film_parts(
     hear: int = 0,  # which of the sounds
     band: str = 'guided',  # which map of the sound
 ) -> dict:
-    "What `plots.overlay_video` needs besides the clip: maps, boxes on the part that the maps cover, spectrogram, frequencies, band."
-    x0, y0, x1, y1 = scene['area']
-    move = lambda b: b and [(v - o) / n for v, o, n in zip(b, (x0, y0, x0, y0), (x1 - x0, y1 - y0) * 2)]
+    "What `plots.overlay_video` needs besides the clip: maps and the part of the frame that they cover, boxes, spectrogram, frequencies, band."
     shown = [(p['label'], drawn(p['video'], layer)) for p in scene['panels']]
-    out = dict(maps={label or _NAMES.get(m[0], m[0]): m[1] for label, m in shown if m},
-               boxes=[dict(sounding=t['sounding'], boxes=[move(b) for b in t['boxes']]) for t in scene['truth']] or None)
+    out = dict(maps={label or _NAMES.get(m[0], m[0]): m[1] for label, m in shown if m}, area=scene['area'], boxes=scene['truth'] or None)
     sound, panel = scene['sounds'][hear], next((p for p in scene['panels'] if p['sound'] == hear), scene['panels'][0])
     if not sound['spec']: return out
     spec = unpack_map(sound['spec']); at = scene['start'] + (np.arange(len(spec)) + .5) * sound['seconds'] / len(spec)
@@ -776,7 +766,7 @@ def save_mp4(self: AttentionExplorer, path: str | Path | None = None) -> Path:
     if not scene: raise ExplorerError("nothing is shown, so there is nothing to save")
     if not scene['frames']: raise ExplorerError("a film needs a picture, and this clip has none")
     hear = min(view.get('hear', 0), len(self.heard) - 1); parts = film_parts(scene, view.get('layer', 'guided'), hear, view.get('band', 'guided'))
-    return overlay_video(path or self.path_for('.mp4'), middle_square(self.heard[hear])[0], title=scene['title'], short=240,
+    return overlay_video(path or self.path_for('.mp4'), self.heard[hear], title=scene['title'], short=240,
                          per='frame' if view.get('per') == 'frame' else 'clip', **parts)
 
 # %% ../nbs/14_explorer.ipynb #b595771e

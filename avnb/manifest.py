@@ -67,7 +67,7 @@ def _checked(table, where) -> pd.DataFrame:
         else: t[c] = np.nan
     t['id'], t['label'] = t['id'].str.strip(), _canonical(t['label'])
     for name in _NUMBERED:
-        if name in t: t[name] = t[name].fillna('').astype(str).str.strip().str.removesuffix('.0')
+        if name in t: t[name] = t[name].astype(object).fillna('').astype(str).str.strip().str.removesuffix('.0')
     endless = np.isinf(t[['start_s', 'seconds']]).to_numpy().any(1)
     wrong = {'no id': t['id'] == '', 'no path': t['path'] == '',
              'no number as start_s, or a negative one': ~(t['start_s'] >= 0),

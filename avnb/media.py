@@ -146,7 +146,8 @@ def _open(path):
     except OSError as e: raise MediaError(path, f"cannot be reached: {e.strerror}") from None
     if stat.S_ISDIR(s.st_mode): raise MediaError(path, "is a folder; give a file, or index the folder")
     if not stat.S_ISREG(s.st_mode): raise MediaError(path, "is not a plain file (a pipe or a device?)")
-    try: return av.open(f'file:{path}', metadata_errors='ignore', options={'protocol_whitelist': 'file'})
+    lenient = {'metadata_errors': 'ignore'} if hasattr(av.container.InputContainer, 'metadata_errors') else {}   # PyAV 19 needs no telling
+    try: return av.open(f'file:{path}', options={'protocol_whitelist': 'file'}, **lenient)
     except PermissionError: raise MediaError(path, "no permission to read it") from None
     except (av.error.FFmpegError, ValueError) as e: raise MediaError(path, _why_closed(path, e)) from None
 
