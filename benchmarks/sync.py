@@ -96,7 +96,8 @@ def mono(f) -> np.ndarray:
     "The first channel of a frame of sound, float64 [n], of any scale."
     x = f.to_ndarray().astype(float)
     x = x[0] if f.format.is_planar else x.reshape(-1, f.layout.nb_channels)[:, 0]
-    return (x - 128) / 128 if f.format.name == 'u8' else x / {'s16': 2 ** 15, 's32': 2 ** 31}.get(f.format.name.rstrip('p'), 1)
+    kind = f.format.name.rstrip('p')
+    return (x - 128) / 128 if kind == 'u8' else x / dict(s16=2 ** 15, s32=2 ** 31).get(kind, 1)
 
 
 def grid(made) -> float:

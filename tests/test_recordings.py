@@ -41,7 +41,7 @@ def known(recipe) -> str:
     rounded = recipe.even and box.tick and (1 / recipe.rate / box.tick).denominator > 1
     reasons = {
         "Ogg: FFmpeg gives the sound wrong times after a seek": box.format == 'ogg',
-        "ASF: FFmpeg takes the times of showing for those of decoding": box.format == 'asf' and recipe.codec in REORDERS,
+        "ASF: FFmpeg takes times of showing for those of decoding": box.format == 'asf' and recipe.codec in REORDERS,
         "AVI: frames out of order get the time of a later packet": box.format == 'avi' and recipe.b_frames > 0,
         "AVI: every packet of H.263 is called a key frame": box.format == 'avi' and recipe.codec == 'h263',
         "packets of sound that last a second": bool(sounds & {'tta', 'wavpack'}),
