@@ -26,8 +26,8 @@ import pandas as pd
 import torch
 from fastcore.basics import patch
 
-from .clips import ClipDataset, clip_loader
-from .core import AvnbError, atomic_write, digest, progress, replace, rng, save_config, to_dict
+from .clips import WHOLE, ClipDataset, clip_loader, middle_square
+from .core import AvnbError, atomic_write, digest, progress, replace, rng, save_config, to_dict, unescape_name
 from .manifest import opened
 from .media import read_clip
 
@@ -811,16 +811,29 @@ def numbers(
 
 # %% ../nbs/11_evaluation.ipynb #e3d217ea
 class OneSense(ClipDataset):
-    "Clips for a protocol that needs `sense` ('video', 'audio' or 'both'); the other one is black or silent."
-    def __init__(self, manifest, data, view, sense: str = 'both', squeeze: bool = False, **kw):
-        super().__init__(manifest, data, view, **kw); self.sense, self.squeeze = sense, squeeze
+    """Clips for a protocol that needs `sense` ('video', 'audio' or 'both'); the other one is black or silent. `squeeze`: the whole frame, squeezed to a square.
+    `centres`: [N] s into each clip around which its one window lies; NaN: in the middle."""
+    def __init__(self, manifest, data, view, sense: str = 'both', squeeze: bool = False, centres=None, **kw):
+        super().__init__(manifest, data, view, **kw)
+        self.sense, self.squeeze, self.centres = sense, squeeze, centres
         self.seer = copy.copy(self); self.seer.view = dataclasses.replace(view, audio_seconds=self.video_seconds, offset=0.0)
 
     def moments(self, rows, epoch):
         "Pictures from the whole file, not only from where a whole stretch of sound fits: a clip of 1.5 s has ten different ones (AVID's dense prediction)."
         frames, first = super().moments(rows, epoch)
         alone = self.sense == 'video' or (self.sense == 'both' and not self.train)
-        return (ClipDataset.moments(self.seer, rows, epoch)[0] if alone else frames), first
+        if alone: frames = ClipDataset.moments(self.seer, rows, epoch)[0]
+        return (frames, first) if self.centres is None else self.around(rows, frames, first)
+
+    def around(self, rows, frames, first):
+        "The same moments, but with the middle frame at the centre that a clip has, and the sound around it as far as the clip goes."
+        d, w, k = self.data, self.view, [self.place[int(r)] for r in rows]
+        at, length, known = np.nan_to_num(self.centres[k]), self.length[k], np.isfinite(self.centres[k])
+        last = np.maximum(np.ceil(np.round(length * d.fps, 6)) - 1, 0)
+        middle = np.round(at * d.fps)[:, None] + (np.arange(w.frames) - w.frames // 2) * w.stride
+        start = np.clip(at - w.audio_seconds / 2, 0, np.maximum(length - w.audio_seconds, 0))
+        near, begin = np.clip(middle, 0, last[:, None]).astype(np.int64), np.floor(start * d.rate).astype(np.int64)
+        return np.where(known[:, None], near, frames), np.where(known, begin, first)
 
     def only(self, senses):
         "The same clips, of which these senses are read."
@@ -833,17 +846,19 @@ class OneSense(ClipDataset):
         r = self.manifest.table.iloc[k]; path, start = self.manifest.path(k), float(r['start_s'])
         if self.shards or (self.sense == 'both' and not self.squeeze and not r.get('audio_path')): return super().read_one(row, frames, first)
         still = r.get('audio_path')                                                         # a picture with a sound of its own
-        heard, at, track = self.manifest.heard(k) or (self.manifest.folder / still if still else path, start, None)
-        pictures, sound = np.zeros((len(frames), d.size, d.size, 3), np.uint8), np.zeros(n, np.float32)
+        file = self.manifest.folder / unescape_name(still) if still else path
+        heard, at, track = self.manifest.heard(k) or (file, start, None)
+        pictures, sound, area = np.zeros((len(frames), d.size, d.size, 3), np.uint8), np.zeros(n, np.float32), WHOLE
         if self.sense != 'audio':
             lo, size = int(frames[0]), (d.size, d.size) if self.squeeze else d.size
             when = (start + lo / d.fps, (int(frames[-1]) + 1 - lo) / d.fps) if not still else (0.0, 1 / d.fps)
-            c = read_clip(path, *when, d.fps, size, audio=False, square=not self.squeeze)
+            c = read_clip(path, *when, d.fps, size, audio=False)
+            if not self.squeeze: c, area = middle_square(c)
             pictures = c.frames[np.minimum(frames - lo, len(c.frames) - 1)]
         if self.sense != 'video':
             how = dict(rate=d.rate, video=False, track=track)
             sound = read_clip(heard, at + first / d.rate, n / d.rate, **how).waveform
-        return pictures, sound
+        return pictures, sound, area
 
 # %% ../nbs/11_evaluation.ipynb #93f32e9a
 def _lacks(table, sense):
@@ -934,7 +949,7 @@ def feature_key(
     "Hash of weights, manifest (with the files' sizes) and view (with the norm that it read from a file)."
     m = data.manifest
     def size(p): return p.stat().st_size if p.exists() else -1
-    files = [] if data.packed else [size(m.folder / p) for p in m.table['path']]
+    files = [] if data.packed else [size(m.folder / unescape_name(p)) for p in m.table['path']]
     lengths = [round(float(x), 3) for x in data.length]
     settings = {k: v for k, v in dataclasses.asdict(data.data).items() if k in ('fps', 'size', 'rate')} | dataclasses.asdict(data.view) | dict(front=views[1].front, norm=[np.asarray(x).tolist() for x in views[1].norm])
     return digest([_FEATURES, weights, m.hash, files, lengths, settings, [repr(v) for v in views], data.sense, data.squeeze, data.windows, batch, bool(data.packed), bool(data.shards)])
@@ -1077,10 +1092,10 @@ def whole(cfg, packed=None):
 
 # %% ../nbs/11_evaluation.ipynb #331ab142
 @patch
-def data(self: Subject, sense, manifest=None, windows: int = 0, squeeze: bool = False) -> OneSense:
-    "The clips as a data set of evenly spaced windows."
-    return OneSense(self.manifest if manifest is None else manifest, whole(self.cfg, self.packed), self.cfg.view, sense, squeeze, seed=self.opts.seed,
-                    packed=self.packed or '', train=False, windows=windows or self.opts.windows)
+def data(self: Subject, sense, manifest=None, windows: int = 0, **kw) -> OneSense:
+    "The clips as a data set of evenly spaced windows; more settings are `OneSense`'s."
+    return OneSense(self.manifest if manifest is None else manifest, whole(self.cfg, self.packed), self.cfg.view, sense, seed=self.opts.seed,
+                    packed=self.packed or '', train=False, windows=windows or self.opts.windows, **kw)
 
 # %% ../nbs/11_evaluation.ipynb #ec72fd19
 @patch
@@ -1427,8 +1442,14 @@ def step(self: Classifying, b, epoch: int, turn: int):
     if not self.net.frozen: self.net.encoder.requires_grad_(epoch >= self.c.warmup); self.net.encoder.train(epoch >= self.c.warmup)
     for g in self.opt.param_groups: g['lr'] = epoch_rate(self.c, epoch)
     loss = sum(torch.nn.functional.cross_entropy(z, y) for z in self.net(x).values())
-    self.opt.zero_grad(set_to_none=True); loss.backward(); self.opt.step()
-    return float(loss.detach())
+    value = float(loss.detach())
+    if not np.isfinite(value):
+        raise EvaluationError(f"the classifier's loss is {value} at step {self.at[1]} of pass {turn} (learning rate {epoch_rate(self.c, epoch):.3g}), "
+                              f"on rows {b.index.tolist()}; lower finetune.lr or linear.lr, or look at these clips")
+    self.opt.zero_grad(set_to_none=True)
+    loss.backward()
+    self.opt.step()
+    return value
 
 # %% ../nbs/11_evaluation.ipynb #35717cd1
 @patch

@@ -23,7 +23,7 @@ class MediaError(AvnbError):
         super().__init__(str(path), reason)
         self.path, self.reason = str(path), reason
 
-    def __str__(self): return f"{self.path}: {self.reason}"
+    def __str__(self): return f"{self.path}: {self.reason}".encode('utf-8', 'surrogateescape').decode('utf-8', 'backslashreplace')
 
 # %% ../nbs/01_media.ipynb #e02c8660
 @dataclass(eq=False)
@@ -146,7 +146,8 @@ def _open(path):
     except OSError as e: raise MediaError(path, f"cannot be reached: {e.strerror}") from None
     if stat.S_ISDIR(s.st_mode): raise MediaError(path, "is a folder; give a file, or index the folder")
     if not stat.S_ISREG(s.st_mode): raise MediaError(path, "is not a plain file (a pipe or a device?)")
-    try: return av.open(f'file:{path}', metadata_errors='ignore', options={'protocol_whitelist': 'file'})
+    lenient = {'metadata_errors': 'ignore'} if hasattr(av.container.InputContainer, 'metadata_errors') else {}   # PyAV 19 needs no telling
+    try: return av.open(f'file:{path}', options={'protocol_whitelist': 'file'}, **lenient)
     except PermissionError: raise MediaError(path, "no permission to read it") from None
     except (av.error.FFmpegError, ValueError) as e: raise MediaError(path, _why_closed(path, e)) from None
 
@@ -541,7 +542,7 @@ SOUND_FILES = ('.wav', '.flac', '.ogg')
 def _sound_file(path, start, n, rate):
     "Waveform, missing samples and how far left and right cancel, of a sound file; None if it is not soundfile's to read."
     import soundfile as sf
-    try: f = sf.SoundFile(str(path))
+    try: f = sf.SoundFile(os.fsencode(path))
     except sf.LibsndfileError: return None
     with f:
         if f.channels > 2: return None

@@ -11,7 +11,7 @@ import av.filter
 import numpy as np
 import pytest
 from av.video.reformatter import VideoReformatter
-from lab import browser, page
+from lab import browser, page  # noqa: F401
 
 from avnb.media import MediaError, picture_of, probe, read_clip, squeeze, write_clip
 
