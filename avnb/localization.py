@@ -765,11 +765,13 @@ def boxed_rows(
     why = np.where(t['faulty_kind'].isin(['', 'none']), '', 'the pair is known to be faulty: nothing in the picture makes this sound')
     late = ~still & (at >= clip_lengths(manifest, seconds))                # a video cut short; of a still, the sound alone is short
     why = np.where((why == '') & late, 'ends before the picture with the boxes', why)
+    why = np.where((why == '') & (at < 0), 'begins after the picture with the boxes', why)
     shown = np.array([len(b.xyxy) > 0 for b in seen_boxes(manifest, packed)], bool)
     why = np.where((why == '') & have & ~shown, 'its boxes lie outside of the part of the frame that is seen', why)
     part, lost = type(manifest)(manifest.folder, t[have & (why == '')]), t.assign(why=why)[have & (why != '')]
-    if not len(part): raise LocalizationError(f"none of {len(t)} clips can be scored; the first of {len(lost)} with boxes, {lost['id'].iloc[0]}: {lost['why'].iloc[0]} "
-                                              f"(boxes at {at[have][0]:g} s); fetch the whole clips, or pack longer ones")
+    if not len(part):
+        raise LocalizationError(f"none of {len(t)} clips can be scored; the first of {len(lost)} with boxes, {lost['id'].iloc[0]}: {lost['why'].iloc[0]} "
+                                f"(boxes at {at[have][0]:g} s); fetch the whole clips, or pack longer ones")
     return part, int((~have).sum()), lost[['id', 'path', 'why']]
 
 # %% ../nbs/12_localization.ipynb #f5cea0e2
