@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from toys import config
 
 import avnb.localization as L
-from avnb.clips import WHOLE, ClipDataset, ClipError, PackedSet, adopt, boxes_in, middle_square, pack, sees, square_area
+from avnb.clips import WHOLE, ClipError, adopt, boxes_in, middle_square, pack, sees, square_area
 from avnb.evaluation import EvalConfig, OneSense, evaluation_parts, prepare_subject, untrained, window_batches
 from avnb.manifest import Manifest, index_folder, inject_noise
 from avnb.media import Clip, write_clip
@@ -276,7 +276,7 @@ def test_boxes_at_a_moment_that_was_not_packed(clips, packs):
 def test_maps_are_drawn_where_the_network_looked(clips):
     "`attend` of a clip as it is: maps of the middle square, drawn on that part of the frame alone, boxes where they are in the frame."
     from avnb.media import read_clip
-    from avnb.plots import Overlay, fit_maps, overlay, show_attention
+    from avnb.plots import Overlay, fit_maps, show_attention
     m, cfg, _ = clips
     model, clip = untrained(cfg, seed=1), read_clip(m.path(0), 0, 2, FPS, rate=RATE)
     square, area = middle_square(clip)
