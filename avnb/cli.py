@@ -134,10 +134,11 @@ def render_still(run, path: str | Path, out: str | Path, start: float = 0.0, sec
 # %% ../nbs/15_cli.ipynb #58180100
 def _render(run, manifest, rows):
     "Overlay videos of some rows into the run's `overlays/`, stills into `figures/`, with boxes and bands where the truth is known."
-    from avnb.core import progress
+    from avnb.core import progress, unescape_name
     from avnb.localization import clip_truth
     for r in progress(rows, total=len(rows), desc='overlays', unit='video'):
-        row = manifest.table.loc[r]; path = manifest.folder / row['path']; known = manifest.folder / 'truth' / f"{row['id']}.json"
+        row = manifest.table.loc[r]
+        path, known = manifest.folder / unescape_name(row['path']), manifest.folder / 'truth' / f"{row['id']}.json"
         truth = clip_truth(json.loads(known.read_text()), other=bool(row.get('track'))) if known.exists() else None
         name, title = str(row['id']).replace('/', '_').replace(os.sep, '_'), f"{Path(row['path']).stem} {row['label']}".strip()
         for f, kind in ((render_clip, 'overlays/{}.mp4'), (render_still, 'figures/{}.png')):
@@ -187,11 +188,14 @@ def demo_own(
     films: int = 8,        # overlay videos, of as many files
 ):
     "The whole way on one's own videos: windows of files as instances, whole files held out."
-    from avnb.manifest import Manifest, doctor, index_folder, split_by_file
+    from avnb.core import unescape_name
+    from avnb.manifest import Manifest, doctor, index_folder, split_by_file, walk_files
     data, folder = Path(data), Path(folder); folder.mkdir(parents=True, exist_ok=True); step = Steps(folder)
     listing = folder / 'windows.csv'
     def index(): split_by_file(index_folder(data, out=folder / 'files.csv', seconds=seconds, hop=hop, workers=workers, overwrite=True), test=0.25, seed=seed).save(listing, overwrite=True)
-    files = sorted((str(p.relative_to(data)), p.stat().st_size, int(p.stat().st_mtime)) for p in data.rglob('*') if p.is_file()) if data.is_dir() else []
+    there = sorted(f for f, why in walk_files(data) if not why) if data.is_dir() else []
+    stats = [(data / unescape_name(f)).stat() for f in there]
+    files = [(f, s.st_size, int(s.st_mtime)) for f, s in zip(there, stats)]
     step('index', dict(data=str(data.absolute()), files=files, seconds=seconds, hop=hop, seed=seed), listing, index, f'what is in {data}, in windows of {seconds:g} s')
     manifest = Manifest.load(listing); print(doctor(manifest))
     usable = manifest.usable()
@@ -258,7 +262,9 @@ def _index_verb(verb):
     q = verb('index', _run_index, 'list and examine the videos of a folder', 'avnb index my_videos --out my.csv --seconds 2 --hop 1')
     q.add_argument('folder', help='of videos, searched with all folders in it'); q.add_argument('--out', default='manifest.csv', help='the table to write (default manifest.csv); an interrupted index goes on where it stopped')
     q.add_argument('--seconds', type=float, help='cut long videos into windows of this length'); q.add_argument('--hop', type=float, help='from one window to the next, s')
-    q.add_argument('--include', help='file of paths or patterns to keep'); q.add_argument('--exclude', help='file of paths or patterns to leave out')
+    entries = "a path, name, id or pattern like 'dogs/*', or a text file with one of them per line; what fits nothing is an error"
+    q.add_argument('--include', help=f'what to keep: {entries}')
+    q.add_argument('--exclude', help='what to leave out, likewise')
     q.add_argument('--test', type=float, default=0.25, help='share of the files held out (default 0.25)'); q.add_argument('--workers', type=int, default=os.cpu_count() or 1, help='processes (default: one per core)')
     _engine(q)
 
@@ -463,6 +469,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     "Run one verb; the exit code. What the package can explain is one line on stderr, not a traceback."
     a = parser().parse_args(argv)
+    if hasattr(sys.stdout, 'reconfigure'): sys.stdout.reconfigure(errors='backslashreplace')   # a file name need not be UTF-8
     try: return a.run(a) or 0
     except AvnbError as e: print(f'avnb {a.verb}: {e}', file=sys.stderr); return 2
     except KeyboardInterrupt: print(f'avnb {a.verb}: stopped; the same command goes on from here', file=sys.stderr); return 130

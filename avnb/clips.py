@@ -17,7 +17,7 @@ import numpy as np
 from fastcore.basics import patch
 
 from .core import AvnbError, atomic_write, digest, free_space, progress, rng, uniforms
-from .manifest import Manifest, ManifestError, _seconds, in_parallel
+from .manifest import Manifest, ManifestError, _contents, _seconds, in_parallel
 from .media import Clip, MediaError, picture_of, read_clip, sound_of, squeeze
 
 # %% ../nbs/04_clips.ipynb #3408d912
@@ -186,14 +186,16 @@ def sees(
 # %% ../nbs/04_clips.ipynb #f1f891bf
 def with_track(
     clip: Clip,
-    track,             # (file, second where the clip begins in it), or None: it keeps its own; see `Manifest.heard`
+    track,             # (file, second where the clip begins in it, sound track) of `Manifest.heard`; None: its own
     at: float,         # s into the clip where this stretch begins
     seconds: float,    # its length, s
 ) -> Clip:
-    "A clip as it is heard where noise was injected."
+    "A clip as it is heard where the manifest names another sound."
     if track is None: return clip
-    c = read_clip(track[0], track[1] + at, seconds, rate=clip.rate, video=False)
-    return replace(clip, waveform=c.waveform, pad_samples=c.pad_samples, has_audio=c.has_audio)
+    path, start, number = track
+    c = read_clip(path, start + at, seconds, rate=clip.rate, video=False, track=number)
+    heard = ('waveform', 'pad_samples', 'has_audio', 'out_of_phase')
+    return replace(clip, **{k: getattr(c, k) for k in heard})
 
 
 def read_pair(
@@ -209,8 +211,8 @@ def read_pair(
 
 def _job(manifest, k) -> tuple:
     "(path, start, track or None) of a row."
-    track = manifest.heard(k)
-    return os.path.abspath(manifest.path(k)), float(manifest.table['start_s'].iloc[k]), track and (os.path.abspath(track[0]), track[1])
+    track, start = manifest.heard(k), float(manifest.table['start_s'].iloc[k])
+    return os.path.abspath(manifest.path(k)), start, track and (os.path.abspath(track[0]), *track[1:])
 
 # %% ../nbs/04_clips.ipynb #f2ed5ff7
 @patch
@@ -574,9 +576,9 @@ def slots(
 
 # %% ../nbs/04_clips.ipynb #5bd37a08
 def row_keys(manifest: Manifest) -> list:
-    "(id, content hash, start, seconds) of each row, as they go into the manifest's hash."
+    "(id, content, start, seconds) of each row, as they go into the manifest's hash."
     t = manifest.table
-    return [(a, b, float(c), float(d)) for a, b, c, d in zip(t['id'], t['content_hash'], t['start_s'], t['seconds'])]
+    return [(a, b, float(c), float(d)) for a, b, c, d in zip(t['id'], _contents(t), t['start_s'], t['seconds'])]
 
 # %% ../nbs/04_clips.ipynb #639eca3b
 @patch

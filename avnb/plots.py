@@ -1054,21 +1054,28 @@ def overlay_video(
     return film(path, draw, draw.seconds, clip.fps * math.ceil(24 / clip.fps), clip.waveform if clip.has_audio else None, clip.rate)
 
 # %% ../nbs/13_plots.ipynb #48677044
+_COLOURS = ('scale=out_color_matrix=bt601:out_range=tv,'         # said, as in `media.write_clip`
+            'setparams=colorspace=smpte170m:range=tv:color_primaries=bt709:color_trc=bt709')
+
+
 def film(path, draw, seconds: float, fps: float, waveform=None, rate: int = 16000) -> Path:
-    "Moving pictures from draw(t), with sound, as an mp4 that browsers play; moviepy does the work and nothing half written stays behind."
+    "Moving pictures from draw(t), with sound, as an mp4 that browsers play; nothing half written stays behind."
     from moviepy import VideoClip
     from moviepy.audio.AudioClip import AudioArrayClip
     video = VideoClip(draw, duration=seconds)
     if waveform is not None:
-        sound = np.zeros((int(round(seconds * rate)), 2), 'float32'); take = waveform[:len(sound)]
+        sound = np.zeros((int(round(seconds * rate)), 2), 'float32')
+        take = waveform[:len(sound)]
         sound[:len(take)] = np.clip(take, -1, 1)[:, None]
         video = video.with_audio(AudioArrayClip(sound, rate))
     with tempfile.TemporaryDirectory() as tmp:
         made = Path(tmp) / 'video.mp4'
-        try: video.write_videofile(str(made), fps=fps, codec='libx264', preset='veryfast', pixel_format='yuv420p', threads=1,
-                                   audio_codec='aac', audio_fps=rate, temp_audiofile=str(Path(tmp) / 'sound.m4a'), logger=None,
-                                   ffmpeg_params=['-crf', '20', '-movflags', '+faststart'])
-        except OSError as e: raise PlotError(f"no {Path(path).name}: ffmpeg stopped ({str(e)[-200:]}); is the disk full?") from e
+        how = dict(codec='libx264', preset='veryfast', pixel_format='yuv420p', threads=1, logger=None,
+                   ffmpeg_params=['-crf', '20', '-movflags', '+faststart', '-vf', _COLOURS],
+                   audio_codec='aac', audio_fps=rate, temp_audiofile=str(Path(tmp) / 'sound.m4a'))
+        try: video.write_videofile(str(made), fps=fps, **how)
+        except OSError as e:
+            raise PlotError(f"no {Path(path).name}: ffmpeg stopped ({str(e)[-200:]}); is the disk full?") from e
         with atomic_write(path) as f: f.write(made.read_bytes())
     return Path(path)
 
