@@ -168,7 +168,13 @@ def _at(p) -> float:
     return ticks * float(p.time_base) if ticks is not None else -np.inf
 
 # %% ../nbs/01_media.ipynb #f96f0af8
-class _Restart(Exception): "The clock of a file starts again: files were joined."
+_JUMPING = 'mpegts', 'mpeg'                                      # containers whose clock may start again in the middle; they have no index of their own
+
+
+_WRAP = 2 ** 33                                                  # ticks of 1/90000 s after which the clock of a transport or programme stream begins at 0 again
+
+
+class _Restart(Exception): "The clock of another kind of file starts again: files were joined."
 
 
 def _ticks(s) -> float:
@@ -177,8 +183,8 @@ def _ticks(s) -> float:
 
 
 def _back(s) -> float:
-    "Seconds that the times of packets may go back before it is a new clock: pictures are not stored in the order of showing (ours)."
-    return max(0.5, 20 * _ticks(s) * float(s.time_base))
+    "Seconds that packets' times may go back before it is a new clock (ours); where no times of decoding are kept, they go back with each B-picture."
+    return 0.01 if s.container.format.name in _JUMPING else max(0.5, 20 * _ticks(s) * float(s.time_base))
 
 
 class _Clock:
@@ -209,9 +215,14 @@ class _Clock:
 
     def move(self, p):
         "Put a packet of joined files on the clock of the first; the first packet of a later file is marked."
+        bytes_, shifts = self.shifts
         self.pos = self.pos if p.pos is None else p.pos
-        piece = int(np.searchsorted(self.shifts[0], self.pos, 'right')) - 1
-        ticks = round(self.shifts[1][piece] / self.tb)
+        if None not in (p.pts, p.dts) and p.pts < p.dts - _WRAP // 2: p.pts += _WRAP
+        piece, t = int(np.searchsorted(bytes_, self.pos, 'right')) - 1, p.pts if p.dts is None else p.dts
+        if p.pos is None and piece + 1 < len(shifts) and t is not None and self.piece >= piece:   # it may have begun since the last known byte
+            piece += abs(t * self.tb + shifts[piece + 1] - self.last) < abs(t * self.tb + shifts[piece] - self.last)
+        ticks = round(shifts[piece] / self.tb)
+        if t is not None: self.last = (t + ticks) * self.tb
         if p.pts is not None: p.pts += ticks
         if p.dts is not None: p.dts += ticks
         if piece > self.piece: p.opaque, self.piece = 'joint', piece
@@ -311,36 +322,43 @@ def _display(v, frame) -> tuple[float, float]:
 
 # %% ../nbs/01_media.ipynb #11efcf65
 class _Track:
-    "Times of all packets of a stream on the file's own clock (s), how long each lasts, whether it is full, and the last byte known to lie before it [k]; `n` counts those without a time, too."
+    "Times of a stream's packets on the file's own clock (s), how long each lasts, the last byte known to lie before it, whether it is full, what is to be added to its times [k]; `n` counts those without a time, too."
     def __init__(self, s, rows):
         t, tb = np.array(rows, float).reshape(-1, 5), float(s.time_base)   # dts, pts, duration (ticks, or NaN), byte, full
         self.n, t = len(t), t[~np.isnan(t[:, :2]).all(1)]
         self.dts, self.pts = (np.where(np.isnan(t[:, i]), t[:, 1 - i], t[:, i]) * tb for i in (0, 1))
-        self.long, self.byte, self.full, self.back = np.nan_to_num(t[:, 2]) * tb, t[:, 3], t[:, 4] > 0, _back(s)
+        self.long, self.byte, self.full = np.nan_to_num(t[:, 2]) * tb, t[:, 3], t[:, 4] > 0
+        self.shift, self.back = np.zeros(len(t)), _back(s)
 
     def jumps(self) -> tuple:
         "Numbers of the packets before which the clock jumps back, or leaves out more than `_GAP`, and by how much (s) [k]."
-        step = self.dts[1:] - self.dts[:-1] - self.long[:-1]
-        found = np.flatnonzero((step < -self.back) | (step > _GAP))
-        return found + 1, step[found]
+        step = np.diff(self.dts)
+        found = np.flatnonzero((step < -self.back) | (step - self.long[:-1] > _GAP)) + 1
+        ends = [(self.pts + self.long)[max(i, j - 64):j].max() for i, j in zip([0, *found], found)]   # the last decoded need not be shown last
+        wrap = -_WRAP / 90000
+        return found, np.where(np.abs(step[found - 1] - wrap) < 1, wrap, self.pts[found] - np.array(ends))
 
 # %% ../nbs/01_media.ipynb #023f42af
 _GAP, _LONG_GAP = 1.0, 10.0                                      # s without sound and picture, and without picture where there is no sound, that are a jump of the clock (ours)
 
 
 def _joints(tracks: dict, main: int, gaps: bool) -> dict:
-    "{stream: (byte [k], s to add from there on [k])}: where the clock jumps (forward only with `gaps`), and what makes `main` go on without a break."
+    "{stream: (byte [k], s to add from there on [k])}: where the clock jumps (forward only with `gaps`), and what makes `main` go on without a break; sets the tracks' shift."
     shifts, jumps = {i: ([-1], [0.0]) for i in tracks}, {i: t.jumps() for i, t in tracks.items()}
     at = {i: tracks[i].byte[k] for i, (k, _) in jumps.items()}
     for n, (byte, jump) in enumerate(zip(at[main], jumps[main][1])):
-        found, others = {main: byte}, [i for i, t in tracks.items() if i != main and (t.byte >= byte).any()]
-        for i in others:
+        found, others = {main: n}, [i for i, t in tracks.items() if i != main and (t.byte >= byte).any()]
+        for i in others:                                        # the same jump in another stream is the one nearest in the file
             near = int(np.abs(at[i] - byte).argmin()) if len(at[i]) else None
-            if near is not None and np.abs(at[main] - at[i][near]).argmin() == n: found[i] = at[i][near]
-        silent = all(i in found for i in others) and jump > (_GAP if others else _LONG_GAP)
+            if near is not None and np.abs(at[main] - at[i][near]).argmin() == n: found[i] = near
+        silent = len(found) > len(others) and jump > (_GAP if others else _LONG_GAP)
         if jump > 0 and not (gaps and silent): continue         # a picture that stays, or a pause
         total = shifts[main][1][-1] - jump
-        for i in tracks: shifts[i][0].append(found.get(i, byte)); shifts[i][1].append(total)
+        for i, t in tracks.items():
+            first = jumps[i][0][found[i]] if i in found else int(np.searchsorted(t.byte, byte))
+            t.shift[first:] = total
+            shifts[i][0].append(t.byte[first] if first < len(t.byte) else byte)
+            shifts[i][1].append(total)
     return shifts
 
 # %% ../nbs/01_media.ipynb #59acf08b
@@ -354,7 +372,7 @@ def _key(path, *more) -> tuple:
 
 
 def _survey(path, streams) -> dict:
-    "All packets' times: shifts (see `_joints`); per stream its begin, end (s) and packets per s; full pictures' times and bytes of the first. Remembered."
+    "All packets' times: shifts (see `_joints`); each stream's end (s) and packets per s; times and bytes of the first stream's full pictures. Remembered."
     key = _key(path, *(s.index for s in streams))
     if key in _surveys: return _surveys[key]
     rows, byte, main = {s.index: [] for s in streams}, dict.fromkeys([s.index for s in streams], -1), streams[0].index
@@ -365,18 +383,15 @@ def _survey(path, streams) -> dict:
             byte[i] = byte[i] if p.pos is None else p.pos
             rows[i].append((p.dts, p.pts, p.duration or _ticks(p.stream), byte[i], p.is_keyframe))
     tracks = {s.index: _Track(s, rows[s.index]) for s in streams}
-    shifts, out = _joints(tracks, main, gaps), {}
+    shifts, spans = _joints(tracks, main, gaps), {}
     for i, t in tracks.items():
-        pts = t.pts + np.array(shifts[i][1])[np.searchsorted(shifts[i][0], t.byte, 'right') - 1]
-        begin, last = pts.min(initial=np.inf), pts.max(initial=-np.inf)
-        out[i] = float(begin), float((pts + t.long).max(initial=-np.inf)), float((t.n - 1) / (last - begin)) if last > begin else 0.0
-        if i == main: keys = pts[t.full], t.byte[t.full]
+        pts = t.pts + t.shift
+        first, last = pts.min(initial=np.inf), pts.max(initial=-np.inf)
+        spans[i] = float((pts + t.long).max(initial=-np.inf)), float((t.n - 1) / (last - first)) if last > first else 0.0
+    full, t = tracks[main].full, tracks[main]
     if len(_surveys) >= 1000: _surveys.clear()
-    _surveys[key] = dict(shifts=shifts, spans=out, keys=keys, jumps=gaps or len(shifts[main][0]) > 1)
+    _surveys[key] = dict(shifts=shifts, spans=spans, keys=((t.pts + t.shift)[full], t.byte[full]), jumps=gaps or len(shifts[main][0]) > 1)
     return _surveys[key]
-
-
-_JUMPING = 'mpegts', 'mpeg'                                      # containers whose clock may start again in the middle; they have no index of their own
 
 
 def _shifts(path, c, streams):
@@ -410,10 +425,10 @@ def _lengths(path, c, streams) -> tuple[list[float], float]:
     "When each stream ends (s), and pictures per second. The headers of mp4 and wav know; elsewhere a length may be a guess from the bit rate, so packets are counted."
     told = (c.format.name == 'wav' or c.format.name.startswith('mov')) and all(s.duration for s in streams)
     if told: ends = [float(((s.start_time or 0) + s.duration) * s.time_base) for s in streams]
-    else: ends = [_survey(path, streams)['spans'][s.index][1] for s in streams]
+    else: ends = [_survey(path, streams)['spans'][s.index][0] for s in streams]
     v = streams[0]
     if v.type != 'video': return ends, 0.0
-    counted = v.frames / float(v.duration * v.time_base) if told else _survey(path, streams)['spans'][v.index][2]
+    counted = v.frames / float(v.duration * v.time_base) if told else _survey(path, streams)['spans'][v.index][1]
     said = [float(r) for r in (v.average_rate, v.guessed_rate) if r]
     return ends, next((r for r in said if not counted or abs(r / counted - 1) < 0.05), counted)
 
