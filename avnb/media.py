@@ -155,11 +155,16 @@ def _streams(c):
     return v, a
 
 # %% ../nbs/01_media.ipynb #ccfad302
-def _counted(s) -> bool:
-    "Whether the container keeps no times of showing for a video stream: AVI counts packets, a raw stream holds nothing but pictures."
+def _raw(s) -> bool:
+    "Whether a stream's times are nothing but its packets' lengths added up. Those of AC-3 FFmpeg cuts down to whole ticks: it loses 0.7 s per hour."
     from av.format import Flags
     f = s.container.format
-    return s.type == 'video' and (f.name == 'avi' or bool(f.flags & Flags.no_timestamps.value))
+    return f.name in ('ac3', 'eac3') or (s.type == 'video' and bool(f.flags & Flags.no_timestamps.value))
+
+
+def _counted(s) -> bool:
+    "Whether the container keeps no times of showing for a video stream: AVI counts packets, a raw stream not even that."
+    return s.type == 'video' and (s.container.format.name == 'avi' or _raw(s))
 
 
 def _at(p) -> float:
@@ -167,11 +172,14 @@ def _at(p) -> float:
     ticks = p.dts if p.pts is None else p.pts
     return ticks * float(p.time_base) if ticks is not None else -np.inf
 
+
+def _until(p) -> float:
+    "When a packet ends (s)."
+    return _at(p) + (p.duration or 0) * float(p.time_base)
+
 # %% ../nbs/01_media.ipynb #f96f0af8
 _JUMPING = 'mpegts', 'mpeg'                                      # containers whose clock may start again in the middle; they have no index of their own
-
-
-_WRAP = 2 ** 33                                                  # ticks of 1/90000 s after which the clock of a transport or programme stream begins at 0 again
+_WRAP = 2 ** 33                                                  # ticks of 1/90000 s after which their clock begins at 0 again
 
 
 class _Restart(Exception): "The clock of another kind of file starts again: files were joined."
@@ -190,10 +198,10 @@ def _back(s) -> float:
 class _Clock:
     "Gives the packets of one stream the times at which they are shown, on one clock (of a counted stream: their place in the order of decoding)."
     def __init__(self, s, shifts=None):             # shifts: (byte [k], s to add from that byte on [k]); None: the clock never starts again
-        self.counted, self.raw, self.shifts = _counted(s), _counted(s) and s.container.format.name != 'avi', shifts
+        self.raw, self.counted, self.shifts = _raw(s), _raw(s) or _counted(s), shifts
         self.mpeg = s.type == 'video' and s.codec_context.name in ('mpeg1video', 'mpeg2video', 'mpeg4')
         self.twice = s.type == 'video' and not self.mpeg and s.container.format.name == 'mpeg'
-        self.tb, self.step, self.back = float(s.time_base), _ticks(s), _back(s)
+        self.tb, self.step, self.back, self.rate = float(s.time_base), _ticks(s), _back(s), s.codec_context.sample_rate if s.type == 'audio' else 0
         self.pos, self.piece, self.last, self.place, self.held = -1, 0, -np.inf, 0, []
 
     def __call__(self, p) -> list:
@@ -201,15 +209,17 @@ class _Clock:
         if self.counted: return [self.count(p)]
         if self.shifts: self.move(p)
         elif p.dts is not None:
-            if (p.dts - self.last) * self.tb < -self.back: raise _Restart
-            self.last = p.dts
+            if p.dts * self.tb < self.last - self.back: raise _Restart
+            self.last = p.dts * self.tb
         if self.twice: return self.once(p)
         return self.hold(p) if self.held or (self.mpeg and p.pts is None and p.dts is not None) else [p]
 
     def count(self, p):
         "AVI has counted; in a raw stream a packet's place is where the one before it ends."
+        long = p.duration or self.step
+        if self.rate: long = round(p.duration * self.tb * self.rate / 256) * 256 / self.rate / self.tb   # AC-3 has blocks of 256 samples
         if self.raw or p.dts is None: p.dts = round(self.place)
-        self.place = p.dts + (p.duration or self.step)
+        self.place = (self.place if self.raw else p.dts) + long
         p.pts = p.dts
         return p
 
@@ -235,17 +245,15 @@ class _Clock:
 
     def hold(self, p) -> list:
         "A picture of MPEG without a time is shown when the next that is no B-picture is decoded: wait for that."
-        out = self.end(p.dts) if p.pts is None or p.dts is None or p.pts > p.dts else []
+        out = self.end() if p.pts is None or p.dts is None or p.pts > p.dts else []
         if self.held or (p.pts is None and p.dts is not None): self.held.append(p)
         else: out.append(p)
         return out
 
-    def end(self, ticks=None) -> list:
-        "What is held, its first picture shown at `ticks`, or after the last that was decoded."
+    def end(self) -> list:
+        "What is held, its first picture shown after the last that was decoded."
         out, self.held = self.held, []
-        if not out or self.twice: return out
-        if ticks is None or not 0 <= (ticks - out[0].dts) * self.tb < self.back: ticks = out[-1].dts + (out[-1].duration or round(self.step))
-        out[0].pts = ticks
+        if out and not self.twice: out[0].pts = out[-1].dts + (out[-1].duration or round(self.step))
         return out
 
 # %% ../nbs/01_media.ipynb #fc8f5315
@@ -449,7 +457,7 @@ def _collect(packets, streams, t1: float, since: float = -np.inf) -> dict:
     for p in packets:
         s, t = p.stream, _at(p)
         i = s.index
-        if s.type == 'audio' and -np.inf < t < since - _RUN_UP: continue
+        if s.type == 'audio' and -np.inf < _until(p) < since - _RUN_UP: continue
         if p.is_keyframe and s.type == 'video' and -np.inf < t <= since - _early(s): got[i].clear()
         got[i].append(p)
         if t >= t1: after[i] = min(after[i], t)
@@ -506,7 +514,7 @@ def _jump(path, c, streams, t: float) -> bool:
 def _seek(path, c, streams, zero, t0: float, t1: float):
     "Packets per stream around t0 to t1 (file's seconds) with a full picture of the first stream, and sound, at or before t0; None where seeking does not get there."
     main, sound = streams[0], streams[-1].index
-    if _counted(main) and c.format.name != 'avi': return None
+    if _raw(main): return None
     for back in (0.0, 2.0, 10.0):
         t = t0 - _RUN_UP - back
         if t <= zero or not _jump(path, c, streams, t): return None
@@ -651,11 +659,12 @@ SOUND_FILES = ('.wav', '.flac', '.ogg')
 
 
 def _sound_file(path, start, n, rate):
-    "Waveform and missing samples of a sound file; None if soundfile does not know it."
+    "Waveform and missing samples of a sound file; None if soundfile does not know it, or knows its length by guessing only (MP3)."
     import soundfile as sf
     try: f = sf.SoundFile(str(path))
     except sf.LibsndfileError: return None
     with f:
+        if f.format == 'MP3': return None
         old = f.samplerate
         first = max(round(start * old) - _margin(old, rate), 0)
         if first >= f.frames: return _cut([], start, n, rate)
@@ -686,7 +695,7 @@ def _attempt(path, start, wants, size, n, rate, audio, video, how, threads=1):
 # %% ../nbs/01_media.ipynb #371026cf
 def _end(packets) -> float:
     "When the last of a stream's packets ends (s); -inf where there is none."
-    return max((_at(p) + (p.duration or 0) * float(p.time_base) for p in packets), default=-np.inf)
+    return max(map(_until, packets), default=-np.inf)
 
 
 def _padding(path, start, wants, picture, sound) -> int:
@@ -702,7 +711,7 @@ def _track(a, got, t0, n, rate):
     "Waveform and missing samples from collected packets; each of joined files is decoded by itself."
     if a is None: return _cut([], t0, n, rate)
     end, chunks, joints = t0 + n / rate + 0.1, [], []
-    packets = [p for p in got[a.index] if not -np.inf < _at(p) < t0 - _RUN_UP]
+    packets = [p for p in got[a.index] if not -np.inf < _until(p) < t0 - _RUN_UP]
     begins = [0, *(i for i, p in enumerate(packets) if i and p.opaque == 'joint'), len(packets)]
     for first, last in zip(begins, begins[1:]):
         if first:
