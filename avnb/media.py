@@ -128,6 +128,53 @@ def _why_closed(path, e) -> str:
             "its content is not of a kind that FFmpeg knows; is it really a video or sound file?")
     return f"does not open ({type(e).__name__}): {what}"
 
+# %% ../nbs/01_media.ipynb #5e1b7a90
+_remembered: dict = {}                                          # what was found out about files, by `_key`
+
+
+def _key(what: str, path, *more) -> tuple:
+    "What a file is remembered by: with another content it is another file."
+    s = os.stat(path)
+    return what, str(path), s.st_mtime_ns, s.st_size, *more
+
+
+def _remember(key: tuple, value):
+    "Keep and return a value."
+    if len(_remembered) >= 100_000: _remembered.clear()
+    _remembered[key] = value
+    return value
+
+# %% ../nbs/01_media.ipynb #0d3f6c21
+def _index_lies(path, c) -> bool:
+    "Whether an AVI's index points beside its chunks or leaves some out: places after a seek would be wrong, and nothing else would tell."
+    key = _key('index', path)
+    if key in _remembered: return _remembered[key]
+    chunks = sorted((e.pos, e.pos + 8 + e.size + e.size % 2) for s in c.streams for e in s.index_entries if e.size)
+    begins = [a for a, _ in chunks[::max(len(chunks) // 16, 1)]]
+    holes = [b for (_, b), (a, _) in zip(chunks, chunks[1:]) if a != b]
+    with open(path, 'rb') as f:
+        def is_chunk(at):
+            f.seek(at)
+            head = f.read(8)
+            return head[:2].isdigit() and head[2:4] in (b'dc', b'db', b'wb', b'__') and head[4:] != bytes(4)
+        return _remember(key, not all(map(is_chunk, begins)) or any(map(is_chunk, holes)))
+
+# %% ../nbs/01_media.ipynb #6b9d02fe
+class _Unindexed(io.FileIO):
+    "An AVI file in which FFmpeg does not find the index: it reads chunk after chunk, which is always right."
+    def __init__(self, path):
+        super().__init__(path)
+        self.at = 12
+        while len(head := os.pread(self.fileno(), 8, self.at)) == 8 and head[:4] != b'idx1':
+            size = int.from_bytes(head[4:], 'little')
+            self.at += 8 + size + size % 2
+
+    def read(self, n=-1):
+        first, data = self.tell() - self.at, bytearray(super().read(n))
+        for i, letter in enumerate(b'JUNK'):
+            if 0 <= i - first < len(data): data[i - first] = letter
+        return bytes(data)
+
 # %% ../nbs/01_media.ipynb #4695494a
 def _open(path):
     "An open container; whatever is not a readable media file is a `MediaError`."
@@ -137,7 +184,11 @@ def _open(path):
     except OSError as e: raise MediaError(path, f"cannot be reached: {e.strerror}") from None
     if stat.S_ISDIR(s.st_mode): raise MediaError(path, "is a folder; give a file, or index the folder")
     if not stat.S_ISREG(s.st_mode): raise MediaError(path, "is not a plain file (a pipe or a device?)")
-    try: c = av.open(f'file:{path}', metadata_errors='ignore', options={'protocol_whitelist': 'file'})
+    try:
+        c = av.open(f'file:{path}', metadata_errors='ignore', options={'protocol_whitelist': 'file'})
+        if c.format.name == 'avi' and _index_lies(path, c):
+            c.close()
+            c = av.open(_Unindexed(path), metadata_errors='ignore')
     except PermissionError: raise MediaError(path, "no permission to read it") from None
     except (av.error.FFmpegError, ValueError) as e: raise MediaError(path, _why_closed(path, e)) from None
     c.flags &= ~av.container.Flags.gen_pts.value    # FFmpeg's guesses: they lose pictures of an AVI, and read on for ever where a clock starts again
@@ -370,19 +421,10 @@ def _joints(tracks: dict, main: int, gaps: bool) -> dict:
     return shifts
 
 # %% ../nbs/01_media.ipynb #59acf08b
-_surveys: dict = {}                                             # file and streams -> what reading through it told
-
-
-def _key(path, *more) -> tuple:
-    "What a file is remembered by: with another content it is another file."
-    s = os.stat(path)
-    return str(path), s.st_mtime_ns, s.st_size, *more
-
-
 def _survey(path, streams) -> dict:
     "All packets' times: shifts (see `_joints`); each stream's end (s) and packets per s; times and bytes of the first stream's full pictures. Remembered."
-    key = _key(path, *(s.index for s in streams))
-    if key in _surveys: return _surveys[key]
+    key = _key('survey', path, *(s.index for s in streams))
+    if key in _remembered: return _remembered[key]
     rows, byte, main = {s.index: [] for s in streams}, dict.fromkeys([s.index for s in streams], -1), streams[0].index
     with _open(path) as c:
         gaps = c.format.name in _JUMPING
@@ -396,16 +438,15 @@ def _survey(path, streams) -> dict:
         pts = t.pts + t.shift
         first, last = pts.min(initial=np.inf), pts.max(initial=-np.inf)
         spans[i] = float((pts + t.long).max(initial=-np.inf)), float((t.n - 1) / (last - first)) if last > first else 0.0
-    full, t = tracks[main].full, tracks[main]
-    if len(_surveys) >= 1000: _surveys.clear()
-    _surveys[key] = dict(shifts=shifts, spans=spans, keys=((t.pts + t.shift)[full], t.byte[full]), jumps=gaps or len(shifts[main][0]) > 1)
-    return _surveys[key]
+    t, jumps = tracks[main], gaps or len(shifts[main][0]) > 1
+    keys = ((t.pts + t.shift)[t.full], t.byte[t.full]) if gaps else None
+    return _remember(key, dict(shifts=shifts, spans=spans, keys=keys, jumps=jumps))
 
 
 def _shifts(path, c, streams):
     "The shifts of a file whose clock may jump or is known to, else None."
     if c.format.name in _JUMPING: return _survey(path, streams)['shifts']
-    known = _surveys.get(_key(path, *(s.index for s in streams)))
+    known = _remembered.get(_key('survey', path, *(s.index for s in streams)))
     return known['shifts'] if known and known['jumps'] else None
 
 # %% ../nbs/01_media.ipynb #75abeb34
@@ -467,13 +508,10 @@ def _collect(packets, streams, t1: float, since: float = -np.inf) -> dict:
     return got
 
 # %% ../nbs/01_media.ipynb #85f0d4ad
-_zeros: dict = {}                                               # file and kind -> seconds
-
-
 def _zero(path, packets, main):
     "The file's time of the first decoded frame of `main`, and the packets that were read to find it (none if it was known)."
-    key = _key(path, main.index)
-    if key in _zeros: return _zeros[key], []
+    key = _key('zero', path, main.index)
+    if key in _remembered: return _remembered[key], []
     read = []
 
     def noted():
@@ -483,9 +521,7 @@ def _zero(path, packets, main):
     first = next(_decode(main, noted()), None)
     if first is None: raise MediaError(path, f"nothing of its {_codec(main)} track can be decoded")
     main.codec_context.flush_buffers()
-    if len(_zeros) >= 100_000: _zeros.clear()
-    _zeros[key] = first[0]
-    return first[0], read
+    return _remember(key, first[0]), read
 
 # %% ../nbs/01_media.ipynb #ba9b8048
 _RUN_UP = 0.35                                                   # s of sound that is decoded before the wanted start
