@@ -236,7 +236,8 @@ def examine(
     file = os.path.join(folder, path)
     try:
         base = dict(path=path, content_hash=sha256_file(file))
-        info = probe(file); picture = info.pop('picture_s')
+        info = probe(file)
+        picture, unread = info.pop('picture_s'), info.pop('unread')
         if not info['video_codec']: raise MediaError(file, "holds no picture")
         power, change, info['duration_s'], error = _look(file, info['duration_s'])
         if error: raise MediaError(file, error)
@@ -244,6 +245,7 @@ def examine(
     except OSError as e: return [dict(path=path, id=name, start_s=0.0, seconds=0.0, error=f"cannot be read: {e.strerror}")]
     if not info['audio_codec']: power = power[:0]
     if info['duration_s'] - picture > _EARLY: info['picture_s'] = picture
+    if unread: info['unread'] = unread
     return [dict(base, **info, id=_window_id(name, s, seconds, hop), start_s=s, seconds=n, error='', **_measure(power, change, s, n))
             for s, n in _windows(info['duration_s'], seconds, hop)]
 
@@ -352,7 +354,7 @@ def _partial(out: Path) -> Path: return out.with_name(f'.{out.name}.partial')
 # %% ../nbs/02_manifest.ipynb #97ed5df7
 def _measured(folder, names, out, workers, seconds, hop, engine='local') -> dict[str, list]:
     "Rows per file; each finished file is noted beside `out` at once."
-    partial, key = _partial(out), digest(['v1', str(folder.resolve()), seconds, hop])
+    partial, key = _partial(out), digest(['v2', str(folder.resolve()), seconds, hop])
     done = _examined(partial, key, folder)
     done = {f: r for f, r in done.items() if f in names}
     todo = [(f, n) for f, n in names.items() if f not in done]
@@ -426,6 +428,9 @@ def index_folder(
     return Manifest.load(out)
 
 # %% ../nbs/02_manifest.ipynb #d18f96bf
+_SELDOM = dict(picture_s='picture ends before the sound', unread='what follows is not read')   # columns that a table has only where there is such a file
+
+
 def _complaints(t) -> pd.Series:
     "What is wrong with each row, '' for nothing."
     files = t[t['content_hash'] != ''].groupby('content_hash')['path'].first().to_dict()
@@ -434,7 +439,8 @@ def _complaints(t) -> pd.Series:
     notes = {'unreadable': t['error'] != '', 'no sound track': looked & (t['audio_codec'] == ''),
              'silent': looked & (t['audio_codec'] != '') & (t['silence_ratio'] >= 0.95), 'still': looked & (t['still_ratio'] >= 0.9),
              'copy': first != t['path'], 'under one second': looked & (t['seconds'] < 1)}
-    if 'picture_s' in t: notes['picture ends before the sound'] = looked & t['picture_s'].map(_number).notna()
+    for column, note in _SELDOM.items():
+        if column in t: notes[note] = looked & t[column].map(_number).notna()
     said = [', '.join(n for n, hit in notes.items() if hit[i]) for i in t.index]
     return pd.Series([s.replace('copy', f'copy of {f}') for s, f in zip(said, first)], t.index, dtype=str)
 

@@ -422,15 +422,16 @@ def _joints(tracks: dict, main: int, gaps: bool) -> dict:
 
 # %% ../nbs/01_media.ipynb #59acf08b
 def _survey(path, streams) -> dict:
-    "All packets' times: shifts (see `_joints`); each stream's end (s) and packets per s; times and bytes of the first stream's full pictures. Remembered."
+    "All packets' times: shifts (see `_joints`); each stream's end (s) and packets per s; times and bytes of the first stream's full pictures; bytes read. Remembered."
     key = _key('survey', path, *(s.index for s in streams))
     if key in _remembered: return _remembered[key]
-    rows, byte, main = {s.index: [] for s in streams}, dict.fromkeys([s.index for s in streams], -1), streams[0].index
+    rows, byte, main, read = {s.index: [] for s in streams}, dict.fromkeys([s.index for s in streams], -1), streams[0].index, 0
     with _open(path) as c:
         gaps = c.format.name in _JUMPING
         for p in _demux(c, [c.streams[i] for i in rows], {i: ([-1], [0.0]) for i in rows}):
             i = p.stream.index
             byte[i] = byte[i] if p.pos is None else p.pos
+            read = max(read, byte[i] + p.size)
             rows[i].append((p.dts, p.pts, p.duration or _ticks(p.stream), byte[i], p.is_keyframe))
     tracks = {s.index: _Track(s, rows[s.index]) for s in streams}
     shifts, spans = _joints(tracks, main, gaps), {}
@@ -440,7 +441,7 @@ def _survey(path, streams) -> dict:
         spans[i] = float((pts + t.long).max(initial=-np.inf)), float((t.n - 1) / (last - first)) if last > first else 0.0
     t, jumps = tracks[main], gaps or len(shifts[main][0]) > 1
     keys = ((t.pts + t.shift)[t.full], t.byte[t.full]) if gaps else None
-    return _remember(key, dict(shifts=shifts, spans=spans, keys=keys, jumps=jumps))
+    return _remember(key, dict(shifts=shifts, spans=spans, keys=keys, jumps=jumps, read=read))
 
 
 def _shifts(path, c, streams):
@@ -453,8 +454,8 @@ def _shifts(path, c, streams):
 def probe(
     path: str | Path,  # a video or sound file
 ) -> dict:
-    """duration_s (until both picture and sound are over), picture_s (until the picture is), fps, width, height, video_codec,
-    audio_codec ('' where there is none), rate (Hz), channels. Raises `MediaError`."""
+    """duration_s (until both picture and sound are over), picture_s (until the picture is), unread (bytes after that, if they are many), fps, width,
+    height, video_codec, audio_codec ('' where there is none), rate (Hz), channels. Raises `MediaError`."""
     with _open(path) as c:
         v, a = _streams(c)
         main = v if v is not None else a
@@ -466,7 +467,7 @@ def probe(
         seconds, picture = max(ends) - first[0], 0.0 if v is None else ends[0] - first[0]
         h, w = (0, 0) if v is None else _display(v, first[1])
         rate, channels = (0, 0) if a is None else (a.codec_context.sample_rate, a.codec_context.channels)
-        return dict(duration_s=round(seconds, 6), picture_s=round(picture, 6), fps=round(fps, 4), width=round(w), height=round(h),
+        return dict(duration_s=round(seconds, 6), picture_s=round(picture, 6), unread=_unread(path, c, streams), fps=round(fps, 4), width=round(w), height=round(h),
                     video_codec=_codec(v), audio_codec=_codec(a), rate=rate, channels=channels)
 
 # %% ../nbs/01_media.ipynb #e933c843
@@ -477,9 +478,31 @@ def _lengths(path, c, streams) -> tuple[list[float], float]:
     else: ends = [_survey(path, streams)['spans'][s.index][0] for s in streams]
     v = streams[0]
     if v.type != 'video': return ends, 0.0
-    counted = v.frames / float(v.duration * v.time_base) if told else _survey(path, streams)['spans'][v.index][1]
-    said = [float(r) for r in (v.average_rate, v.guessed_rate) if r]
+    counted, said = 0.0 if told else _survey(path, streams)['spans'][v.index][1], [float(r) for r in (v.average_rate, v.guessed_rate) if r]
     return ends, next((r for r in said if not counted or abs(r / counted - 1) < 0.05), counted)
+
+# %% ../nbs/01_media.ipynb #7c1f20ab
+def _unread(path, c, streams) -> int:
+    "Bytes at the end of a file in which FFmpeg sees nothing, although they are many: a film that was joined to it, or what follows damage."
+    size = os.path.getsize(path)
+    if not c.format.name.startswith('mov'): left = size - _survey(path, streams)['read']
+    else:
+        films = _boxes(path)
+        left = size - films[b'ftyp'][1] if min(map(len, films.values())) > 1 else 0
+    return left if left > max(100_000, size / 10) else 0
+
+
+def _boxes(path) -> dict:
+    "Where the films of an mp4 begin: more than one, if files were joined byte for byte."
+    at, found = 0, {b'ftyp': [], b'moov': []}
+    with open(path, 'rb') as f:
+        while len(head := os.pread(f.fileno(), 16, at)) == 16:
+            long = int.from_bytes(head[:4])
+            if long == 1: long = int.from_bytes(head[8:])
+            if long < 8: break                                  # 0: to the end of the file
+            if head[4:8] in found: found[head[4:8]].append(at)
+            at += long
+    return found
 
 # %% ../nbs/01_media.ipynb #dc5bcf1b
 def _codec(s) -> str:
@@ -535,12 +558,12 @@ def _begin(v, packets, t: float):
 def _jump(path, c, streams, t: float) -> bool:
     "Go to a full picture at or before `t` (s); False where that cannot be done."
     import av
-    main, jumping = streams[0], c.format.name in _JUMPING
-    if _shifts(path, c, streams) is None: to = dict(offset=int(t / float(main.time_base)), stream=main)
+    if _shifts(path, c, streams) is None: to = dict(offset=int(t / float(streams[0].time_base)), stream=streams[0])
+    elif c.format.name not in _JUMPING: return False
     else:
         times, bytes_ = _survey(path, streams)['keys']
         k = int(np.searchsorted(times, t, 'right')) - 1
-        if k < 0 or not jumping: return False
+        if k < 0: return False
         to = dict(offset=int(bytes_[k]), unsupported_byte_offset=True)
     try: c.seek(**to)
     except av.error.FFmpegError: return False
