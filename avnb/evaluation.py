@@ -1073,16 +1073,6 @@ class OneSense(ClipDataset):
         if alone: frames = ClipDataset.moments(self.seer, rows, epoch)[0]
         return (frames, first) if self.centres is None else self.around(rows, frames, first)
 
-    def around(self, rows, frames, first):
-        "The same moments, but with the middle frame at the centre that a clip has, and the sound around it as far as the clip goes."
-        d, w, k = self.data, self.view, [self.place[int(r)] for r in rows]
-        at, length, known = np.nan_to_num(self.centres[k]), self.length[k], np.isfinite(self.centres[k])
-        last = np.maximum(np.ceil(np.round(length * d.fps, 6)) - 1, 0)
-        middle = np.round(at * d.fps)[:, None] + (np.arange(w.frames) - w.frames // 2) * w.stride
-        start = np.clip(at - w.audio_seconds / 2, 0, np.maximum(length - w.audio_seconds, 0))
-        near, begin = np.clip(middle, 0, last[:, None]).astype(np.int64), np.floor(start * d.rate).astype(np.int64)
-        return np.where(known[:, None], near, frames), np.where(known, begin, first)
-
     def only(self, senses):
         "The same clips, of which these senses are read."
         part = copy.copy(self); part.sense = 'both' if len(senses) > 1 else min(senses)
@@ -1107,6 +1097,18 @@ class OneSense(ClipDataset):
             how = dict(rate=d.rate, video=False, track=track)
             sound = read_clip(heard, at + first / d.rate, n / d.rate, **how).waveform
         return pictures, sound, area
+
+# %% ../nbs/11_evaluation.ipynb #7df04f2a
+@patch
+def around(self: OneSense, rows, frames, first):
+    "The same moments, but with the middle frame at the centre that a clip has, and the sound around it as far as the clip goes."
+    d, w, k = self.data, self.view, [self.place[int(r)] for r in rows]
+    at, length, known = np.nan_to_num(self.centres[k]), self.length[k], np.isfinite(self.centres[k])
+    last = np.maximum(np.ceil(np.round(length * d.fps, 6)) - 1, 0)
+    middle = np.round(at * d.fps)[:, None] + (np.arange(w.frames) - w.frames // 2) * w.stride
+    start = np.clip(at - w.audio_seconds / 2, 0, np.maximum(length - w.audio_seconds, 0))
+    near, begin = np.clip(middle, 0, last[:, None]).astype(np.int64), np.floor(start * d.rate).astype(np.int64)
+    return np.where(known[:, None], near, frames), np.where(known, begin, first)
 
 # %% ../nbs/11_evaluation.ipynb #93f32e9a
 def _lacks(table, sense):

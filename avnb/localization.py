@@ -1069,7 +1069,9 @@ class Attended:
     area: np.ndarray          # [4] that square: x0, y0, x1, y1 as fractions of the frame
 
     @property
-    def sees(self) -> str: return sees(self.area)   # in words; '' where that is all of the frame
+    def sees(self) -> str:
+        "How much of the frame that is, in words; '' where it is all of it."
+        return sees(self.area)
 
 # %% ../nbs/12_localization.ipynb #dde524a5
 def _check_sound(clip, rate):

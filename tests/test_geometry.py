@@ -310,6 +310,7 @@ def test_the_film_says_how_much_is_seen(clips, tmp_path, monkeypatch, capsys):
     "`avnb attend` on a clip that is not square, and the demo's overlays: the whole frame, the truth's boxes in it, on the clip's own clock."
     import avnb.cli as C
     import avnb.plots as P
+    from avnb.media import read_clip
     m, cfg, _ = clips
     run, drawn = SimpleNamespace(model=untrained(cfg, seed=1), cfg=cfg, folder=tmp_path), []
     monkeypatch.setattr(P, 'film', lambda path, draw, *a: drawn.append(draw) or Path(path))
@@ -323,5 +324,8 @@ def test_the_film_says_how_much_is_seen(clips, tmp_path, monkeypatch, capsys):
     want = json.loads((m.folder / 'truth/0.json').read_text())['sources'][0]['boxes'][8:24]
     assert sounding and np.allclose(track, want) and draw.clip.frames.shape[1:3] != (SIDE, SIDE) and (draw.area == square_area(*draw.clip.frames.shape[1:3])).all()
     noisy = inject_noise(late, 1.0, split='')
-    C._render(run, noisy, [int(noisy.table.index[noisy.table['track'] != ''][0])])
-    assert drawn[-1].tracks[0][0] is False
+    r = int(noisy.table.index[noisy.table['track'] != ''][0])
+    C._render(run, noisy, [r])
+    _, start, _ = noisy.heard(r)
+    donor = read_clip(noisy.heard(r)[0], start, 1, FPS, rate=RATE).waveform
+    assert drawn[-1].tracks[0][0] is False and (drawn[-1].clip.waveform == donor).all()   # nor is it what the film plays
