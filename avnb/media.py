@@ -6,7 +6,7 @@
 __all__ = ['SOUND_FILES', 'MediaError', 'Clip', 'write_clip', 'probe', 'read_clip', 'squeeze', 'picture_of', 'sound_of']
 
 # %% ../nbs/01_media.ipynb #756c0110
-import heapq, io, itertools, os, stat, threading
+import functools, heapq, io, itertools, os, stat, threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class MediaError(AvnbError):
         super().__init__(str(path), reason)
         self.path, self.reason = str(path), reason
 
-    def __str__(self): return f"{self.path}: {self.reason}"
+    def __str__(self): return f"{self.path}: {self.reason}".encode('utf-8', 'surrogateescape').decode('utf-8', 'backslashreplace')
 
 # %% ../nbs/01_media.ipynb #e02c8660
 @dataclass(eq=False)
@@ -40,6 +40,7 @@ class Clip:
     pad_frames: int = 0      # frames at the end for whose time the file holds neither picture nor sound: they repeat the last
     pad_samples: int = 0     # samples that are zero because the file holds no sound there
     has_audio: bool = True
+    out_of_phase: float = 0.0   # 0: `waveform` is the mean of left and right; 1: left alone, because they cancel
 
     def __repr__(self):
         pad = f", padded {self.pad_frames} frames {self.pad_samples} samples" if self.pad_frames or self.pad_samples else ""
@@ -66,13 +67,21 @@ def _check(path, frames, waveform):
 
 # %% ../nbs/01_media.ipynb #1c0fd6df
 def _frames_of(frames, fps, stream):
-    "Encoder packets for the pictures."
+    "Encoder packets for the pictures, in the colours that `_say_colours` says."
     import av
+    from av.video.reformatter import VideoReformatter
+    scaler = VideoReformatter()
     for i, x in enumerate(frames):
         f = av.VideoFrame.from_ndarray(np.ascontiguousarray(x), format='rgb24')
+        f = scaler.reformat(f, format='yuv420p', dst_colorspace='ITU601', dst_color_range='MPEG', threads=1)
         f.pts, f.time_base = i, 1 / fps
         yield from stream.encode(f)
     yield from stream.encode(None)
+
+
+def _say_colours(codec):
+    "Note in an encoder what the colours are: BT.601's matrix and range, BT.709's primaries and transfer function."
+    codec.colorspace, codec.color_range, codec.color_primaries, codec.color_trc = 6, 1, 1, 1
 
 # %% ../nbs/01_media.ipynb #a009df55
 def _samples_of(waveform, rate, stream):
@@ -93,6 +102,7 @@ def _mp4(frames, waveform, fps, rate, **options) -> bytes:
     with av.open(buffer, 'w', format='mp4', options={'fflags': '+bitexact'}) as c:
         v = c.add_stream('libx264', rate=fps, width=frames.shape[2], height=frames.shape[1], pix_fmt='yuv420p',
                          options=dict(options, threads='1', flags='+bitexact', **{'x264-params': 'cpu-independent=1'}))  # its AVX-512 code is not repeatable without
+        _say_colours(v.codec_context)
         packets = [(v, _frames_of(frames, fps, v))]
         if waveform is not None:
             a = c.add_stream('aac', rate=rate, layout='mono', options=dict(b='64000', aac_coder='fast', flags='+bitexact'))
@@ -184,23 +194,34 @@ def _open(path):
     except OSError as e: raise MediaError(path, f"cannot be reached: {e.strerror}") from None
     if stat.S_ISDIR(s.st_mode): raise MediaError(path, "is a folder; give a file, or index the folder")
     if not stat.S_ISREG(s.st_mode): raise MediaError(path, "is not a plain file (a pipe or a device?)")
+    lenient = {'metadata_errors': 'ignore'} if hasattr(av.container.InputContainer, 'metadata_errors') else {}   # PyAV 19 needs no telling
     try:
-        c = av.open(f'file:{path}', metadata_errors='ignore', options={'protocol_whitelist': 'file'})
+        c = av.open(f'file:{path}', options={'protocol_whitelist': 'file'}, **lenient)
         if c.format.name == 'avi' and _index_lies(path, c):
             c.close()
-            c = av.open(_Unindexed(path), metadata_errors='ignore')
+            c = av.open(_Unindexed(path), **lenient)
     except PermissionError: raise MediaError(path, "no permission to read it") from None
     except (av.error.FFmpegError, ValueError) as e: raise MediaError(path, _why_closed(path, e)) from None
     c.flags &= ~av.container.Flags.gen_pts.value    # FFmpeg's guesses: they lose pictures of an AVI, and read on for ever where a clock starts again
     return c
 
 # %% ../nbs/01_media.ipynb #0f94d5f8
-def _streams(c):
-    "The video and the audio stream of an open container, None where there is none."
+def _best(c, kind, choice, related=None):
+    "Of the streams in `choice` FFmpeg's best, else the first; None if there is none."
+    best = c.streams.best(kind, related=related)
+    return best if best in choice else next(iter(choice), None)
+
+
+def _streams(c, track: int | None = None):
+    "The video and the audio stream of a container, None where there is none; `track`: which sound, from 0, None: FFmpeg's rule."
     import av
-    cover = av.stream.Disposition.attached_pic
-    v = next((s for s in c.streams.video if s.codec_context is not None and not s.disposition & cover), None)
-    a = next((s for s in c.streams.audio if s.codec_context is not None), None)
+    no_film = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
+    sounds, bad = c.streams.audio, lambda reason: MediaError(c.name.removeprefix('file:'), reason)
+    v = _best(c, 'video', [s for s in c.streams.video if s.codec_context is not None and not s.disposition & no_film])
+    if track is None: a = _best(c, 'audio', [s for s in sounds if s.codec_context is not None], v)
+    elif track in range(len(sounds)): a = sounds[int(track)]
+    else: raise bad(f"expected one of its {len(sounds)} sound tracks, counted from 0, got track={track}")
+    if track is not None and a.codec_context is None: raise bad(f"its sound track {track} cannot be decoded")
     for s in (v, a):
         if s is not None: s.codec_context.thread_count, s.codec_context.thread_type = 1, 'NONE'    # many workers, one thread each
     return v, a
@@ -369,15 +390,28 @@ def _in_order(frames, fed):
     yield from pairs
 
 # %% ../nbs/01_media.ipynb #b7606294
-def _turns(frame) -> int:
-    "Quarter turns, counter-clockwise, that bring a decoded frame upright."
-    return round((frame.rotation or 0) / 90) % 4
+def _way(frame) -> tuple[bool, bool, bool]:
+    "What brings a decoded frame upright: swap rows and columns; then reverse the rows; reverse the columns."
+    try: a, b, _, c, d = np.frombuffer(frame.side_data['DISPLAYMATRIX'], np.int32)[:5].tolist()
+    except KeyError: return False, False, False
+    except ValueError:                                          # one kind of side data that PyAV cannot name hides all
+        a, b = np.cos(np.deg2rad(frame.rotation)), -np.sin(np.deg2rad(frame.rotation))
+        c, d = -b, a
+    turned = abs(b) + abs(c) > abs(a) + abs(d)
+    return (True, b < 0, c < 0) if turned else (False, d < 0, a < 0)
+
+
+def _upright(x, way) -> np.ndarray:
+    "Pixels [H,W,3] laid down in another way, without a copy."
+    turned, rows, columns = way
+    x = x.swapaxes(0, 1) if turned else x
+    return x[::-1 if rows else 1, ::-1 if columns else 1]
 
 # %% ../nbs/01_media.ipynb #54e1bd64
 def _display(v, frame) -> tuple[float, float]:
     "Height and width of a frame on the screen: square pixels, upright."
     h, w = frame.height, frame.width * float(v.sample_aspect_ratio or 1)
-    return (w, h) if _turns(frame) % 2 else (h, w)
+    return (w, h) if _way(frame)[0] else (h, w)
 
 # %% ../nbs/01_media.ipynb #11efcf65
 class _Track:
@@ -453,11 +487,13 @@ def _shifts(path, c, streams):
 # %% ../nbs/01_media.ipynb #75abeb34
 def probe(
     path: str | Path,  # a video or sound file
+    track: int | None = None,  # which of its sound tracks, from 0; None: FFmpeg's choice
 ) -> dict:
-    """duration_s (until both picture and sound are over), picture_s (until the picture is), unread (bytes after that, if they are many), fps, width,
-    height, video_codec, audio_codec ('' where there is none), rate (Hz), channels. Raises `MediaError`."""
+    """duration_s (until both picture and sound are over), picture_s (until the picture is), unread (bytes after that, if they are
+    many), fps, width, height, video_codec, audio_codec ('' where there is none), rate (Hz), channels, audio_tracks (how many),
+    audio_taken (which, from 0; -1: none). Raises `MediaError`."""
     with _open(path) as c:
-        v, a = _streams(c)
+        v, a = _streams(c, track)
         main = v if v is not None else a
         if main is None: raise MediaError(path, "holds neither a picture nor a sound that can be decoded")
         streams = [s for s in (v, a) if s is not None]
@@ -467,8 +503,9 @@ def probe(
         seconds, picture = max(ends) - first[0], 0.0 if v is None else ends[0] - first[0]
         h, w = (0, 0) if v is None else _display(v, first[1])
         rate, channels = (0, 0) if a is None else (a.codec_context.sample_rate, a.codec_context.channels)
-        return dict(duration_s=round(seconds, 6), picture_s=round(picture, 6), unread=_unread(path, c, streams), fps=round(fps, 4), width=round(w), height=round(h),
-                    video_codec=_codec(v), audio_codec=_codec(a), rate=rate, channels=channels)
+        return dict(duration_s=round(seconds, 6), picture_s=round(picture, 6), unread=_unread(path, c, streams), fps=round(fps, 4),
+                    width=round(w), height=round(h), video_codec=_codec(v), audio_codec=_codec(a), rate=rate, channels=channels,
+                    audio_tracks=len(c.streams.audio), audio_taken=-1 if a is None else c.streams.audio.index(a))
 
 # %% ../nbs/01_media.ipynb #e933c843
 def _lengths(path, c, streams) -> tuple[list[float], float]:
@@ -607,19 +644,72 @@ def _plan(v, packets, wants):
     return {pts for _, pts in _held(by_time, wants)}
 
 # %% ../nbs/01_media.ipynb #3a0cc624
+_MATRICES = (0, 1, 2, 4, 5, 6, 7, 9)                             # of H.273, those that FFmpeg's scaler converts; 2: not said
+
+
 def _target(v, frame, size) -> tuple[int, int]:
     "Height and width of the frames we return, from `size`: None, the short side, or (height, width)."
+    if frame.colorspace not in _MATRICES:
+        reason = f"its colours (matrix {frame.colorspace} of H.273) cannot be converted; transcode it to BT.709"
+        raise MediaError(v.container.name.removeprefix('file:'), reason)
     if isinstance(size, (tuple, list)): return tuple(size)
     h, w = _display(v, frame)
     scale = 1 if size is None else size / min(h, w)
     return max(1, round(h * scale)), max(1, round(w * scale))
 
+# %% ../nbs/01_media.ipynb #bfecb850
+def _one_field(frame):
+    "The field of an interlaced frame that is shown first, a frame of half the height."
+    import av.filter
+    g = av.filter.Graph()
+    source = g.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 1000))
+    g.link_nodes(source, g.add('separatefields'), g.add('buffersink')).configure()
+    g.vpush(frame)
+    return g.vpull()
+
+# %% ../nbs/01_media.ipynb #a1572ea4
+_PQ, _HLG, _WIDE = 16, 18, 9                                     # H.273's numbers: two transfer functions, BT.2020's primaries
+_PAPER, _PEAK = 203.0, 1000.0                                    # cd/m2 of white paper (BT.2408), and of what becomes white
+
+
+@functools.cache
+def _light(transfer: int) -> np.ndarray:
+    "What each 16-bit code stands for, float32 [65536]: cd/m2 (PQ), or the scene's light from 0 to 1 (HLG)."
+    x = np.arange(65536) / 65535
+    if transfer == _HLG:
+        a, b, c = 0.17883277, 0.28466892, 0.55991073
+        return np.where(x <= 0.5, x * x / 3, (np.exp((x - c) / a) + b) / 12).astype(np.float32)
+    p = x ** (32 / 2523)
+    return (10000 * (np.maximum(p - 0.8359375, 0) / (18.8515625 - 18.6875 * p)) ** (16384 / 2610)).astype(np.float32)
+
+# %% ../nbs/01_media.ipynb #010d585b
+_TO_709 = np.array([[1.6605, -0.1246, -0.0182],
+                    [-0.5876, 1.1329, -0.1006],
+                    [-0.0728, -0.0083, 1.1187]], np.float32)     # from BT.2020 (BT.2087), for rows of pixels
+_LUMA = np.array([0.2627, 0.6780, 0.0593], np.float32)           # of BT.2020
+_SHOWN = (np.linspace(0, 1, 65536) ** (1 / 2.2) * 255 + 0.5).astype(np.uint8)
+
+
+def _sdr(x, transfer: int, wide: bool) -> np.ndarray:
+    "An ordinary picture uint8 [H,W,3] of an HDR one, uint16; `wide`: its primaries are BT.2020's."
+    y = _light(transfer)[x]
+    if transfer == _HLG: y = _PEAK * y * np.power(y @ _LUMA, 0.2)[..., None]     # on a screen of 1000 cd/m2
+    y = y / _PAPER
+    if wide: y = np.maximum(y @ _TO_709, 0)
+    most, white = y.max(-1, keepdims=True), _PEAK / _PAPER
+    y = y * (1 + most / white ** 2) / (1 + most)
+    return _SHOWN[(np.minimum(y, 1) * 65535).astype(np.uint16)]
+
 # %% ../nbs/01_media.ipynb #021009f1
 def _picture(frame, target, scaler) -> np.ndarray:
     "An upright RGB array [H,W,3] of a decoded frame."
-    turns = _turns(frame)
-    h, w = target[::-1] if turns % 2 else target
-    return np.rot90(scaler.reformat(frame, width=w, height=h, format='rgb24', interpolation='BILINEAR', threads=1).to_ndarray(), turns)
+    way, high = _way(frame), frame.color_trc in (_PQ, _HLG)
+    h, w = target[::-1] if way[0] else target
+    whole = _one_field(frame) if frame.interlaced_frame and frame.height % 2 == 0 else frame
+    format = 'rgb48le' if high else 'rgb24'
+    x = scaler.reformat(whole, width=w, height=h, format=format, interpolation='BILINEAR', threads=1).to_ndarray()
+    if high: x = _sdr(x, frame.color_trc, frame.color_primaries == _WIDE)
+    return np.ascontiguousarray(_upright(x, way))
 
 # %% ../nbs/01_media.ipynb #169221c0
 def _pictures(v, packets, wants, size, zero, whole, threads=1):
@@ -654,13 +744,40 @@ def _lasts(v, frame) -> float:
     return (frame.duration or _ticks(v)) * float(v.time_base)
 
 # %% ../nbs/01_media.ipynb #57ad33a8
-def _mono(f) -> np.ndarray:
-    "Float32 [n] in [-1, 1] from an audio frame of any sample format and layout."
+def _samples(f) -> np.ndarray:
+    "Float32 [C, n] from an audio frame of any sample format and layout; integers come to lie in [-1, 1]."
     x = f.to_ndarray()
-    x = x if f.format.is_planar else x.reshape(-1, len(f.layout.channels)).T
+    x = x if f.format.is_planar else x.reshape(-1, f.layout.nb_channels).T
     if x.dtype.kind == 'u': x = (x.astype(np.float32) - 128) / 128
     elif x.dtype.kind == 'i': x = x.astype(np.float32) / -float(np.iinfo(x.dtype).min)
-    return x.astype(np.float32).mean(0)
+    return x.astype(np.float32)
+
+# %% ../nbs/01_media.ipynb #ce9fb69d
+_BS775 = dict(FC=1.0, LFE=0.0, LFE2=0.0, **dict.fromkeys(['FL', 'FR', 'FLC', 'FRC', 'DL', 'DR'], 0.7071),
+              **dict.fromkeys(['BL', 'BR', 'SL', 'SR', 'BC'], 0.5))   # ITU-R BS.775, by FFmpeg's names of the channels
+
+
+@functools.cache
+def _shares(names: tuple) -> np.ndarray:
+    "What each channel counts in the mix, float32 [C] with sum 1: BS.775's weights, all alike where a name is unknown."
+    w = np.array([_BS775.get(n, np.nan) for n in names])
+    if not w.sum() > 0: w = np.ones(len(names))
+    return (w / w.sum()).astype(np.float32)
+
+# %% ../nbs/01_media.ipynb #bd88e519
+def _cancelled(pieces) -> float:
+    "How far left and right cancel in stretches [C, n]: 0 if their mean is less than 10 dB below them, 1 from 20 dB on."
+    pairs = [x for x in pieces if len(x) == 2]
+    each = sum(float(np.vdot(x, x)) for x in pairs) / 2
+    mean = sum(float(np.vdot(m, m)) for m in (x[0] + x[1] for x in pairs)) / 4
+    return float(np.clip(-1 - np.log10(max(mean / each, 1e-9)), 0, 1)) if each > 0 else 0.0
+
+
+def _mix(x, layout, cancelled: float) -> np.ndarray:
+    "Mono float32 [n] of samples [C, n]."
+    if len(x) == 1: return x[0]
+    if len(x) == 2: return np.float32(0.5 + cancelled / 2) * x[0] + np.float32(0.5 - cancelled / 2) * x[1]
+    return _shares(tuple(c.name for c in layout.channels)) @ x
 
 # %% ../nbs/01_media.ipynb #032c120e
 _DRIFT = 0.025                                                   # s that times and counted samples may disagree within a run (ours)
@@ -718,24 +835,42 @@ SOUND_FILES = ('.wav', '.flac', '.ogg')
 
 
 def _sound_file(path, start, n, rate):
-    "Waveform and missing samples of a sound file; None if soundfile does not know it, or knows its length by guessing only (MP3)."
+    """Waveform, missing samples and how far left and right cancel, of a sound file; None if soundfile does not know it, has no
+    names for its channels, or knows its length by guessing only (MP3)."""
     import soundfile as sf
-    try: f = sf.SoundFile(str(path))
+    try: f = sf.SoundFile(os.fsencode(path))
     except sf.LibsndfileError: return None
     with f:
-        if f.format == 'MP3': return None
+        if f.channels > 2 or f.format == 'MP3': return None
         old = f.samplerate
         first = max(round(start * old) - _margin(old, rate), 0)
-        if first >= f.frames: return _cut([], start, n, rate)
+        if first >= f.frames: return *_cut([], start, n, rate), 0.0
         f.seek(first)
-        x = f.read(int(np.ceil(n * old / rate)) + 2 * _margin(old, rate) + 1, dtype='float32', always_2d=True).mean(1)
-    return _cut([(first / old, x, old)], round(start * old) / old, n, rate)
+        x = f.read(int(np.ceil(n * old / rate)) + 2 * _margin(old, rate) + 1, dtype='float32', always_2d=True).T
+        gain = _gain(path, 0) if f.subtype in ('FLOAT', 'DOUBLE') else 1.0
+    cancelled = _cancelled([x])
+    return *_cut([(first / old, gain * _mix(x, None, cancelled), old)], round(start * old) / old, n, rate), cancelled
+
+
+@functools.lru_cache(100_000)
+def _loudest(path, modified, size, index) -> float:
+    "The largest sample of a sound track; another time of change or size (bytes) makes it another file."
+    with _open(path) as c:
+        found = (_samples(f) for _, f in _decode(c.streams[index], c.demux(c.streams[index])))
+        return float(max((np.abs(x[np.isfinite(x)]).max(initial=0) for x in found), default=0))
+
+
+def _gain(path, index) -> np.float32:
+    "What brings a track that is stored as floats within [-1, 1], the same for all of the file: 1 if it is within."
+    s = os.stat(path)
+    return np.float32(1 / max(1.0, _loudest(str(path), s.st_mtime_ns, s.st_size, index)))
 
 # %% ../nbs/01_media.ipynb #d6a354d7
-def _attempt(path, start, wants, size, n, rate, audio, video, how, threads=1):
-    "`(frames, padding), (waveform, missing), has_audio`; None where only an attempt with less trust can be right. `how`: 'seek', 'read' from the beginning, 'decode' it all."
+def _attempt(path, start, wants, size, n, rate, audio, video, how, threads=1, track=None):
+    """`(frames, padding), (waveform, missing, cancelled), has_audio`; None where only an attempt with less trust can be right.
+    `how`: 'seek', 'read' from the beginning, 'decode' it all."""
     with _open(path) as c:
-        v, a = _streams(c)
+        v, a = _streams(c, track)
         if video and v is None: raise MediaError(path, "holds no picture that can be decoded; read its sound with video=False")
         if not video and a is None: raise MediaError(path, "holds no sound that can be decoded")
         streams = [s for s in (v, a) if s is not None]
@@ -749,7 +884,8 @@ def _attempt(path, start, wants, size, n, rate, audio, video, how, threads=1):
         pictures = _pictures(v, got[v.index], wants, size, zero, how == 'decode', threads) if video else (np.zeros((0, 0, 0, 3), np.uint8), np.inf)
         if pictures is None: return None
         padding = _padding(path, start, wants - zero, pictures[1] - zero, _end(got[a.index]) - zero if a is not None else -np.inf)
-        return (pictures[0], padding), _track(a, got, t0, n, rate) if audio else (np.zeros(n, np.float32), n), a is not None
+        sound = _track(a, got, t0, n, rate) if audio else (np.zeros(n, np.float32), n, 0.0)
+        return (pictures[0], padding), sound, a is not None
 
 # %% ../nbs/01_media.ipynb #371026cf
 def _end(packets) -> float:
@@ -767,26 +903,30 @@ def _padding(path, start, wants, picture, sound) -> int:
 
 # %% ../nbs/01_media.ipynb #ef565bc1
 def _track(a, got, t0, n, rate):
-    "Waveform and missing samples from collected packets; each of joined files is decoded by itself."
-    if a is None: return _cut([], t0, n, rate)
-    end, chunks, joints = t0 + n / rate + 0.1, [], []
+    "Waveform, missing samples and how far left and right cancel, from collected packets; each of joined files is decoded by itself."
+    if a is None: return *_cut([], t0, n, rate), 0.0
+    end, pieces, joints = t0 + n / rate, [], []
     packets = [p for p in got[a.index] if not -np.inf < _until(p) < t0 - _RUN_UP]
     begins = [0, *(i for i, p in enumerate(packets) if i and p.opaque == 'joint'), len(packets)]
     for first, last in zip(begins, begins[1:]):
         if first:
             a.codec_context.flush_buffers()
-            joints.append(len(chunks))
+            joints.append(len(pieces))
         for t, f in _decode(a, packets[first:last]):
-            if t > end: break
-            chunks.append((t, _mono(f), f.sample_rate))
-    return _cut(chunks, t0, n, rate, joints)
+            if t > end + 0.1: break
+            pieces.append((t, _samples(f), f))
+    inside = [x for t, x, f in pieces if t < end and t + x.shape[1] / f.sample_rate > t0]
+    cancelled = _cancelled(inside)
+    gain = _gain(a.container.name.removeprefix('file:'), a.index) if _codec(a).startswith('pcm_f') else np.float32(1)
+    chunks = [(t, gain * _mix(x, f.layout, cancelled), f.sample_rate) for t, x, f in pieces]
+    return *_cut(chunks, t0, n, rate, joints), cancelled
 
 # %% ../nbs/01_media.ipynb #44f2810f
 def _attempts(path, *how):
     "`_attempt`, and where the clock turns out to start again, once more with that known."
     try: return _attempt(path, *how)
     except _Restart:
-        with _open(path) as c: _survey(path, [s for s in _streams(c) if s is not None])['jumps'] = True
+        with _open(path) as c: _survey(path, [s for s in _streams(c, how[-1]) if s is not None])['jumps'] = True
         return _attempt(path, *how)
 
 # %% ../nbs/01_media.ipynb #7383c260
@@ -801,6 +941,7 @@ def read_clip(
     video: bool = True,      # decode the picture
     square: bool = False,    # cut the square in the middle
     grid: np.ndarray | None = None,  # numbers of the grid's frames that are wanted, rising; None: all of `seconds`
+    track: int | None = None,  # which of the file's sound tracks, from 0; None: the one that FFmpeg's players choose
     threads: int = 1,        # 2: pictures are made smaller while the next are decoded; for one reader alone, the pictures are the same
 ) -> Clip:
     "Frames and sound of `seconds` from `start`; what the file does not hold is padded and counted. Raises `MediaError`."
@@ -808,15 +949,15 @@ def read_clip(
     if not (np.isfinite(start) and start >= 0 and seconds > 0 and fps > 0 and rate > 0):
         raise MediaError(path, f"expected start >= 0 and seconds, fps, rate > 0, got {start}, {seconds}, {fps}, {rate}")
     found = None
-    if not video and Path(path).suffix.lower() in SOUND_FILES and os.path.isfile(path):
+    if not video and not track and Path(path).suffix.lower() in SOUND_FILES and os.path.isfile(path):
         found = (heard := _sound_file(path, start, n, rate)) and ((np.zeros((0, 0, 0, 3), np.uint8), 0), heard, True)
     for how in ('seek', 'read', 'decode'):
-        found = found or _attempts(path, start, grid / fps, size, n, rate, audio, video, how, threads)
-    (frames, pad), (waveform, missing), has_audio = found
+        found = found or _attempts(path, start, grid / fps, size, n, rate, audio, video, how, threads, track)
+    (frames, pad), (waveform, missing, cancelled), has_audio = found
     if square and video:
         s = min(frames.shape[1:3]); y, x = (frames.shape[1] - s) // 2, (frames.shape[2] - s) // 2
         frames = np.ascontiguousarray(frames[:, y:y + s, x:x + s])
-    return Clip(frames, waveform, fps, rate, start, str(path), Path(path).stem, pad, missing, has_audio)
+    return Clip(frames, waveform, fps, rate, start, str(path), Path(path).stem, pad, missing, has_audio, cancelled)
 
 # %% ../nbs/01_media.ipynb #4eae23fb
 def squeeze(
