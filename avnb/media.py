@@ -211,10 +211,10 @@ def _with_end(packets):
     yield None
 
 # %% ../nbs/01_media.ipynb #b7606294
-def _way(frame) -> tuple[bool, bool, bool]:
-    "What brings a decoded frame upright: swap rows and columns; then reverse the rows; reverse the columns."
+def _said(frame) -> tuple[bool, bool, bool] | None:
+    "What a decoded frame says of how to lay it down: swap rows and columns; then reverse the rows; reverse the columns."
     try: a, b, _, c, d = np.frombuffer(frame.side_data['DISPLAYMATRIX'], np.int32)[:5].tolist()
-    except KeyError: return False, False, False
+    except KeyError: return None
     except ValueError:                                          # one kind of side data that PyAV cannot name hides all
         a, b = np.cos(np.deg2rad(frame.rotation)), -np.sin(np.deg2rad(frame.rotation))
         c, d = -b, a
@@ -222,11 +222,28 @@ def _way(frame) -> tuple[bool, bool, bool]:
     return (True, b < 0, c < 0) if turned else (False, d < 0, a < 0)
 
 
+def _way(frame) -> tuple[bool, bool, bool]:
+    "How a frame is laid down: as it says itself, or as was noted with it (see `_laid`)."
+    return _said(frame) or frame.opaque or (False, False, False)
+
+
 def _upright(x, way) -> np.ndarray:
     "Pixels [H,W,3] laid down in another way, without a copy."
     turned, rows, columns = way
     x = x.swapaxes(0, 1) if turned else x
     return x[::-1 if rows else 1, ::-1 if columns else 1]
+
+# %% ../nbs/01_media.ipynb #2281480b
+_ways: dict = {}                                                # container's name -> what its first frame said, where it did
+
+
+def _laid(v, frames):
+    "`(seconds, frame)` with a note on each frame of what the last one before it said of how to lay it down."
+    way = _ways.get(v.container.name)
+    for t, f in frames:
+        way = _said(f) or way
+        if way: f.opaque = way
+        yield t, f
 
 # %% ../nbs/01_media.ipynb #54e1bd64
 def _display(v, frame) -> tuple[float, float]:
@@ -310,6 +327,8 @@ def _zero(path, c, streams, main):
     main.codec_context.flush_buffers()
     if len(_zeros) >= 100_000: _zeros.clear()
     _zeros[key] = first[0]
+    if main.type == 'video' and (way := _said(first[1])): _ways[main.container.name] = way
+    else: _ways.pop(main.container.name, None)
     return first[0], read
 
 # %% ../nbs/01_media.ipynb #ba9b8048
@@ -434,7 +453,7 @@ def _pictures(v, packets, wants, size, zero, whole, threads=1):
             yield t, f
     last = target = end = None
     with ThreadPoolExecutor(1) as pool:
-        for t, f in _held(noted(), wants):
+        for t, f in _held(_laid(v, noted()), wants):
             target = target or _target(v, f, size)
             made.append(made[-1] if f is last else pool.submit(_picture, f, target, scaler) if threads > 1 else _picture(f, target, scaler))
             last, end = f, t + _lasts(v, f)
