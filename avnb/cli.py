@@ -98,7 +98,8 @@ def look(
     "A part of a video, and where the model attends in it: (`Clip`, `Attended`)."
     from avnb.localization import attend
     from avnb.media import probe, read_clip
-    length = probe(path)['duration_s'] or seconds; start = max(0.0, min(start, length - 0.5))
+    length = probe(path)['duration_s'] or seconds
+    start = max(0.0, min(start, length - 0.5))
     clip = read_clip(path, start, min(seconds, max(0.5, length - start)), 16.0, size, run.cfg.data.rate)
     return clip, attend(run.model, clip, run.cfg)
 
@@ -125,7 +126,8 @@ def render_clip(run, path: str | Path, out: str | Path, start: float = 0.0, seco
 def render_still(run, path: str | Path, out: str | Path, start: float = 0.0, seconds: float = 2.0, truth=None, title: str = '') -> Path:
     "The same as a picture for a paper or a page."
     from avnb.plots import show_attention
-    clip, a = look(run, path, start, seconds); Path(out).parent.mkdir(parents=True, exist_ok=True)
+    clip, a = look(run, path, start, seconds)
+    Path(out).parent.mkdir(parents=True, exist_ok=True)
     show_attention(clip.frames, a.video_guided, start=clip.start, fps=clip.fps, **_drawing(clip, a, truth, title)).savefig(out, dpi=100)
     return Path(out)
 

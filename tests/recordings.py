@@ -301,7 +301,7 @@ def _track(r, box, codec, end) -> Track:
 ROWS, COLUMNS = 5, 7
 
 
-def _codes(n=256, apart=9) -> np.ndarray:
+def _codes(n=400, apart=8) -> np.ndarray:
     "bool [n,5,7]: patterns of which no two, however mirrored or turned, agree in more than 35 - `apart` cells."
     r = np.random.default_rng(0)
     kept, taken = [], np.zeros((0, ROWS * COLUMNS), bool)
