@@ -94,12 +94,16 @@ def look(
     path: str | Path,  # a video with sound
     start: float = 0.0, seconds: float = 4.0,  # which part, s
     size: int = 288,   # short side of the frames, pixels
+    heard=None,        # of `Manifest.heard`: what is heard from `start` on instead of the file's own sound
 ):
     "A part of a video, and where the model attends in it: (`Clip`, `Attended`)."
+    from avnb.clips import with_track
     from avnb.localization import attend
     from avnb.media import probe, read_clip
-    length = probe(path)['duration_s'] or seconds; start = max(0.0, min(start, length - 0.5))
-    clip = read_clip(path, start, min(seconds, max(0.5, length - start)), 16.0, size, run.cfg.data.rate)
+    length = probe(path)['duration_s'] or seconds
+    first = max(0.0, min(start, length - 0.5))
+    seconds = min(seconds, max(0.5, length - first))
+    clip = with_track(read_clip(path, first, seconds, 16.0, size, run.cfg.data.rate), heard, max(0.0, first - start), seconds)
     return clip, attend(run.model, clip, run.cfg)
 
 
@@ -117,15 +121,22 @@ def _overlay(clip, a, out: str | Path, truth=None, title: str = '') -> Path:
     return overlay_video(out, clip, {'guided by the sound': a.video_guided, 'sight alone': a.video_self}, **_drawing(clip, a, truth, title))
 
 
-def render_clip(run, path: str | Path, out: str | Path, start: float = 0.0, seconds: float = 4.0, truth=None, title: str = '') -> Path:
+def render_clip(
+    run,               # training.Run
+    path: str | Path,  # a video
+    out: str | Path,   # the film to write
+    start: float = 0.0, seconds: float = 4.0,  # which part, s
+    truth=None, title: str = '', heard=None,   # of `_drawing` and `look`
+) -> Path:
     "Overlay video: the clip, where the sound points, where sight alone points, the spectrogram and its frequencies."
-    return _overlay(*look(run, path, start, seconds), out, truth, title)
+    return _overlay(*look(run, path, start, seconds, heard=heard), out, truth, title)
 
 
-def render_still(run, path: str | Path, out: str | Path, start: float = 0.0, seconds: float = 2.0, truth=None, title: str = '') -> Path:
+def render_still(run, path: str | Path, out: str | Path, start: float = 0.0, seconds: float = 2.0, truth=None, title: str = '', heard=None) -> Path:
     "The same as a picture for a paper or a page."
     from avnb.plots import show_attention
-    clip, a = look(run, path, start, seconds); Path(out).parent.mkdir(parents=True, exist_ok=True)
+    clip, a = look(run, path, start, seconds, heard=heard)
+    Path(out).parent.mkdir(parents=True, exist_ok=True)
     show_attention(clip.frames, a.video_guided, start=clip.start, fps=clip.fps, **_drawing(clip, a, truth, title)).savefig(out, dpi=100)
     return Path(out)
 
@@ -134,13 +145,15 @@ def _render(run, manifest, rows):
     "Overlay videos of some rows into the run's `overlays/`, stills into `figures/`, with boxes and bands where the truth is known."
     from avnb.core import progress, unescape_name
     from avnb.localization import clip_truth
+    places = dict(zip(manifest.table.index, range(len(manifest))))
     for r in progress(rows, total=len(rows), desc='overlays', unit='video'):
         row = manifest.table.loc[r]
         path, known = manifest.folder / unescape_name(row['path']), manifest.folder / 'truth' / f"{row['id']}.json"
         truth = clip_truth(json.loads(known.read_text()), other=bool(row.get('track'))) if known.exists() else None
         name, title = str(row['id']).replace('/', '_').replace(os.sep, '_'), f"{Path(row['path']).stem} {row['label']}".strip()
+        when = float(row['start_s']), min(4.0, float(row['seconds']))
         for f, kind in ((render_clip, 'overlays/{}.mp4'), (render_still, 'figures/{}.png')):
-            f(run, path, Path(run.folder, kind.format(name)), float(row['start_s']), min(4.0, float(row['seconds'])), truth, title)
+            f(run, path, Path(run.folder, kind.format(name)), *when, truth, title, manifest.heard(places[r]))
 
 # %% ../nbs/15_cli.ipynb #5059cad3
 def demo_world(

@@ -773,7 +773,7 @@ def save_mp4(self: AttentionExplorer, path: str | Path | None = None) -> Path:
 import threading, weakref, zipfile, zlib
 
 from .core import progress
-from .evaluation import auroc
+from .evaluation import SameClass, auroc
 from .media import SOUND_FILES
 from .nce import ESTIMATORS, group_mask, mix_targets, positive_weights, soft_targets
 from .plots import INK, explained_scores, faulty_mask, fit_maps, heading, normalise, overlay, read_config, read_log, read_scores, rival, running_mean, shorten, show_weights, style
@@ -898,7 +898,7 @@ def share_facts(
     "Own share, the number of clips the rest is spread over (exp of its entropy), and the part of it on the same class, with what guessing gives."
     other = np.delete(share, place); rest = other.sum(); p = other / max(rest, 1e-12)
     facts = {'own share': share[place], 'clips that share the rest': np.exp(-(p * np.log(np.maximum(p, 1e-30))).sum()) if rest > 1e-9 else 0.}
-    label = rows.column('label'); same = np.delete(label == label[place], place)
+    label = rows.column('label'); same = np.delete(SameClass(label[[place]], label)[:][0], place)
     if not label[place] or rest <= 1e-9: return facts
     return facts | {'of the rest, on the same class': p @ same, 'by guessing': same.mean()}
 

@@ -24,7 +24,8 @@ from fastcore.basics import patch
 
 from .clips import WHOLE, ClipError, boxes_in, clip_lengths, middle_square, sees, square_area
 from .core import AvnbError, digest, progress, rng
-from .evaluation import (FeatureCache, Score, Subject, embedding_scores, evaluation_parts, feature_key, half_width, readable, refuse_overlap, weights_key, whole, window_batches,
+from .evaluation import (FeatureCache, SameClass, Score, Subject, embedding_scores, evaluation_parts, feature_key, half_width,
+                             readable, refuse_overlap, say_classes, weights_key, whole, window_batches,
                              write_report)
 
 # %% ../nbs/12_localization.ipynb #39ed1e97
@@ -371,10 +372,10 @@ def in_view(
 def partners(
     labels,  # [B]
 ) -> tuple[np.ndarray, np.ndarray]:
-    "For each clip of a batch: the next clip, and the next one of another class (-1 where there is none)."
-    y, n = np.asarray(labels), len(labels)
+    "For each clip of a batch: the next clip, and the next one of another class, that is with no class in common (-1 where there is none)."
+    same, n = SameClass(labels, labels), len(labels)
     after = (np.arange(n)[:, None] + np.arange(1, n)) % n if n > 1 else np.zeros((n, 0), int)
-    other = y[after] != y[:, None]
+    other = ~np.take_along_axis(same[:], after, 1)
     return (np.arange(n) + 1) % n, np.where(other.any(1), np.take_along_axis(after, other.argmax(1)[:, None], 1)[:, 0] if n > 1 else 0, -1)
 
 # %% ../nbs/12_localization.ipynb #55034015
@@ -765,11 +766,13 @@ def boxed_rows(
     why = np.where(t['faulty_kind'].isin(['', 'none']), '', 'the pair is known to be faulty: nothing in the picture makes this sound')
     late = ~still & (at >= clip_lengths(manifest, seconds))                # a video cut short; of a still, the sound alone is short
     why = np.where((why == '') & late, 'ends before the picture with the boxes', why)
+    why = np.where((why == '') & (at < 0), 'begins after the picture with the boxes', why)
     shown = np.array([len(b.xyxy) > 0 for b in seen_boxes(manifest, packed)], bool)
     why = np.where((why == '') & have & ~shown, 'its boxes lie outside of the part of the frame that is seen', why)
     part, lost = type(manifest)(manifest.folder, t[have & (why == '')]), t.assign(why=why)[have & (why != '')]
-    if not len(part): raise LocalizationError(f"none of {len(t)} clips can be scored; the first of {len(lost)} with boxes, {lost['id'].iloc[0]}: {lost['why'].iloc[0]} "
-                                              f"(boxes at {at[have][0]:g} s); fetch the whole clips, or pack longer ones")
+    if not len(part):
+        raise LocalizationError(f"none of {len(t)} clips can be scored; the first of {len(lost)} with boxes, {lost['id'].iloc[0]}: {lost['why'].iloc[0]} "
+                                f"(boxes at {at[have][0]:g} s); fetch the whole clips, or pack longer ones")
     return part, int((~have).sum()), lost[['id', 'path', 'why']]
 
 # %% ../nbs/12_localization.ipynb #f5cea0e2
@@ -966,6 +969,7 @@ def _about_run(run, manifest, packed, other, overlap) -> dict:
     test, seen = t[t['split'] == 'test'], own[own['split'] == split] if split else own
     both = refuse_overlap(test, seen, "the network's training clips", overlap, names=True) if other else 0
     about = {'trained on': f'{both} of {len(test)} test clips: these scores show memory as well'} if both else {}
+    about |= say_classes(readable(manifest, packed).table)
     return about | dict(clips=f'{len(readable(manifest, packed))} of {manifest.listed} in the list', seeds='1 untrained network, drawn with seed 0',
                         weights=weights_key(run.model)[:16], manifest=manifest.hash[:16])
 
@@ -1065,7 +1069,9 @@ class Attended:
     area: np.ndarray          # [4] that square: x0, y0, x1, y1 as fractions of the frame
 
     @property
-    def sees(self) -> str: return sees(self.area)   # in words; '' where that is all of the frame
+    def sees(self) -> str:
+        "How much of the frame that is, in words; '' where it is all of it."
+        return sees(self.area)
 
 # %% ../nbs/12_localization.ipynb #dde524a5
 def _check_sound(clip, rate):

@@ -181,6 +181,16 @@ def test_loss_that_is_no_number(run, tmp_path):
     assert state['step'] == 4 and all_finite(state)
 
 
+def test_the_ledger_of_a_run_that_diverges(run, tmp_path, monkeypatch):
+    "What was found unreadable since the last log line is written before the run stops."
+    from avnb.training import TrainingError, fit
+    poison(monkeypatch, 7)
+    def find_one(s):
+        if s.step == 6: s.ledger.add([dict(id='toy011', path='toy005.mp4', reason='torn')])
+    message(TrainingError, 'the loss is NaN at step 7', lambda: fit(run('data.bad_budget=0.5'), monitors=[find_one]))
+    assert 'toy011,toy005.mp4,torn,1' in (tmp_path / 'run/ledger.csv').read_text()
+
+
 def test_an_absurd_learning_rate(run, tmp_path):
     "The networks overflow at the step after the first; nobody else meets it, and what was saved is made of numbers."
     from avnb.training import TrainingError, fit, newest_checkpoint

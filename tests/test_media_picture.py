@@ -152,15 +152,27 @@ def test_what_is_written_says_its_colours_and_keeps_its_pixels(tmp_path):
     assert np.array_equal(picture_of(video, [0])[0], first(f))
 
 
+RED_BLUE = {1: (.2126, .0722), 5: (.299, .114), 6: (.299, .114), 7: (.212, .087), 9: (.2627, .0593)}   # of H.273
+
+
+def coded(x, matrix, full):
+    "Brightness and differences of colour, uint16 [H,W,3], of RGB in [0, 1]: H.273's formula, number by number."
+    red, blue = RED_BLUE.get(matrix, RED_BLUE[5])
+    r, g, b = np.moveaxis(x, 2, 0)
+    y = red * r + (1 - red - blue) * g + blue * b
+    parts = y, (b - y) / (1 - blue) / 2, (r - y) / (1 - red) / 2
+    if full: codes = [parts[0] * 255, *(p * 255 + 128 for p in parts[1:])]
+    else: codes = [parts[0] * 219 + 16, *(p * 224 + 128 for p in parts[1:])]
+    return (np.stack(codes, 2) * 256).round().clip(0, 65535).astype(np.uint16)
+
+
 def colour_film(path, x, matrix, full=False, primaries=2, transfer=2, pixels='yuv444p'):
-    "Two lossless frames; the numbers are H.273's, and the matrix is used as well as written, where the scaler can."
+    "Two lossless frames of RGB in [0, 1]; the numbers are H.273's. A usual matrix is not only written, but used."
     with av.open(str(path), 'w') as c:
         v = c.add_stream('libx264', rate=8, width=x.shape[1], height=x.shape[0], pix_fmt=pixels, options=dict(crf='0'))
         k = v.codec_context
         k.colorspace, k.color_range, k.color_primaries, k.color_trc = matrix, 1 + full, primaries, transfer
-        f = av.VideoFrame.from_ndarray(np.ascontiguousarray(x), format='rgb24' if x.dtype == np.uint8 else 'rgb48le')
-        used = matrix if matrix in (1, 5, 7, 9) else 5
-        f = VideoReformatter().reformat(f, format=pixels, dst_colorspace=used, dst_color_range=1 + full)
+        f = av.VideoFrame.from_ndarray(coded(x, matrix, full), format='yuv444p16le').reformat(format=pixels)
         for n in range(2):
             f.pts, f.time_base = n, Fraction(1, 8)
             c.mux(v.encode(f))
@@ -173,8 +185,8 @@ def colour_film(path, x, matrix, full=False, primaries=2, transfer=2, pixels='yu
                                             (7, 'yuv444p'), (9, 'yuv422p')])
 def test_colours_are_read_as_the_file_says(tmp_path, matrix, pixels, full):
     "Within 4 levels of what was meant (the scaler itself darkens grey by 2), and within 3 of the same film in BT.601."
-    f = colour_film(tmp_path / 'x.mkv', bars(96, 256), matrix, full, pixels=pixels)
-    usual = colour_film(tmp_path / 'usual.mkv', bars(96, 256), 5, full, pixels=pixels)
+    f = colour_film(tmp_path / 'x.mkv', bars(96, 256) / 255, matrix, full, pixels=pixels)
+    usual = colour_film(tmp_path / 'usual.mkv', bars(96, 256) / 255, 5, full, pixels=pixels)
     for size, step in ((None, 32), (48, 16)):
         got, as_601 = (first(p, size=size)[step, step // 2::step].astype(int) for p in (f, usual))
         assert np.abs(got - COLOURS).max() <= 4 and np.abs(got - as_601).max() <= 3, (size, got.tolist())
@@ -195,7 +207,7 @@ def test_full_range_of_an_old_kind(tmp_path):
 @pytest.mark.parametrize('matrix', [8, 10, 14])
 def test_colours_that_cannot_be_converted_are_named(tmp_path, matrix):
     "YCgCo, BT.2020 with constant luminance, ICtCp: FFmpeg's scaler refuses them."
-    f = colour_film(tmp_path / 'x.mkv', bars(96, 256), matrix)
+    f = colour_film(tmp_path / 'x.mkv', bars(96, 256) / 255, matrix)
     with pytest.raises(MediaError, match=f'matrix {matrix} of H.273.* transcode') as e: first(f, size=32)
     assert e.value.path == str(f) and probe(f)['width'] == 256
 
@@ -226,7 +238,7 @@ def shown(light):
 @pytest.mark.parametrize('transfer', [16, 18])
 def test_greys_of_an_hdr_film(tmp_path, transfer):
     code = [pq(x) if transfer == 16 else hlg(min(1, (x / 1000) ** (1 / 1.2))) for x in GREYS]
-    x = (np.array(code) * 65535).round().astype(np.uint16)[None, :, None].repeat(3, 2).repeat(64, 0).repeat(32, 1)
+    x = np.array(code)[None, :, None].repeat(3, 2).repeat(64, 0).repeat(32, 1)
     f = colour_film(tmp_path / 'x.mkv', x, 9, primaries=9, transfer=transfer, pixels='yuv420p10le')
     got = first(f)[32, 16::32]
     assert np.abs(got - np.array([[shown(y)] for y in GREYS])).max() <= 3, got.tolist()
@@ -236,8 +248,7 @@ def test_hdr_colours_keep_their_hue(tmp_path):
     "BT.709's own red, green, blue and orange, put into BT.2020 and PQ at 200 cd/m2, come back as such."
     linear = np.array([(1, 0, 0), (0, 1, 0), (0, 0, 1), (1, .4, .05)])
     to_2020 = np.array([[.6274, .0691, .0164], [.3293, .9195, .0880], [.0433, .0114, .8956]])     # BT.2087, for rows
-    x = np.vectorize(pq)(linear @ to_2020 * 200)
-    x = (x * 65535).astype(np.uint16)[None].repeat(64, 0).repeat(32, 1)
+    x = np.vectorize(pq)(linear @ to_2020 * 200)[None].repeat(64, 0).repeat(32, 1)
     f = colour_film(tmp_path / 'x.mkv', x, 9, primaries=9, transfer=16, pixels='yuv444p10le')
     got = first(f)[32, 16::32].astype(float)
     want = np.array([[shown(200 * y.max()) * (y[k] / y.max()) ** (1 / 2.2) for k in range(3)] for y in linear])
@@ -307,8 +318,7 @@ def test_the_colours_of_interlaced_frames_are_those_of_the_file(tmp_path, matrix
 def test_nothing_is_printed(tmp_path, stored):
     "In a process of its own: what FFmpeg says goes past Python's sys.stderr."
     woven(tmp_path / 'a.mkv', 'mpeg2video', dict(FIELDS, b='6M'), True, matrix=1)
-    x = bars(96, 256).astype(np.uint16) * 257
-    colour_film(tmp_path / 'b.mkv', x, 9, primaries=9, transfer=16, pixels='yuv420p10le')
+    colour_film(tmp_path / 'b.mkv', bars(96, 256) / 255, 9, primaries=9, transfer=16, pixels='yuv420p10le')
     (tmp_path / 'c.mp4').write_bytes(with_matrix(stored[0], 0, 1, 1, 0))
     code = ("import sys\nfrom avnb.media import probe, read_clip\n"
             "for f in sys.argv[1:]: probe(f), read_clip(f, 0.1, .1, 16, size=32)")

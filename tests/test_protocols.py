@@ -218,7 +218,7 @@ def test_interrupted_prediction_is_the_same(toy, tmp_path, monkeypatch):
 def test_interrupted_localization_is_the_same(toy, tmp_path, monkeypatch):
     import avnb.localization as L
     m, packed, cfg, net = toy
-    m = Manifest(m.folder, m.table[:20]); boxes = changed(m, boxes=['[[0.1, 0.1, 0.6, 0.7]]'] * len(m), votes='1', boxes_at_s='')
+    m = Manifest(m.folder, m.table[:20]); boxes = changed(m, boxes=['[[0.1, 0.1, 0.6, 0.7]]'] * len(m), votes='1', boxes_at_s='', faulty_kind='none')
     def run(folder, **kw): return run_protocol('localization', net, cfg, kw.get('manifest', boxes), replace(QUICK, dict(batch=4)), folder, packed, make=L.localization_protocol, sense='both', sides=False)
     whole, calls, make = run(tmp_path / 'whole'), [], L._batch_outcomes
     def dying(*a):
