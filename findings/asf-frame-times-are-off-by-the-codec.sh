@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Guess:    frame.pts of a Windows Media file (ASF) is when the frame is shown, as in every container that keeps times; H.264
-#           without B-frames has no order to restore, so its times are those that were written.
-# Happens:  ASF stores when a frame is shown, FFmpeg's demuxer calls that `dts` and makes up `pts` from a guess of the codec's
-#           delay: 40 ms late without B-frames, against the sound of the same file. With two B-frames the frames' pts run
-#           backwards, in the order in which frames are to be shown. MPEG-4 part 2 is right.
+# Guess:    frame.pts of a Windows Media file (ASF) is when the frame is shown, as in every container that keeps
+#           times; H.264 without B-frames has no order to restore, so its times are those that were written.
+# Happens:  ASF stores when a frame is shown, FFmpeg's demuxer calls that `dts` and makes up `pts` from a guess of the
+#           codec's delay: 40 ms late without B-frames, against the sound of the same file. With two B-frames the
+#           frames' pts run backwards, in the order in which frames are to be shown. MPEG-4 part 2 is right.
 # Hurts:    Lip-sync, action boundaries and audio-visual pairs from .wmv and .asf, by one to three frames, silently.
 # Versions: av 18.1.0 (FFmpeg 8), numpy 2.4.6
-# Seen:     first packet without B-frames: dts 0, pts 40 ms (mpeg4: 0 and 0), the sound starts at 0;
-#           with B-frames: from frame to frame -40, 40 or 80 ms
+# Seen:     first packet without B-frames: dts 0, pts 40 ms (mpeg4: 0 and 0), the sound starts at 0; with B-frames:
+#           from frame to frame -40, 40 or 80 ms
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

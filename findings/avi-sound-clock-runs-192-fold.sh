@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Guess:    sound that a muxer accepts comes back at its own speed: if AVI takes E-AC-3, AMR or G.722, it plays.
-# Happens:  FFmpeg writes the AVI header of those codecs so that its own demuxer counts packets wrongly: stamps rise by 6.144 s per
-#           packet of 32 ms (E-AC-3, 192-fold), AMR and G.722 likewise. No error while writing or reading; all samples decode.
-#           AC-3 and MP3 beside them are right.
-# Hurts:    "Convert everything to .avi" scripts: whoever places sound by its stamps reads silence, and a length of 40 minutes.
+# Happens:  FFmpeg writes the AVI header of those codecs so that its own demuxer counts packets wrongly: stamps rise
+#           by 6.144 s per packet of 32 ms (E-AC-3, 192-fold), AMR and G.722 likewise. No error while writing or
+#           reading; all samples decode. AC-3 and MP3 beside them are right.
+# Hurts:    "Convert everything to .avi" scripts: whoever places sound by its stamps reads silence, and a length of 40
+#           minutes.
 # Versions: av 18.1.0 (FFmpeg 8), numpy 2.4.6
 # Seen:     stamps of 4 s of sound end at: ac3 4 s, eac3 762 s, libopencore_amrnb 28 s, g722 637 s
 set -euo pipefail

@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Guess:    H.264's display orientation message with a repetition period of 1 ("from here on, until told otherwise", which the
-#           usual tool writes) turns all pictures, so the DISPLAYMATRIX of any decoded frame tells how to show the film.
-# Happens:  FFmpeg's decoder attaches it to the picture that carries the message alone: the first frame is turned, those after it
-#           are not. The stream itself says nothing either. Stacking frames made upright one by one fails or, for half turns and
-#           mirrors, mixes two orientations without a word.
-# Hurts:    Frames of cameras and encoders that mark rotation in the stream (no container header survives there: TS, raw H.264).
+# Guess:    H.264's display orientation message with a repetition period of 1 ("from here on, until told otherwise",
+#           which the usual tool writes) turns all pictures, so the DISPLAYMATRIX of any decoded frame tells how to
+#           show the film.
+# Happens:  FFmpeg's decoder attaches it to the picture that carries the message alone: the first frame is turned,
+#           those after it are not. The stream itself says nothing either. Stacking frames made upright one by one
+#           fails or, for half turns and mirrors, mixes two orientations without a word.
+# Hurts:    Frames of cameras and encoders that mark rotation in the stream (no container header survives there: TS,
+#           raw H.264).
 # Versions: av 18.1.0 (FFmpeg 8), numpy 2.4.6
 # Seen:     frames that say an orientation: 1 of 20 (one message, one per full picture)
 set -euo pipefail

@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
-# Guess:    after a seek the packets of picture and sound carry the times that they have when the file is read from the start.
-# Happens:  In Ogg the sound's packets of the first page after a seek get the time of the video frame that was sought: the page
-#           begins earlier, and the packets are counted on from there. One page holds up to a second of sound, so it is
-#           heard that much too late; then the clock jumps back. FLAC here; Vorbis where its pages are long.
-# Hurts:    Windows cut from .ogv and .ogg (Wikimedia Commons): sound and picture apart by tenths of a second, only after seeks.
+# Guess:    after a seek the packets of picture and sound carry the times that they have when the file is read from
+#           the start.
+# Happens:  In Ogg the sound's packets of the first page after a seek get the time of the video frame that was sought:
+#           the page begins earlier, and the packets are counted on from there. One page holds up to a second of
+#           sound, so it is heard that much too late; then the clock jumps back. FLAC here; Vorbis where its pages are
+#           long.
+# Hurts:    Windows cut from .ogv and .ogg (Wikimedia Commons): sound and picture apart by tenths of a second, only
+#           after seeks.
 # Versions: av 18.1.0 (FFmpeg 8), numpy 2.4.6
 # Seen:     sound after a seek, late by up to 0.54 s; mkv with the same packets: 0.0 s
 set -euo pipefail
@@ -19,12 +22,14 @@ import av
 import numpy as np
 
 RATE = 48000
-RAMP = np.linspace(0.01, 0.9, 5 * RATE) * np.sin(2 * np.pi * 500 * np.arange(5 * RATE) / RATE)   # its loudness tells the time
+T = np.arange(5 * RATE)
+RAMP = np.linspace(0.01, 0.9, 5 * RATE) * np.sin(2 * np.pi * 500 * T / RATE)   # its loudness tells the time
 
 
 def write(path):
     with av.open(path, 'w', format='ogg' if path.endswith('ogg') else 'matroska') as c:
-        v = c.add_stream('libvpx', rate=25, width=96, height=64, pix_fmt='yuv420p', options={'deadline': 'realtime', 'g': '5'})
+        v = c.add_stream('libvpx', rate=25, width=96, height=64, pix_fmt='yuv420p',
+                         options={'deadline': 'realtime', 'g': '5'})
         a = c.add_stream('flac', rate=RATE, layout='mono')
         a.codec_context.format = 's16'
         r = np.random.default_rng(0)
