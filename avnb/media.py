@@ -23,7 +23,8 @@ class MediaError(AvnbError):
         super().__init__(str(path), reason)
         self.path, self.reason = str(path), reason
 
-    def __str__(self): return f"{self.path}: {self.reason}".encode('utf-8', 'surrogateescape').decode('utf-8', 'backslashreplace')
+    def __str__(self):
+        return f"{self.path}: {self.reason}".encode('utf-8', 'surrogateescape').decode('utf-8', 'backslashreplace')
 
 # %% ../nbs/01_media.ipynb #e02c8660
 @dataclass(eq=False)
