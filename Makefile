@@ -5,7 +5,7 @@ PY := .venv/bin/python
 READY := .venv/.ready
 REAL := $(or $(AVNB_REAL_DATA),../shared/real)
 
-.PHONY: help demo test test-slow lab prepare bench check-long clean
+.PHONY: help demo test test-slow lab prepare lint-js bench check-long clean
 
 help:
 	@echo 'make demo              the way through: a small world of sounding things, training, scores, overlays (about 10 minutes)'
@@ -14,6 +14,7 @@ help:
 	@echo 'make test              rooms, unit and property tests; needs nothing but python3 and make'
 	@echo 'make test-slow         guides, fresh installation, everything that takes minutes'
 	@echo 'make prepare           after editing notebooks: export, execute what changed, clean, README.md, checks'
+	@echo 'make lint-js           format, style and types of avnb/static; needs node and npm'
 	@echo 'make bench             the studies and speed tables under benchmarks/'
 	@echo 'make check-long        demo and study on real recordings ($$AVNB_REAL_DATA), then half an hour of soak; by hand'
 	@echo 'make clean             removes caches and build products; keeps .venv and runs/'
@@ -49,6 +50,11 @@ test-slow: $(READY)
 prepare: $(READY)
 	$(PY) tools/prepare.py
 
+lint-js:
+	@command -v npm >/dev/null || { echo 'The JavaScript tools need node and npm, and they are not here.'; exit 1; }
+	npm install --no-audit --no-fund --no-package-lock --prefer-offline --silent
+	npm run --silent lint
+
 bench: $(READY)
 	@ls benchmarks/*.py >/dev/null 2>&1 || { echo 'No benchmarks yet: benchmarks/*.py is empty.'; exit 1; }
 	@for script in $(filter-out benchmarks/real.py benchmarks/soak.py benchmarks/study.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(PY) $$script || exit 1; done
@@ -60,5 +66,5 @@ check-long: $(READY)
 	AVNB_REAL_DATA="$(abspath $(REAL))" $(PY) benchmarks/soak.py
 
 clean:
-	rm -rf build dist *.egg-info .pytest_cache .hypothesis
+	rm -rf build dist *.egg-info .pytest_cache .hypothesis .ruff_cache node_modules
 	find avnb nbs tests tools -name __pycache__ -o -name .ipynb_checkpoints | xargs rm -rf

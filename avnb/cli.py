@@ -93,46 +93,67 @@ def look(
     run,               # training.Run
     path: str | Path,  # a video with sound
     start: float = 0.0, seconds: float = 4.0,  # which part, s
-    size: int = 288,   # side of the frames, pixels
+    size: int = 288,   # short side of the frames, pixels
+    heard=None,        # of `Manifest.heard`: what is heard from `start` on instead of the file's own sound
 ):
-    "The middle square of a part of a video, and where the model attends in it: (`Clip`, `Attended`)."
+    "A part of a video, and where the model attends in it: (`Clip`, `Attended`)."
+    from avnb.clips import with_track
     from avnb.localization import attend
     from avnb.media import probe, read_clip
-    length = probe(path)['duration_s'] or seconds; start = max(0.0, min(start, length - 0.5))
-    clip = read_clip(path, start, min(seconds, max(0.5, length - start)), 16.0, size, run.cfg.data.rate, square=True)
+    length = probe(path)['duration_s'] or seconds
+    first = max(0.0, min(start, length - 0.5))
+    seconds = min(seconds, max(0.5, length - first))
+    clip = with_track(read_clip(path, first, seconds, 16.0, size, run.cfg.data.rate), heard, max(0.0, first - start), seconds)
     return clip, attend(run.model, clip, run.cfg)
 
 
-def _drawing(clip, a, sources=(), title: str = '') -> dict:
-    "What the pictures of `plots` need besides clip and maps; `sources` of a truth file, where known."
-    return dict(boxes=list(sources) or None, spec=a.spec, hz=a.hz, seconds=a.seconds + clip.start, freq_map=a.audio_guided,
-                band=next((s['band'] for s in sources if s['sounding']), None), title=title or clip.id)
+def _drawing(clip, a, truth=None, title: str = '') -> dict:
+    "What the pictures of `plots` need besides clip and maps; `truth` of the file, where known."
+    from avnb.explorer import truth_of
+    sources = truth_of(truth['sources'], clip.start, truth['fps'], len(clip.frames), clip.fps) if truth else []
+    return dict(boxes=sources or None, spec=a.spec, hz=a.hz, seconds=a.seconds + clip.start, freq_map=a.audio_guided, area=a.area,
+                band=next((s['band'] for s in sources if s['sounding']), None), title=': '.join(x for x in (title or clip.id, a.sees) if x))
 
 # %% ../nbs/15_cli.ipynb #f03059a2
-def render_clip(run, path: str | Path, out: str | Path, start: float = 0.0, seconds: float = 4.0, sources=(), title: str = '') -> Path:
-    "Overlay video: the clip, where the sound points, where sight alone points, the spectrogram and its frequencies."
+def _overlay(clip, a, out: str | Path, truth=None, title: str = '') -> Path:
+    "Overlay video of what `look` has seen."
     from avnb.plots import overlay_video
-    clip, a = look(run, path, start, seconds)
-    return overlay_video(out, clip, {'guided by the sound': a.video_guided, 'sight alone': a.video_self}, **_drawing(clip, a, sources, title))
+    return overlay_video(out, clip, {'guided by the sound': a.video_guided, 'sight alone': a.video_self}, **_drawing(clip, a, truth, title))
 
 
-def render_still(run, path: str | Path, out: str | Path, start: float = 0.0, seconds: float = 2.0, sources=(), title: str = '') -> Path:
+def render_clip(
+    run,               # training.Run
+    path: str | Path,  # a video
+    out: str | Path,   # the film to write
+    start: float = 0.0, seconds: float = 4.0,  # which part, s
+    truth=None, title: str = '', heard=None,   # of `_drawing` and `look`
+) -> Path:
+    "Overlay video: the clip, where the sound points, where sight alone points, the spectrogram and its frequencies."
+    return _overlay(*look(run, path, start, seconds, heard=heard), out, truth, title)
+
+
+def render_still(run, path: str | Path, out: str | Path, start: float = 0.0, seconds: float = 2.0, truth=None, title: str = '', heard=None) -> Path:
     "The same as a picture for a paper or a page."
     from avnb.plots import show_attention
-    clip, a = look(run, path, start, seconds); Path(out).parent.mkdir(parents=True, exist_ok=True)
-    show_attention(clip.frames, a.video_guided, start=clip.start, fps=clip.fps, **_drawing(clip, a, sources, title)).savefig(out, dpi=100)
+    clip, a = look(run, path, start, seconds, heard=heard)
+    Path(out).parent.mkdir(parents=True, exist_ok=True)
+    show_attention(clip.frames, a.video_guided, start=clip.start, fps=clip.fps, **_drawing(clip, a, truth, title)).savefig(out, dpi=100)
     return Path(out)
 
 # %% ../nbs/15_cli.ipynb #58180100
 def _render(run, manifest, rows):
     "Overlay videos of some rows into the run's `overlays/`, stills into `figures/`, with boxes and bands where the truth is known."
-    from avnb.core import progress
+    from avnb.core import progress, unescape_name
+    from avnb.localization import clip_truth
+    places = dict(zip(manifest.table.index, range(len(manifest))))
     for r in progress(rows, total=len(rows), desc='overlays', unit='video'):
-        row = manifest.table.loc[r]; path = manifest.folder / row['path']; known = manifest.folder / 'truth' / f"{row['id']}.json"
-        sources = json.loads(known.read_text())['sources'] if known.exists() else ()
+        row = manifest.table.loc[r]
+        path, known = manifest.folder / unescape_name(row['path']), manifest.folder / 'truth' / f"{row['id']}.json"
+        truth = clip_truth(json.loads(known.read_text()), other=bool(row.get('track'))) if known.exists() else None
         name, title = str(row['id']).replace('/', '_').replace(os.sep, '_'), f"{Path(row['path']).stem} {row['label']}".strip()
+        when = float(row['start_s']), min(4.0, float(row['seconds']))
         for f, kind in ((render_clip, 'overlays/{}.mp4'), (render_still, 'figures/{}.png')):
-            f(run, path, Path(run.folder, kind.format(name)), float(row['start_s']), min(4.0, float(row['seconds'])), sources, title)
+            f(run, path, Path(run.folder, kind.format(name)), *when, truth, title, manifest.heard(places[r]))
 
 # %% ../nbs/15_cli.ipynb #5059cad3
 def demo_world(
@@ -178,11 +199,14 @@ def demo_own(
     films: int = 8,        # overlay videos, of as many files
 ):
     "The whole way on one's own videos: windows of files as instances, whole files held out."
-    from avnb.manifest import Manifest, doctor, index_folder, split_by_file
+    from avnb.core import unescape_name
+    from avnb.manifest import Manifest, doctor, index_folder, split_by_file, walk_files
     data, folder = Path(data), Path(folder); folder.mkdir(parents=True, exist_ok=True); step = Steps(folder)
     listing = folder / 'windows.csv'
     def index(): split_by_file(index_folder(data, out=folder / 'files.csv', seconds=seconds, hop=hop, workers=workers, overwrite=True), test=0.25, seed=seed).save(listing, overwrite=True)
-    files = sorted((str(p.relative_to(data)), p.stat().st_size, int(p.stat().st_mtime)) for p in data.rglob('*') if p.is_file()) if data.is_dir() else []
+    there = sorted(f for f, why in walk_files(data) if not why) if data.is_dir() else []
+    stats = [(data / unescape_name(f)).stat() for f in there]
+    files = [(f, s.st_size, int(s.st_mtime)) for f, s in zip(there, stats)]
     step('index', dict(data=str(data.absolute()), files=files, seconds=seconds, hop=hop, seed=seed), listing, index, f'what is in {data}, in windows of {seconds:g} s')
     manifest = Manifest.load(listing); print(doctor(manifest))
     usable = manifest.usable()
@@ -249,7 +273,9 @@ def _index_verb(verb):
     q = verb('index', _run_index, 'list and examine the videos of a folder', 'avnb index my_videos --out my.csv --seconds 2 --hop 1')
     q.add_argument('folder', help='of videos, searched with all folders in it'); q.add_argument('--out', default='manifest.csv', help='the table to write (default manifest.csv); an interrupted index goes on where it stopped')
     q.add_argument('--seconds', type=float, help='cut long videos into windows of this length'); q.add_argument('--hop', type=float, help='from one window to the next, s')
-    q.add_argument('--include', help='file of paths or patterns to keep'); q.add_argument('--exclude', help='file of paths or patterns to leave out')
+    entries = "a path, name, id or pattern like 'dogs/*', or a text file with one of them per line; what fits nothing is an error"
+    q.add_argument('--include', help=f'what to keep: {entries}')
+    q.add_argument('--exclude', help='what to leave out, likewise')
     q.add_argument('--test', type=float, default=0.25, help='share of the files held out (default 0.25)'); q.add_argument('--workers', type=int, default=os.cpu_count() or 1, help='processes (default: one per core)')
     _engine(q)
 
@@ -423,7 +449,9 @@ def _attend_verb(verb):
 def _run_attend(a):
     "avnb attend"
     from avnb.training import load_run
-    print(render_clip(load_run(a.run_folder), a.video, a.out or Path(a.run_folder, 'overlays', Path(a.video).stem + '.mp4'), a.start, a.seconds))
+    clip, seen = look(load_run(a.run_folder), a.video, a.start, a.seconds)
+    if seen.sees: print(f'{clip.id}: {seen.sees}')
+    print(_overlay(clip, seen, a.out or Path(a.run_folder, 'overlays', Path(a.video).stem + '.mp4')))
 
 # %% ../nbs/15_cli.ipynb #405b547b
 def _lab_verb(verb):
@@ -452,6 +480,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     "Run one verb; the exit code. What the package can explain is one line on stderr, not a traceback."
     a = parser().parse_args(argv)
+    if hasattr(sys.stdout, 'reconfigure'): sys.stdout.reconfigure(errors='backslashreplace')   # a file name need not be UTF-8
     try: return a.run(a) or 0
     except AvnbError as e: print(f'avnb {a.verb}: {e}', file=sys.stderr); return 2
     except KeyboardInterrupt: print(f'avnb {a.verb}: stopped; the same command goes on from here', file=sys.stderr); return 130

@@ -4,17 +4,20 @@
 
 # %% auto #0
 __all__ = ['METRICS', 'PART', 'GRIDS', 'SAVE_SECONDS', 'PROTOCOLS', 'EvaluationError', 'Score', 'half_width', 'choose_C',
-           'linear_probe', 'unit', 'blocks', 'knn_accuracy', 'first_right', 'found_within', 'retrieval_class',
-           'own_rank', 'retrieval_instance', 'auroc', 'colour_histogram', 'loudness', 'motion', 'RowMeans', 'collect',
-           'Embeddings', 'as_embeddings', 'encode', 'embed', 'trivial', 'on_half_circle', 'untrained', 'readable',
-           'window_batches', 'score_rows', 'score_table', 'evaluation_parts', 'Measured', 'measure', 'probe_score',
+           'multi_label', 'class_matrix', 'one_hot', 'SameClass', 'linear_probe', 'unit', 'blocks', 'knn_accuracy',
+           'first_right', 'found_within', 'retrieval_class', 'own_rank', 'retrieval_instance', 'auroc', 'ranking_areas',
+           'd_prime', 'multi_label_scores', 'window_decisions', 'multi_label_probe', 'ranking_scores', 'class_counts',
+           'say_classes', 'colour_histogram', 'loudness', 'motion', 'RowMeans', 'collect', 'Embeddings',
+           'as_embeddings', 'encode', 'embed', 'trivial', 'on_half_circle', 'untrained', 'readable', 'window_batches',
+           'score_rows', 'score_table', 'evaluation_parts', 'Measured', 'measure', 'probe_score', 'class_ranking',
            'class_score', 'instance_score', 'bank_auroc', 'wrong_track_score', 'or_reason', 'embedding_scores',
            'ClassifierConfig', 'EvalConfig', 'recipe', 'numbers', 'OneSense', 'present', 'labelled', 'refuse_overlap',
            'weights_key', 'side_key', 'feature_key', 'FeatureCache', 'Features', 'describe', 'plain', 'features',
-           'Subject', 'whole', 'against', 'window_accuracy', 'folds_of', 'audio_score', 'audio_protocol', 'draw_shots',
-           'few_shot', 'fewshot_protocol', 'retrieval', 'retrieval_protocol', 'stage_names', 'stage_maps',
-           'VideoClassifier', 'video_config', 'epoch_rate', 'Classifying', 'dense', 'linear_protocol',
-           'finetune_protocol', 'over_splits', 'prepare_subject', 'write_report', 'open_network', 'run_protocol']
+           'Subject', 'whole', 'against', 'against_each', 'window_accuracy', 'folds_of', 'audio_score',
+           'audio_rankings', 'audio_protocol', 'draw_shots', 'few_shot', 'fewshot_protocol', 'retrieval',
+           'retrieval_protocol', 'stage_names', 'stage_maps', 'VideoClassifier', 'video_config', 'epoch_rate',
+           'Classifying', 'dense', 'linear_protocol', 'finetune_protocol', 'over_splits', 'prepare_subject',
+           'write_report', 'open_network', 'run_protocol']
 
 # %% ../nbs/11_evaluation.ipynb #7d2f8752
 import copy, dataclasses, html, json, re, time
@@ -26,9 +29,9 @@ import pandas as pd
 import torch
 from fastcore.basics import patch
 
-from .clips import ClipDataset, clip_loader
-from .core import AvnbError, atomic_write, digest, progress, replace, rng, save_config, to_dict
-from .manifest import opened
+from .clips import WHOLE, ClipDataset, clip_loader, middle_square
+from .core import AvnbError, atomic_write, digest, progress, replace, rng, save_config, to_dict, unescape_name
+from .manifest import opened, split_labels
 from .media import read_clip
 
 # %% ../nbs/11_evaluation.ipynb #d2a594da
@@ -97,6 +100,12 @@ def _fit(x, y, C, model=None):
     return model.set_params(C=C).fit(x, y)
 
 # %% ../nbs/11_evaluation.ipynb #fc6ee58b
+def _held_out(n: int, groups) -> np.ndarray:
+    "Which clips belong to the held-out fifth of the files, bool [n]."
+    _, g = np.unique(np.arange(n) if groups is None else np.asarray(groups), return_inverse=True)
+    return (rng(0, view='probe').permutation(g.max() + 1) % 5 == 0)[g]
+
+
 def choose_C(
     x,            # [N, C] standardised features
     y,            # [N] labels
@@ -106,8 +115,7 @@ def choose_C(
 ) -> float:
     "The strongest penalty that does best on a held-out fifth of the training files."
     import warnings
-    _, g = np.unique(np.arange(len(y)) if groups is None else np.asarray(groups), return_inverse=True)
-    held = (rng(0, view='probe').permutation(g.max() + 1) % 5 == 0)[g]
+    held = _held_out(len(y), groups)
     if len(np.unique(y[~held])) < 2 or not held.any(): return 0.01
     model, right = None, []
     with warnings.catch_warnings():
@@ -123,6 +131,49 @@ def _standardise(x, *others):
     mu, sd = x.mean(0), x.std(0)
     sd[sd < 1e-9] = 1                                                      # a constant feature says nothing; it must not become noise
     return [(a - mu) / sd for a in (x, *others)]
+
+# %% ../nbs/11_evaluation.ipynb #2609314f
+def multi_label(
+    *labels,  # arrays of labels, as in a manifest
+) -> bool:
+    "Whether a clip of these has more than one class."
+    return any(len(split_labels(x)) > 1 for y in labels for x in set(np.asarray(y).ravel().tolist()) if isinstance(x, str))
+
+
+def class_matrix(
+    labels,   # [N] as in a manifest
+    classes,  # [K] names
+) -> np.ndarray:  # bool [N, K]
+    "Which of the classes each clip has."
+    place, out = {c: k for k, c in enumerate(classes)}, np.zeros((len(labels), len(classes)), bool)
+    for row, text in zip(out, labels): row[[place[c] for c in split_labels(text) if c in place]] = True
+    return out
+
+
+def one_hot(
+    labels,  # [N] of any kind; of clips with several classes as in a manifest
+    sets: bool | None = None,  # whether clips may have several; None: see whether one has
+) -> tuple:  # (classes [K], bool [N, K])
+    "The classes that occur, and which of them each clip has."
+    if multi_label(labels) if sets is None else sets:
+        classes = np.array(sorted(frozenset().union(*map(split_labels, set(labels)))), str)
+        return classes, class_matrix(labels, classes)
+    classes, k = np.unique(np.asarray(labels), return_inverse=True)
+    return classes, k[:, None] == np.arange(len(classes))
+
+
+class SameClass:
+    "Whether clips of one list are of the same class as clips of another: `same[rows]` is bool [len(rows), M]."
+    def __init__(self, a, b):
+        self.a, self.b = np.asarray(a), np.asarray(b)
+        if not multi_label(self.a, self.b): return
+        from scipy.sparse import csr_array
+        classes = one_hot(np.concatenate([self.a, self.b]))[0]
+        self.a, self.b = (csr_array(class_matrix(x, classes), dtype=np.float32) for x in (self.a, self.b))
+
+    def __getitem__(self, rows) -> np.ndarray:
+        if isinstance(self.b, np.ndarray): return self.a[rows, None] == self.b
+        return (self.a[rows] @ self.b.T).toarray() > 0
 
 # %% ../nbs/11_evaluation.ipynb #9a9a56fb
 def linear_probe(
@@ -165,20 +216,25 @@ def blocks(
     return [slice(b, b + step) for b in range(0, n, step)]
 
 # %% ../nbs/11_evaluation.ipynb #c02e5eec
-def _votes(cosine, y, classes, k, tau):
-    "Weight `[M, classes]` that the k most similar of N training clips give each class; `cosine` [M, N], `y` [N] from 0."
+def _votes(cosine, Y, k, tau):
+    "Weight `[M, K]` that the k most similar of N training clips give each class; `cosine` [M, N], `Y` bool [N, K]."
     near = np.argsort(-cosine, 1, kind='stable')[:, :k]
     weight = np.exp((np.take_along_axis(cosine, near, 1) - 1) / tau)       # -1: the largest exponent is 0
-    return (weight[:, :, None] * (y[near][:, :, None] == np.arange(classes))).sum(1)
+    return (weight[:, :, None] * Y[near]).sum(1)
 
 # %% ../nbs/11_evaluation.ipynb #bb505758
+def _knn_votes(train_x, train_y, test_x, test_y, k: int = 20, tau: float = 0.07) -> tuple:
+    "(classes [K], votes of the k nearest training clips [M, K]), weighted by cosine."
+    (x, y), (tx, _) = _features('train', train_x, train_y), _features('test', test_x, test_y)
+    q, g, (classes, Y) = unit(tx), unit(x), one_hot(y, multi_label(train_y, test_y))
+    return classes, np.concatenate([_votes(q[b] @ g.T, Y, k, tau) for b in blocks(len(q), len(g))])
+
+
 def _knn_hits(train_x, train_y, test_x, test_y, k: int = 20, tau: float = 0.07) -> np.ndarray:
-    "Right or not, [M]: a cosine-weighted vote of the k nearest training clips."
-    (x, y), (tx, ty) = _features('train', train_x, train_y), _features('test', test_x, test_y)
-    classes, y = np.unique(y, return_inverse=True)
-    q, g = unit(tx), unit(x)
-    votes = [_votes(q[b] @ g.T, y, len(classes), k, tau) for b in blocks(len(q), len(g))]
-    return classes[np.concatenate(votes).argmax(1)] == ty
+    "Right or not, [M]: whether the class with most votes is (one of) the clip's."
+    classes, votes = _knn_votes(train_x, train_y, test_x, test_y, k, tau)
+    told = classes[votes.argmax(1)]
+    return np.array([c in split_labels(x) for c, x in zip(told, test_y)]) if multi_label(train_y, test_y) else told == np.asarray(test_y)
 
 
 def knn_accuracy(
@@ -190,9 +246,12 @@ def knn_accuracy(
     tau: float = 0.07,   # temperature of the votes
     test_groups=None,    # [M] files of the test clips
 ) -> Score:
-    "Accuracy of a cosine-weighted vote of the nearest training clips."
+    "Accuracy of a cosine-weighted vote of the nearest training clips; with several classes per clip any of them is right."
     right = _knn_hits(train_x, train_y, test_x, test_y, k, tau)
-    return Score(right.mean(), half_width(right, test_groups), 1 / len(np.unique(train_y)), len(right))
+    several = multi_label(train_y, test_y)
+    classes = one_hot(train_y, several)[0]
+    chance = class_matrix(test_y, classes).mean() if several else 1 / len(classes)
+    return Score(right.mean(), half_width(right, test_groups), chance, len(right))
 
 # %% ../nbs/11_evaluation.ipynb #b0406198
 def _files(n, groups):
@@ -224,15 +283,18 @@ def found_within(
 def retrieval_class(
     query,        # [N, D] one modality
     gallery,      # [N, D] the other, same clips in the same order
-    labels,       # [N]
+    labels,       # [N]; clips of several classes are of the same class when they share one
     groups=None,  # [N] files; clips of the query's own file are left out of its gallery
 ) -> Score:
     "R@1: is the nearest item of the other modality, from another file, of the same class?"
     labels, file = np.asarray(labels), _files(len(query), groups)
-    other, same = file[:, None] != file, labels[:, None] == labels
-    if not other.any(): raise EvaluationError("retrieval needs clips from at least two files; all clips come from one")
-    hits = found_within(1, *first_right(unit(query) @ unit(gallery).T, same, other))
-    return Score(hits.mean(), half_width(hits, file), ((other & same).sum(1) / other.sum(1)).mean(), len(labels))
+    if len(set(file.tolist())) < 2: raise EvaluationError("retrieval needs clips from at least two files; all clips come from one")
+    q, g, same, parts = unit(query), unit(gallery), SameClass(labels, labels), []
+    for b in blocks(len(q), len(g)):
+        other, right = file[b, None] != file, same[b]
+        parts.append((found_within(1, *first_right(q[b] @ g.T, right, other)), (other & right).sum(1) / other.sum(1)))
+    hits, chance = (np.concatenate(x) for x in zip(*parts))
+    return Score(hits.mean(), half_width(hits, file), chance.mean(), len(labels))
 
 # %% ../nbs/11_evaluation.ipynb #7e2fe345
 def own_rank(
@@ -289,6 +351,166 @@ def auroc(
     if bad: raise EvaluationError(f"AUROC: {bad} of {len(scores)} scores are not finite")
     A = (rankdata(scores)[p].sum() - P * (P + 1) / 2) / (P * N)
     return Score(A, _auroc_error(A, P, N), 0.5, P + N)
+
+# %% ../nbs/11_evaluation.ipynb #2f1363af
+def ranking_areas(
+    scores,   # [R, M] one list in each row, or [1, M] for all
+    right,    # bool [R, M] what should stand in front, or [1, M]
+    weights,  # [R, M] how often each item counts
+) -> tuple:   # float64 [R] each; NaN where nothing is right (or, for the second, nothing is wrong)
+    "(average precision, area under the ROC curve) of each list; of equal scores none stands before another, as in scikit-learn."
+    w, n = np.asarray(weights, np.float64), np.shape(weights)[1]
+    order = np.argsort(-np.asarray(scores, np.float64), 1, kind='stable')
+    s, p, w = (np.take_along_axis(np.asarray(x), np.broadcast_to(order, (len(x), n)), 1) for x in (scores, w * right, w))
+    first = np.concatenate([np.ones((len(s), 1), bool), s[:, 1:] != s[:, :-1]], 1)         # of each run of equal scores
+    last = np.concatenate([first[:, 1:], np.ones((len(s), 1), bool)], 1)
+    start = np.maximum.accumulate(np.where(first, np.arange(n), 0), 1)
+    end = np.minimum.accumulate(np.where(last, np.arange(n), n)[:, ::-1], 1)[:, ::-1]
+    at = lambda x, i: np.take_along_axis(x, np.broadcast_to(i, x.shape), 1)
+    tp, fp = p.cumsum(1), (w - p).cumsum(1)
+    P, N = tp[:, -1:], fp[:, -1:]
+    before = (at(fp, end) + at(fp - (w - p), start)) / 2                                   # wrong ones in front, half of those beside
+    with np.errstate(invalid='ignore', divide='ignore'):
+        ap = np.where(p > 0, p * at(tp, end) / (at(tp, end) + at(fp, end)), 0).sum(1) / P[:, 0]
+        return ap, (p * (N - before)).sum(1) / (P * N)[:, 0]
+
+
+def d_prime(
+    auc,  # mean area under the ROC curve
+    pairs: float,  # right and wrong clips that were compared: an area of 1 is no more certain than that
+) -> float:
+    "The distance of two normal curves with this area, in standard deviations."
+    from scipy.stats import norm
+    return float(2 ** .5 * norm.ppf(np.clip(auc, .5 / pairs, 1 - .5 / pairs)))
+
+# %% ../nbs/11_evaluation.ipynb #da8d2770
+def _redrawn(truth, scores, groups, draws: int) -> np.ndarray:
+    "(mean average precision, mean area) of each of many draws of the files with replacement, [draws, 2]."
+    import warnings
+    _, g = np.unique(_files(len(truth), groups), return_inverse=True)
+    k, made = g.max() + 1, []
+    if k < 2: raise EvaluationError("an error estimate needs clips from at least two files, got 1; evaluate on more files")
+    times = rng(0, view='bootstrap').multinomial(k, np.full(k, 1 / k), draws)
+    for s, r in zip(scores.T, truth.T):
+        parts = [ranking_areas(s[None], r[None], times[b][:, g]) for b in blocks(draws, len(g), 1e6)]
+        made.append(np.concatenate(parts, 1).T)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')                                    # a class that was not drawn at all
+        return np.nanmean(made, 0)
+
+
+def multi_label_scores(
+    truth,   # bool [M, K] which classes each test clip has
+    scores,  # [M, K] higher: more likely
+    groups=None,  # [M] files of the test clips
+    draws: int = 200,  # bootstrap samples
+) -> dict:
+    "`map`, `auc` and `dprime`, each a `Score`: means over the classes with test clips that are of them and others that are not."
+    from sklearn.metrics import average_precision_score, roc_auc_score
+    truth, scores, n = np.asarray(truth, bool), np.asarray(scores, np.float64), len(truth)
+    kept = np.flatnonzero(truth.any(0) & ~truth.all(0))
+    if not len(kept): raise EvaluationError(f"none of the {truth.shape[1]} classes has both test clips that are of it and others; add test clips")
+    truth, scores, out = truth[:, kept], scores[:, kept], truth.shape[1] - len(kept)
+    ap, auc = (np.mean([f(r, s) for r, s in zip(truth.T, scores.T)]) for f in (average_precision_score, roc_auc_score))
+    note = f'mean over {len(kept)} classes' + (f'; {out} more have no test clip, or all of them' if out else '')
+    pairs, least = (truth.sum(0) * (~truth).sum(0)).sum(), 1 - .05 ** (1 / len(np.unique(_files(n, groups))))
+    drawn = _redrawn(truth, scores, groups, draws)
+    span = lambda x: float(np.ptp(np.nanquantile(x, [.025, .975]))) / 2
+    error = [span(x) if np.ptp(x) else least for x in drawn.T]
+    d, far = d_prime(auc, pairs), span([d_prime(a, pairs) for a in drawn[:, 1]])
+    return dict(map=Score(float(ap), error[0], float(truth.mean()), n, note=note), auc=Score(float(auc), error[1], .5, n, note=note),
+                dprime=Score(d, far or d - d_prime(auc - least, pairs), 0., n, note=note))
+
+# %% ../nbs/11_evaluation.ipynb #813b5e31
+def _decisions(x, Y, tx, C, fit) -> np.ndarray:
+    "Score of each class for each row of `tx`, [M, K], by one classifier for each; 0 for a class that all or no training clips have."
+    out = np.zeros((len(tx), Y.shape[1]))
+    for k in np.flatnonzero(Y.any(0) & ~Y.all(0)): out[:, k] = fit(x, Y[:, k], C).decision_function(tx)
+    return out
+
+
+def window_decisions(
+    x,   # [N, W, C] features of the training clips, by window
+    Y,   # bool [N, K] their classes
+    tx,  # [M, W, C] of the test clips
+    fit=None,     # function(x, y, C) -> classifier with decision_function; None: logistic regression
+    groups=None,  # [N] files or recordings of the training clips
+) -> np.ndarray:  # [M, K]
+    "Score of each class: one classifier for each, every window a training sample, the windows' scores averaged at the test."
+    import warnings
+    (N, W, C), K, fit = np.shape(x), Y.shape[1], fit or _fit
+    flat, test = _standardise(*(np.asarray(a, np.float64).reshape(-1, C) for a in (x, tx)))
+    each, held = np.repeat(Y, W, 0), np.repeat(_held_out(N, groups), W)
+    some = each[held].any(0) & ~each[held].all(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        def right(c): return np.nanmean(ranking_areas(_decisions(flat[~held], each[~held], flat[held], c, fit).T[some], each[held].T[some], np.ones((some.sum(), held.sum())))[0])
+        best = max((0.001, 0.01, 0.1, 1.0), key=right) if some.any() else 0.01               # one penalty for all classes, of equals the strongest
+        return _decisions(flat, each, test, best, fit).reshape(len(tx), W, K).mean(1)
+
+
+def multi_label_probe(
+    train_x,  # [N, C] frozen features of the training clips
+    train_y,  # [N] labels as in a manifest
+    test_x,   # [M, C] features of the test clips
+    test_y,   # [M] labels
+    groups=None,       # [N] files of the training clips
+    test_groups=None,  # [M] files of the test clips
+) -> dict:
+    "`map`, `auc` and `dprime` of a logistic regression for each class on standardised features."
+    (x, y), (tx, ty) = _features('train', train_x, train_y), _features('test', test_x, test_y)
+    classes, Y = one_hot(np.concatenate([y, ty]), True)
+    if (Y[:len(y)].all(0) | ~Y[:len(y)].any(0)).all():
+        raise EvaluationError(f"a probe needs a class that some training clips have and others have not, got {len(classes)} classes; check the label column")
+    return multi_label_scores(Y[len(y):], window_decisions(x[:, None], Y[:len(y)], tx[:, None], groups=groups), test_groups)
+
+# %% ../nbs/11_evaluation.ipynb #5d7fb3a1
+def ranking_scores(
+    q, g,    # [N, C] queries, [M, C] gallery: the larger q g, the nearer
+    same: SameClass,  # of both
+    allowed=None,  # function(slice of queries) -> bool [n, M]: what may be found; None: all
+    groups=None,   # [N] files of the queries
+    far=0.0,       # [M] subtracted from q g
+) -> dict:
+    "`map`, `auc` and `dprime` of the gallery's order, each a `Score`: means over queries of how far in front the clips of the same class stand."
+    parts = []
+    for b in blocks(len(q), len(g), 1e6):
+        right = same[b]
+        may = np.ones(right.shape) if allowed is None else allowed(b).astype(float)
+        ap, auc = ranking_areas(np.round(q[b] @ g.T - far, 12), right, may)                # a collapsed network: all equal, chance
+        P, n = (right * may).sum(1), may.sum(1)
+        parts.append((np.nan_to_num(ap), auc, P / np.maximum(n, 1), P * (n - P)))
+    ap, auc, chance, pairs = (np.concatenate(x) for x in zip(*parts))
+    asked = pairs > 0
+    if not asked.any(): raise EvaluationError("no query has both clips of its class and others in its gallery")
+    files, (a, n) = _files(len(ap), groups), (auc[asked].mean(), int(asked.sum()))
+    e, d = half_width(auc[asked], files[asked]), d_prime(a, pairs.sum())
+    span = abs(d_prime(min(a + e, 1), pairs.sum()) - d_prime(max(a - e, 0), pairs.sum())) / 2
+    note = 'right: one class in common' + (f'; {len(ap) - n} queries have no other class or none of theirs in the gallery' if n < len(ap) else '')
+    return dict(map=Score(float(ap.mean()), half_width(ap, files), float(chance.mean()), len(ap), note=note),
+                auc=Score(float(a), e, .5, n, note=note), dprime=Score(d, span, 0., n, note=note))
+
+# %% ../nbs/11_evaluation.ipynb #4fa14af4
+def class_counts(
+    table,  # of a manifest
+) -> pd.DataFrame:  # class, train, test
+    "How many clips of each class there are on each side."
+    rows = [(c, side) for label, side in zip(table['label'], table['split']) for c in split_labels(label)]
+    t = pd.crosstab(*map(pd.Series, zip(*rows))) if rows else pd.DataFrame()
+    return pd.DataFrame({'class': list(t.index), **{side: t[side].to_numpy() if side in t else 0 for side in ('train', 'test')}})
+
+
+def say_classes(
+    table,  # of a manifest
+    file: str = '',  # where all counts stand
+) -> dict:
+    "What is said below a report where clips have several classes: the rule, and how many clips each class has; else nothing."
+    if not multi_label(table['label']): return {}
+    n = class_counts(table)
+    each = [f"{c} {a}/{b}" for c, a, b in n.itertuples(index=False)]
+    if len(n) > 12: each = [f"{n['train'].min()} to {n['train'].max()} / {n['test'].min()} to {n['test'].max()}" + (f', each in {file}' if file else '')]
+    return {'classes': f"{len(n)}, several per clip: mAP, AUC and d' are means over classes; two clips are of the same class when they share one",
+            'clips per class': f"training / test: {', '.join(each)}"}
 
 # %% ../nbs/11_evaluation.ipynb #ca17afe2
 def _changes(x):
@@ -485,6 +707,9 @@ def window_batches(
 # %% ../nbs/11_evaluation.ipynb #0ad36511
 METRICS = dict(
     linear_video='video, linear probe', linear_audio='audio, linear probe', knn_video='video, 20 nearest neighbours',
+    **{f'linear_{x}_{k}': f'{x}, linear probes, {t}' for x in ('video', 'audio') for k, t in dict(map='mAP', auc='AUC', dprime="d'").items()},
+    **{f'retrieval_class_{d}_{k}': f'{w} of its classes, {t}' for d, w in dict(v2a='picture finds sounds', a2v='sound finds pictures').items()
+       for k, t in dict(map='mAP', auc='AUC', dprime="d'").items()},
     retrieval_class_v2a_r1='picture finds a sound of its class', retrieval_class_a2v_r1='sound finds a picture of its class',
     retrieval_instance_v2a_r1='picture finds its own sound', retrieval_instance_v2a_auc='own sound beats those of other files',
     auroc_wrong_track='bank score knows wrong tracks (AUROC)',
@@ -618,7 +843,8 @@ def measure(
 
 # %% ../nbs/11_evaluation.ipynb #6205f9fa
 def _beside(score, others, more=()):
-    "The score with the values of other scores as baselines."
+    "The score (or each of several) with the values of other scores as baselines."
+    if isinstance(score, dict): return {k: _beside(s, {n: o[k] for n, o in others.items()}, more) for k, s in score.items()}
     baselines = score.baselines | {k: o.value for k, o in others.items()} | dict(more)
     return Score(score.value, score.error, score.chance, score.n, baselines, score.note)
 
@@ -628,12 +854,13 @@ def probe_score(
     parts: dict,  # rows for each question
     modality: str,  # 'video' or 'audio'
     probe=linear_probe,  # or knn_accuracy
-) -> Score:
-    "A probe of the pooled features, beside the untrained net's and the trivial features'."
+) -> Score | dict:
+    "A probe of the pooled features, beside the untrained net's and the trivial features'; of clips with several classes `multi_label_probe`'s three scores."
     tr, te = parts['train'], parts['test']
     if not len(tr) or not len(te):
         raise EvaluationError("no labelled clips in both splits; fill the manifest's columns label and split (train, test)")
-    args = dict(test_groups=m.column('path', te)) | (dict(groups=m.column('path', tr)) if probe is linear_probe else {})
+    if probe is linear_probe and multi_label(m.column('label', tr), m.column('label', te)): probe = multi_label_probe
+    args = dict(test_groups=m.column('path', te)) | (dict(groups=m.column('path', tr)) if probe is not knn_accuracy else {})
     run = lambda source, key: probe(m.at(source, key, tr), m.column('label', tr), m.at(source, key, te), m.column('label', te), **args)
     plain = ('colour', 'motion_colour') if modality == 'video' else ('spectrum', 'loudness')
     key = f'{modality}_pooled'
@@ -645,6 +872,21 @@ def _nets_beside_lively(m, rows, run):
     nets = {s: run(m.at(s, 'video', rows), m.at(s, 'audio', rows)) for s in ('trained', 'untrained')}
     lively = run(on_half_circle(m.at('trivial', 'motion', rows)), on_half_circle(m.at('trivial', 'loudness', rows)))
     return _beside(nets['trained'], dict(untrained=nets['untrained'], motion_loudness=lively))
+
+
+def class_ranking(
+    m: Measured,  # features of the clips
+    parts: dict,  # rows for each question
+    direction: str,  # 'v2a' or 'a2v'
+) -> dict:
+    "`ranking_scores` across modalities among clips of other files, beside the same others as `class_score`."
+    te, file = parts['test'], _files(len(parts['test']), m.column('path', parts['test']))
+    same = SameClass(*[m.column('label', te)] * 2)
+    def other(b): return file[b, None] != file
+    def run(v, a):
+        q, g = (v, a) if direction == 'v2a' else (a, v)
+        return ranking_scores(unit(q), unit(g), same, other, file)
+    return _nets_beside_lively(m, te, run)
 
 
 def class_score(
@@ -703,19 +945,25 @@ def or_reason(
     scores: dict,   # filled in place
     skipped: dict,  # filled in place
     name: str,      # metric
-    make,           # function that returns a Score
+    make,           # function that returns a Score, or several by name
 ):
-    "Put the score under its name, or the reason why there is none."
-    try: scores[name] = make()
-    except AvnbError as e: skipped[name] = str(e)
+    "Put the score (or each of several) under its name, or the reason why there is none."
+    try: made = make()
+    except AvnbError as e:
+        skipped[name] = str(e)
+        return
+    scores.update({f'{name}_{k}': s for k, s in made.items()} if isinstance(made, dict) else {name: made})
 
 # %% ../nbs/11_evaluation.ipynb #f41894bb
 def _ask(m, parts, bank):
     "(name -> Score, name -> reason left out): every question about embeddings."
     ask = {f'linear_{x}': lambda x=x: probe_score(m, parts, x) for x in ('video', 'audio')} | dict(knn_video=lambda: probe_score(m, parts, 'video', knn_accuracy))
     ask |= {f'retrieval_class_{d}_r1': lambda d=d: class_score(m, parts, d) for d in ('v2a', 'a2v')}
+    if len(parts['test']) and multi_label(m.column('label', parts['test'])):
+        ask |= {f'retrieval_class_{d}': lambda d=d: class_ranking(m, parts, d) for d in ('v2a', 'a2v')}
     ask |= {f'retrieval_instance_v2a_{k}': lambda k=k: instance_score(m, parts, k) for k in ('r1', 'auc')}
-    ask |= dict(auroc_wrong_track=lambda: wrong_track_score(m, parts, bank)); scores, skipped = {}, {}
+    ask |= dict(auroc_wrong_track=lambda: wrong_track_score(m, parts, bank))
+    scores, skipped = {}, {}
     for name, make in progress(ask.items(), total=len(ask), desc='scores', unit='score'): or_reason(scores, skipped, name, make)
     return scores, skipped
 
@@ -811,16 +1059,19 @@ def numbers(
 
 # %% ../nbs/11_evaluation.ipynb #e3d217ea
 class OneSense(ClipDataset):
-    "Clips for a protocol that needs `sense` ('video', 'audio' or 'both'); the other one is black or silent."
-    def __init__(self, manifest, data, view, sense: str = 'both', squeeze: bool = False, **kw):
-        super().__init__(manifest, data, view, **kw); self.sense, self.squeeze = sense, squeeze
+    """Clips for a protocol that needs `sense` ('video', 'audio' or 'both'); the other one is black or silent. `squeeze`: the whole frame, squeezed to a square.
+    `centres`: [N] s into each clip around which its one window lies; NaN: in the middle."""
+    def __init__(self, manifest, data, view, sense: str = 'both', squeeze: bool = False, centres=None, **kw):
+        super().__init__(manifest, data, view, **kw)
+        self.sense, self.squeeze, self.centres = sense, squeeze, centres
         self.seer = copy.copy(self); self.seer.view = dataclasses.replace(view, audio_seconds=self.video_seconds, offset=0.0)
 
     def moments(self, rows, epoch):
         "Pictures from the whole file, not only from where a whole stretch of sound fits: a clip of 1.5 s has ten different ones (AVID's dense prediction)."
         frames, first = super().moments(rows, epoch)
         alone = self.sense == 'video' or (self.sense == 'both' and not self.train)
-        return (ClipDataset.moments(self.seer, rows, epoch)[0] if alone else frames), first
+        if alone: frames = ClipDataset.moments(self.seer, rows, epoch)[0]
+        return (frames, first) if self.centres is None else self.around(rows, frames, first)
 
     def only(self, senses):
         "The same clips, of which these senses are read."
@@ -833,15 +1084,31 @@ class OneSense(ClipDataset):
         r = self.manifest.table.iloc[k]; path, start = self.manifest.path(k), float(r['start_s'])
         if self.shards or (self.sense == 'both' and not self.squeeze and not r.get('audio_path')): return super().read_one(row, frames, first)
         still = r.get('audio_path')                                                         # a picture with a sound of its own
-        heard, at = self.manifest.heard(k) or (self.manifest.folder / still if still else path, start)
-        pictures, sound = np.zeros((len(frames), d.size, d.size, 3), np.uint8), np.zeros(n, np.float32)
+        file = self.manifest.folder / unescape_name(still) if still else path
+        heard, at, track = self.manifest.heard(k) or (file, start, None)
+        pictures, sound, area = np.zeros((len(frames), d.size, d.size, 3), np.uint8), np.zeros(n, np.float32), WHOLE
         if self.sense != 'audio':
             lo, size = int(frames[0]), (d.size, d.size) if self.squeeze else d.size
             when = (start + lo / d.fps, (int(frames[-1]) + 1 - lo) / d.fps) if not still else (0.0, 1 / d.fps)
-            c = read_clip(path, *when, d.fps, size, audio=False, square=not self.squeeze)
+            c = read_clip(path, *when, d.fps, size, audio=False)
+            if not self.squeeze: c, area = middle_square(c)
             pictures = c.frames[np.minimum(frames - lo, len(c.frames) - 1)]
-        if self.sense != 'video': sound = read_clip(heard, at + first / d.rate, n / d.rate, rate=d.rate, video=False).waveform
-        return pictures, sound
+        if self.sense != 'video':
+            how = dict(rate=d.rate, video=False, track=track)
+            sound = read_clip(heard, at + first / d.rate, n / d.rate, **how).waveform
+        return pictures, sound, area
+
+# %% ../nbs/11_evaluation.ipynb #7df04f2a
+@patch
+def around(self: OneSense, rows, frames, first):
+    "The same moments, but with the middle frame at the centre that a clip has, and the sound around it as far as the clip goes."
+    d, w, k = self.data, self.view, [self.place[int(r)] for r in rows]
+    at, length, known = np.nan_to_num(self.centres[k]), self.length[k], np.isfinite(self.centres[k])
+    last = np.maximum(np.ceil(np.round(length * d.fps, 6)) - 1, 0)
+    middle = np.round(at * d.fps)[:, None] + (np.arange(w.frames) - w.frames // 2) * w.stride
+    start = np.clip(at - w.audio_seconds / 2, 0, np.maximum(length - w.audio_seconds, 0))
+    near, begin = np.clip(middle, 0, last[:, None]).astype(np.int64), np.floor(start * d.rate).astype(np.int64)
+    return np.where(known[:, None], near, frames), np.where(known, begin, first)
 
 # %% ../nbs/11_evaluation.ipynb #93f32e9a
 def _lacks(table, sense):
@@ -932,7 +1199,7 @@ def feature_key(
     "Hash of weights, manifest (with the files' sizes) and view (with the norm that it read from a file)."
     m = data.manifest
     def size(p): return p.stat().st_size if p.exists() else -1
-    files = [] if data.packed else [size(m.folder / p) for p in m.table['path']]
+    files = [] if data.packed else [size(m.folder / unescape_name(p)) for p in m.table['path']]
     lengths = [round(float(x), 3) for x in data.length]
     settings = {k: v for k, v in dataclasses.asdict(data.data).items() if k in ('fps', 'size', 'rate')} | dataclasses.asdict(data.view) | dict(front=views[1].front, norm=[np.asarray(x).tolist() for x in views[1].norm])
     return digest([_FEATURES, weights, m.hash, files, lengths, settings, [repr(v) for v in views], data.sense, data.squeeze, data.windows, batch, bool(data.packed), bool(data.shards)])
@@ -1075,10 +1342,10 @@ def whole(cfg, packed=None):
 
 # %% ../nbs/11_evaluation.ipynb #331ab142
 @patch
-def data(self: Subject, sense, manifest=None, windows: int = 0, squeeze: bool = False) -> OneSense:
-    "The clips as a data set of evenly spaced windows."
-    return OneSense(self.manifest if manifest is None else manifest, whole(self.cfg, self.packed), self.cfg.view, sense, squeeze, seed=self.opts.seed,
-                    packed=self.packed or '', train=False, windows=windows or self.opts.windows)
+def data(self: Subject, sense, manifest=None, windows: int = 0, **kw) -> OneSense:
+    "The clips as a data set of evenly spaced windows; more settings are `OneSense`'s."
+    return OneSense(self.manifest if manifest is None else manifest, whole(self.cfg, self.packed), self.cfg.view, sense, seed=self.opts.seed,
+                    packed=self.packed or '', train=False, windows=windows or self.opts.windows, **kw)
 
 # %% ../nbs/11_evaluation.ipynb #ec72fd19
 @patch
@@ -1131,6 +1398,15 @@ def against(
     base = s.baselines | (dict(untrained=float(np.mean(fresh))) if fresh else {}) | {k: got[k].value for k in plain}
     spread = s.spread | (dict(untrained=(float(np.std(fresh)), len(fresh))) if fresh else {})
     return dataclasses.replace(s, baselines=base, spread=spread)
+
+
+def against_each(run, feats: dict, key: str, plain=()) -> dict:
+    "The same for a `run` that returns several scores by name; it is called once for each network and feature."
+    made = {(n, key): run(n, key) for n in feats if n != 'plain'} | {('plain', k): run('plain', k) for k in plain}
+    def pick(name):
+        def one(n, k): return made[n, k][name]
+        return one
+    return {name: against(pick(name), feats, key, plain) for name in made['trained', key]}
 
 # %% ../nbs/11_evaluation.ipynb #d6e695ff
 def _svm(x, y, C, model=None):
@@ -1196,14 +1472,41 @@ def audio_score(
     return _over_folds(right, y, groups)
 
 
+def audio_rankings(
+    s: Subject,
+    f: Features,  # of one network
+    key: str,     # which of its features
+    kind: str = 'svm',  # 'svm', 'logistic' or 'knn'
+) -> dict:
+    "`multi_label_scores` of a classifier for each class on features of sound, mean over folds; of nearest neighbours, of their votes."
+    x, y, groups, files, each = f.each(key), s.column('label'), s.column('recording'), s.column('path'), []
+    for tr, te in progress(folds_of(s.manifest.table).values(), desc=kind, unit='fold'):
+        classes, Y = one_hot(np.concatenate([y[tr], y[te]]), True)
+        if kind != 'knn': scores = window_decisions(x[tr], Y[:len(tr)], x[te], dict(svm=_svm, logistic=_fit)[kind], groups[tr])
+        else:
+            known, votes = _knn_votes(x[tr].mean(1), y[tr], x[te].mean(1), y[te])
+            scores = np.zeros((len(te), len(classes)))
+            scores[:, np.searchsorted(classes, known)] = votes
+        each.append(multi_label_scores(Y[len(tr):], scores, files[te]))
+    return {k: over_splits([e[k] for e in each]) for k in each[0]}
+
+
+def _unknown(y, known) -> int:
+    "How many of the labels y have no class of the known ones."
+    return int((~class_matrix(y, one_hot(known, True)[0]).any(1)).sum() if multi_label(y, known) else (~np.isin(y, known)).sum())
+
+
 def audio_protocol(s: Subject) -> dict:
     "Audio classification on pooled features: SVM, logistic regression, nearest neighbours; folds or train/test (methods A.11, D.3)."
     feats, y = s.features('audio'), s.column('label')
     quiet = feats['plain'].mean('loudness', False)[:, 0] < -60
     s.about['features'] = "the globally pooled map of each window, C chosen on held-out recordings; AVID's script reads grids of 4, 6, 8 and 12 cells from its stages, with C = 10"
     s.about['silent clips'] = f"{int(quiet.sum())} of {len(y)} are below -60 dB"
-    unknown = sum(int((~np.isin(y[te], y[tr])).sum()) for tr, te in folds_of(s.manifest.table).values())
+    unknown = sum(_unknown(y[te], y[tr]) for tr, te in folds_of(s.manifest.table).values())
     if unknown: s.about['classes without a training clip'] = f"{unknown} test clips are of such classes and count as wrong"
+    if s.manifest.multi_label:
+        made = {kind: against_each(lambda n, k: audio_rankings(s, feats[n], k, kind), feats, 'audio_pooled', ('spectrum', 'loudness')) for kind in ('svm', 'logistic', 'knn')}
+        return {f'audio_{kind}_{k}': score for kind, scores in made.items() for k, score in scores.items()}
     return {f'audio_{kind}': against(lambda n, k: audio_score(s, feats[n], k, kind), feats, 'audio_pooled', ('spectrum', 'loudness'))
             for kind in ('svm', 'logistic', 'knn')}
 
@@ -1245,6 +1548,8 @@ def few_shot(
 # %% ../nbs/11_evaluation.ipynb #8bc3c8ae
 def fewshot_protocol(s: Subject) -> dict:
     "One-vs-all linear SVM on 1, 5, 20 labelled videos of a class, many draws (methods A.11.4)."
+    if s.manifest.multi_label:
+        raise EvaluationError("few-shot draws labelled clips of one class each, and clips of this set have several; ask linear, audio or retrieval")
     feats, tr, te, y = s.features('video'), s.side('train'), s.side('test'), s.column('label')
     def run(n, name, key):
         x = feats[name].mean(key)
@@ -1257,22 +1562,24 @@ _POOLINGS = {'global': ('{}_pooled', True), 'selavi_max': ('{}_selavi_max', Fals
 
 def retrieval(
     q, g,    # [N, C] queries, [M, C] gallery
-    qy, gy,  # [N] and [M] labels; what has the query's label is right
+    qy, gy,  # [N] and [M] labels; what has the query's label is right, or one class in common with it
     ks=(1, 5, 10, 20),
     groups=None,  # [N] files of the queries
     cosine: bool = True,  # else the Euclidean distance
 ) -> dict:
-    "`r1`, ... and `mrr`, each a `Score` (chance: everything tied), and the numbers `median_rank`, `chance_rank`."
-    qy, gy = np.asarray(qy), np.asarray(gy)
+    """`r1`, ... and `mrr`, each a `Score` (chance: everything tied), and the numbers `median_rank`, `chance_rank`; where clips have several classes
+    also `map`, `auc` and `dprime`."""
+    same = SameClass(qy, gy)
     q, g = (unit(q), unit(g)) if cosine else (np.asarray(q, np.float64), np.asarray(g, np.float64))
     far = 0.0 if cosine else (g * g).sum(1) / 2                            # q g - g g / 2 falls with the distance of q and g
-    counts = [np.concatenate(c) for c in zip(*(first_right(q[b] @ g.T - far, qy[b, None] == gy) for b in blocks(len(q), len(g))))]
-    classes, many = np.unique(gy, return_counts=True); many = dict(zip(classes.tolist(), many.tolist()))
-    blind = np.zeros(len(qy), int), np.full(len(qy), len(gy)), np.array([many.get(y, 0) for y in qy.tolist()])
+    parts = [(*first_right(q[b] @ g.T - far, right), right.sum(1)) for b in blocks(len(q), len(g)) for right in [same[b]]]
+    *counts, many = (np.concatenate(c) for c in zip(*parts))
+    blind = np.zeros(len(qy), int), np.full(len(qy), len(gy)), many
     rank, chance = (c[0] + (c[1] + 1) / (c[2] + 1) for c in (counts, blind))   # of the first right one, ties by lot, on average
     note = f'gallery of {len(gy)}, median rank {np.median(rank):.0f} (chance {np.median(chance):.0f})'
     rows = {f'r{k}': (found_within(k, *counts), found_within(k, *blind)) for k in ks} | dict(mrr=(1 / rank, 1 / chance))
     out = {k: Score(float(x.mean()), half_width(x, groups), float(c.mean()), len(qy), note=note) for k, (x, c) in rows.items()}
+    if multi_label(qy, gy): out |= ranking_scores(q, g, same, groups=groups, far=far)
     return out | dict(median_rank=float(np.median(rank)), chance_rank=float(np.median(chance)))
 
 # %% ../nbs/11_evaluation.ipynb #44bebbfe
@@ -1421,12 +1728,19 @@ def step(self: Classifying, b, epoch: int, turn: int):
     device = next(self.net.parameters()).device
     torch.manual_seed(int(rng(self.seed, turn, self.at[1], 'dropout').integers(2 ** 62)))
     x = self.see(b.frames.to(device), self.seed, turn, b.index)[0]
-    y = torch.tensor([self.labels[int(i)] for i in b.index], device=device)
+    y = torch.tensor(np.array([self.labels[int(i)] for i in b.index]), device=device)
     if not self.net.frozen: self.net.encoder.requires_grad_(epoch >= self.c.warmup); self.net.encoder.train(epoch >= self.c.warmup)
     for g in self.opt.param_groups: g['lr'] = epoch_rate(self.c, epoch)
-    loss = sum(torch.nn.functional.cross_entropy(z, y) for z in self.net(x).values())
-    self.opt.zero_grad(set_to_none=True); loss.backward(); self.opt.step()
-    return float(loss.detach())
+    loss = torch.nn.functional.cross_entropy if y.ndim == 1 else torch.nn.functional.binary_cross_entropy_with_logits
+    loss = sum(loss(z, y) for z in self.net(x).values())
+    value = float(loss.detach())
+    if not np.isfinite(value):
+        raise EvaluationError(f"the classifier's loss is {value} at step {self.at[1]} of pass {turn} (learning rate {epoch_rate(self.c, epoch):.3g}), "
+                              f"on rows {b.index.tolist()}; lower finetune.lr or linear.lr, or look at these clips")
+    self.opt.zero_grad(set_to_none=True)
+    loss.backward()
+    self.opt.step()
+    return value
 
 # %% ../nbs/11_evaluation.ipynb #35717cd1
 @patch
@@ -1446,7 +1760,7 @@ def run(self: Classifying):
 
 # %% ../nbs/11_evaluation.ipynb #a2650659
 def _sums(file) -> tuple:
-    "(passes done, head -> (sum of softmax [N, classes], right clips [N])) of a file that `dense` has written, or (0, {})."
+    "(passes done, head -> (sum of probabilities [N, classes], right clips [N])) of a file that `dense` has written, or (0, {})."
     if file is None or not Path(file).exists(): return 0, {}
     with np.load(file) as z: return int(z['done']), {k[:-4]: (z[k], z[k[:-4] + '.right']) for k in z if k.endswith('.sum')}
 
@@ -1456,27 +1770,30 @@ def dense(
     net,              # VideoClassifier in eval mode
     data: OneSense,   # evenly spaced or random clips of the test videos
     passes: int,      # clips of each video
-    labels: dict,     # row -> class
+    labels: dict,     # row -> class, or float [classes] where clips have several
     see,              # VideoView without augmentation
     workers: int = 0, batch: int = 50,
     file=None,        # sums so far, written after each pass: an interrupted call goes on from there
 ) -> dict:
-    "head -> (right by video [N] with softmax averaged over its clips, share of right clips [N]); rows in the order of the data."
+    """head -> (right by video [N] with softmax averaged over its clips, share of right clips [N]), where clips have several classes
+    (mean probability of each class [N, classes], share of clips whose first class is one of the video's); rows in the order of the data."""
     device, (done, total) = next(net.parameters()).device, _sums(file)
     y = np.array([labels[int(r)] for r in data.rows])
+    several = y.ndim == 2
     bar = progress(total=passes * len(y), initial=done * len(y), desc='predicting')
     for w in range(done, passes):
         got = {}
         for b in clip_loader(data, batch, w, workers=0 if data.packed else workers, shuffle=False, drop_last=False):
-            for n, z in net(see(_middle(b.frames, see.size).to(device), 0, 0, b.index)[0]).items(): got.setdefault(n, []).append(z.softmax(1).cpu().double().numpy())
+            for n, z in net(see(_middle(b.frames, see.size).to(device), 0, 0, b.index)[0]).items(): got.setdefault(n, []).append((z.sigmoid() if several else z.softmax(1)).cpu().double().numpy())
             bar.update(len(b))
         for n, p in got.items():
             p = np.concatenate(p); s, right = total.setdefault(n, (np.zeros_like(p), np.zeros(len(y))))
-            s += p; right += p.argmax(1) == y
+            s += p
+            right += y[np.arange(len(y)), p.argmax(1)] if several else p.argmax(1) == y
         if file is not None:
             with atomic_write(file) as f: np.savez(f, done=w + 1, **{f'{n}.{k}': x for n, both in total.items() for k, x in zip(('sum', 'right'), both)})
     bar.close()
-    return {n: (s.argmax(1) == y, right / passes) for n, (s, right) in total.items()}
+    return {n: (s / passes if several else s.argmax(1) == y, right / passes) for n, (s, right) in total.items()}
 
 # %% ../nbs/11_evaluation.ipynb #43610720
 def _new_classifier(model, cfg, classes, frozen, dropout, seed):
@@ -1489,11 +1806,12 @@ def _new_classifier(model, cfg, classes, frozen, dropout, seed):
 
 # %% ../nbs/11_evaluation.ipynb #3ee67d97
 def _classify(s: Subject, model, c: ClassifierConfig, frozen: bool, tag: str) -> dict:
-    "Train a classifier on the training side and test it: head -> (video right [N], clip right [N]). A finished one is not trained again."
+    "Train a classifier on the training side and test it: head -> what `dense` says of all, and of drawn clips. A finished one is not trained again."
     from avnb.views import views_from
     cfg, t = video_config(s.cfg, c, s.packed), s.manifest.table
-    names = sorted(set(t['label'][t['split'] == 'train']))
-    labels = {int(i): names.index(l) if l in names else -1 for i, l in t['label'].items()}
+    names = one_hot(s.column('label', s.side('train')), s.manifest.multi_label)[0].tolist()
+    if s.manifest.multi_label: labels = dict(zip(t.index.tolist(), class_matrix(t['label'], names).astype(np.float32)))
+    else: labels = {int(i): names.index(l) if l in names else -1 for i, l in t['label'].items()}
     def part(split, train): return OneSense(type(s.manifest)(s.manifest.folder, t[t['split'] == split]), cfg.data, cfg.view, 'video', seed=s.opts.seed,
                                             packed=s.packed or '', train=train, windows=s.opts.windows)
     key = digest([_FEATURES, weights_key(model), s.manifest.hash, dataclasses.asdict(c), dataclasses.asdict(cfg.view), list(t['split']), list(t['label']), frozen, s.opts.seed])
@@ -1521,20 +1839,41 @@ def _video_scores(s, c, frozen, name):
     return out
 
 
+def _video_rankings(s, c, frozen, name):
+    "mAP, AUC and d' of each head where clips have several classes, beside untrained networks that were treated in the same way."
+    te, found, out = s.side('test'), {}, {}
+    files, (classes, Y) = s.column('path', te), one_hot(s.column('label'), True)
+    place = np.searchsorted(classes, one_hot(s.column('label', s.side('train')), True)[0])
+    for n, m in (dict(trained=s.model) | s.twins('video')).items():
+        for head, (p, _) in _classify(s, m, c, frozen, f'{name}-{n}').items():
+            scores = np.zeros((len(te), len(classes)))                     # 0: of classes that no training clip has
+            scores[:, place] = p
+            found.setdefault(head, {})[n] = multi_label_scores(Y[te], scores, files)
+    for head, nets in found.items():
+        made = against_each(lambda n, _: nets[n], nets, '')
+        out |= {f'{name}_{head}_{k}' if frozen else f'{name}_{k}': x for k, x in made.items()}
+    return out
+
+
 def linear_protocol(s: Subject) -> dict:
     "Linear probes of frozen stages with the published pooling, and logistic regression on pooled features and embedding (methods A.11.3, D.3)."
+    several = s.manifest.multi_label
     s.about['batch norm'] = 'frozen: running statistics stay as they were trained (published code lets them drift)'
-    out, feats, y = _video_scores(s, s.opts.linear, True, 'linear'), s.features('video'), s.column('label')
+    out = (_video_rankings if several else _video_scores)(s, s.opts.linear, True, 'linear')
+    feats, y = s.features('video'), s.column('label')
     tr, te, files = s.side('train'), s.side('test'), s.column('path')
     for name, key in (('pooled', 'video_pooled'), ('embedding', 'video')):
-        def run(n, k): x = feats[n].mean(k, False); return linear_probe(x[tr], y[tr], x[te], y[te], files[tr], files[te])
-        out[f'linear_{name}'] = against(run, feats, key, ('colour', 'motion_colour'))
+        def run(n, k):
+            x = feats[n].mean(k, False)
+            return (multi_label_probe if several else linear_probe)(x[tr], y[tr], x[te], y[te], files[tr], files[te])
+        made = (against_each if several else against)(run, feats, key, ('colour', 'motion_colour'))
+        out |= {f'linear_{name}_{k}': x for k, x in made.items()} if several else {f'linear_{name}': made}
     return out
 
 # %% ../nbs/11_evaluation.ipynb #603974de
 def finetune_protocol(s: Subject) -> dict:
     "Full fine-tuning for action recognition: clip@1 and video@1 of dense prediction (methods A.11.1, A.11.2); untrained networks learn from scratch."
-    return _video_scores(s, s.opts.finetune, False, 'finetune')
+    return (_video_rankings if s.manifest.multi_label else _video_scores)(s, s.opts.finetune, False, 'finetune')
 
 # %% ../nbs/11_evaluation.ipynb #2544607f
 PROTOCOLS = dict(finetune=(finetune_protocol, 'video'), linear=(linear_protocol, 'video'), fewshot=(fewshot_protocol, 'video'),
@@ -1629,6 +1968,7 @@ def run_protocol(
     start, done, folder = time.time(), [], Path(folder)
     for k, m in enumerate(manifests if isinstance(manifests, (list, tuple)) else [manifests]):
         s = prepare_subject(sense, model.eval(), cfg, m, opts, folder, packed, trained, sides)
+        s.about |= say_classes(s.manifest.table, f'classes-{protocol}.csv')
         done.append((make(s), s))
     scores = {k: over_splits([d[k] for d, _ in done]) for k in done[0][0]}
     each = [s.about | dict(manifest=s.manifest.hash[:16]) for _, s in done]
@@ -1641,4 +1981,8 @@ def run_protocol(
         about['missing'] = f'{len(lost)} clips, listed with reasons in {name}'
         with atomic_write(folder / name, 'w') as f: lost.to_csv(f, index=False, lineterminator='\n')
     else: (folder / name).unlink(missing_ok=True)                          # of an earlier call
+    counts = folder / f'classes-{protocol}.csv'
+    counts.unlink(missing_ok=True)
+    if 'classes' in each[0]:
+        with atomic_write(counts, 'w') as f: class_counts(done[0][1].manifest.table).to_csv(f, index=False, lineterminator='\n')
     return write_report(scores | dict(about=about), folder / f'report-{protocol}.json')

@@ -6,12 +6,12 @@
 __all__ = ['RULES', 'SIDE', 'LOCAL', 'LocalizationError', 'box_mask', 'pointing_hit', 'ciou', 'success_auc', 'minmax',
            'threshold_mask', 'best_ciou', 'energy_in_box', 'stretch', 'in_bands', 'frequency_hit', 'frequency_iou',
            'centre_map', 'random_map', 'cells', 'energy_map', 'difference_map', 'band_maps', 'best_fixed_band',
-           'read_truth', 'one_source', 'sounding_sources', 'sounding_at', 'partners', 'model_maps', 'trivial_maps',
-           'on_frame', 'Tally', 'score_picture', 'score_sound', 'tally_batches', 'localization_report',
-           'time_frequency_mask', 'time_frequency_hit', 'visual_oracle', 'sources_alone', 'score_sources',
-           'tally_scenes', 'scene_report', 'truth_map', 'around_boxes', 'score_published', 'confidence', 'detection',
-           'tally_published', 'localization_protocol', 'localization_scores', 'evaluate_run', 'attention_quality',
-           'Watch', 'Attended', 'slide', 'attend']
+           'read_truth', 'one_source', 'clip_truth', 'truth_of_rows', 'box_at', 'sounding_sources', 'sounding_at',
+           'in_view', 'partners', 'model_maps', 'trivial_maps', 'on_frame', 'Tally', 'score_picture', 'score_sound',
+           'tally_batches', 'localization_report', 'time_frequency_mask', 'time_frequency_hit', 'visual_oracle',
+           'sources_alone', 'score_sources', 'tally_scenes', 'scene_report', 'truth_map', 'seen_boxes', 'boxed_rows',
+           'score_published', 'confidence', 'detection', 'tally_published', 'localization_protocol',
+           'localization_scores', 'evaluate_run', 'attention_quality', 'Watch', 'Attended', 'slide', 'attend']
 
 # %% ../nbs/12_localization.ipynb #e136b5dc
 import dataclasses, functools, json, time
@@ -22,8 +22,10 @@ import numpy as np
 import pandas as pd
 from fastcore.basics import patch
 
+from .clips import WHOLE, ClipError, boxes_in, clip_lengths, middle_square, sees, square_area
 from .core import AvnbError, digest, progress, rng
-from .evaluation import (FeatureCache, Score, Subject, embedding_scores, evaluation_parts, feature_key, half_width, readable, refuse_overlap, weights_key, window_batches,
+from .evaluation import (FeatureCache, SameClass, Score, Subject, embedding_scores, evaluation_parts, feature_key, half_width,
+                             readable, refuse_overlap, say_classes, weights_key, whole, window_batches,
                              write_report)
 
 # %% ../nbs/12_localization.ipynb #39ed1e97
@@ -295,18 +297,48 @@ def one_source(
     return {i for i, t in truth.items() if sum(bool(s['sounding']) for s in t['sources']) == 1}
 
 # %% ../nbs/12_localization.ipynb #d8d44382
+def clip_truth(
+    truth: dict,        # of a file
+    start: float = 0.0,  # s into the file where the clip begins
+    other: bool = False,  # another track is heard instead of its own, so that nothing in the picture sounds
+) -> dict:
+    "The truth of one clip of a file."
+    sources = [dict(s, sounding=False) for s in truth['sources']] if other else truth['sources']
+    return dict(truth, start_s=truth.get('start_s', 0.0) + start, sources=sources)
+
+
+def truth_of_rows(
+    manifest,     # Manifest
+    truth: dict,  # id -> truth of the file
+) -> dict:        # row -> truth of the clip
+    "What is known of each row, from the second at which it begins, with the sound that it has in this manifest."
+    t = manifest.table
+    tracks = t['track'] if 'track' in t else [''] * len(t)
+    return {int(r): clip_truth(truth[i], start, track != '') for r, i, start, track in zip(t.index, t['id'].astype(str), t['start_s'], tracks) if i in truth}
+
+# %% ../nbs/12_localization.ipynb #9a26d3be
+def box_at(
+    source: dict,   # of a truth
+    second: float,  # of the file
+    fps: float,     # of the truth, 1/s
+):
+    "The box of the picture that is shown at this moment, or None: out of sight, or after the end of what is known."
+    k = int(second * fps + 1e-3)                                            # times come as float32
+    return source['boxes'][k] if k < len(source['boxes']) else None
+
+
 def sounding_sources(
     truth: dict,     # of one clip
     t: float,        # moment of the frame, s from the clip's start
     heard: tuple[float, float],  # stretch of sound, s
 ) -> list:           # (place among the things that sound, box, band, acts) of each that counts
-    "What sounds, is visible at t and acts within `heard`; boxes as fractions of the frame, bands in Hz, acts in s."
+    "What sounds, is visible at t and acts within `heard`; boxes as fractions of the frame, bands in Hz, acts in s from the clip's start."
     if not t >= 0: raise LocalizationError(f"t: expected a moment of the clip, 0 s or later, got {t}")
-    out, loud = [], [s for s in truth['sources'] if s['sounding']]
+    out, start, loud = [], truth.get('start_s', 0.0), [s for s in truth['sources'] if s['sounding']]
     for place, s in enumerate(loud):
-        box = s['boxes'][min(int(round(t * truth['fps'])), len(s['boxes']) - 1)]
-        if box is not None and s['band'] is not None and any(a < heard[1] and b > heard[0] for a, b in s['active']):
-            out.append((place, box, s['band'], s['active']))
+        box, acts = box_at(s, start + t, truth['fps']), [[a - start, b - start] for a, b in s['active']]
+        if box is not None and s['band'] is not None and any(a < heard[1] and b > heard[0] for a, b in acts):
+            out.append((place, box, s['band'], acts))
     return out
 
 
@@ -319,14 +351,31 @@ def sounding_at(
     found = sounding_sources(truth, t, heard)
     return tuple(np.array([s[k] for s in found], float).reshape(-1, n) for k, n in ((1, 4), (2, 2)))
 
+# %% ../nbs/12_localization.ipynb #44ec31c2
+def _cut(boxes, area, side) -> np.ndarray:
+    "`boxes_in`, or why boxes cannot be scored."
+    try: return boxes_in(boxes, area, side)
+    except ClipError as e: raise LocalizationError(str(e)) from e
+
+
+def in_view(
+    truth: dict,  # of one clip
+    b, i: int,    # its `Batch`, and its place there
+) -> dict:
+    "The truth as the clip's pictures show it: boxes as fractions of the part of the frame that is seen, None where nothing of them is left."
+    def moved(boxes):
+        there = _cut([[np.nan] * 4 if x is None else x for x in boxes], b.area[i], b.frames.shape[-1])
+        return [None if np.isnan(x[0]) else x for x in there]
+    return dict(truth, sources=[dict(s, boxes=moved(s['boxes'])) for s in truth['sources']])
+
 # %% ../nbs/12_localization.ipynb #a536a2a5
 def partners(
     labels,  # [B]
 ) -> tuple[np.ndarray, np.ndarray]:
-    "For each clip of a batch: the next clip, and the next one of another class (-1 where there is none)."
-    y, n = np.asarray(labels), len(labels)
+    "For each clip of a batch: the next clip, and the next one of another class, that is with no class in common (-1 where there is none)."
+    same, n = SameClass(labels, labels), len(labels)
     after = (np.arange(n)[:, None] + np.arange(1, n)) % n if n > 1 else np.zeros((n, 0), int)
-    other = y[after] != y[:, None]
+    other = ~np.take_along_axis(same[:], after, 1)
     return (np.arange(n) + 1) % n, np.where(other.any(1), np.take_along_axis(after, other.argmax(1)[:, None], 1)[:, 0] if n > 1 else 0, -1)
 
 # %% ../nbs/12_localization.ipynb #55034015
@@ -383,8 +432,8 @@ def on_frame(
 
 # %% ../nbs/12_localization.ipynb #1f21ad3c
 class Tally:
-    "Per-clip outcomes: measure -> map name -> list, with the chance of each clip."
-    def __init__(self): self.hits, self.chance = {}, {}
+    "Per-clip outcomes: measure -> map name -> list, with the chance of each clip, and how many show nothing of what sounds."
+    def __init__(self): self.hits, self.chance, self.outside = {}, {}, 0
 
     def add(self, measure: str, name: str, value: float):
         "Note one clip's outcome of a measure for one map."
@@ -405,10 +454,16 @@ def score(self: Tally,
 ) -> Score:
     "Mean over clips of one map, the others' means beside it; an error when nothing was scored."
     h = self.hits.get(measure, {})
-    if not h.get(name): raise LocalizationError("no clip of this split has a visible sounding thing in its truth")
+    if not h.get(name): raise LocalizationError("no clip of this split has a visible sounding thing in its truth" + self.left_out())
     base = {k: float(np.mean(h[k])) for k in beside if h.get(k)} | dict(more)
     chance = np.mean(self.chance[measure]) if measure in self.chance else base.get('random', 0.0)
-    return Score(float(np.mean(h[name])), half_width(h[name]), float(chance), len(h[name]), base, note)
+    return Score(float(np.mean(h[name])), half_width(h[name]), float(chance), len(h[name]), base, (note + self.left_out()).removeprefix('; '))
+
+
+@patch
+def left_out(self: Tally) -> str:
+    "What is said of clips in which all that sounds lies outside of the pictures."
+    return f"; {self.outside} clips left out: what sounds lies outside of the part of the frame that is seen" if self.outside else ''
 
 # %% ../nbs/12_localization.ipynb #b82d4f04
 def score_picture(
@@ -470,6 +525,15 @@ def _partnerless(labels):
     return [[f'{k}_{x}' for k in names(i) for x in ('audio', 'picture')] for i in range(len(labels))]
 
 # %% ../nbs/12_localization.ipynb #b3b5a0be
+def _seen(tally, truth, b, i, cfg) -> list:
+    "`sounding_sources` of a clip at its middle frame, as far as its pictures show them; the tally counts clips that show none of them."
+    t, start = float(b.frame_times[i, b.frames.shape[2] // 2]), float(b.audio_start[i])
+    there = sounding_sources(truth, t, (start, start + cfg.view.audio_seconds))
+    seen = sounding_sources(in_view(truth, b, i), t, (start, start + cfg.view.audio_seconds)) if there else []
+    tally.outside += bool(there) and not seen
+    return seen
+
+
 def tally_batches(
     model,    # AVModel
     batches,  # iterable of `Batch`, middle windows
@@ -485,9 +549,9 @@ def tally_batches(
         kinds = [labels[r] for r in rows]
         picture, sound, hz = _batch_maps(model, b, kinds, cfg, dict(untrained=twin) if twin is not None else None)
         for i, (r, lone) in enumerate(zip(rows, _partnerless(kinds))):
-            start = float(b.audio_start[i])
-            boxes, bands = sounding_at(truth[r], float(b.frame_times[i, b.frames.shape[2] // 2]), (start, start + cfg.view.audio_seconds))
-            if not len(boxes): continue
+            sources = _seen(tally, truth[r], b, i, cfg)
+            if not sources: continue
+            boxes, bands = np.array([s[1] for s in sources]), np.array([s[2] for s in sources])
             score_picture(tally, {k: m[i] for k, m in picture.items() if k not in lone}, boxes)
             right.append(score_sound(tally, {k: m[i] for k, m in sound.items() if k not in lone}, hz, bands))
     return tally, right
@@ -547,12 +611,12 @@ def time_frequency_hit(
 
 # %% ../nbs/12_localization.ipynb #7ccf440f
 def visual_oracle(
-    truth: dict,  # of one clip
-    t: float,     # moment of the frame, s
+    truth: dict,  # of one clip, as of `in_view`
+    t: float,     # moment of the frame, s from the clip's start
     boxes,        # [K, 4] what counts as right, fractions of the frame
 ) -> float:
     "How often someone points right who sees perfectly, knows which kinds ever sound, and hears nothing."
-    seen = [s['boxes'][min(int(round(t * truth['fps'])), len(s['boxes']) - 1)] for s in truth['sources'] if s['class'] >= 0]
+    seen = [box_at(s, truth.get('start_s', 0.0) + t, truth['fps']) for s in truth['sources'] if s['class'] >= 0]
     x, y = np.array([[(b[0] + b[2]) / 2, (b[1] + b[3]) / 2] for b in seen if b is not None]).T[:, :, None]
     x0, y0, x1, y1 = np.asarray(boxes, float).reshape(-1, 4).T
     return float(((x >= x0) & (x < x1) & (y >= y0) & (y < y1)).any(1).mean())
@@ -560,12 +624,12 @@ def visual_oracle(
 # %% ../nbs/12_localization.ipynb #da75059e
 def sources_alone(
     truth: dict,   # of one clip of a generated world
-    start: float,  # of the track, s
+    start: float,  # of the track, s from the clip's start
     samples: int,
 ) -> np.ndarray:   # float32 [K, samples]
     "Each thing that sounds, heard alone, at -20 dB, in the order of the truth's sources."
     from avnb.world import scene_of, stems
-    parts, first = stems(scene_of(truth)), round(start * truth['rate'])
+    parts, first = stems(scene_of(truth)), round((truth.get('start_s', 0.0) + start) * truth['rate'])
     x = np.stack([parts[f'source {k}'] for k in range(sum(s['sounding'] for s in truth['sources']))])
     x = 0.1 * x / np.sqrt((x * x).mean(1, keepdims=True) + 1e-12); cut = x[:, first:first + samples]
     return np.pad(cut, ((0, 0), (0, samples - cut.shape[1]))).astype(np.float32)
@@ -631,11 +695,10 @@ def tally_scenes(
         rows, mid = [int(i) for i in b.index], b.frames.shape[2] // 2; kinds = [labels[r] for r in rows]
         (picture, sound, hz), (grids, seconds, _) = _batch_maps(model, b, kinds, cfg), _grids(model, b, kinds, cfg)
         for i, (r, lone) in enumerate(zip(rows, _partnerless(kinds))):
-            start, t = float(b.audio_start[i]), float(b.frame_times[i, mid])
-            sources = sounding_sources(truth[r], t, (start, start + cfg.view.audio_seconds))
+            sources = _seen(tally, truth[r], b, i, cfg)
             if not sources: continue
             boxes, bands = np.array([s[1] for s in sources]), [s[2] for s in sources]
-            tally.add('oracle', 'vision_only', visual_oracle(truth[r], t, boxes))
+            tally.add('oracle', 'vision_only', visual_oracle(in_view(truth[r], b, i), float(b.frame_times[i, mid]), boxes))
             mask = time_frequency_mask(seconds[i], hz, [s[2:] for s in sources]); tally.guess('grid', mask.mean())
             for k in grids.keys() - set(lone): tally.add('grid', k, time_frequency_hit(grids[k][i], mask))
             if not lone:
@@ -677,25 +740,40 @@ def truth_map(
     return np.minimum(g / votes, 1)
 
 # %% ../nbs/12_localization.ipynb #5aee95d1
-def around_boxes(
-    manifest,  # Manifest whose table holds boxes
-    shortest: float,  # s of sound that the network hears
-) -> tuple:
-    "(the rows with boxes, cut so that their middle is the picture on which the boxes were drawn; how many have none; id, path, why of those that end before it)."
+def seen_boxes(
+    manifest,     # Manifest whose table holds boxes
+    packed=None,  # PackedSet of the manifest; None: the files, whose whole frame is squeezed to a square
+) -> list:
+    "`Boxes` of each row as the network's picture shows them; those outside of it are gone. `LocalizationError` where the set does not say what it shows."
     from avnb.manifest import boxes_of
     boxes = [boxes_of(manifest, i) for i in range(len(manifest))]
-    keep = np.array([len(b.xyxy) > 0 for b in boxes], bool)
-    if not keep.any(): raise LocalizationError(f"none of {len(manifest)} clips has a box; from_vggss, from_flickr_soundnet and from_csv read them")
-    t = manifest.table[keep].copy(); at = np.array([b.time_s for b, k in zip(boxes, keep) if k])
-    left = (t['duration_s'] - t['start_s']).to_numpy(float); length = np.fmin(np.where(t['seconds'] > 0, t['seconds'], np.nan), left)
-    half = np.maximum(np.fmin(at, length - at), shortest / 2)
-    known, still = np.isfinite(at) & np.isfinite(half), t.get('audio_path', '') != ''
-    late = known & (at >= length) & ~np.asarray(still, bool)                # a video cut short; of a still, the sound alone is short
-    known &= at < length
-    t['start_s'] = np.where(known, np.maximum(t['start_s'] + at - half, 0), t['start_s'])
-    t['seconds'] = np.where(known, 2 * half, t['seconds'])
-    if late.all(): raise LocalizationError(f"all {len(t)} clips with boxes end before the picture on which these were drawn ({at[0]:g} s in); fetch the whole clips")
-    return type(manifest)(manifest.folder, t[~late]), int((~keep).sum()), t[late].assign(why='ends before the picture with the boxes')[['id', 'path', 'why']]
+    areas = [WHOLE] * len(boxes) if packed is None else packed.areas(packed.slots(manifest))
+    cut = [_cut(b.xyxy, area, SIDE) for b, area in zip(boxes, areas)]
+    return [dataclasses.replace(b, xyxy=x[np.isfinite(x).all(1)]) for b, x in zip(boxes, cut)]
+
+
+def boxed_rows(
+    manifest,      # Manifest whose table holds boxes
+    seconds: float,  # of each clip that can be read, at most; see `evaluation.whole`
+    packed=None,   # as in `seen_boxes`
+) -> tuple:
+    "(the rows that can be scored; how many rows have no box; a table of id, path, why of those whose boxes cannot be used)."
+    from avnb.manifest import boxes_of
+    boxes, t = [boxes_of(manifest, i) for i in range(len(manifest))], manifest.table
+    have = np.array([len(b.xyxy) > 0 for b in boxes], bool)
+    if not have.any(): raise LocalizationError(f"none of {len(t)} clips has a box; from_vggss, from_flickr_soundnet and from_csv read them")
+    at, still = np.array([b.time_s for b in boxes]), np.asarray(t.get('audio_path', pd.Series('', t.index)) != '')
+    why = np.where(t['faulty_kind'].isin(['', 'none']), '', 'the pair is known to be faulty: nothing in the picture makes this sound')
+    late = ~still & (at >= clip_lengths(manifest, seconds))                # a video cut short; of a still, the sound alone is short
+    why = np.where((why == '') & late, 'ends before the picture with the boxes', why)
+    why = np.where((why == '') & (at < 0), 'begins after the picture with the boxes', why)
+    shown = np.array([len(b.xyxy) > 0 for b in seen_boxes(manifest, packed)], bool)
+    why = np.where((why == '') & have & ~shown, 'its boxes lie outside of the part of the frame that is seen', why)
+    part, lost = type(manifest)(manifest.folder, t[have & (why == '')]), t.assign(why=why)[have & (why != '')]
+    if not len(part):
+        raise LocalizationError(f"none of {len(t)} clips can be scored; the first of {len(lost)} with boxes, {lost['id'].iloc[0]}: {lost['why'].iloc[0]} "
+                                f"(boxes at {at[have][0]:g} s); fetch the whole clips, or pack longer ones")
+    return part, int((~have).sum()), lost[['id', 'path', 'why']]
 
 # %% ../nbs/12_localization.ipynb #f5cea0e2
 def score_published(
@@ -768,26 +846,25 @@ def _joined(a, b):
     return a + b if isinstance(a, list) else {k: _joined(a[k], b[k]) if k in a and k in b else a.get(k, b.get(k)) for k in a | b}
 
 # %% ../nbs/12_localization.ipynb #fbb8f2ce
-def _outcomes(s, twins, data) -> FeatureCache:
+def _outcomes(s, twins, data, boxes) -> FeatureCache:
     "Where the outcomes of each batch are kept, under a key of all they depend on."
     from avnb.views import views_from
-    t, nets = s.manifest.table, [weights_key(m) for m in (s.model, *twins.values())]
-    asked = [[str(t[c].iloc[i]) for c in ('boxes', 'votes', 'label')] for i in range(len(t))]
+    nets = [weights_key(m) for m in (s.model, *twins.values())]
+    asked = [[b.xyxy.tolist(), b.votes, str(b.time_s), label] for b, label in zip(boxes, s.column('label'))]
     key = feature_key(digest([nets, asked, RULES, SIDE, s.cfg.cmac.tau_m, 'alone']), data, views_from(s.cfg, False), s.opts.batch)
     return FeatureCache(s.kept, key, dict(what='localization', weights=nets, manifest=s.manifest.hash, clips=len(data)))
 
 # %% ../nbs/12_localization.ipynb #2d6e3ef6
 def tally_published(
-    s: Subject,  # the clips, cut around their boxes
+    s: Subject,  # the clips, as of `boxed_rows`
     twins: dict,  # name -> untrained model
 ) -> tuple:
     "(outcomes of every map on every clip, name of a network -> confidences by kind of sound); batches of an earlier call are read, not computed."
     from avnb.clips import clip_loader
-    from avnb.manifest import boxes_of
-    at = {int(r): boxes_of(s.manifest, i) for i, r in enumerate(s.manifest.bank)}
-    labels = dict(zip(s.manifest.bank.tolist(), s.column('label')))
-    data = s.data('both', windows=1, squeeze=s.packed is None)
-    n, kept, tally = -(-len(data) // s.opts.batch), _outcomes(s, twins, data), Tally()
+    boxes = seen_boxes(s.manifest, s.packed)
+    at, labels = (dict(zip(s.manifest.bank.tolist(), x)) for x in (boxes, s.column('label')))
+    data = s.data('both', windows=1, squeeze=s.packed is None, centres=np.array([b.time_s for b in boxes]))
+    n, kept, tally = -(-len(data) // s.opts.batch), _outcomes(s, twins, data, boxes), Tally()
     first = next((k for k in range(n) if (0, k) not in kept), n)
     loader = clip_loader(data, s.opts.batch, 0, start=first, workers=s.opts.workers, shuffle=False, drop_last=False)
     for k, b in enumerate(progress(loader, total=n, initial=first, desc='localization', unit='batch'), first):
@@ -838,23 +915,19 @@ def _negative_scores(tally, sure, fresh):
 
 def localization_protocol(s: Subject) -> dict:
     "Sound localisation on published boxes: all threshold rules, pointing, and silent and off-screen negatives (methods D.1)."
-    part, none, short = around_boxes(s.manifest, s.cfg.view.audio_seconds)
-    s.lost = pd.concat([s.lost, short]) if len(short) else s.lost
+    part, none, lost = boxed_rows(s.manifest, whole(s.cfg, s.packed).seconds, s.packed)
+    s.lost = pd.concat([s.lost, lost]) if len(lost) else s.lost
     s = dataclasses.replace(s, manifest=part)
-    twins = s.twins('both'); tally, sure = tally_published(s, twins)
-    area = np.array([(truth_map(b.xyxy, b.votes) > 0).mean() for b in _all_boxes(part)])
+    twins = s.twins('both')
+    tally, sure = tally_published(s, twins)
+    area = np.array([(truth_map(b.xyxy, b.votes) > 0).mean() for b in seen_boxes(part, s.packed)])
+    left = ''.join(f', {k} left out ({why})' for why, k in lost['why'].value_counts().items())
     if 'test clips' in s.about: s.about['test clips'] = f"{len(part)} of {s.about['test clips'].split(' of ')[1]}"
-    s.about.update({'boxes': f'{len(part)} clips with boxes, {none} without, {len(short)} that end before them, {int((area == 0).sum())} whose box has no area (no map hits it); '
-                             f'mean area {area.mean():.2f} of the frame',
+    s.about.update({'boxes': f'{len(part)} clips with boxes, {none} without{left}, {int((area == 0).sum())} whose box has no area (no map hits it); '
+                             f'mean area {area.mean():.2f} of ' + ('the frame' if s.packed is None else 'the square in the middle of the frame, by which boxes are cut'),
                     'maps': "AV only (no object prior); the rules' names say how maps become masks, not how they are made larger: bilinear here, in other ways in published code; "
                             "'slavc' takes the guided map's cosines, and other maps stretched to [0, 1]"})
     return _published_scores(tally, list(twins)) | _negative_scores(tally, sure, list(twins))
-
-
-def _all_boxes(manifest):
-    "Boxes of all rows."
-    from avnb.manifest import boxes_of
-    return [boxes_of(manifest, i) for i in range(len(manifest))]
 
 # %% ../nbs/12_localization.ipynb #3ec2431e
 LOCAL = ('pointing_guided', 'pointing_vision_only', 'ciou_guided', 'frequency_hit_guided', 'frequency_hit_sound_only')
@@ -863,7 +936,7 @@ LOCAL = ('pointing_guided', 'pointing_vision_only', 'ciou_guided', 'frequency_hi
 def localization_scores(
     run,       # training.Run: model, cfg
     manifest,  # Manifest
-    truth: dict,  # id -> truth
+    truth: dict,  # id -> truth of the file
     packed=None,  # PackedSet of the manifest; None: read the files
     twin=None,    # an untrained model of the same architecture
 ) -> dict:
@@ -874,7 +947,7 @@ def localization_scores(
     if not len(table): raise LocalizationError("none of the test clips has a truth file; evaluate the manifest that lies beside truth/")
     table = table.iloc[rng(0, view='localization').permutation(len(table))]
     batches = lambda: window_batches(type(manifest)(manifest.folder, table), run.cfg, packed, windows=1)[0]
-    of, labels, model = {int(r): truth[str(i)] for r, i in table['id'].items()}, table['label'].astype(str).to_dict(), run.model.eval()
+    of, labels, model = truth_of_rows(type(manifest)(manifest.folder, table), truth), table['label'].astype(str).to_dict(), run.model.eval()
     own = localization_report(*tally_batches(model, batches(), of, labels, run.cfg, twin))
     made = all('scene_seed' in t for t in of.values())                      # generated, so that sources can be heard one by one
     return own | (scene_report(tally_scenes(model, batches(), of, labels, run.cfg)) if made else {})
@@ -896,6 +969,7 @@ def _about_run(run, manifest, packed, other, overlap) -> dict:
     test, seen = t[t['split'] == 'test'], own[own['split'] == split] if split else own
     both = refuse_overlap(test, seen, "the network's training clips", overlap, names=True) if other else 0
     about = {'trained on': f'{both} of {len(test)} test clips: these scores show memory as well'} if both else {}
+    about |= say_classes(readable(manifest, packed).table)
     return about | dict(clips=f'{len(readable(manifest, packed))} of {manifest.listed} in the list', seeds='1 untrained network, drawn with seed 0',
                         weights=weights_key(run.model)[:16], manifest=manifest.hash[:16])
 
@@ -934,7 +1008,7 @@ def attention_quality(
     from avnb.views import views_from
     (see, hear), tally, maps = views_from(cfg, False), Tally(), {}
     for b in batches:
-        device, mid = next(model.parameters()).device, b.frames.shape[2] // 2
+        device = next(model.parameters()).device
         video, params = see(b.frames.to(device), 0, 0, b.index)
         picture, sound = model_maps(model, video, hear(b.waveform.to(device), 0, 0, b.index), cfg.cmac.tau_m)
         each = dict(video=(picture['guided'], picture['vision_only']), audio=(sound['guided'], sound['sound_only']))
@@ -942,12 +1016,13 @@ def attention_quality(
             for who, m in zip(('guided', 'self'), pair): maps.setdefault(f'{k}_{who}', []).append(m.flatten(1).float().cpu())
         frames = [on_frame(m, see, params, tuple(b.frames.shape[-2:])) for m in each['video']]
         for i, r in enumerate(b.index.tolist()):
-            start = float(b.audio_start[i])
-            boxes, bands = sounding_at(truth[r], float(b.frame_times[i, mid]), (start, start + cfg.view.audio_seconds)) if r in truth else ([], [])
+            sources = _seen(tally, truth[r], b, i, cfg) if r in truth else []
+            boxes, bands = np.array([s[1] for s in sources]), np.array([s[2] for s in sources])
             for who, f, s in zip(('teacher', 'student'), frames, each['audio']):
                 if len(boxes): tally.add('pointing', who, pointing_hit(f[i], boxes * (np.array(f.shape[1:])[[1, 0, 1, 0]])))
                 if len(bands): tally.add('frequency', who, frequency_hit(stretch(s[i].float().cpu().numpy(), len(hear.hz)), hear.hz, bands))
     out = {f'{who}_{k}': float(np.mean(x)) for k, h in tally.hits.items() for who, x in h.items()}
+    if tally.outside: out['outside'] = tally.outside
     return out | {f'{name}_{k}': v for k, m in maps.items() for name, v in map_stats(torch.cat(m)).items()}
 
 # %% ../nbs/12_localization.ipynb #c7597395
@@ -963,7 +1038,11 @@ class Watch:
         try: truth = read_truth(s.manifest.folder)
         except LocalizationError: truth = {}
         few = readable(type(s.manifest)(s.manifest.folder, t), s.data.packed)
-        return list(window_batches(few, s.cfg, s.data.packed, windows=1)[0]), {int(r): truth[str(i)] for r, i in t['id'].items() if str(i) in truth}
+        batches = list(window_batches(few, s.cfg, s.data.packed, windows=1)[0])
+        if truth and not all(b.area.isfinite().all() for b in batches):
+            print("maps are not compared with boxes: the packed set does not say which part of the frame its pictures show")
+            truth = {}
+        return batches, truth_of_rows(few, truth)
 
     def __call__(self, s) -> dict:
         "Numbers by name; nothing that training uses is changed."
@@ -978,7 +1057,7 @@ class Watch:
 # %% ../nbs/12_localization.ipynb #7074696d
 @dataclass(frozen=True)
 class Attended:
-    "Where and at which frequencies a model attends along a clip; N windows at even distances."
+    "Where and at which frequencies a model attends along a clip; N windows at even distances. Maps of the picture cover its middle square."
     video_guided: np.ndarray  # [N, h, w] guided by the sound
     video_self: np.ndarray    # [N, h, w] from vision alone
     audio_guided: np.ndarray  # [N, F''] guided by the picture
@@ -987,6 +1066,12 @@ class Attended:
     spec: np.ndarray          # [T, F] of the whole clip, dB
     hz: np.ndarray            # [F] centre of each bin
     seconds: np.ndarray       # [T] s from the clip's start
+    area: np.ndarray          # [4] that square: x0, y0, x1, y1 as fractions of the frame
+
+    @property
+    def sees(self) -> str:
+        "How much of the frame that is, in words; '' where it is all of it."
+        return sees(self.area)
 
 # %% ../nbs/12_localization.ipynb #dde524a5
 def _check_sound(clip, rate):
@@ -1001,7 +1086,8 @@ def slide(
     cfg,   # TrainConfig
     per_second: float = 4.0,  # windows
 ) -> tuple:
-    "(frames uint8 [N, 3, T, H, W], waveform float32 [N, L], centres [N] s): what the model gets of a clip, in order of time."
+    "(frames uint8 [N, 3, T, H, H], waveform float32 [N, L], centres [N] s): what the model gets of a clip, in order of time."
+    clip = middle_square(clip)[0]
     d, v, length = cfg.data, cfg.view, len(clip.frames) / clip.fps
     _check_sound(clip, d.rate)
     n = max(1, round(length * per_second))
@@ -1020,7 +1106,7 @@ def attend(
     cfg,    # TrainConfig
     per_second: float = 4.0,  # windows
 ) -> Attended:
-    "Attention of both modalities along a clip, on the clip's square frame and its frequency axis."
+    "Attention of both modalities along a clip, on the square in the middle of its frame and on its frequency axis."
     import torch
     from avnb.views import linear_spectrogram, log_mel, views_from
     frames, sound, at = slide(clip, cfg, per_second)
@@ -1034,4 +1120,5 @@ def attend(
         out.append([x.float().cpu().numpy() for x in (picture['guided'], picture['vision_only'], heard['guided'], heard['sound_only'])])
     wave, v = torch.from_numpy(clip.waveform)[None], cfg.view
     spec = log_mel(wave, clip.rate, v.n_fft, v.hop, v.mels) if v.front == 'logmel' else linear_spectrogram(wave, v.n_fft, v.hop)
-    return Attended(*(np.concatenate(x) for x in zip(*out)), at, spec[0].numpy(), hear.hz, np.arange(spec.shape[1]) * v.hop / clip.rate)
+    axes = at, spec[0].numpy(), hear.hz, np.arange(spec.shape[1]) * v.hop / clip.rate
+    return Attended(*(np.concatenate(x) for x in zip(*out)), *axes, square_area(*clip.frames.shape[1:3]))

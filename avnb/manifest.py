@@ -4,12 +4,14 @@
 
 # %% auto #0
 __all__ = ['COLUMNS', 'BLOCK', 'LOOKS', 'CHUNK', 'SILENT_DB', 'STILL', 'VIDEOS', 'AUDIOS', 'SCENES', 'READERS', 'ManifestError',
-           'Manifest', 'examine', 'in_parallel', 'index_folder', 'Diagnosis', 'doctor', 'split_by_file', 'inject_noise',
-           'opened', 'from_ucf101', 'from_hmdb51', 'from_kinetics', 'from_vggsound', 'from_audioset', 'from_esc50',
-           'from_dcase2014', 'Boxes', 'boxes_of', 'from_vggss', 'from_flickr_soundnet', 'from_folder', 'from_csv']
+           'split_labels', 'join_labels', 'Manifest', 'examine', 'walk_files', 'in_parallel', 'index_folder',
+           'Diagnosis', 'doctor', 'split_by_file', 'inject_noise', 'opened', 'from_ucf101', 'from_hmdb51',
+           'clock_seconds', 'from_kinetics', 'from_vggsound', 'from_audioset', 'from_esc50', 'from_dcase2014', 'Boxes',
+           'boxes_of', 'from_vggss', 'from_flickr_soundnet', 'from_folder', 'from_csv']
 
 # %% ../nbs/02_manifest.ipynb #2b508a12
-import fnmatch, hashlib, json, os
+import csv, fnmatch, hashlib, json, os, re
+from collections import Counter, deque
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +19,7 @@ import numpy as np
 import pandas as pd
 from fastcore.basics import patch
 
-from .core import AvnbError, atomic_write, digest, progress, rng, sha256_file
+from .core import AvnbError, atomic_write, digest, escape_name, progress, rng, sha256_file, unescape_name
 from .media import MediaError, probe, read_clip
 
 # %% ../nbs/02_manifest.ipynb #f9cc92e9
@@ -32,26 +34,64 @@ COLUMNS = (*_REQUIRED, 'split', 'label', 'faulty_kind',          # then what the
 _TEXT = ('id', 'path', 'split', 'label', 'faulty_kind', 'content_hash', 'video_codec', 'audio_codec', 'error')
 _TRACK = ('track', 'track_path', 'track_start_s', 'track_seconds')   # only where noise was injected: the row, file and stretch whose sound is heard instead
 
+# %% ../nbs/02_manifest.ipynb #4b7576c4
+def split_labels(
+    text: str,  # 'Music; Speech'
+) -> frozenset:
+    r"The class names in a label: ';' stands between them, '\;' is a semicolon within a name; '' holds none."
+    if ';' not in text and '\\' not in text: return frozenset([text.strip()] if text.strip() else ())    # nearly always
+    names = (re.sub(r'\\([\\;])', r'\1', x.strip()) for x in re.findall(r'(?:\\[\\;]|[^;])+', text))
+    return frozenset(x for x in names if x)
+
+
+def join_labels(
+    names,  # class names, in any order
+) -> str:
+    "The label of a set of classes, whatever their order: 'Music; Speech'."
+    return '; '.join(sorted({re.sub(r'([\\;])', r'\\\1', x.strip()) for x in names} - {''}))
+
+
+def _canonical(column) -> pd.Series:
+    "Labels written as `join_labels` does, so that equal texts are equal sets."
+    return column.map({x: join_labels(split_labels(x)) for x in column.unique()}).astype(str)
+
 # %% ../nbs/02_manifest.ipynb #9b599227
 def _checked(table, where) -> pd.DataFrame:
     "The table with all columns in order, or a `ManifestError` that names the first thing wrong."
     missing, have = [c for c in _REQUIRED if c not in table], ', '.join(map(str, table)) or 'none'
     if missing: raise ManifestError(f"{where}: lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}; it has {have}")
-    t = table.copy()
-    for c in (*COLUMNS, *(_TRACK if 'track' in t else ())):
+    t, unread = table.copy(), {}
+    for c in (*COLUMNS, *(_TRACK if 'track' in t else ()), *(c for c in _FEW if c in t)):
         if c in (*_TEXT, *_TRACK[:2]): t[c] = t[c].fillna('').astype(str) if c in t else ''
-        else: t[c] = t[c].map(_number).astype(float) if c in t else np.nan
-    t['id'] = t['id'].str.strip()
+        elif c in t: t[c], unread[c] = _floats(t[c])
+        else: t[c] = np.nan
+    t['id'], t['label'] = t['id'].str.strip(), _canonical(t['label'])
+    for name in _NUMBERED:
+        if name in t: t[name] = t[name].astype(object).fillna('').astype(str).str.strip().str.removesuffix('.0')
+    endless = np.isinf(t[['start_s', 'seconds']]).to_numpy().any(1)
     wrong = {'no id': t['id'] == '', 'no path': t['path'] == '',
              'no number as start_s, or a negative one': ~(t['start_s'] >= 0),
              'no number as seconds, or a negative one': ~(t['seconds'] >= 0),
+             'no whole number from 0 as audio_track': ~t.get('audio_track', t['id'].str[:0]).str.fullmatch(r'\d*'),
+             'an infinite time': pd.Series(endless, t.index),
              "an absolute path (write it relative to the table's folder, so that both can move)": t['path'].map(_absolute).astype(bool),
-             'the same id as another; every row needs its own': t['id'].duplicated()}
+             'the same id as another; every row needs its own': t['id'].duplicated(),
+             **{f'no number as {c}': bad for c, bad in unread.items()}}
     for what, bad in wrong.items():
         if bad.any():
             first = t[bad].iloc[0]
             raise ManifestError(f"{where}: row {t.index[bad][0]} (id {first['id']!r}, path {first['path']!r}) has {what}")
     return t[[*COLUMNS, *[c for c in t if c not in COLUMNS]]]
+
+# %% ../nbs/02_manifest.ipynb #c43a6db2
+_NUMBERED = ('audio_track', 'track_audio_track')                 # which of a file's sound tracks; '': FFmpeg's choice
+_FEW = ('picture_s', 'audio_tracks', 'audio_taken', 'out_of_phase')   # measured, and true of few files: see `_noteworthy`
+
+
+def _contents(t) -> list[str]:
+    "What each row of a table holds: its file's hash, and the number of its sound track where it names one."
+    if 'audio_track' not in t: return t['content_hash'].tolist()
+    return [f'{h} track {n}' if n else h for h, n in zip(t['content_hash'], t['audio_track'])]
 
 # %% ../nbs/02_manifest.ipynb #3ee15028
 def _number(x) -> float:
@@ -59,10 +99,20 @@ def _number(x) -> float:
     try: return float(x)
     except (TypeError, ValueError): return np.nan
 
+
+_NOTHING = ('', 'nan', 'na', 'n/a', 'none', 'null')              # how an empty cell may be written
+
+
+def _floats(column) -> tuple:
+    "(the column as numbers, NaN for what is none; where that is because something else stands there)."
+    if pd.api.types.is_numeric_dtype(column): return column.astype(float), pd.Series(False, column.index)
+    x = column.map(_number).astype(float)
+    return x, x.isna() & column.notna() & ~column.astype(str).str.strip().str.lower().isin(_NOTHING)
+
 # %% ../nbs/02_manifest.ipynb #022ac14c
 def _absolute(p: str) -> bool:
     "Whether a path leaves no choice of folder, on this or another system."
-    return os.path.isabs(p) or p.startswith(('\\', '~')) or p[1:3] in (':\\', ':/') or '://' in p
+    return os.path.isabs(p) or p.startswith(('\\', '~/')) or p[1:3] in (':\\', ':/') or '://' in p
 
 # %% ../nbs/02_manifest.ipynb #c9d76b45
 @dataclass(eq=False)
@@ -94,15 +144,16 @@ class Manifest:
 
     @property
     def hash(self) -> str:
-        "sha256 over the ordered (id, content_hash, start_s, seconds): the same clips in the same order, wherever they lie."
+        "sha256 over the ordered (id, content, start_s, seconds): the same clips in the same order, wherever they lie."
         t = self.table
-        return digest([[a, b, float(c), float(d)] for a, b, c, d in zip(t['id'], t['content_hash'], t['start_s'], t['seconds'])])
+        rows = zip(t['id'], _contents(t), t['start_s'], t['seconds'])
+        return digest([[a, b, float(c), float(d)] for a, b, c, d in rows])
 
 # %% ../nbs/02_manifest.ipynb #47c2cc71
 @patch
 def path(self: Manifest, i: int) -> Path:
     "The file of the i-th row of this table."
-    return self.folder / self.table['path'].iloc[i]
+    return self.folder / unescape_name(self.table['path'].iloc[i])
 
 # %% ../nbs/02_manifest.ipynb #52ed23f6
 @patch
@@ -114,15 +165,42 @@ def row(self: Manifest, i: int) -> dict:
 @patch
 def where(
     self: Manifest,
-    **columns,  # column=value, or column=[values]
+    **columns,  # column=value, or column=[values]; of labels, a clip needs to have one of them
 ) -> 'Manifest':
     "The rows with these values, with their numbers kept."
     table, missing = self.table, self.missing
     for c, v in columns.items():
         if c not in self.table: raise ManifestError(f"there is no column {c!r}; there are {', '.join(self.table)}")
         v = [v] if isinstance(v, str) or not hasattr(v, '__iter__') else list(v)
-        table, missing = table[table[c].isin(v)], missing[missing[c].isin(v)] if c in missing else missing
+        keep = _of_class if c == 'label' else pd.Series.isin
+        table, missing = table[keep(table[c], v)], missing[keep(missing[c], v)] if c in missing else missing
     return Manifest(self.folder, table, missing)
+
+
+def _of_class(column, wanted) -> pd.Series:
+    "Whether each label has all classes of one of the wanted ones ('' is wanted by its own name only)."
+    sets = [split_labels(str(x)) for x in wanted]
+    fits = {x: any(s <= own if s else not own for s in sets) for x in column.unique() for own in [split_labels(x)]}
+    return column.map(fits).astype(bool)
+
+# %% ../nbs/02_manifest.ipynb #df7ef760
+@patch(as_prop=True)
+def labels(self: Manifest) -> list:
+    "The classes of each row, a frozenset of names; an empty one where there is no label."
+    known = {x: split_labels(x) for x in self.table['label'].unique()}
+    return [known[x] for x in self.table['label']]
+
+
+@patch(as_prop=True)
+def classes(self: Manifest) -> list:
+    "Names of all classes, sorted."
+    return sorted(frozenset().union(*(split_labels(x) for x in self.table['label'].unique())))
+
+
+@patch(as_prop=True)
+def multi_label(self: Manifest) -> bool:
+    "Whether a clip of these has more than one class."
+    return any(len(split_labels(x)) > 1 for x in self.table['label'].unique())
 
 # %% ../nbs/02_manifest.ipynb #c2bf945f
 @patch
@@ -132,14 +210,56 @@ def usable(self: Manifest) -> 'Manifest':
     looked = t['duration_s'].notna()
     return Manifest(self.folder, t[(t['error'] == '') & ~(looked & (t['audio_codec'] == ''))], self.missing)
 
+# %% ../nbs/02_manifest.ipynb #aa4253f5
+def _rows_of(path: Path, sep: str = ',', errors: str = 'strict', **how):
+    "(line, cells) of a text table; empty lines are passed over. `ManifestError` for what is none."
+    try:
+        with open(path, encoding='utf-8-sig', errors=errors, newline='') as f:
+            reader = csv.reader(f, delimiter=sep, **how)
+            yield from ((reader.line_num, cells) for cells in reader if any(cells))
+    except UnicodeDecodeError as e: raise ManifestError(f"{path} is not a CSV table in UTF-8 ({e}); save it again as UTF-8") from None
+    except csv.Error as e: raise ManifestError(f"{path} is not a CSV table: {e}") from None
+    except OSError as e: raise ManifestError(f"{path} cannot be read: {e.strerror}") from None
+
+
+def _table(path: Path, need=(), sep: str = ',', errors: str = 'strict') -> pd.DataFrame:
+    "A table with a head, every cell as text; its index is the line in the file. `ManifestError` names what is wrong."
+    rows = list(_rows_of(path, sep, errors))
+    if not rows: raise ManifestError(f"{path} is not a CSV table: it is empty")
+    head = [c.strip() or f'column {k}' for k, c in enumerate(rows[0][1], 1)]
+    twice = [c for c, n in Counter(head).items() if n > 1]
+    if twice: raise ManifestError(f"{path}: two columns are called {twice[0]!r}; rename one")
+    if lacks := [c for c in need if c not in head]:
+        raise ManifestError(f"{path}: lacks the column{'s' * (len(lacks) > 1)} {', '.join(lacks)}; it has {', '.join(head)}")
+    for line, cells in rows[1:]:
+        if len(cells) != len(head):
+            raise ManifestError(f"{path}, line {line}: expected {len(head)} cells as in the first line, got {len(cells)}; "
+                                "put text with a separator in it in quotes")
+    return pd.DataFrame([cells for _, cells in rows[1:]], [line for line, _ in rows[1:]], head, dtype=str)
+
 # %% ../nbs/02_manifest.ipynb #98dcdc11
 def _csv(table, old: Path, new: Path) -> bytes:
     "The table as CSV, its paths relative to the folder `new`."
-    t = table.copy()
-    moved = lambda p: p and Path(os.path.relpath((old / p).resolve(), new.resolve())).as_posix()
-    if old.resolve() != new.resolve(): t = t.assign(**{c: t[c].map(moved) for c in ('path', 'track_path') if c in t})
-    for c in ('width', 'height', 'rate', 'channels'): t[c] = t[c].astype('Int64')
+    t, (old, new) = table.copy(), (Path(p).resolve() for p in (old, new))
+    if old != new: t = t.assign(**{c: [p and _moved(p, old, new) for p in t[c]] for c in ('path', 'track_path') if c in t})
+    for c in ('width', 'height', 'rate', 'channels', *(c for c in _FEW[1:] if c in t)): t[c] = t[c].astype('Int64')
     return t.to_csv(index=False, lineterminator='\n').encode()
+
+
+def _moved(path: str, old, new) -> str:
+    "A path of a table in the folder `old`, for one in the folder `new`. A link in it stays a link: its name may say the class."
+    return _as_text(os.path.relpath(os.path.join(old, unescape_name(path)), new))
+
+
+def _beside(path: Path, name: str) -> Path:
+    "A file that is called after another; by a hash where that would be longer than the 255 bytes a name may have."
+    return path.with_name(name if len(os.fsencode(name)) < 256 else digest(escape_name(name))[:16] + name[-12:])
+
+
+def _as_text(path: str) -> str:
+    "A relative path as tables hold it; './' before what could be taken for an absolute one."
+    text = escape_name(path)
+    return f'./{text}' if _absolute(text) else text
 
 # %% ../nbs/02_manifest.ipynb #8073dd0b
 @patch
@@ -154,7 +274,7 @@ def save(
     if path.exists() and path.read_bytes() != data and not overwrite:
         raise ManifestError(f"{path} exists and is different; give another name, delete it, or say overwrite=True")
     with atomic_write(path) as f: f.write(data)
-    lack = path.with_suffix('.missing.csv')
+    lack = _beside(path, f'{path.stem}.missing.csv')
     if not len(self.missing): lack.unlink(missing_ok=True)
     else:
         with atomic_write(lack) as f: f.write(self.missing.to_csv(index=False, lineterminator='\n').encode())
@@ -169,36 +289,36 @@ def load(
     "Read a table; raises `ManifestError` that says which row or column is wrong."
     path = Path(path)
     if path.is_dir(): path = path / 'manifest.csv'
-    try: t = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except FileNotFoundError: raise ManifestError(f"there is no {path}; `avnb index FOLDER` writes one") from None
-    except PermissionError: raise ManifestError(f"no permission to read {path}") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as e:
-        raise ManifestError(f"{path} is not a CSV table: {e}") from None
+    if not path.exists(): raise ManifestError(f"there is no {path}; `avnb index FOLDER` writes one")
+    t, lack = _table(path), _beside(path, f'{path.stem}.missing.csv')
     if not len(t): raise ManifestError(f"{path} has no rows")
-    lack = path.with_suffix('.missing.csv')
-    return Manifest(path.parent, _checked(t, path), pd.read_csv(lack, dtype=str, keep_default_na=False) if lack.exists() else None)
+    return Manifest(path.parent, _checked(t.reset_index(drop=True), path), _table(lack).reset_index(drop=True) if lack.exists() else None)
 
 # %% ../nbs/02_manifest.ipynb #a6ae7e71
 BLOCK, LOOKS, CHUNK = 10, 4, 60                                 # loudness blocks per s, pictures per s, s read at once
 SILENT_DB, STILL = -60.0, 4                                     # below: silent (dB re full scale); grey levels at most: still (ours)
+_EARLY = 1.0                                                     # s: a picture that ends earlier than this before its sound is said (ours)
 
 
-def _look(path, seconds: float):
-    "Mean square of each block, largest grey-level change between looks, seconds really there, and an error ('' for none)."
-    power, change, before, there, error = [], [], None, seconds, ''
+def _look(path, seconds: float, track: int | None = None):
+    """Mean square of each block, largest grey-level change between looks, seconds really there, whether left and right
+    cancel each other, and an error ('' for none)."""
+    power, change, before, there, phase, error = [], [], None, seconds, False, ''
     for start in np.arange(0, max(seconds - 1e-3, 1e-3), CHUNK):
-        try: c = read_clip(path, float(start), min(CHUNK, max(seconds - start, 0.25)), LOOKS, (32, 32), 1600 * BLOCK)
+        length = min(CHUNK, max(seconds - start, 0.25))
+        try: c = read_clip(path, float(start), length, LOOKS, (32, 32), 1600 * BLOCK, track=track)
         except MediaError as e:
             there, error = float(start), e.reason if not start else ''
             break
         power.append((np.pad(c.waveform, (0, -len(c.waveform) % 1600)).reshape(-1, 1600) ** 2).mean(1))
+        phase = phase or (c.out_of_phase > 0.5 and power[-1].mean() > 10 ** (SILENT_DB / 10))
         grey = c.frames[:len(c.frames) - c.pad_frames].mean(3)
         change.append(np.abs(np.diff(grey if before is None else np.concatenate([before, grey]), axis=0)).max((1, 2)))
         before = grey[-1:]
         if c.pad_frames > 1:
             there = float(start) + len(grey) / LOOKS
             break
-    return np.concatenate([[], *power]), np.concatenate([[], *change]), there, error
+    return np.concatenate([[], *power]), np.concatenate([[], *change]), there, phase, error
 
 # %% ../nbs/02_manifest.ipynb #8a96670b
 def _measure(power, change, start: float, seconds: float) -> dict:
@@ -223,6 +343,13 @@ def _window_id(name: str, start: float, seconds, hop) -> str:
     tenths = round(10 * (hop or seconds), 6) % 1 == 0
     return f"{name}_{start:08.1f}" if tenths else f"{name}_{start:010.3f}"
 
+# %% ../nbs/02_manifest.ipynb #f830131a
+def _noteworthy(info: dict) -> dict:
+    "What `probe` says, without that which is as usual."
+    usual = ['picture_s'] if info['duration_s'] - info['picture_s'] <= _EARLY or not info['video_codec'] else []
+    usual += ['audio_tracks', 'audio_taken'] if info['audio_tracks'] < 2 else []
+    return {k: x for k, x in info.items() if k not in usual}
+
 # %% ../nbs/02_manifest.ipynb #d4a614ba
 def examine(
     folder: str,             # the set's folder
@@ -230,70 +357,212 @@ def examine(
     name: str,               # the file's id
     seconds: float | None,   # length of an instance, s; None: the whole file
     hop: float | None,       # s from one instance to the next
+    track: int | None = None,  # which of its sound tracks, from 0; None: FFmpeg's choice
 ) -> list[dict]:
     "The rows of one file, measured; a file that cannot be read gives one row with its error."
     file = os.path.join(folder, path)
     try:
         base = dict(path=path, content_hash=sha256_file(file))
-        info = probe(file)
+        info = probe(file, track)
         if not info['video_codec']: raise MediaError(file, "holds no picture")
-        power, change, info['duration_s'], error = _look(file, info['duration_s'])
+        power, change, info['duration_s'], phase, error = _look(file, info['duration_s'], track)
         if error: raise MediaError(file, error)
     except MediaError as e: return [dict(base, id=name, start_s=0.0, seconds=0.0, error=e.reason)]
     except OSError as e: return [dict(path=path, id=name, start_s=0.0, seconds=0.0, error=f"cannot be read: {e.strerror}")]
     if not info['audio_codec']: power = power[:0]
-    return [dict(base, **info, id=_window_id(name, s, seconds, hop), start_s=s, seconds=n, error='', **_measure(power, change, s, n))
-            for s, n in _windows(info['duration_s'], seconds, hop)]
+    if phase: info['out_of_phase'] = 1
+    base |= _noteworthy(info)
+    row = lambda s, n: dict(base, id=_window_id(name, s, seconds, hop), start_s=s, seconds=n, error='')
+    return [row(s, n) | _measure(power, change, s, n) for s, n in _windows(info['duration_s'], seconds, hop)]
+
+# %% ../nbs/02_manifest.ipynb #1732c3c5
+def _no_file(file) -> str:
+    "Why something is not a file that can be opened, '' if it is one."
+    if os.path.isfile(file): return ''
+    if not os.path.lexists(file): return 'not there'
+    if not os.path.exists(file): return f"a broken link: it leads to {escape_name(os.readlink(file))}, which cannot be reached"
+    return 'a folder' if os.path.isdir(file) else 'not a plain file (a pipe or a device?)'
+
+
+def walk_files(
+    folder,
+):               # -> (path in the folder as text, '' or why it is no file), one after the other
+    "What lies below a folder and is not hidden, links followed. Raises `ManifestError` where one may not look."
+    home, own, links, known = os.path.realpath(folder), [''], deque(), set()
+    while own or links:
+        here = own.pop() if own else links.popleft()
+        try: entries = sorted(os.scandir(os.path.join(folder, here)), key=lambda e: e.name)
+        except OSError as e: raise ManifestError(f"cannot look into {e.filename}: {e.strerror}; change its permissions or move it away") from None
+        around = os.path.realpath(os.path.join(folder, here)) if any(e.is_symlink() for e in entries) else ''
+        for e in entries:
+            path = os.path.join(here, e.name)
+            if e.name[0] == '.': continue
+            if e.is_dir(follow_symlinks=False): own.append(path)
+            elif e.is_symlink() and os.path.isdir(e.path):
+                if (around, e.name) not in known and not _holds(os.path.realpath(e.path), around, home): links.append(path)
+                known.add((around, e.name))
+            else: yield _as_text(path), '' if e.is_file(follow_symlinks=False) else _no_file(e.path)
+
+
+def _holds(folder: str, *others: str) -> bool:
+    "Whether a folder is one of the others or above it; all are real paths."
+    return any(os.path.commonpath([folder, x]) == folder for x in others)
 
 # %% ../nbs/02_manifest.ipynb #295869b1
-VIDEOS = set('.mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .ts .mts .m2ts .3gp .3g2 .flv .f4v .ogv .wmv .asf .vob .mxf .divx'.split())
+VIDEOS = set('''.264 .265 .360 .3g2 .3gp .3gpp .amv .asf .avc .avi .avs2 .avs3 .bik .cine .dav .dif .divx .dv .dvr-ms .evo .f4v .flc .fli .flv
+    .gif .gxf .h264 .h265 .hevc .hdmov .insv .ismv .ivf .lrv .m1v .m2p .m2t .m2ts .m2v .m4v .mj2 .mjpeg .mjpg .mk3d .mkv .mod .mov .mp4 .mp4v
+    .mpe .mpeg .mpg .mpv .mts .mxf .mxg .nsv .nut .obu .ogm .ogv .ogx .qt .rm .rmvb .roq .smk .swf .tod .tp .trp .ts .viv .vob .vro .webm .wmv
+    .wtv .xesc .y4m'''.split())
+AUDIOS = set('''.aac .ac3 .adts .aif .aifc .aiff .alac .amr .ape .au .awb .caf .dts .eac3 .flac .gsm .m4a .m4b .m4r .mka .mp1 .mp2 .mp3 .mpa .mpc
+    .oga .ogg .opus .ra .snd .spx .tta .voc .w64 .wav .wave .weba .wma .wv'''.split())
+_OTHERS = set('''.7z .arrow .ass .bmp .bz2 .c .cfg .ckpt .csv .db .doc .docx .feather .gz .h .h5 .hdf5 .heic .heif .htm .html .ico .idx .ini .ipynb
+    .jpeg .jpg .js .json .jsonl .lmdb .log .lrc .lz4 .mat .md .md5 .npy .npz .parquet .pdf .pickle .pkl .plist .png .ppt .pptx .pt .pth .py .rar
+    .rst .rtf .safetensors .sh .sha1 .sha256 .sqlite .srt .ssa .svg .tar .tex .tfrecord .tgz .thm .tif .tiff .toml .torrent .tsv .txt .url .vtt
+    .webp .xls .xlsx .xml .xmp .xz .yaml .yml .zip .zst'''.split())
+_HALF = set('.aria2 .crdownload .download .filepart .opdownload .part .partial .ytdl'.split())   # downloads that have not come to their end
+_KNOWN = (VIDEOS | AUDIOS | _OTHERS | _HALF) - {'.ogg'}           # an .ogg may be either
 
 
-def _files(folder: Path) -> list[str]:
-    "Paths, relative to the folder, of all its videos, sorted."
+def _opens(folder, path: str, sounds: bool) -> bool:
+    "Whether a file is a video (or with `sounds` a sound) by its content; a picture is a video of a tenth of a second at most."
+    try: info = probe(Path(folder, unescape_name(path)))
+    except MediaError: return False
+    return info['duration_s'] > 0.1 and bool(info['video_codec'] or sounds and info['audio_codec'])
+
+
+def _files(folder: Path, endings=VIDEOS) -> tuple[list, dict, str]:
+    "(paths of its videos, sorted; path -> why of what cannot be told or is not whole; a sentence on what is left out, by ending)."
     if not folder.exists(): raise ManifestError(f"there is no folder {folder}")
     if not folder.is_dir(): raise ManifestError(f"{folder} is a file; give the folder that holds the videos")
+    found, left, others = [], {}, Counter()
+    for path, why in progress(walk_files(folder), desc='look', unit='file'):
+        end = os.path.splitext(path)[1].lower()
+        if end in endings: found.append(path)                     # a broken link too: it gets a row with its error
+        elif end in _HALF or why and end not in _KNOWN: left[path] = why or 'a download that has not come to its end'
+        elif end not in _KNOWN and _opens(folder, path, bool(endings & AUDIOS)): found.append(path)
+        else: others[end or 'without ending'] += 1
+    if not found: raise ManifestError(f"{folder} {_nothing(left, others)}")
+    said = [f'{n} {e}' for e, n in others.most_common()] + [f'{p} ({why})' for p, why in list(left.items())[:3]] + ['...'] * (len(left) > 3)
+    return sorted(found), left, said and f"{escape_name(folder.name) or folder}: {len(found)} files are read, {others.total() + len(left)} left out: {', '.join(said)}"
 
-    def refuse(e): raise ManifestError(f"cannot look into {e.filename}: {e.strerror}; change its permissions or move it away") from None
-    found, others = [], 0
-    for where, folders, files in os.walk(folder, onerror=refuse):
-        folders[:] = sorted(f for f in folders if not f.startswith('.'))
-        for f in files:
-            if f.startswith('.') or Path(f).suffix.lower() not in VIDEOS: others += 1
-            else: found.append(Path(where, f).relative_to(folder).as_posix())
-    if not found:
-        known = f"holds {others} files but no video (known endings: {' '.join(sorted(VIDEOS))})"
-        raise ManifestError(f"{folder} {known if others else 'is empty; put videos into it'}")
-    return sorted(found)
 
-# %% ../nbs/02_manifest.ipynb #28d111d0
-def _patterns(x, folder) -> list[str]:
-    "Patterns from a list, a single pattern, or a text file with one per line ('#' begins a remark)."
-    if x is None: return []
-    if isinstance(x, (str, Path)):
-        listed = os.path.isfile(x) and Path(x).suffix.lower() not in VIDEOS
-        x = Path(x).read_text(encoding='utf-8').splitlines() if listed else [str(x)]
-    x = [p for p in (str(p).split(' #')[0].strip() for p in x) if p and not p.startswith('#')]
-    for p in x:
-        if _absolute(p) or '..' in Path(p).parts:
-            raise ManifestError(f"the pattern {p!r} leads out of {folder}; write it relative to that folder")
-    return x
+def _nothing(left: dict, others: Counter) -> str:
+    "What a folder holds in which there is no video, and what to do."
+    if not others and not left: return 'is empty; put videos into it'
+    first = f"; the first of {len(left)} that cannot be used, {next(iter(left))}: {next(iter(left.values()))}" if left else ''
+    return f"holds {others.total() + len(left)} files but no video ({', '.join(f'{n} {e}' for e, n in others.most_common(5))}){first}"
 
 # %% ../nbs/02_manifest.ipynb #916874de
 def _names(files) -> dict[str, str]:
-    "File -> id: its path without the ending, '/' as '__'; with the ending where two would be alike."
-    short = {f: os.path.splitext(f)[0].replace('/', '__') for f in files}
-    many = pd.Series(short.values()).value_counts()
-    return {f: s if many[s] == 1 else f.replace('/', '__') for f, s in short.items()}
+    "File -> id: its path without the ending, '/' as '__'; with the ending where two would be alike, and with ~2 where they still are."
+    full = {f: f.removeprefix('./').replace('/', '__').strip() for f in files}
+    short = {f: _brief(os.path.splitext(n)[0].strip()) for f, n in full.items()}
+    full = {f: _brief(n) for f, n in full.items()}
+    many, ids, taken = Counter(short.values()), {}, set()
+    for f in files: ids[f] = short[f] if many[short[f]] == 1 and short[f] else full[f]
+    for f in sorted(ids):
+        name, k = ids[f], 1
+        while ids[f] in taken:
+            k += 1
+            ids[f] = f'{name}~{k}'
+        taken.add(ids[f])
+    return ids
+
+
+def _brief(name: str) -> str:
+    "A name that leaves room for an ending: files are called by the id (truth, pictures), and a name has 255 bytes at most."
+    raw = name.encode()
+    return name if len(raw) <= 200 else f"{raw[:180].decode(errors='ignore')}~{digest(name)[:8]}"
 
 # %% ../nbs/02_manifest.ipynb #8dc24b8b
-def _hit(patterns, *names) -> bool: return any(fnmatch.fnmatchcase(n, p) for p in patterns for n in names)
+def _hit(patterns, *names) -> bool: return any(n == p or fnmatch.fnmatchcase(n, p) for p in patterns for n in names)
+
+# %% ../nbs/02_manifest.ipynb #89d975f0
+def _entries(x, names: dict, folder: Path) -> list[str]:
+    "The entries of a list, of a text file (one per line), or a single one."
+    if x is None: return []
+    if not isinstance(x, (str, Path)): return [escape_name(str(p)) for p in x]
+    one = escape_name(str(x))
+    if one in names or one in names.values() or not os.path.isfile(x) or _inside(x, folder) in names: return [one]
+    with open(x, encoding='utf-8-sig', errors='surrogateescape') as f: return [escape_name(line.strip('\r\n')) for line in f]
+
+
+def _inside(path, folder) -> str:
+    "A path from here (as a shell completes it) as one from the folder; not in `names` unless it leads there."
+    return _as_text(os.path.relpath(os.path.abspath(unescape_name(str(path))), os.path.abspath(folder)))
+
+
+def _readings(entry: str) -> list[str]:
+    "What an entry may say, in the order of trying: all of it, then without a remark behind ' #', the longest first."
+    cuts = [m.start() for m in re.finditer(r'\s#', entry)]
+    return [x for x in (entry.strip(), *(entry[:c].strip() for c in reversed(cuts))) if x]
+
+
+class _Names:
+    "Files by everything that may name one of them."
+    def __init__(self, names: dict, folder):
+        self.names, self.folder, self.ids, self.last = names, folder, {i: f for f, i in names.items()}, {}
+        for f in names: self.last.setdefault(f.split('/')[-1], []).append(f)
+
+    def literal(self, x: str) -> list[str]:
+        "The files with exactly this path, id or name."
+        if x in self.names: return [x]
+        if x in self.ids: return [self.ids[x]]
+        return self.last.get(x) or [f for f in [_inside(x, self.folder)] if f in self.names]
+
+    def pattern(self, x: str) -> list[str]:
+        "The files whose path or id fits the pattern."
+        return [f for f, i in self.names.items() if _hit([x], f, i)] if set(x) & set('*?[') else []
+
+    def window(self, x: str) -> list[str]:
+        "The file of which this may be the id of a window."
+        m = re.fullmatch(r'(.+)_\d{6,}\.\d{1,3}', x)
+        return [self.ids[m[1]]] if m and m[1] in self.ids else []
+
+# %% ../nbs/02_manifest.ipynb #7fdcb002
+@dataclass
+class _Choice:
+    "What a list chooses: whole files, and patterns or ids of windows."
+    files: set      # by path, id, name or pattern
+    windows: list   # patterns, and ids of windows
+    parts: set      # files that may have such windows; all of them for a pattern
+    open: list      # entries that fit no file: they must fit a window
+
+
+def _choose(x, names: dict, folder: Path, windows: bool, what: str) -> _Choice:
+    "Read a list against the files that are there; a `ManifestError` names an entry that can fit nothing."
+    known, made = _Names(names, folder), _Choice(set(), [], set(), [])
+    for entry in _entries(x, names, folder):
+        tries = _readings(entry)
+        if not tries or entry.strip()[0] == '#' and not known.literal(tries[0]): continue
+        literal = next((f for t in tries if (f := known.literal(t))), [])
+        fits, pattern = next(((f, t) for t in tries if (f := known.pattern(t))), ([], '')) if not literal else (literal, '')
+        made.files |= set(fits)
+        if pattern: made.windows.append(pattern)
+        if fits: continue
+        last = tries[-1]
+        wild, of = bool(set(last) & set('*?[')), known.window(last)
+        if _absolute(last) or '..' in Path(last).parts: raise ManifestError(f"{what}: {last!r} leads out of {folder}; write it relative to that folder")
+        if not windows or not (of or wild): raise ManifestError(_unfitting(what, last, names, folder))
+        made.windows.append(last)
+        made.open.append(last)
+        made.parts |= set(of or names)
+    return made
+
+
+def _unfitting(what: str, entry: str, names: dict, folder) -> str:
+    "A sentence on an entry that fits nothing, with what it may have meant."
+    import difflib
+    near = difflib.get_close_matches(entry, [*names, *names.values()], 1)
+    return (f"{what}: {entry!r} fits no file or window in {folder}; entries are paths like 'dogs/a.mp4', names, ids, or patterns like 'dogs/*'"
+            + (f". Is it {near[0]!r}?" if near else ''))
 
 # %% ../nbs/02_manifest.ipynb #cc6ae09c
 def _stamp(folder, f) -> list:
     "What tells that a file has changed: size and time of change."
-    try: s = os.stat(os.path.join(folder, f)); return [s.st_size, s.st_mtime_ns]
+    try: s = os.stat(os.path.join(folder, unescape_name(f)))
     except OSError: return [0, 0]
+    return [s.st_size, s.st_mtime_ns]
 
 # %% ../nbs/02_manifest.ipynb #7d572c1e
 def _examined(partial: Path, key: str, folder) -> dict[str, list]:
@@ -331,21 +600,29 @@ def in_parallel(
 def _numbered(f, k, x): return k, f(x)
 
 # %% ../nbs/02_manifest.ipynb #a718e0d4
-def _examine_one(job): return examine(*job)
+def _examine_one(job) -> list[dict]:
+    "The rows of one file; what is no file that can be opened gives one row with the reason."
+    folder, path, name, *how = job
+    why = _no_file(os.path.join(folder, unescape_name(path)))
+    if why: return [dict(path=path, id=name, start_s=0.0, seconds=0.0, error=why)]
+    return [dict(r, path=path) for r in examine(folder, unescape_name(path), name, *how)]
 
 
 def _examine_all(folder, jobs, workers, seconds, hop, engine='local'):
     "Yield `(file, rows)` as files are done; `jobs` are (file, id) pairs."
-    left, home = [f for f, _ in jobs], os.path.abspath(folder)
+    left, home = dict(jobs), os.path.abspath(folder)
     try:
         for k, rows in in_parallel(_examine_one, [(home, f, name, seconds, hop) for f, name in jobs], workers, engine):
-            left.remove(jobs[k][0]); yield jobs[k][0], rows
+            del left[jobs[k][0]]
+            yield jobs[k][0], rows
     except ManifestError as e:
         if 'died' not in str(e): raise
-        raise ManifestError(f"{e}; it was at {left[0]} or soon after it. Exclude that file and run again (what is done is kept), or use workers=1") from None
+        raise ManifestError(f"{e}; it was at {next(iter(left))} or soon after it. Exclude that file and run again (what is done is kept), or use workers=1") from None
 
 # %% ../nbs/02_manifest.ipynb #c308c256
-def _partial(out: Path) -> Path: return out.with_name(f'.{out.name}.partial')
+def _partial(out: Path) -> Path:
+    "Where an index notes what is done."
+    return _beside(out, f'.{out.name}.partial')
 
 # %% ../nbs/02_manifest.ipynb #97ed5df7
 def _measured(folder, names, out, workers, seconds, hop, engine='local') -> dict[str, list]:
@@ -375,51 +652,91 @@ def _hearable(folder, rows):
                             "learning which sound belongs to which sight needs videos with sound")
 
 # %% ../nbs/02_manifest.ipynb #b8146391
-def _known(out, folder, names, seconds, hop, unwanted) -> Manifest:
+def _known(out, folder, names, seconds, hop, keep) -> Manifest:
     "The existing table, if it holds these files in these windows; else a `ManifestError` that says how it differs."
-    old = Manifest.load(out)
-    t = old.table.assign(file=[Path(os.path.relpath((old.folder / p).resolve(), folder.resolve())).as_posix() for p in old.table['path']])
+    old, (home, place) = Manifest.load(out), (Path(p).resolve() for p in (folder, out.parent))
+    t = old.table.assign(file=[_moved(p, place, home) for p in old.table['path']])
     have = t.drop_duplicates('file').set_index('file')
-    new, gone = sorted(set(names) - set(have.index)), sorted(set(have.index) - set(names))
-    changed = [f for f in names if f in have.index and sha256_file(folder / f) != have['content_hash'][f]]
+    lengths, errors, hashes = (have[c].to_dict() for c in ('duration_s', 'error', 'content_hash'))
+    new, gone = sorted(set(names) - set(hashes)), sorted(set(hashes) - set(names))
+    now = {f: folder / unescape_name(f) for f in names if f in hashes}
+    changed = [f for f, file in now.items() if ('' if _no_file(file) else sha256_file(file)) != hashes[f]]
     want = []
-    for f in sorted(set(names) & set(have.index)):
-        windows = [(_window_id(names[f], s, seconds, hop), s, n) for s, n in _windows(have['duration_s'][f], seconds, hop)] \
-            if not have['error'][f] else [(names[f], 0.0, 0.0)]
-        want += [w for w in windows if not _hit(unwanted, w[0])]
+    for f in sorted(now):
+        windows = [(_window_id(names[f], s, seconds, hop), s, n) for s, n in _windows(lengths[f], seconds, hop)] if not errors[f] else [(names[f], 0.0, 0.0)]
+        want += [w for w in windows if keep(f, w[0])]
     others = want != list(zip(t['id'], t['start_s'], t['seconds'])) and not (new or gone)
-    if not (new or gone or changed or others): return old
+    if not (new or gone or changed or others): return _listened(old, t['file'], folder, names, seconds, hop)
     what = {'new files': new, 'files gone': gone, 'files changed': changed}
     what = ', '.join(f"{len(x)} {k} ({x[0]}{', ...' * (len(x) > 1)})" for k, x in what.items() if x) or 'other windows or ids'
     raise ManifestError(f"{out} exists and is different: {what}. Give another out=, delete it, or say overwrite=True")
 
+# %% ../nbs/02_manifest.ipynb #c54064a4
+def _listened(m, files, folder, names, seconds, hop) -> Manifest:
+    "The table, its sound measured anew where `audio_track` names one; `ManifestError` for one that the file does not have."
+    if 'audio_track' not in m.table: return m
+    t, named = m.table.copy(), m.table['audio_track'] != ''
+    for (file, number), rows in t[named].groupby([files, 'audio_track']):
+        fresh = {r['id']: r for r in examine(str(folder), unescape_name(file), names[file], seconds, hop, int(number))}
+        error = next(iter(fresh.values()))['error']
+        if error: raise ManifestError(f"row {rows['id'].iloc[0]}, audio_track {number}: {error}")
+        for c in ('audio_codec', 'rate', 'channels', 'loudness_db', 'silence_ratio', 'audio_taken', 'out_of_phase'):
+            new = [fresh[i].get(c, np.nan) for i in rows['id']]
+            if c in t or pd.notna(new).any(): t.loc[rows.index, c] = new
+    return Manifest(m.folder, t, m.missing)
+
 # %% ../nbs/02_manifest.ipynb #37f68422
+class _Wanted:
+    "Which files and windows `include` and `exclude` leave."
+    def __init__(self, folder, include, exclude, windows: bool):
+        found, left, self.said = _files(folder)
+        names = _names([*found, *left])
+        self.only, self.less = (_choose(x, names, folder, windows, what) for x, what in ((include, 'include'), (exclude, 'exclude')))
+        self.all = not self.only.files and not self.only.parts
+        wanted = {f: i for f, i in names.items() if self.all or f in self.only.files | self.only.parts}
+        wanted = {f: i for f, i in wanted.items() if f not in self.less.files}
+        self.names = {f: i for f, i in wanted.items() if f not in left}
+        self.left = pd.DataFrame([dict(id=wanted[f], path=f, why=why) for f, why in left.items() if f in wanted])
+
+    def keep(self, file: str, window: str) -> bool:
+        "Whether a window of a wanted file is wanted."
+        return (self.all or file in self.only.files or _hit(self.only.windows, window)) and not _hit(self.less.windows, window)
+
+    def check(self, folder, rows):
+        "Refuse an entry that turned out to fit no window."
+        ids = [r['id'] for r in rows]
+        for what, choice in (('include', self.only), ('exclude', self.less)):
+            for entry in choice.open:
+                if not any(_hit([entry], i) for i in ids): raise ManifestError(_unfitting(what, entry, {i: i for i in ids}, folder))
+
+
 def index_folder(
     folder: str | Path,             # the videos, in any depth
     out: str | Path | None = None,  # the table to write; None: manifest.csv in the folder
     seconds: float | None = None,   # length of an instance, s; None: one instance per file
     hop: float | None = None,       # s from one instance to the next; None: `seconds`
     workers: int = 2,               # processes
-    include=None,                   # patterns, paths or ids to keep: a list, or a text file; None: all
+    include=None,                   # paths, names, ids or patterns to keep: a list, or a text file; None: all
     exclude=None,                   # the same, to leave out
     overwrite: bool = False,        # replace an existing table that differs
     engine: str = 'local',          # or 'dask=tcp://HOST:PORT': see `in_parallel`
 ) -> Manifest:
     "Examine every video of a folder and write the table; an interrupted run goes on where it stopped. Raises `ManifestError`."
-    folder = Path(folder); out = Path(out or folder / 'manifest.csv')
+    folder = Path(folder)
+    out = Path(out or folder / 'manifest.csv')
     if any(x is not None and not x > 0 for x in (seconds, hop)):
         raise ManifestError(f"seconds and hop must be above 0, got {seconds} and {hop}")
-    wanted, unwanted = _patterns(include, folder), _patterns(exclude, folder)
-    names = _names(_files(folder))
-    names = {f: n for f, n in names.items() if (not wanted or _hit(wanted, f, n)) and not _hit(unwanted, f, n)}
-    if not names:
-        raise ManifestError(f"include and exclude leave none of the videos in {folder}; patterns are paths like 'dogs/*.mp4' or ids")
-    if out.exists() and not overwrite: return _known(out, folder, names, seconds, hop, unwanted)
-    rows = _measured(folder, names, out, workers, seconds, hop, engine)
-    rows = [r for f in sorted(names) for r in rows[f] if not _hit(unwanted, r['id'])]
+    wanted = _Wanted(folder, include, exclude, seconds is not None)
+    if not wanted.names: raise ManifestError(f"include and exclude leave none of the videos in {folder}")
+    if out.exists() and not overwrite: return _known(out, folder, wanted.names, seconds, hop, wanted.keep)
+    if wanted.said: print(wanted.said)
+    done = _measured(folder, wanted.names, out, workers, seconds, hop, engine)
+    rows = [r for f in sorted(wanted.names) for r in done[f]]
+    wanted.check(folder, rows)
+    rows = [r for r in rows if wanted.keep(r['path'], r['id'])]
+    if not rows: raise ManifestError(f"include and exclude leave no window of the videos in {folder}")
     _hearable(folder, rows)
-    m = Manifest(folder, pd.DataFrame(rows))
-    m.save(out, overwrite)
+    Manifest(folder, pd.DataFrame(rows), wanted.left if len(wanted.left) else None).save(out, overwrite)
     _partial(out).unlink(missing_ok=True)
     return Manifest.load(out)
 
@@ -432,8 +749,15 @@ def _complaints(t) -> pd.Series:
     notes = {'unreadable': t['error'] != '', 'no sound track': looked & (t['audio_codec'] == ''),
              'silent': looked & (t['audio_codec'] != '') & (t['silence_ratio'] >= 0.95), 'still': looked & (t['still_ratio'] >= 0.9),
              'copy': first != t['path'], 'under one second': looked & (t['seconds'] < 1)}
+    few = {c: t[c] if c in t else pd.Series(np.nan, t.index) for c in _FEW}
+    chosen = t['audio_track'] != '' if 'audio_track' in t else False
+    notes |= {'picture ends before the sound': looked & few['picture_s'].notna(),
+              'out of phase': looked & (few['out_of_phase'] > 0),
+              'several sound tracks': (t['error'] == '') & (few['audio_tracks'] > 1) & ~pd.Series(chosen, t.index)}
     said = [', '.join(n for n, hit in notes.items() if hit[i]) for i in t.index]
-    return pd.Series([s.replace('copy', f'copy of {f}') for s, f in zip(said, first)], t.index, dtype=str)
+    took = [f'sound track {k:.0f} of 0 to {n - 1:.0f}' for k, n in zip(few['audio_taken'], few['audio_tracks'])]
+    said = [s.replace('copy', f'copy of {f}').replace('several sound tracks', k) for s, f, k in zip(said, first, took)]
+    return pd.Series(said, t.index, dtype=str)
 
 # %% ../nbs/02_manifest.ipynb #c90d619a
 class Diagnosis(str):
@@ -463,7 +787,9 @@ def doctor(
              _span('loudness', good['loudness_db'], 'dB'),
              f"  pictures as  {kinds('video_codec')}", f"  sound as     {kinds('audio_codec')}"]
     sick = t[t['complaint'] != ''].sort_values(['error', 'silence_ratio', 'still_ratio'], ascending=False, kind='stable')
-    counts = sick['complaint'].str.replace(r'copy of [^,]+', 'copy', regex=True).str.split(', ').explode().value_counts()
+    kind = sick['complaint'].str.replace(r'copy of [^,]+', 'copy', regex=True)
+    kind = kind.str.replace(r'sound track \d+ of 0 to \d+', 'several sound tracks', regex=True)
+    counts = kind.str.split(', ').explode().value_counts()
     lines += ["  complaints   " + (', '.join(f"{n} {k}" for k, n in counts.items()) or "none")]
     lines += [f"    {i}: {c}" + (f" ({e})" if e else '') for i, c, e in zip(sick['id'].head(worst), sick['complaint'], sick['error'])]
     if len(sick) > worst: lines.append(f"    and {len(sick) - worst} more")
@@ -471,6 +797,14 @@ def doctor(
     return text
 
 # %% ../nbs/02_manifest.ipynb #3554b946
+def _sources(manifest: Manifest) -> pd.Series:
+    "What tells for each row whose windows are of one recording: its content, or the real path of the file where that is not known."
+    t, real = manifest.table, {}
+    for p in t['path'][t['content_hash'] == ''].unique(): real[p] = os.path.realpath(manifest.folder / unescape_name(p))
+    named = t['path'] if len(set(real.values())) == len(real) else t['path'].map(lambda p: escape_name(real.get(p, p)))
+    return t['content_hash'].where(t['content_hash'] != '', named)
+
+
 def split_by_file(
     manifest: Manifest,
     test: float = 0.25,  # share of the files
@@ -478,7 +812,7 @@ def split_by_file(
 ) -> Manifest:
     "The same table with `split` filled: all windows of a file, and of its copies, on one side. Raises `ManifestError`."
     t = manifest.table
-    group = t['content_hash'].where(t['content_hash'] != '', t['path'])
+    group = _sources(manifest)
     groups = sorted(set(group[manifest.usable().table.index]), key=lambda g: hashlib.sha256(f'{seed} {g}'.encode()).digest())
     if not 0 < test < 1: raise ManifestError(f"test: expected a share between 0 and 1, got {test}")
     if len(groups) < 2:
@@ -494,19 +828,32 @@ def _dosed(kind, fraction, g) -> np.ndarray:
     return rank + g.random(len(n))[kind] < fraction * n[kind]                 # the class's own rounding keeps many small classes fair
 
 # %% ../nbs/02_manifest.ipynb #16430d88
-def _donors(wrong, kind, file, g) -> np.ndarray:
-    "For each row of `wrong` int [W] the row whose sound it hears, of another class (int [N], -1: unknown) and file (int [N])."
-    clash = lambda i, j: (file[i] == file[j]) | (kind[i] == kind[j]) & (kind[i] >= 0)
+def _donors(wrong, kinds, file, g) -> np.ndarray:
+    "For each row of `wrong` int [W] the row whose sound it hears, of other classes (int [N, L], -1: none) and file (int [N])."
+    def clash(i, j):
+        a, b = kinds[i], kinds[j]
+        shared = (a[..., :, None] == b[..., None, :]) & (a[..., :, None] >= 0)
+        return (file[i] == file[j]) | shared.any((-1, -2))
     heard, every = g.permutation(wrong), np.arange(len(wrong))
     for k in np.flatnonzero(clash(wrong, heard)):
         for some in (g.integers(len(wrong), size=32), every):
             can = some[~clash(wrong[k], heard[some]) & ~clash(wrong[some], heard[k])] if clash(wrong[k], heard[k]) else ()
-            if len(can): j = g.choice(can); heard[k], heard[j] = heard[j], heard[k]
+            if not len(can): continue
+            j = g.choice(can)
+            heard[k], heard[j] = heard[j], heard[k]
     for k in np.flatnonzero(clash(wrong, heard)):                             # one class is more than half of them: others' sounds are heard again
-        can = np.flatnonzero(~clash(wrong[k], np.arange(len(kind))))
+        can = np.flatnonzero(~clash(wrong[k], np.arange(len(kinds))))
         if not len(can): raise ManifestError("wrong tracks need a sound of another class or file, and there is only one; add clips, or use fraction=0")
         heard[k] = g.choice(can)
     return heard
+
+
+def _kinds(labels: list) -> np.ndarray:
+    "Classes of each row as numbers, int [N, L] with -1 where there are fewer than L."
+    number = {c: k for k, c in enumerate(sorted(frozenset().union(*labels)))}
+    kinds = np.full((len(labels), max(1, *map(len, labels), 0)), -1)
+    for row, s in zip(kinds, labels): row[:len(s)] = sorted(number[c] for c in s)
+    return kinds
 
 # %% ../nbs/02_manifest.ipynb #b11dbc36
 def inject_noise(
@@ -517,28 +864,32 @@ def inject_noise(
 ) -> Manifest:
     """The same clips, a share of them with another clip's sound track: columns `track`, `track_path`, `track_start_s` and `track_seconds`.
 
-    Class-stratified: the same share of each `label` is made wrong (give or take one clip), and the sound comes from a row with another label, so that the pair
-    is truly wrong; rows without a label hear any other file. Windows of one file, and copies of it, never exchange sounds. Every sound of a wrong row is heard by
-    another wrong row, once, unless one class is more than half of them. With the same seed, rows wrong at a smaller fraction are wrong at a larger one.
+    Class-stratified: the same share of each `label` is made wrong (give or take one clip), and the sound comes from a row that shares no class with it, so that
+    the pair is truly wrong; rows without a label hear any other file. Windows of one file, and copies of it, never exchange sounds. Every sound of a wrong row is
+    heard by another wrong row, once, unless one class is more than half of them. With the same seed, rows wrong at a smaller fraction are wrong at a larger one.
     Rows already known to be faulty are left alone. Raises `ManifestError`."""
     t, m = manifest.table, manifest.where(split=split) if split else manifest
     if not 0 <= fraction <= 1: raise ManifestError(f"fraction: expected a share between 0 and 1, got {fraction}")
     if 'track' in t: raise ManifestError("this manifest has injected noise already (column track); start from the one without")
-    e = m.usable().table; e = e[e['faulty_kind'].isin(['', 'none'])]
+    e = m.usable().table
+    e = e[e['faulty_kind'].isin(['', 'none'])]
     if not len(e): raise ManifestError(f"no clean, usable row with split {split!r}; the manifest has {sorted(set(t['split']))}")
-    codes = lambda x: np.unique(x.to_numpy(str), return_inverse=True)[1]
-    kind, file = codes(e['label']), codes(e['content_hash'].where(e['content_hash'] != '', e['path']))
-    wrong = np.flatnonzero(_dosed(kind, fraction, rng(seed, 0, 0, 'noise')))
+    part = Manifest(manifest.folder, e)
+    stratum, file = (np.unique(x.to_numpy(str), return_inverse=True)[1] for x in (e['label'], _sources(part)))
+    wrong = np.flatnonzero(_dosed(stratum, fraction, rng(seed, 0, 0, 'noise')))
     if not len(wrong): return manifest
-    heard = _donors(wrong, np.where(e['label'] == '', -1, kind), file, rng(seed, 0, 0, 'donors'))
+    heard = _donors(wrong, _kinds(part.labels), file, rng(seed, 0, 0, 'donors'))
     return Manifest(manifest.folder, _retracked(t, e.index[wrong], e.iloc[heard]), manifest.missing)
 
 
 def _retracked(t, rows, donors) -> pd.DataFrame:
     "The table with the donors' sounds noted for these rows."
     t = t.assign(track='', track_path='', track_start_s=np.nan, track_seconds=np.nan)
+    if 'audio_track' in t: t['track_audio_track'] = ''
     new = dict(track=donors['id'], track_path=donors['path'], track_start_s=donors['start_s'], track_seconds=_seconds(donors), faulty_kind='wrong_track',
-               content_hash=[digest([a, b, float(c)]) for a, b, c in zip(t['content_hash'][rows], donors['content_hash'], donors['start_s'])])
+               content_hash=[digest([a, b, float(c)])
+                             for a, b, c in zip(t['content_hash'][rows], _contents(donors), donors['start_s'])])
+    if 'audio_track' in t: new['track_audio_track'] = donors['audio_track']
     for c, x in new.items(): t.loc[rows, c] = x if isinstance(x, str) else np.asarray(x)
     return t
 
@@ -551,9 +902,13 @@ def _seconds(t) -> np.ndarray:
 
 @patch
 def heard(self: Manifest, i: int):
-    "(file, second where the clip begins in it) whose sound the i-th row of this table hears instead of its own; None: its own."
-    if 'track' not in self.table or not self.table['track'].iloc[i]: return None
-    return self.folder / self.table['track_path'].iloc[i], float(self.table['track_start_s'].iloc[i])
+    """(file, second where the clip begins in it, number of its sound track or None) whose sound the i-th row hears, where
+    noise was injected or `audio_track` names a track; None: what its own file plays."""
+    of = lambda column: self.table[column].iloc[i] if column in self.table else ''
+    at = 'track_' if of('track') else ''
+    number = of(at + 'audio_track')
+    if not at and not number: return None
+    return self.folder / unescape_name(of(at + 'path')), float(of(at + 'start_s')), int(number) if number else None
 
 # %% ../nbs/02_manifest.ipynb #7be52a14
 _SETS = dict(                                                    # name -> (what to get, where it goes in the folder)
@@ -585,17 +940,17 @@ def _need(folder, of: str, *patterns: str) -> list[Path]:
     raise ManifestError(f"{folder} holds no {patterns[0]}. To read {of}, get {what}; it goes there as {where}")
 
 # %% ../nbs/02_manifest.ipynb #7205235e
-AUDIOS = set('.wav .flac .mp3 .ogg .opus .m4a .aac .wma'.split())
-
-
 def _by_name(folder, endings) -> dict[str, list[str]]:
-    "Name without ending -> paths relative to the folder, of all files below it with one of the endings."
-    have = {}
-    for where, folders, files in os.walk(folder):
-        folders[:] = sorted(f for f in folders if not f.startswith('.'))
-        for f in sorted(files):
-            stem, end = os.path.splitext(f)
-            if end.lower() in endings and f[0] != '.': have.setdefault(stem, []).append(Path(where, f).relative_to(folder).as_posix())
+    "Name without ending -> paths of the files with one of the endings, videos before sounds, and after them those whose ending says nothing."
+    have, sayings = {}, _KNOWN | AUDIOS | endings
+    rank = lambda p: (0 if (end := os.path.splitext(p)[1].lower()) in endings & VIDEOS else 1 if end in endings else 2, p)
+    for path, _ in walk_files(folder):
+        name = path.rsplit('/', 1)[-1]
+        stem, end = os.path.splitext(name)
+        if end.lower() in endings: have.setdefault(stem, []).append(path)
+        elif end.lower() not in sayings:
+            for x in {stem, name}: have.setdefault(x, []).append(path)
+    for paths in have.values(): paths.sort(key=rank)
     return have
 
 # %% ../nbs/02_manifest.ipynb #fa6b4a7a
@@ -603,10 +958,34 @@ def _find(have, *wanted: tuple[str, str]) -> str:
     "Path of the first of the wanted (folder above or '', name) that is there, else ''."
     return next((p for above, name in wanted for p in have.get(name, ()) if not above or above in p.split('/')[:-1]), '')
 
+# %% ../nbs/02_manifest.ipynb #efee9161
+_TAIL = re.compile(r'_(\d+(?:\.\d+)?)$', re.A)
+
+
+def _segments(have: dict, ids) -> dict:
+    "Recording -> [(numbers behind it in the name, path)] for the wanted ids; `have` is of `_by_name`."
+    ids, found = set(ids), {}
+    for stem, paths in have.items():
+        name, numbers = stem, ()
+        while True:
+            key = name if name in ids else name[1:] if name[:1] == 'Y' and name[1:] in ids else None
+            if key is not None: found.setdefault(key, []).append((numbers, paths[0]))
+            if len(numbers) == 2 or not (m := _TAIL.search(name)): break
+            name, numbers = name[:m.start()], (float(m[1]), *numbers)
+    return found
+
+
+def _segment(found: dict, recording: str, start: float, end: float) -> tuple[str, bool]:
+    "(path of the file named by these seconds, or by the recording alone; whether it is the latter); ('', False) where there is none."
+    near = lambda x, s: abs(x - s) < .0015 or x == int(s) or abs(x - 1000 * s) < 1.5
+    fits = [(len(n), p) for n, p in found.get(recording, ()) if all(map(near, n, (start, end)))]
+    numbers, path = max(fits, default=(1, ''), key=lambda x: x[0])
+    return path, numbers == 0
+
 # %% ../nbs/02_manifest.ipynb #aeb7963c
 def _opened(folder, path: str) -> dict:
     "What the header of a file says, or the error."
-    try: return probe(Path(folder, path))
+    try: return _noteworthy(probe(Path(folder, unescape_name(path))))
     except (MediaError, OSError) as e: return dict(duration_s=0.0, error=getattr(e, 'reason', None) or str(e))
 
 # %% ../nbs/02_manifest.ipynb #062d2e66
@@ -621,24 +1000,57 @@ def opened(
     with ThreadPoolExecutor(4) as pool: return list(progress(pool.map(lambda p: _opened(folder, p), paths), len(paths), 'open', 'file'))
 
 # %% ../nbs/02_manifest.ipynb #aa7661d0
+class _Shelf:
+    "The files below a folder, found as lists name them: a row has `path`, or `find` (for `_find`), or `segment` (recording, start, end)."
+    def __init__(self, folder, endings, rows):
+        searched = any('find' in r or 'segment' in r for r in rows)
+        self.have = _by_name(folder, endings) if searched else {}
+        self.cuts = _segments(self.have, (r['segment'][0] for r in rows if 'segment' in r))
+
+    def place(self, row) -> tuple[str, bool]:
+        "(path or '', whether the file may be the whole recording)."
+        if row.get('path'): return row['path'], False
+        if 'segment' in row: return _segment(self.cuts, *row['segment'])
+        return _find(self.have, *row['find']), False
+
+
+def _within(row: dict, cut, duration: float):
+    "Where a listed window lies in the file that was found: `start_s`, `seconds`, or an `error`. `cut`: start and end in a recording, if the file may be all of it."
+    start, length = row['start_s'], row.get('seconds', np.inf)
+    if cut and duration > 2 * (cut[1] - cut[0]):
+        start, length = cut[0], cut[1] - cut[0]
+        if duration < cut[1] - 1:
+            row['error'] = f"lasts {duration:g} s: neither the {length:g} s that are listed nor a recording that reaches second {cut[1]:g}"
+    elif start >= duration > 0: row['error'] = f"the listed window begins at {start:g} s, and the file ends at {duration:g} s"
+    row.update(start_s=start, seconds=max(0.0, round(min(length, duration - start), 6)))
+
+
 def _read(folder, rows: list[dict], protocol: str, of: str = '', endings=VIDEOS, check=True) -> Manifest:
-    """The manifest of listed files. Each row has `id`, `path` or `find` (what `_find` wants), perhaps `start_s`, `seconds`, `split`, `label` and more;
+    """The manifest of listed files. Each row has `id`, a place (see `_Shelf`), perhaps `start_s`, `seconds`, `split`, `label` and more;
     with a `why` it was left out for that reason."""
-    have, there, missing = _by_name(folder, endings) if any('find' in r for r in rows) else {}, [], []
+    shelf, there, cuts, missing = _Shelf(folder, endings, rows), [], [], []
     for r in rows:
-        want = r.pop('find', ()); path = r.pop('path', '') or _find(have, *want)
-        if not r.get('why') and path and Path(folder, path).is_file(): there.append(dict(r, start_s=r.get('start_s', 0.0), path=path, protocol=protocol))
-        else: missing.append(dict(r, path=path or '/'.join(x for x in want[0] if x), why=r.get('why') or 'not there'))
-    if not there:
-        what, where = _SETS.get(of, ('the files', 'the paths in the table, relative to its folder'))
-        first = f"the first is {missing[0]['path']} ({missing[0]['why']})" if missing else "the list is empty"
-        raise ManifestError(f"{folder}: none of the {len(rows)} listed files of {of or 'the list'} can be used; {first}. Get {what}; they go there as {where}")
-    for r, info in zip(there, opened(folder, [r['path'] for r in there], check)):
+        path, bare = shelf.place(r)
+        cut, want = r.pop('segment', (0, 0, 0))[1:], r.pop('find', [('', r['id'])])
+        why = r.get('why') or (_no_file(os.path.join(folder, unescape_name(path))) if path else 'not there')
+        if why: missing.append(dict(r, path=path or '/'.join(x for x in want[0] if x), why=why))
+        else: there.append(dict(r, start_s=r.get('start_s', 0.0), path=path, protocol=protocol)); cuts.append(cut if bare else None)
+    if not there: raise ManifestError(_none_there(folder, rows, missing, of))
+    for r, cut, info in zip(there, cuts, opened(folder, [r['path'] for r in there], check)):
         r.update(info)
-        if info: r['seconds'] = max(0.0, round(min(r.get('seconds', np.inf), info['duration_s'] - r['start_s']), 6))
+        if info: _within(r, cut, info['duration_s'])
     m = Manifest(folder, pd.DataFrame(there).drop(columns='why', errors='ignore'), pd.DataFrame(missing).fillna('').astype(str) if missing else None)
     if missing: print(f"{protocol}: {len(missing)} of {m.listed} listed files are left out, named in .missing; the first: {missing[0]['path']} ({missing[0]['why']})")
     return m
+
+
+def _none_there(folder, rows, missing, of: str) -> str:
+    "Why no file of a list can be used, and what to do: mend what was meant to lead to them, or get them."
+    what, where = _SETS.get(of, ('the files', 'the paths in the table, relative to its folder'))
+    first = f"the first is {missing[0]['path']} ({missing[0]['why']})" if missing else "the list is empty"
+    links = [f'{p} is {why}' for p, why in walk_files(folder) if 'link' in why]
+    todo = f"{len(links)} links there lead nowhere ({links[0]}); mend them" if links else f"Get {what}; they go there as {where}"
+    return f"{folder}: none of the {len(rows)} listed files of {of or 'the list'} can be used; {first}. {todo}"
 
 # %% ../nbs/02_manifest.ipynb #f4e6645a
 def _split_number(split) -> int:
@@ -647,22 +1059,36 @@ def _split_number(split) -> int:
     return split
 
 
+def _lines_of(path: Path):
+    "(where: file and line, the line) of a text list; empty lines are passed over. `ManifestError` for what is no text."
+    try: text = path.read_text(encoding='utf-8-sig')
+    except (OSError, UnicodeDecodeError) as e: raise ManifestError(f"{path} cannot be read as a list: {e}; get it again") from None
+    return [(f'{path.name}, line {k}', x) for k, x in enumerate(text.splitlines(), 1) if x.strip()]
+
+
+def _ucf_row(where: str, line: str, number: dict, side: str) -> dict:
+    "The row of a line `CLASS/v_CLASS_g01_c01.avi`, in training lists with the number of the class."
+    x = line.split()
+    label, name = x[0].split('/')[0], os.path.splitext(os.path.basename(x[0]))[0]
+    if number.get(label) is None or len(x) > 1 and number[label] != x[1]:
+        raise ManifestError(f"{where}: {line!r} does not fit classInd.txt, where {label} has number {number.get(label)}")
+    if len(name.split('_')) < 3: raise ManifestError(f"{where}: expected CLASS/v_CLASS_g01_c01.avi, got {line!r}")
+    source = f"{label}_{name.split('_')[-2]}"
+    return dict(id=name, find=[(label, name)], split=side, label=join_labels([label]), class_index=number[label], recording=source)
+
+
 def from_ucf101(
     folder: str | Path,  # holds UCF-101/ and ucfTrainTestlist/
     split: int = 1,      # published split: 1, 2 or 3
 ) -> Manifest:
     "UCF101 with one of its three splits; more columns: class_index (from 1), recording. Raises `ManifestError`."
     known = _need(folder, 'ucf101', 'ucfTrainTestlist/classInd.txt', 'classInd.txt', '*/ucfTrainTestlist/classInd.txt')[0]
-    number = dict(reversed(x.split()) for x in known.read_text().splitlines() if x.strip())
-    rows = []
-    for side in ('train', 'test'):
-        for line in _need(known.parent, 'ucf101', f'{side}list{_split_number(split):02d}.txt')[0].read_text().splitlines():
-            if not (x := line.split()): continue
-            label, name = x[0].split('/')[0], os.path.splitext(os.path.basename(x[0]))[0]
-            if number.get(label) is None or len(x) > 1 and number[label] != x[1]:
-                raise ManifestError(f"{side}list{split:02d}.txt: {line!r} does not fit classInd.txt, where {label} has number {number.get(label)}")
-            source = f"{label}_{name.split('_')[-2]}"
-            rows.append(dict(id=name, find=[(label, name)], split=side, label=label, class_index=number[label], recording=source))
+    number = {}
+    for where, line in _lines_of(known):
+        if len(x := line.split()) != 2: raise ManifestError(f"{where}: expected the number of a class and its name, got {line!r}")
+        number[x[1]] = x[0]
+    lists = {side: _need(known.parent, 'ucf101', f'{side}list{_split_number(split):02d}.txt')[0] for side in ('train', 'test')}
+    rows = [_ucf_row(where, line, number, side) for side, f in lists.items() for where, line in _lines_of(f)]
     return _read(folder, rows, f'UCF101 split {split}', 'ucf101')
 
 # %% ../nbs/02_manifest.ipynb #b09145b0
@@ -674,12 +1100,39 @@ def from_hmdb51(
     end, rows = f'_test_split{_split_number(split)}.txt', []
     for f in _need(folder, 'hmdb51', f'testTrainMulti_7030_splits/*{end}', f'*{end}', f'*/*{end}'):
         label = f.name.removesuffix(end)
-        for line in f.read_text().splitlines():
-            if not line.strip(): continue
-            name, number = line.rsplit(None, 1); name = os.path.splitext(name)[0]
-            if number not in '012': raise ManifestError(f"{f.name}: expected 'NAME.avi 0', 1 or 2, got {line!r}")
-            if number != '0': rows.append(dict(id=f'{label}__{name}', find=[(label, name)], split=('train', 'test')[int(number) - 1], label=label))
+        for where, line in _lines_of(f):
+            name, number = (line.rsplit(None, 1) + [''])[:2]
+            if number not in ('0', '1', '2'): raise ManifestError(f"{where}: expected 'NAME.avi 0', 1 or 2, got {line!r}")
+            name = os.path.splitext(name)[0]
+            if number != '0': rows.append(dict(id=f'{label}__{name}', find=[(label, name)], split=('train', 'test')[int(number) - 1], label=join_labels([label])))
     return _read(folder, rows, f'HMDB51 split {split}', 'hmdb51')
+
+# %% ../nbs/02_manifest.ipynb #03e89f6c
+_CLOCK = re.compile(r'(?:(?:(\d+):)?(\d+):)?(\d+(?:[.,]\d*)?|[.,]\d+)(e[+-]?\d+)?', re.I | re.A)
+
+
+def clock_seconds(
+    text: str,  # '2.5', '2,5', '1:02.5', '00:01:02.5'
+    thousands: bool = True,  # whether the comma in '1,234' may stand before thousands, so that it is not read
+) -> float:
+    "Seconds in a time; NaN for anything else."
+    m = _CLOCK.fullmatch(text.strip())
+    if not m or thousands and re.fullmatch(r'[1-9]\d{0,2},\d{3}', m[3]): return np.nan
+    hours, minutes, seconds = int(m[1] or 0), int(m[2] or 0), float(m[3].replace(',', '.') + (m[4] or ''))
+    if m[2] and (m[4] or seconds >= 60) or m[1] and minutes >= 60: return np.nan
+    return 3600 * hours + 60 * minutes + seconds
+
+
+def _times(column, file: str, unit: float = 1.0, thousands: bool = True, empty: bool = False) -> np.ndarray:
+    "A column of times as seconds; a `ManifestError` names line and cell. `unit`: of plain numbers, s; `empty`: NaN for empty cells instead of an error."
+    made = []
+    for line, text in column.items():
+        s = clock_seconds(text, thousands) * (1 if ':' in text else unit)
+        if np.isnan(s) and not (empty and text.strip().lower() in _NOTHING) or unit != 1 and ':' in text:
+            raise ManifestError(f"{file}, line {line}: expected a time in {column.name}, such as 2.5, 1:02.5 or 00:01:02.5"
+                                f"{' (with a point for a decimal)' * (',' in text)}{' as milliseconds' * (unit != 1)}, got {text!r}")
+        made.append(s)
+    return np.array(made, float)
 
 # %% ../nbs/02_manifest.ipynb #cc812a62
 def from_kinetics(
@@ -689,14 +1142,13 @@ def from_kinetics(
     "Kinetics (400, 600 or 700): train, and the validation part as test; more columns: published_split, recording. Raises `ManifestError`."
     rows, sides = [], dict(train='train', val='test', test='held_out')
     for f in _need(folder, 'kinetics', 'annotations/*.csv', '*.csv'):
-        t = pd.read_csv(f, dtype=str, keep_default_na=False)
         side = next((s for s in ('train', 'val', 'test') if s in f.stem), None)
-        if side is None or not {'youtube_id', 'time_start', 'time_end'} <= set(t): continue
-        for x in t.to_dict('records'):
-            start, end = float(x['time_start']), float(x['time_end'])
-            name = f"{x['youtube_id']}_{int(start):06d}_{int(end):06d}"
-            rows.append(dict(id=name, find=[('', name)], seconds=end - start, split=sides[side], label=x.get('label', ''),
-                             published_split=side, recording=x['youtube_id']))
+        if side is None or not {'youtube_id', 'time_start', 'time_end'} <= set(next(_rows_of(f), (0, ()))[1]): continue
+        t = _table(f)
+        labels = t['label'] if 'label' in t else [''] * len(t)
+        for y, a, b, label in zip(t['youtube_id'], _times(t['time_start'], f.name), _times(t['time_end'], f.name), labels):
+            name = f"{y}_{int(a):06d}_{int(b):06d}"
+            rows.append(dict(id=name, segment=(y, a, b), seconds=b - a, split=sides[side], label=join_labels([label]), published_split=side, recording=y))
     return _read(folder, rows, 'Kinetics, tested on its validation part', 'kinetics', check=check)
 
 # %% ../nbs/02_manifest.ipynb #bff963d9
@@ -704,19 +1156,21 @@ def from_vggsound(
     folder: str | Path,  # holds vggsound.csv, and the clips in any depth
     check: bool = True,  # open every file; False: believe that each holds 10 s
 ) -> Manifest:
-    "VGGSound: lines `youtube id, second, label, train or test`; more columns: recording. Raises `ManifestError`."
-    t = pd.read_csv(_need(folder, 'vggsound', 'vggsound.csv', '*/vggsound.csv')[0], dtype=str, keep_default_na=False, header=None)
-    if t.shape[1] != 4: raise ManifestError(f"vggsound.csv: expected four columns (youtube id, second, label, split), got {t.shape[1]}")
-    names = t[0] + '_' + t[1].map(lambda x: f'{int(x):06d}')
-    rows = [dict(id=n, find=[('', n)], seconds=10.0, split=s, label=l, recording=y) for n, y, l, s in zip(names, t[0], t[2], t[3])]
+    "VGGSound: lines `youtube id, second, label, train or test`, with a head or without; more columns: recording. Raises `ManifestError`."
+    file = _need(folder, 'vggsound', 'vggsound.csv', '*/vggsound.csv')[0]
+    listed, rows = list(_rows_of(file, skipinitialspace=True)), []
+    if listed and len(listed[0][1]) == 4 and np.isnan(clock_seconds(listed[0][1][1])) and listed[0][1][3].strip().lower() not in ('train', 'test'): del listed[0]
+    for line, cells in listed:
+        if len(cells) != 4: raise ManifestError(f"{file.name}, line {line}: expected four columns (youtube id, second, label, split), got {len(cells)}")
+        y, second, label, split = (c.strip() for c in cells)
+        a = clock_seconds(second)
+        if np.isnan(a) or split.lower() not in ('train', 'test'):
+            raise ManifestError(f"{file.name}, line {line}: expected a second such as 30 and train or test, got {second!r} and {split!r}")
+        rows.append(dict(id=_cut_id(y, a), segment=(y, a, a + 10), seconds=10.0, split=split.lower(), label=join_labels([label]), recording=y))
     return _read(folder, rows, 'VGGSound', 'vggsound', VIDEOS | AUDIOS, check)
 
-# %% ../nbs/02_manifest.ipynb #3496246e
-def _audioset_names(y: str, start: str, end: str) -> list[tuple[str, str]]:
-    "Names under which downloading tools store a segment."
-    a, b = float(start), float(end)
-    tails = ('', f'_{a:g}', f'_{a:.3f}', f'_{a:g}_{b:g}', f'_{a:.3f}_{b:.3f}', f'_{a * 1000:.0f}', f'_{a * 1000:.0f}_{b * 1000:.0f}', f'_{int(a):06d}')
-    return [('', p + y + t) for p in ('', 'Y') for t in tails]
+
+def _cut_id(recording: str, second: float) -> str: return f'{recording}_{int(second):06d}' if second == int(second) else f'{recording}_{second:010.3f}'
 
 # %% ../nbs/02_manifest.ipynb #c33563d1
 def from_audioset(
@@ -724,15 +1178,27 @@ def from_audioset(
     check: bool = True,  # open every file; False: believe the list's lengths
 ) -> Manifest:
     "AudioSet: both training lists as train, the evaluation list as test; more columns: published_split, recording. Raises `ManifestError`."
-    names = pd.read_csv(_need(folder, 'audioset', 'class_labels_indices.csv', '*/class_labels_indices.csv')[0]).set_index('mid')['display_name']
-    rows = []
+    t = _table(_need(folder, 'audioset', 'class_labels_indices.csv', '*/class_labels_indices.csv')[0], ('mid', 'display_name'))
+    names, known, rows = dict(zip(t['mid'].str.strip(), t['display_name'])), {}, []
     for f in _need(folder, 'audioset', '*_segments.csv', '*/*_segments.csv'):
         side = f.name.removesuffix('_segments.csv')
-        t = pd.read_csv(f, comment='#', header=None, names=['y', 'start', 'end', 'mids'], skipinitialspace=True, dtype=str, quotechar='"')
-        for y, start, end, mids in t.itertuples(index=False):
-            rows.append(dict(id=f'{y}_{float(start):g}', find=_audioset_names(y, start, end), seconds=float(end) - float(start), recording=y,
-                             split='test' if side == 'eval' else 'train', label='; '.join(names[x] for x in mids.split(',')), published_split=side))
+        for line, cells in _rows_of(f, skipinitialspace=True):
+            if cells[0].startswith('#'): continue
+            y, a, b, mids = _audioset_cells(f'{f.name}, line {line}', cells, names)
+            if mids not in known: known[mids] = join_labels(names[x] for x in mids)
+            rows.append(dict(id=f'{y}_{a:.10g}', segment=(y, a, b), seconds=b - a, recording=y, split='test' if side == 'eval' else 'train',
+                             label=known[mids], published_split=side))
     return _read(folder, rows, 'AudioSet', 'audioset', VIDEOS | AUDIOS, check)
+
+
+def _audioset_cells(where: str, cells: list, names: dict) -> tuple:
+    "(recording, start, end, codes of classes) of a line; the codes may have lost their quotes."
+    if len(cells) < 4: raise ManifestError(f"{where}: expected a YouTube id, start, end and codes of classes, got {', '.join(cells)!r}")
+    y, (a, b) = cells[0].strip(), map(clock_seconds, cells[1:3])
+    mids = tuple(x.strip() for x in ','.join(cells[3:]).split(',') if x.strip())
+    if not 0 <= a < b: raise ManifestError(f"{where}: expected seconds of start and end, got {cells[1]!r} and {cells[2]!r}")
+    if unknown := [x for x in mids if x not in names]: raise ManifestError(f"{where}: the class {unknown[0]!r} is not in class_labels_indices.csv")
+    return y, a, b, mids
 
 # %% ../nbs/02_manifest.ipynb #e7ff87f3
 def _by_source(rows: list[dict], test: float, seed: int):
@@ -755,10 +1221,11 @@ def from_esc50(
     seed: int = 0,       # of that split
 ) -> Manifest:
     "ESC-50, 2,000 sounds of 5 s in 50 classes; more columns: class_index (from 0), published_fold, recording. Raises `ManifestError`."
-    t = pd.read_csv(_need(folder, 'esc50', 'meta/esc50.csv', 'esc50.csv', '*/meta/esc50.csv')[0], dtype=str, keep_default_na=False)
+    t = _table(_need(folder, 'esc50', 'meta/esc50.csv', 'esc50.csv', '*/meta/esc50.csv')[0], ('filename', 'fold', 'target', 'category', 'src_file'))
     if fold not in (None, 'all', 1, 2, 3, 4, 5): raise ManifestError(f"fold: expected 1 to 5, 'all', or None for a split by recording, got {fold!r}")
+    if not len(t): raise ManifestError(f"{folder}: esc50.csv has no rows; get it again")
     first = t['fold'].min() if fold == 'all' else str(fold)                 # the others are tested too: `evaluation.folds_of` reads the column fold
-    rows = [dict(id=os.path.splitext(x['filename'])[0], find=[('', os.path.splitext(x['filename'])[0])], label=x['category'],
+    rows = [dict(id=os.path.splitext(x['filename'])[0], find=[('', os.path.splitext(x['filename'])[0])], label=join_labels([x['category']]),
                  split='test' if x['fold'] == first else 'train', class_index=x['target'], published_fold=x['fold'], recording=x['src_file'],
                  **(dict(fold=x['fold']) if fold == 'all' else {})) for x in t.to_dict('records')]
     protocol = ('ESC-50, five folds' if fold == 'all' else f'ESC-50 fold {fold}') + (f' of a part of {len(rows)} clips' if len(rows) != 2000 else '')
@@ -805,15 +1272,17 @@ def boxes_of(
     r = manifest.table.iloc[i]
     if not isinstance(r.get('boxes'), str) or not r['boxes']:
         raise ManifestError(f"{r['id']}: the table holds no boxes for it; from_vggss, from_flickr_soundnet and from_csv read them")
-    return Boxes(np.array(json.loads(r['boxes']), float).reshape(-1, 4), int(r['votes']), float(r['boxes_at_s'] or 'nan'))
+    try: return Boxes(np.array(json.loads(r['boxes']), float).reshape(-1, 4), int(r.get('votes') or 1), float(r.get('boxes_at_s') or 'nan'))
+    except (ValueError, TypeError) as e:
+        raise ManifestError(f"{r['id']}: expected boxes as [[x0, y0, x1, y1], ...], a number of votes and of seconds, got {r['boxes']!r}: {e}") from None
 
 # %% ../nbs/02_manifest.ipynb #25af8376
 def _with_stills(folder, rows: list[dict], protocol, of, check=True) -> Manifest:
     "The manifest of listed clips, each a video or a picture with a sound of the same name."
-    videos, stills, sounds = (_by_name(folder, e) for e in (VIDEOS, {'.jpg', '.png'}, AUDIOS))
+    videos, stills, sounds = (_Shelf(folder, e, rows) for e in (VIDEOS, {'.jpg', '.jpeg', '.png'}, AUDIOS))
     for r in rows:
-        if r.setdefault('path', _find(videos, *r['find'])): continue
-        r['path'], r['audio_path'] = _find(stills, *r['find']), _find(sounds, *r['find'])
+        if videos.place(r)[0]: continue
+        r['path'], r['audio_path'] = stills.place(r)[0], sounds.place(r)[0]
         if r['path'] and not r['audio_path']: r['why'] = 'a picture without its sound'
     m = _read(folder, rows, protocol, of, VIDEOS, check)
     if 'audio_path' not in m.table: return m
@@ -831,13 +1300,14 @@ def from_vggss(
 ) -> Manifest:
     "VGG-SS: 5,158 test clips of VGGSound with boxes on the picture in their middle, 5 s. Raises `ManifestError`."
     file, rows = _need(folder, 'vggss', 'vggss.json', 'metadata/vggss.json')[0], []
-    try: listed = [(x['file'], x['class'], x['bbox']) for x in json.loads(file.read_text())]
-    except (OSError, ValueError, KeyError, TypeError) as e:
-        raise ManifestError(f"{file} is not the list of VGG-SS, whose entries have file, class and bbox ({type(e).__name__}: {e}); get it again") from None
-    for name, label, boxes in listed:
+    try: listed = [(x['file'], *re.fullmatch(r'(.+)_(\d+)', x['file']).groups(), x['class'], x['bbox']) for x in json.loads(file.read_text())]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
+        raise ManifestError(f"{file} is not the list of VGG-SS, whose entries have file (ID_000030), class and bbox ({type(e).__name__}: {e}); get it again") from None
+    for name, y, second, label, boxes in listed:
         try: own = _box_columns(boxes, time_s=5.0, who=name)
         except ManifestError as e: own = dict(why=str(e))                  # one damaged entry of 5,158 does not stop the others
-        rows.append(dict(id=name, find=[('', name)], seconds=10.0, split='test', label=label, recording=name[:-7], **own))
+        segment = y, int(second), int(second) + 10
+        rows.append(dict(id=name, segment=segment, seconds=10.0, split='test', label=join_labels([label]), recording=y, **own))
     return _with_stills(folder, rows, 'VGG-SS', 'vggss', check)
 
 # %% ../nbs/02_manifest.ipynb #96139581
@@ -854,7 +1324,7 @@ def from_flickr_soundnet(
     "Flickr-SoundNet's annotated pairs: the usual test list, or all of them where there is none. Raises `ManifestError`."
     notes = {f.stem: f for f in _need(folder, 'flickr_soundnet', 'Annotations/*.xml', '*/Annotations/*.xml')}
     lists = [f for p in ('flickr_test.csv', 'metadata/flickr_test.csv') if (f := Path(folder, p)).exists()]
-    ids = [x.split(',')[0].strip() for x in lists[0].read_text().split()] if lists else sorted(notes)
+    ids = [x.split(',')[0].strip() for _, x in _lines_of(lists[0])] if lists else sorted(notes)
     rows = [dict(id=i, find=[('', i)], split='test', **(_box_columns(_flickr_boxes(notes[i]), votes=2, who=notes[i].name) if i in notes else dict(why='no annotation')))
             for i in ids]
     return _with_stills(folder, rows, f'Flickr-SoundNet, {"test list of" if lists else "all"} {len(ids)}', 'flickr_soundnet')
@@ -864,49 +1334,110 @@ def from_folder(
     folder: str | Path,  # CLASS/file, or SPLIT/CLASS/file; files at the top have no class
 ) -> Manifest:
     "Videos and sounds whose folder names their class, and above it perhaps train, val or test. Raises `ManifestError`."
-    ids = _names(sorted(p for paths in _by_name(folder, VIDEOS | AUDIOS).values() for p in paths))
-    if not ids: raise ManifestError(f"{folder} holds no videos or sounds; put them into folders named by their class, as in dog/bark.mp4")
+    try: found, left, said = _files(Path(folder), VIDEOS | AUDIOS)
+    except ManifestError as e: raise ManifestError(f"{e}; videos and sounds go into folders named by their class, as in dog/bark.mp4") from None
+    if said: print(said)
     sides, rows = dict(train='train', training='train', val='val', validation='val', test='test', testing='test'), []
-    for p, name in ids.items():
-        above = p.split('/')[:-1]; split = sides.get(above[0].lower(), '') if above else ''
-        rows.append(dict(id=name, path=p, split=split, label=above[-1] if len(above) > bool(split) else ''))
+    for p, name in _names([*found, *left]).items():
+        above = p.removeprefix('./').split('/')[:-1]
+        split = sides.get(above[0].lower(), '') if above else ''
+        label = join_labels(above[-1:]) if len(above) > bool(split) else ''
+        rows.append(dict(id=name, path=p, split=split, label=label, **(dict(why=left[p]) if p in left else {})))
     return _read(folder, rows, 'folders')
 
 # %% ../nbs/02_manifest.ipynb #d594b03f
-_ALIASES = dict(path=('path', 'file', 'filename', 'file_name', 'video', 'video_path', 'audio_path'), id=('id',), start_s=('start_s', 'start', 'time_start'),
-               seconds=('seconds', 'duration_s', 'duration', 'length'), split=('split', 'subset', 'set'), label=('label', 'class', 'category', 'coarse_class'),
-               faulty_kind=('faulty_kind',), boxes_at_s=('boxes_at_s', 'time_s'))
+_ALIASES = dict(path=('path', 'file', 'filename', 'file_name', 'video', 'video_path', 'audio_path'), id=('id',), split=('split', 'subset', 'set'),
+                label=('label', 'class', 'category', 'coarse_class', 'event_label'), faulty_kind=('faulty_kind',), boxes_at_s=('boxes_at_s', 'time_s'))
+_ROLES = dict(start='starts?|begins?|onset', end='ends?|stop|offset', length='duration|dur|length')
+_ROLE = re.compile('(?:clip|segment|seg|event|window|time|timestamp|t)?'
+                   f"(?:{'|'.join(f'(?P<{k}>{v})' for k, v in _ROLES.items())})"
+                   '(?:time|timestamp|at)?(?:s|sec|secs|seconds?|(?P<ms>ms|msecs?|millis|milliseconds?))?')
 
 
-def _collect_boxes(t) -> pd.DataFrame:
+def _time_columns(columns) -> dict[str, list]:
+    "Which columns give a start, an end or a length: role -> [(column, its unit in s)]."
+    roles = dict(start=[], end=[], length=[])
+    for c in columns:
+        m = _ROLE.fullmatch(re.sub('[^a-z]', '', c.lower()))
+        if c == 'seconds': roles['length'].insert(0, (c, 1.0))
+        elif m and not (c == 'duration_s' and 'seconds' in columns): roles[next(k for k in roles if m[k])].append((c, .001 if m['ms'] else 1.0))
+    return roles
+
+
+def _one_time(t, columns: list, file: str, thousands: bool) -> np.ndarray:
+    "The times in one or several columns, s, NaN where empty; several must agree."
+    made = [_times(t[c], file, unit, thousands, empty=True) for c, unit in columns]
+    if not made: return np.full(len(t), np.nan)
+    for x, (c, _) in zip(made, columns):
+        if (off := np.abs(x - made[0]) > .051).any():
+            raise ManifestError(f"{file}, line {t.index[off][0]}: {columns[0][0]} says {made[0][off][0]:g} s and {c} says {x[off][0]:g} s; keep one of the columns")
+    return made[0]
+
+
+def _windows_of(t, file: str, thousands: bool) -> pd.DataFrame:
+    "The table with numbers `start_s` and `seconds` (NaN: to the end of the file) instead of its columns of times."
+    roles = _time_columns(t)
+    if frames := [] if any(roles.values()) else [c for c in t if re.search('(start|end|stop|onset|begin).*(frame|sample)', c.lower())]:
+        raise ManifestError(f"{file}: {frames[0]} is no time; give start and end in seconds, or leave the column out to read whole files")
+    if roles['start'] and not roles['end'] + roles['length']: print(f"{file}: no column gives an end or a length, so each clip goes on to the end of its file")
+    if any('offset' in c.lower() for c, _ in roles['end']) and not any('onset' in c.lower() for c, _ in roles['start']):
+        raise ManifestError(f"{file}: a column offset without onset may be a start or an end; call it start or end")
+    start, end, length = (_one_time(t, roles[k], file, thousands) for k in roles)
+    start = np.nan_to_num(start)
+    seconds = np.where(np.isnan(end), length, end - start)
+    wrong = {'an end after the start': (seconds <= 0) & ~np.isnan(end), 'a length above 0': seconds <= 0,
+             'a duration of the window, or of a file that reaches its end': (np.abs(length - seconds) > .051) & (length < end - .051)}
+    for what, bad in wrong.items():
+        if bad.any():
+            cells = ', '.join(f'{c} {t[c].iloc[bad.argmax()]!r}' for k in roles for c, _ in roles[k])
+            raise ManifestError(f"{file}, line {t.index[bad.argmax()]}: expected {what}, got {cells}")
+    return t.drop(columns=[c for k in roles.values() for c, _ in k]).assign(start_s=start, seconds=seconds)
+
+# %% ../nbs/02_manifest.ipynb #7a217adf
+def _collect_boxes(t, file: str) -> pd.DataFrame:
     "One row per picture that boxes were drawn on, with all of them."
     sides, rows = ['x0', 'y0', 'x1', 'y1'], []
     for _, g in t.groupby([c for c in ('path', 'start_s', 'boxes_at_s') if c in t], sort=False):
-        b, at = g[sides], g.get('boxes_at_s', pd.Series([''])).iloc[0]
-        if at and not _number(at) >= 0: raise ManifestError(f"{g['path'].iloc[0]}: expected the moment of its picture in s, got {at!r}")
-        b = b[~b.map(str.strip).isin(['', 'nan', 'NaN']).all(axis=1)].to_numpy().tolist()    # four empty cells: nothing that sounds can be seen
+        b, at = g[sides], g['boxes_at_s'].iloc[0] if 'boxes_at_s' in g else ''
+        if at and np.isnan(clock_seconds(at)): raise ManifestError(f"{g['path'].iloc[0]}: expected the moment of its picture in s, got {at!r}")
+        b = b[~b.map(lambda x: x.strip().lower() in _NOTHING).all(axis=1)].to_numpy().tolist()    # four empty cells: nothing that sounds can be seen
+        at = f'{clock_seconds(at):.10g}' if at else ''
         rows.append(dict(g.iloc[0].drop(sides), **_box_columns(b, time_s=at, who=g['path'].iloc[0], slack=.05)))
     return pd.DataFrame(rows)
 
 
+def _separator(path: Path) -> str:
+    "What divides the cells of a table: of comma, semicolon, tab and bar the one whose head has a column of paths, else the one with most cells."
+    heads = {s: [c.strip().lower() for c in next(_rows_of(path, s, 'surrogateescape'), (0, ['']))[1]] for s in ',;\t|'}
+    return max(heads, key=lambda s: (bool(set(heads[s]) & set(_ALIASES['path'])), len(heads[s])))
+
+
+def _utf8(text: str) -> bool: return text.isascii() or not re.search('[\udc80-\udcff]', text)
+
+
 def from_csv(
-    path: str | Path,  # the table; its paths are relative to its folder
+    path: str | Path,  # the table, with commas, semicolons, tabs or bars between its cells; its paths are relative to its folder
 ) -> Manifest:
-    "The manifest of a table of files, one row each or several with boxes. Raises `ManifestError`."
+    "The manifest of a table of files, one row each or several with windows or boxes. Raises `ManifestError`."
     path = Path(path)
-    try: t = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as e: raise ManifestError(f"{path} cannot be read as a table: {e}") from None
+    sep = _separator(path)
+    t = _table(path, sep=sep, errors='surrogateescape')
+    lower = {c.lower(): c for c in reversed(list(t))}
     for name, others in _ALIASES.items():
-        if found := next((c for c in others if c in t), None): t = t.rename(columns={found: name})
+        if found := next((lower[c] for c in others if c in lower), None): t = t.rename(columns={found: name})
     if 'path' not in t: raise ManifestError(f"{path}: no column names the files; expected one of {', '.join(_ALIASES['path'])}, got {', '.join(t)}")
-    if {'x0', 'y0', 'x1', 'y1'} <= set(t): t = _collect_boxes(t)
+    t['path'] = [escape_name(p) if not _utf8(p) else p for p in t['path']]
+    for c in t:
+        if not (good := t[c].map(_utf8).to_numpy(bool)).all():
+            raise ManifestError(f"{path.name}, line {t.index[~good][0]}: what stands in {c!r} is not UTF-8; save the table again as UTF-8")
+    t = _windows_of(t, path.name, thousands=sep != ';')
+    if {'x0', 'y0', 'x1', 'y1'} <= set(t): t = _collect_boxes(t, path.name)
     if 'id' not in t:
         nth = (t.groupby('path').cumcount() + 1).astype(str)               # several windows, or pictures, of a file
         t['id'] = t['path'].map(_names(t['path'].unique())) + np.where(t['path'].duplicated(keep=False), '@' + nth, '')
     rows = t.drop(columns=[c for c in COLUMNS[7:] if c in t]).to_dict('records')
     for r in rows:
-        for c in ('start_s', 'seconds'):
-            if c in r and not np.isnan(x := _number(r.pop(c))): r[c] = x
+        if np.isnan(r['seconds']): del r['seconds']
     return _read(path.parent, rows, path.name)
 
 # %% ../nbs/02_manifest.ipynb #58391842

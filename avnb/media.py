@@ -6,7 +6,8 @@
 __all__ = ['SOUND_FILES', 'MediaError', 'Clip', 'write_clip', 'probe', 'read_clip', 'squeeze', 'picture_of', 'sound_of']
 
 # %% ../nbs/01_media.ipynb #756c0110
-import io, itertools, os, stat, threading
+import functools, heapq, io, itertools, os, stat, threading
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
@@ -23,7 +24,7 @@ class MediaError(AvnbError):
         super().__init__(str(path), reason)
         self.path, self.reason = str(path), reason
 
-    def __str__(self): return f"{self.path}: {self.reason}"
+    def __str__(self): return f"{self.path}: {self.reason}".encode('utf-8', 'surrogateescape').decode('utf-8', 'backslashreplace')
 
 # %% ../nbs/01_media.ipynb #e02c8660
 @dataclass(eq=False)
@@ -36,9 +37,10 @@ class Clip:
     start: float             # s from the first decoded frame of the file
     path: str
     id: str
-    pad_frames: int = 0      # frames at the end that repeat the last picture, because the file has no more
+    pad_frames: int = 0      # frames at the end for whose time the file holds neither picture nor sound: they repeat the last
     pad_samples: int = 0     # samples that are zero because the file holds no sound there
     has_audio: bool = True
+    out_of_phase: float = 0.0   # 0: `waveform` is the mean of left and right; 1: left alone, because they cancel
 
     def __repr__(self):
         pad = f", padded {self.pad_frames} frames {self.pad_samples} samples" if self.pad_frames or self.pad_samples else ""
@@ -65,13 +67,21 @@ def _check(path, frames, waveform):
 
 # %% ../nbs/01_media.ipynb #1c0fd6df
 def _frames_of(frames, fps, stream):
-    "Encoder packets for the pictures."
+    "Encoder packets for the pictures, in the colours that `_say_colours` says."
     import av
+    from av.video.reformatter import VideoReformatter
+    scaler = VideoReformatter()
     for i, x in enumerate(frames):
         f = av.VideoFrame.from_ndarray(np.ascontiguousarray(x), format='rgb24')
+        f = scaler.reformat(f, format='yuv420p', dst_colorspace='ITU601', dst_color_range='MPEG', threads=1)
         f.pts, f.time_base = i, 1 / fps
         yield from stream.encode(f)
     yield from stream.encode(None)
+
+
+def _say_colours(codec):
+    "Note in an encoder what the colours are: BT.601's matrix and range, BT.709's primaries and transfer function."
+    codec.colorspace, codec.color_range, codec.color_primaries, codec.color_trc = 6, 1, 1, 1
 
 # %% ../nbs/01_media.ipynb #a009df55
 def _samples_of(waveform, rate, stream):
@@ -92,6 +102,7 @@ def _mp4(frames, waveform, fps, rate, **options) -> bytes:
     with av.open(buffer, 'w', format='mp4', options={'fflags': '+bitexact'}) as c:
         v = c.add_stream('libx264', rate=fps, width=frames.shape[2], height=frames.shape[1], pix_fmt='yuv420p',
                          options=dict(options, threads='1', flags='+bitexact', **{'x264-params': 'cpu-independent=1'}))  # its AVX-512 code is not repeatable without
+        _say_colours(v.codec_context)
         packets = [(v, _frames_of(frames, fps, v))]
         if waveform is not None:
             a = c.add_stream('aac', rate=rate, layout='mono', options=dict(b='64000', aac_coder='fast', flags='+bitexact'))
@@ -137,98 +148,334 @@ def _open(path):
     if stat.S_ISDIR(s.st_mode): raise MediaError(path, "is a folder; give a file, or index the folder")
     if not stat.S_ISREG(s.st_mode): raise MediaError(path, "is not a plain file (a pipe or a device?)")
     lenient = {'metadata_errors': 'ignore'} if hasattr(av.container.InputContainer, 'metadata_errors') else {}   # PyAV 19 needs no telling
-    try: return av.open(f'file:{path}', options={'protocol_whitelist': 'file'}, **lenient)
+    try: c = av.open(f'file:{path}', options={'protocol_whitelist': 'file'}, **lenient)
     except PermissionError: raise MediaError(path, "no permission to read it") from None
     except (av.error.FFmpegError, ValueError) as e: raise MediaError(path, _why_closed(path, e)) from None
+    c.flags &= ~av.container.Flags.gen_pts.value    # FFmpeg's guesses: they lose pictures of an AVI, and read on for ever where a clock starts again
+    return c
 
 # %% ../nbs/01_media.ipynb #0f94d5f8
-def _streams(c):
-    "The video and the audio stream of an open container, None where there is none."
+def _best(c, kind, choice, related=None):
+    "Of the streams in `choice` FFmpeg's best, else the first; None if there is none."
+    best = c.streams.best(kind, related=related)
+    return best if best in choice else next(iter(choice), None)
+
+
+def _streams(c, track: int | None = None):
+    "The video and the audio stream of a container, None where there is none; `track`: which sound, from 0, None: FFmpeg's rule."
     import av
-    cover = av.stream.Disposition.attached_pic
-    v = next((s for s in c.streams.video if s.codec_context is not None and not s.disposition & cover), None)
-    a = next((s for s in c.streams.audio if s.codec_context is not None), None)
+    no_film = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
+    sounds, bad = c.streams.audio, lambda reason: MediaError(c.name.removeprefix('file:'), reason)
+    v = _best(c, 'video', [s for s in c.streams.video if s.codec_context is not None and not s.disposition & no_film])
+    if track is None: a = _best(c, 'audio', [s for s in sounds if s.codec_context is not None], v)
+    elif track in range(len(sounds)): a = sounds[int(track)]
+    else: raise bad(f"expected one of its {len(sounds)} sound tracks, counted from 0, got track={track}")
+    if track is not None and a.codec_context is None: raise bad(f"its sound track {track} cannot be decoded")
     for s in (v, a):
         if s is not None: s.codec_context.thread_count, s.codec_context.thread_type = 1, 'NONE'    # many workers, one thread each
     return v, a
 
 # %% ../nbs/01_media.ipynb #ccfad302
-def _stamp(x, s):
-    "The time, in ticks, of a packet or frame of stream `s`; AVI stores no times of showing, and FFmpeg's guess loses every third picture."
-    return x.dts if x.pts is None or s.container.format.name == 'avi' else x.pts
+def _raw(s) -> bool:
+    "Whether a stream's times are nothing but its packets' lengths added up. Those of AC-3 FFmpeg cuts down to whole ticks: it loses 0.7 s per hour."
+    from av.format import Flags
+    f = s.container.format
+    return f.name in ('ac3', 'eac3') or (s.type == 'video' and bool(f.flags & Flags.no_timestamps.value))
+
+
+def _counted(s) -> bool:
+    "Whether the container keeps no times of showing for a video stream: AVI counts packets, a raw stream not even that."
+    return s.type == 'video' and (s.container.format.name == 'avi' or _raw(s))
 
 
 def _at(p) -> float:
     "A packet's time in the file, s (-inf where it has none)."
-    ticks = _stamp(p, p.stream)
+    ticks = p.dts if p.pts is None else p.pts
     return ticks * float(p.time_base) if ticks is not None else -np.inf
 
 
-def _decode(s, packets, keep=None):
-    "`(seconds, frame)` of a stream's packets, in order of showing; with `keep` (a set of pts) pictures nobody refers to are skipped."
-    import av
-    tb, last, step = float(s.time_base), None, 0.04
-    for p in _with_end(packets):
-        if keep is not None: s.codec_context.skip_frame = 'DEFAULT' if p is None or p.pts in keep else 'NONREF'
-        try: frames = s.codec_context.decode(p)
-        except av.error.FFmpegError: continue                   # damaged: the next one may be fine
-        for f in frames:
-            ticks = _stamp(f, s)
-            t = ticks * tb if ticks is not None else 0.0 if last is None else last + step
-            if last is not None and t <= last: continue         # time never runs backwards
-            step = f.samples / f.sample_rate if s.type == 'audio' else step if last is None else t - last
-            last = t
-            yield t, f
+def _until(p) -> float:
+    "When a packet ends (s)."
+    return _at(p) + (p.duration or 0) * float(p.time_base)
+
+# %% ../nbs/01_media.ipynb #f96f0af8
+_JUMPING = 'mpegts', 'mpeg'                                      # containers whose clock may start again in the middle; they have no index of their own
+_WRAP = 2 ** 33                                                  # ticks of 1/90000 s after which their clock begins at 0 again
 
 
-def _with_end(packets):
-    "The packets, then one None: it makes a decoder hand out what it still holds."
+class _Restart(Exception): "The clock of another kind of file starts again: files were joined."
+
+
+def _ticks(s) -> float:
+    "How long a picture lasts in ticks of a video stream, as the header says; 0 for sound."
+    return 1 / (float(s.average_rate or s.guessed_rate or 25) * float(s.time_base)) if s.type == 'video' else 0.0
+
+
+def _back(s) -> float:
+    "Seconds that packets' times may go back before it is a new clock (ours); where no times of decoding are kept, they go back with each B-picture."
+    return 0.01 if s.container.format.name in _JUMPING else max(0.5, 20 * _ticks(s) * float(s.time_base))
+
+
+class _Clock:
+    "Gives the packets of one stream the times at which they are shown, on one clock (of a counted stream: their place in the order of decoding)."
+    def __init__(self, s, shifts=None):             # shifts: (byte [k], s to add from that byte on [k]); None: the clock never starts again
+        self.raw, self.counted, self.shifts = _raw(s), _raw(s) or _counted(s), shifts
+        self.mpeg = s.type == 'video' and s.codec_context.name in ('mpeg1video', 'mpeg2video', 'mpeg4')
+        self.twice = s.type == 'video' and not self.mpeg and s.container.format.name == 'mpeg'
+        self.tb, self.step, self.back, self.rate = float(s.time_base), _ticks(s), _back(s), s.codec_context.sample_rate if s.type == 'audio' else 0
+        self.pos, self.piece, self.last, self.place, self.held = -1, 0, -np.inf, 0, []
+
+    def __call__(self, p) -> list:
+        "The packets that are ready now that `p` has been read."
+        if self.counted: return [self.count(p)]
+        if self.shifts: self.move(p)
+        elif p.dts is not None:
+            if p.dts * self.tb < self.last - self.back: raise _Restart
+            self.last = p.dts * self.tb
+        if self.twice: return self.once(p)
+        return self.hold(p) if self.held or (self.mpeg and p.pts is None and p.dts is not None) else [p]
+
+    def count(self, p):
+        "AVI has counted; in a raw stream a packet's place is where the one before it ends."
+        long = p.duration or self.step
+        if self.rate: long = round(p.duration * self.tb * self.rate / 256) * 256 / self.rate / self.tb   # AC-3 has blocks of 256 samples
+        if self.raw or p.dts is None: p.dts = round(self.place)
+        self.place = (self.place if self.raw else p.dts) + long
+        p.pts = p.dts
+        return p
+
+    def move(self, p):
+        "Put a packet of joined files on the clock of the first; the first packet of a later file is marked."
+        bytes_, shifts = self.shifts
+        self.pos = self.pos if p.pos is None else p.pos
+        if None not in (p.pts, p.dts) and p.pts < p.dts - _WRAP // 2: p.pts += _WRAP
+        piece, t = int(np.searchsorted(bytes_, self.pos, 'right')) - 1, p.pts if p.dts is None else p.dts
+        if p.pos is None and piece + 1 < len(shifts) and t is not None and self.piece >= piece:   # it may have begun since the last known byte
+            piece += abs(t * self.tb + shifts[piece + 1] - self.last) < abs(t * self.tb + shifts[piece] - self.last)
+        ticks = round(shifts[piece] / self.tb)
+        if t is not None: self.last = (t + ticks) * self.tb
+        if p.pts is not None: p.pts += ticks
+        if p.dts is not None: p.dts += ticks
+        if piece > self.piece: p.opaque, self.piece = 'joint', piece
+
+    def once(self, p) -> list:
+        "A programme stream gives one time to two pictures of H.264; it is the second's."
+        out, self.held = self.held, [p]
+        if out and p.dts is not None and out[0].dts == p.dts: out[0].pts = out[0].dts = None
+        return out
+
+    def hold(self, p) -> list:
+        "A picture of MPEG without a time is shown when the next that is no B-picture is decoded: wait for that."
+        out = self.end() if p.pts is None or p.dts is None or p.pts > p.dts else []
+        if self.held or (p.pts is None and p.dts is not None): self.held.append(p)
+        else: out.append(p)
+        return out
+
+    def end(self) -> list:
+        "What is held, its first picture shown after the last that was decoded."
+        out, self.held = self.held, []
+        if out and not self.twice: out[0].pts = out[-1].dts + (out[-1].duration or round(self.step))
+        return out
+
+# %% ../nbs/01_media.ipynb #fc8f5315
+def _demux(c, streams, shifts=None):
+    "Packets of the streams with trustworthy times; those of one stream stay in their order. A container that breaks off just ends. May raise `_Restart`."
     import av
+    plain = c.format.name.startswith('mov')                    # its times are never missing and never run back
+    clocks = {s.index: _Clock(s, shifts and shifts[s.index]) for s in streams}
     try:
-        for p in packets:
-            if p.size: yield p
-    except av.error.FFmpegError: pass                           # a container that breaks off: what came before it counts
-    yield None
+        for p in c.demux(*streams):
+            if p.size: yield from (p,) if plain else clocks[p.stream.index](p)
+    except av.error.FFmpegError: pass
+    for clock in clocks.values(): yield from clock.end()
+
+# %% ../nbs/01_media.ipynb #8b448f5f
+def _frames(s, packets, keep=None, fed=None):
+    "The frames that a decoder makes of packets; with `keep` (a set of pts) pictures nobody refers to are skipped; `fed` collects the packets' pts."
+    import av
+    for p in itertools.chain(packets, (None,)):                 # None: what the decoder still holds
+        if keep is not None: s.codec_context.skip_frame = 'DEFAULT' if p is None or p.pts in keep else 'NONREF'
+        if fed is not None and p is not None: fed.append(p.pts)
+        try: yield from s.codec_context.decode(p)
+        except av.error.FFmpegError: continue                   # damaged: the next one may be fine
+
+
+def _decode(s, packets, keep=None):
+    "`(seconds, frame)` of a stream's packets, in order of showing."
+    tb, last, step, fed = float(s.time_base), None, 0.04, deque()
+    counted = _counted(s)
+    frames = _frames(s, packets, keep, fed if counted else None)
+    for ticks, f in _in_order(frames, fed) if counted else ((f.pts, f) for f in frames):
+        if ticks is not None: t = ticks * tb
+        else: t = (f.dts or 0) * tb if last is None else last + step
+        if last is not None and t <= last: continue             # time never runs backwards
+        if s.type == 'audio': step = f.samples / f.sample_rate
+        else: step = (f.duration or 0) * tb or (step if last is None else t - last)
+        last = t
+        yield t, f
+
+# %% ../nbs/01_media.ipynb #dbdfea56
+_REORDER, _LEADING = 16, 3                                       # pictures that a decoder may hold back, and that may be stored after a full one but shown before
+
+
+def _in_order(frames, fed):
+    "`(place, frame)`: the k-th picture shown takes the k-th of the places that were `fed` to the decoder, rising, and came out again."
+    places, waiting, lost = [], deque(), []
+
+    def matched():
+        for f in itertools.chain(frames, (None,)):
+            if f is not None: heapq.heappush(places, f.pts if f.pts is not None else f.dts or 0); waiting.append(f)
+            while waiting:
+                while fed and fed[0] < places[0] and (f is None or len(waiting) > _REORDER): lost.append(fed.popleft())
+                if fed and fed[0] < places[0]: break            # a smaller one may still come
+                if fed and fed[0] == places[0]: fed.popleft()
+                yield heapq.heappop(places), waiting.popleft()
+    pairs = matched()
+    begin = list(itertools.islice(pairs, 2))
+    if len(begin) == 2:                                         # a file cut before a full picture: what is shown before it cannot be decoded
+        before = [x for x in lost if begin[0][0] < x < begin[1][0]]
+        if 0 < len(before) <= _LEADING: begin[0] = before[-1], begin[0][1]
+    yield from begin
+    yield from pairs
 
 # %% ../nbs/01_media.ipynb #b7606294
-def _turns(frame) -> int:
-    "Quarter turns, counter-clockwise, that bring a decoded frame upright."
-    return round((frame.rotation or 0) / 90) % 4
+def _way(frame) -> tuple[bool, bool, bool]:
+    "What brings a decoded frame upright: swap rows and columns; then reverse the rows; reverse the columns."
+    try: a, b, _, c, d = np.frombuffer(frame.side_data['DISPLAYMATRIX'], np.int32)[:5].tolist()
+    except KeyError: return False, False, False
+    except ValueError:                                          # one kind of side data that PyAV cannot name hides all
+        a, b = np.cos(np.deg2rad(frame.rotation)), -np.sin(np.deg2rad(frame.rotation))
+        c, d = -b, a
+    turned = abs(b) + abs(c) > abs(a) + abs(d)
+    return (True, b < 0, c < 0) if turned else (False, d < 0, a < 0)
+
+
+def _upright(x, way) -> np.ndarray:
+    "Pixels [H,W,3] laid down in another way, without a copy."
+    turned, rows, columns = way
+    x = x.swapaxes(0, 1) if turned else x
+    return x[::-1 if rows else 1, ::-1 if columns else 1]
 
 # %% ../nbs/01_media.ipynb #54e1bd64
 def _display(v, frame) -> tuple[float, float]:
     "Height and width of a frame on the screen: square pixels, upright."
     h, w = frame.height, frame.width * float(v.sample_aspect_ratio or 1)
-    return (w, h) if _turns(frame) % 2 else (h, w)
+    return (w, h) if _way(frame)[0] else (h, w)
 
 # %% ../nbs/01_media.ipynb #11efcf65
-def _spread(path, s) -> tuple[float, float]:
-    "Seconds from the first packet of a stream to the end of the last, and packets per second, for files whose header does not say."
+class _Track:
+    "Times of a stream's packets on the file's own clock (s), how long each lasts, the last byte known to lie before it, whether it is full, what is to be added to its times [k]; `n` counts those without a time, too."
+    def __init__(self, s, rows):
+        t, tb = np.array(rows, float).reshape(-1, 5), float(s.time_base)   # dts, pts, duration (ticks, or NaN), byte, full
+        self.n, t = len(t), t[~np.isnan(t[:, :2]).all(1)]
+        self.dts, self.pts = (np.where(np.isnan(t[:, i]), t[:, 1 - i], t[:, i]) * tb for i in (0, 1))
+        self.long, self.byte, self.full = np.nan_to_num(t[:, 2]) * tb, t[:, 3], t[:, 4] > 0
+        self.shift, self.back = np.zeros(len(t)), _back(s)
+
+    def jumps(self) -> tuple:
+        "Numbers of the packets before which the clock jumps back, or leaves out more than `_GAP`, and by how much (s) [k]."
+        step = np.diff(self.dts)
+        found = np.flatnonzero((step < -self.back) | (step - self.long[:-1] > _GAP)) + 1
+        ends = [(self.pts + self.long)[max(i, j - 64):j].max() for i, j in zip([0, *found], found)]   # the last decoded need not be shown last
+        wrap = -_WRAP / 90000
+        return found, np.where(np.abs(step[found - 1] - wrap) < 1, wrap, self.pts[found] - np.array(ends))
+
+# %% ../nbs/01_media.ipynb #023f42af
+_GAP, _LONG_GAP = 1.0, 10.0                                      # s without sound and picture, and without picture where there is no sound, that are a jump of the clock (ours)
+
+
+def _joints(tracks: dict, main: int, gaps: bool) -> dict:
+    "{stream: (byte [k], s to add from there on [k])}: where the clock jumps (forward only with `gaps`), and what makes `main` go on without a break; sets the tracks' shift."
+    shifts, jumps = {i: ([-1], [0.0]) for i in tracks}, {i: t.jumps() for i, t in tracks.items()}
+    at = {i: tracks[i].byte[k] for i, (k, _) in jumps.items()}
+    for n, (byte, jump) in enumerate(zip(at[main], jumps[main][1])):
+        found, others = {main: n}, [i for i, t in tracks.items() if i != main and (t.byte >= byte).any()]
+        for i in others:                                        # the same jump in another stream is the one nearest in the file
+            near = int(np.abs(at[i] - byte).argmin()) if len(at[i]) else None
+            if near is not None and np.abs(at[main] - at[i][near]).argmin() == n: found[i] = near
+        silent = len(found) > len(others) and jump > (_GAP if others else _LONG_GAP)
+        if jump > 0 and not (gaps and silent): continue         # a picture that stays, or a pause
+        total = shifts[main][1][-1] - jump
+        for i, t in tracks.items():
+            first = jumps[i][0][found[i]] if i in found else int(np.searchsorted(t.byte, byte))
+            t.shift[first:] = total
+            shifts[i][0].append(t.byte[first] if first < len(t.byte) else byte)
+            shifts[i][1].append(total)
+    return shifts
+
+# %% ../nbs/01_media.ipynb #59acf08b
+_surveys: dict = {}                                             # file and streams -> what reading through it told
+
+
+def _key(path, *more) -> tuple:
+    "What a file is remembered by: with another content it is another file."
+    s = os.stat(path)
+    return str(path), s.st_mtime_ns, s.st_size, *more
+
+
+def _survey(path, streams) -> dict:
+    "All packets' times: shifts (see `_joints`); each stream's end (s) and packets per s; times and bytes of the first stream's full pictures. Remembered."
+    key = _key(path, *(s.index for s in streams))
+    if key in _surveys: return _surveys[key]
+    rows, byte, main = {s.index: [] for s in streams}, dict.fromkeys([s.index for s in streams], -1), streams[0].index
     with _open(path) as c:
-        t = sorted((_at(p), (p.duration or 0) * float(p.time_base)) for p in c.demux(c.streams[s.index]) if p.size and _at(p) > -np.inf)
-    if len(t) < 2: return sum(d for _, d in t), 0.0
-    rate = (len(t) - 1) / max(t[-1][0] - t[0][0], 1e-6)
-    return t[-1][0] - t[0][0] + (t[-1][1] or 1 / rate), rate
+        gaps = c.format.name in _JUMPING
+        for p in _demux(c, [c.streams[i] for i in rows], {i: ([-1], [0.0]) for i in rows}):
+            i = p.stream.index
+            byte[i] = byte[i] if p.pos is None else p.pos
+            rows[i].append((p.dts, p.pts, p.duration or _ticks(p.stream), byte[i], p.is_keyframe))
+    tracks = {s.index: _Track(s, rows[s.index]) for s in streams}
+    shifts, spans = _joints(tracks, main, gaps), {}
+    for i, t in tracks.items():
+        pts = t.pts + t.shift
+        first, last = pts.min(initial=np.inf), pts.max(initial=-np.inf)
+        spans[i] = float((pts + t.long).max(initial=-np.inf)), float((t.n - 1) / (last - first)) if last > first else 0.0
+    full, t = tracks[main].full, tracks[main]
+    if len(_surveys) >= 1000: _surveys.clear()
+    _surveys[key] = dict(shifts=shifts, spans=spans, keys=((t.pts + t.shift)[full], t.byte[full]), jumps=gaps or len(shifts[main][0]) > 1)
+    return _surveys[key]
+
+
+def _shifts(path, c, streams):
+    "The shifts of a file whose clock may jump or is known to, else None."
+    if c.format.name in _JUMPING: return _survey(path, streams)['shifts']
+    known = _surveys.get(_key(path, *(s.index for s in streams)))
+    return known['shifts'] if known and known['jumps'] else None
 
 # %% ../nbs/01_media.ipynb #75abeb34
 def probe(
     path: str | Path,  # a video or sound file
+    track: int | None = None,  # which of its sound tracks, from 0; None: FFmpeg's choice
 ) -> dict:
-    "duration_s, fps, width, height, video_codec, audio_codec ('' where there is none), rate (Hz), channels. Raises `MediaError`."
+    """duration_s (until both picture and sound are over), picture_s (until the picture is), fps, width, height, video_codec,
+    audio_codec ('' where there is none), rate (Hz), channels, audio_tracks (how many), audio_taken (which, from 0; -1: none).
+    Raises `MediaError`."""
     with _open(path) as c:
-        v, a = _streams(c)
+        v, a = _streams(c, track)
         main = v if v is not None else a
         if main is None: raise MediaError(path, "holds neither a picture nor a sound that can be decoded")
-        first = next(_decode(main, c.demux(main)), None)
+        streams = [s for s in (v, a) if s is not None]
+        first = next(_decode(main, _demux(c, [main], _shifts(path, c, streams))), None)
         if first is None: raise MediaError(path, f"nothing of its {_codec(main)} track can be decoded")
-        seconds, fps = (main.duration or 0) * float(main.time_base), 0.0 if v is None else float(v.average_rate or v.guessed_rate or 0)
-        if not seconds or (v is not None and not fps):
-            seconds, counted = _spread(path, main)
-            fps = 0.0 if v is None else fps or counted
+        ends, fps = _lengths(path, c, streams)
+        seconds, picture = max(ends) - first[0], 0.0 if v is None else ends[0] - first[0]
         h, w = (0, 0) if v is None else _display(v, first[1])
         rate, channels = (0, 0) if a is None else (a.codec_context.sample_rate, a.codec_context.channels)
-        return dict(duration_s=round(seconds, 6), fps=round(fps, 4), width=round(w), height=round(h), video_codec=_codec(v),
-                    audio_codec=_codec(a), rate=rate, channels=channels)
+        return dict(duration_s=round(seconds, 6), picture_s=round(picture, 6), fps=round(fps, 4), width=round(w), height=round(h),
+                    video_codec=_codec(v), audio_codec=_codec(a), rate=rate, channels=channels,
+                    audio_tracks=len(c.streams.audio), audio_taken=-1 if a is None else c.streams.audio.index(a))
+
+# %% ../nbs/01_media.ipynb #e933c843
+def _lengths(path, c, streams) -> tuple[list[float], float]:
+    "When each stream ends (s), and pictures per second. The headers of mp4 and wav know; elsewhere a length may be a guess from the bit rate, so packets are counted."
+    told = (c.format.name == 'wav' or c.format.name.startswith('mov')) and all(s.duration for s in streams)
+    if told: ends = [float(((s.start_time or 0) + s.duration) * s.time_base) for s in streams]
+    else: ends = [_survey(path, streams)['spans'][s.index][0] for s in streams]
+    v = streams[0]
+    if v.type != 'video': return ends, 0.0
+    counted = v.frames / float(v.duration * v.time_base) if told else _survey(path, streams)['spans'][v.index][1]
+    said = [float(r) for r in (v.average_rate, v.guessed_rate) if r]
+    return ends, next((r for r in said if not counted or abs(r / counted - 1) < 0.05), counted)
 
 # %% ../nbs/01_media.ipynb #dc5bcf1b
 def _codec(s) -> str:
@@ -236,34 +483,38 @@ def _codec(s) -> str:
     return '' if s is None else s.codec_context.codec.canonical_name
 
 # %% ../nbs/01_media.ipynb #cd1efae6
-def _collect(demuxed, streams, t1: float, already=()) -> dict:
-    "Packets per stream index, until each stream is past `t1` seconds, or one is ten seconds past it."
-    import av
+def _early(v) -> float:
+    "Seconds by which a full picture of a counted stream may be shown later than its place says."
+    return _LEADING * _ticks(v) * float(v.time_base) if _counted(v) and v.codec_context.has_b_frames else 0.0
+
+
+def _collect(packets, streams, t1: float, since: float = -np.inf) -> dict:
+    "Packets per stream index, until each stream is past `t1` seconds, or one is ten seconds past it; what nobody needs from `since` on is left out."
     got, after, done = {s.index: [] for s in streams}, {s.index: np.inf for s in streams}, set()
-    try:
-        for p in itertools.chain(already, demuxed):
-            if not p.size: continue
-            i, t = p.stream.index, _at(p)
-            got[i].append(p)
-            if t >= t1: after[i] = min(after[i], t)
-            decoded = p.dts * float(p.time_base) if p.dts is not None else t
-            if decoded >= after[i]: done.add(i)
-            if len(done) == len(got) or decoded > t1 + 10: break
-    except av.error.FFmpegError: pass                           # the container breaks off here: use what there is
+    for p in packets:
+        s, t = p.stream, _at(p)
+        i = s.index
+        if s.type == 'audio' and -np.inf < _until(p) < since - _RUN_UP: continue
+        if p.is_keyframe and s.type == 'video' and -np.inf < t <= since - _early(s): got[i].clear()
+        got[i].append(p)
+        if t >= t1: after[i] = min(after[i], t)
+        decoded = p.dts * float(p.time_base) if p.dts is not None else t
+        if decoded >= after[i]: done.add(i)
+        if len(done) == len(got) or decoded > t1 + 10: break
     return got
 
 # %% ../nbs/01_media.ipynb #85f0d4ad
-_zeros: dict = {}                                               # (path, modified, size, kind) -> seconds
+_zeros: dict = {}                                               # file and stream -> seconds
 
 
-def _zero(path, c, streams, main):
+def _zero(path, packets, main):
     "The file's time of the first decoded frame of `main`, and the packets that were read to find it (none if it was known)."
-    s = os.stat(path); key = (str(path), s.st_mtime_ns, s.st_size, main.type)
+    key = _key(path, main.index)
     if key in _zeros: return _zeros[key], []
     read = []
 
     def noted():
-        for p in c.demux(*streams):
+        for p in packets:
             read.append(p)
             if p.stream is main: yield p
     first = next(_decode(main, noted()), None)
@@ -277,95 +528,197 @@ def _zero(path, c, streams, main):
 _RUN_UP = 0.35                                                   # s of sound that is decoded before the wanted start
 
 
-def _seek(c, streams, main, zero, t0: float, t1: float):
-    "Packets per stream around t0 to t1 (file's seconds) with a full picture at or before t0; None where seeking does not get there."
+def _begin(v, packets, t: float):
+    "Number of the packet to decode from so that the picture at `t` comes out: the last full picture before it; None if there is none."
+    return max((i for i, p in enumerate(packets) if p.is_keyframe and -np.inf < _at(p) <= t - _early(v)), default=None)
+
+
+def _jump(path, c, streams, t: float) -> bool:
+    "Go to a full picture at or before `t` (s); False where that cannot be done."
     import av
+    main, jumping = streams[0], c.format.name in _JUMPING
+    if _shifts(path, c, streams) is None: to = dict(offset=int(t / float(main.time_base)), stream=main)
+    else:
+        times, bytes_ = _survey(path, streams)['keys']
+        k = int(np.searchsorted(times, t, 'right')) - 1
+        if k < 0 or not jumping: return False
+        to = dict(offset=int(bytes_[k]), unsupported_byte_offset=True)
+    try: c.seek(**to)
+    except av.error.FFmpegError: return False
+    return True
+
+
+def _seek(path, c, streams, zero, t0: float, t1: float):
+    "Packets per stream around t0 to t1 (file's seconds) with a full picture of the first stream, and sound, at or before t0; None where seeking does not get there."
+    main, sound = streams[0], streams[-1].index
+    if _raw(main): return None
     for back in (0.0, 2.0, 10.0):
         t = t0 - _RUN_UP - back
-        if t <= zero: return None
-        try: c.seek(int(t / float(main.time_base)), stream=main, backward=True)
-        except av.error.FFmpegError: return None
-        got = _collect(c.demux(*streams), streams, t1)
-        if any(p.is_keyframe and -np.inf < _at(p) <= t0 for p in got[main.index]): return got
+        if t <= zero or not _jump(path, c, streams, t): return None
+        got = _collect(_demux(c, streams, _shifts(path, c, streams)), streams, t1, t0)
+        heard = not got[sound] or _at(got[sound][0]) <= t0 - _RUN_UP / 2 or back == 10
+        if _begin(main, got[main.index], t0) is not None and heard: return got
     return None
 
 # %% ../nbs/01_media.ipynb #aa0789ee
-_NEAR = 1e-6                                                     # s: two distances closer than this are equal
+_NEAR = 1e-6                                                     # s: two times closer than this are equal
 
 
-def _nearest(pairs, wants):
-    "For each wanted time (rising, s) the `(time, item)` that is nearest; nothing if `pairs` is empty."
+def _held(pairs, wants):
+    "For each wanted time (rising, s) the last `(time, item)` at or before it, or the first of all; nothing if `pairs` is empty."
     before, k = None, 0
     for here in pairs:
-        while before is not None and wants[k] - before[0] <= here[0] - wants[k] + _NEAR:
+        while before is not None and wants[k] < here[0] - _NEAR:
             yield before
             if (k := k + 1) == len(wants): return
         before = here
-        if here[0] >= wants[-1]: break
+        if here[0] >= wants[-1] - _NEAR: break
     if before is not None: yield from [before] * (len(wants) - k)
 
 # %% ../nbs/01_media.ipynb #832f94b8
 def _plan(v, packets, wants):
-    "The pts that will be shown, or None where packets do not tell."
-    if not v.codec_context.has_b_frames or v.container.format.name == 'avi': return None
+    "The pts that will be shown, or None where packets do not tell: a counted stream, a missing time."
+    if not v.codec_context.has_b_frames or _counted(v): return None
     shown = [p for p in packets if not p.is_discard]
     if any(p.pts is None or p.dts is None for p in shown): return None
     by_time = sorted((_at(p), p.pts) for p in shown)
-    return {pts for _, pts in _nearest(by_time, wants)}
+    return {pts for _, pts in _held(by_time, wants)}
 
 # %% ../nbs/01_media.ipynb #3a0cc624
+_MATRICES = (0, 1, 2, 4, 5, 6, 7, 9)                             # of H.273, those that FFmpeg's scaler converts; 2: not said
+
+
 def _target(v, frame, size) -> tuple[int, int]:
     "Height and width of the frames we return, from `size`: None, the short side, or (height, width)."
+    if frame.colorspace not in _MATRICES:
+        reason = f"its colours (matrix {frame.colorspace} of H.273) cannot be converted; transcode it to BT.709"
+        raise MediaError(v.container.name.removeprefix('file:'), reason)
     if isinstance(size, (tuple, list)): return tuple(size)
     h, w = _display(v, frame)
     scale = 1 if size is None else size / min(h, w)
     return max(1, round(h * scale)), max(1, round(w * scale))
 
+# %% ../nbs/01_media.ipynb #bfecb850
+def _one_field(frame):
+    "The field of an interlaced frame that is shown first, a frame of half the height."
+    import av.filter
+    g = av.filter.Graph()
+    source = g.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 1000))
+    g.link_nodes(source, g.add('separatefields'), g.add('buffersink')).configure()
+    g.vpush(frame)
+    return g.vpull()
+
+# %% ../nbs/01_media.ipynb #a1572ea4
+_PQ, _HLG, _WIDE = 16, 18, 9                                     # H.273's numbers: two transfer functions, BT.2020's primaries
+_PAPER, _PEAK = 203.0, 1000.0                                    # cd/m2 of white paper (BT.2408), and of what becomes white
+
+
+@functools.cache
+def _light(transfer: int) -> np.ndarray:
+    "What each 16-bit code stands for, float32 [65536]: cd/m2 (PQ), or the scene's light from 0 to 1 (HLG)."
+    x = np.arange(65536) / 65535
+    if transfer == _HLG:
+        a, b, c = 0.17883277, 0.28466892, 0.55991073
+        return np.where(x <= 0.5, x * x / 3, (np.exp((x - c) / a) + b) / 12).astype(np.float32)
+    p = x ** (32 / 2523)
+    return (10000 * (np.maximum(p - 0.8359375, 0) / (18.8515625 - 18.6875 * p)) ** (16384 / 2610)).astype(np.float32)
+
+# %% ../nbs/01_media.ipynb #010d585b
+_TO_709 = np.array([[1.6605, -0.1246, -0.0182],
+                    [-0.5876, 1.1329, -0.1006],
+                    [-0.0728, -0.0083, 1.1187]], np.float32)     # from BT.2020 (BT.2087), for rows of pixels
+_LUMA = np.array([0.2627, 0.6780, 0.0593], np.float32)           # of BT.2020
+_SHOWN = (np.linspace(0, 1, 65536) ** (1 / 2.2) * 255 + 0.5).astype(np.uint8)
+
+
+def _sdr(x, transfer: int, wide: bool) -> np.ndarray:
+    "An ordinary picture uint8 [H,W,3] of an HDR one, uint16; `wide`: its primaries are BT.2020's."
+    y = _light(transfer)[x]
+    if transfer == _HLG: y = _PEAK * y * np.power(y @ _LUMA, 0.2)[..., None]     # on a screen of 1000 cd/m2
+    y = y / _PAPER
+    if wide: y = np.maximum(y @ _TO_709, 0)
+    most, white = y.max(-1, keepdims=True), _PEAK / _PAPER
+    y = y * (1 + most / white ** 2) / (1 + most)
+    return _SHOWN[(np.minimum(y, 1) * 65535).astype(np.uint16)]
+
 # %% ../nbs/01_media.ipynb #021009f1
 def _picture(frame, target, scaler) -> np.ndarray:
     "An upright RGB array [H,W,3] of a decoded frame."
-    turns = _turns(frame)
-    h, w = target[::-1] if turns % 2 else target
-    return np.rot90(scaler.reformat(frame, width=w, height=h, format='rgb24', interpolation='BILINEAR', threads=1).to_ndarray(), turns)
+    way, high = _way(frame), frame.color_trc in (_PQ, _HLG)
+    h, w = target[::-1] if way[0] else target
+    whole = _one_field(frame) if frame.interlaced_frame and frame.height % 2 == 0 else frame
+    format = 'rgb48le' if high else 'rgb24'
+    x = scaler.reformat(whole, width=w, height=h, format=format, interpolation='BILINEAR', threads=1).to_ndarray()
+    if high: x = _sdr(x, frame.color_trc, frame.color_primaries == _WIDE)
+    return np.ascontiguousarray(_upright(x, way))
 
 # %% ../nbs/01_media.ipynb #169221c0
 def _pictures(v, packets, wants, size, zero, whole, threads=1):
-    "Frames uint8 [T,H,W,3], how many are padding, and the picture's end (s); None where only a second attempt with `whole` can be right."
+    "Frames uint8 [T,H,W,3] and when the picture ends (s; inf if later than `wants`); None where only a second attempt with `whole` can be right."
     from av.video.reformatter import VideoReformatter
     keep = None if whole else _plan(v, packets, wants)
-    if not whole: packets = packets[max([i for i, p in enumerate(packets) if p.is_keyframe and _at(p) <= wants[0]], default=0):]
-    made, seen, times, scaler = [], set(), [], VideoReformatter()
+    if not whole: packets = packets[_begin(v, packets, wants[0]) or 0:]
+    made, seen, times, full, scaler = [], set(), [], [], VideoReformatter()
 
     def noted():
         for t, f in _decode(v, packets, keep):
-            seen.add(f.pts); times.append(t)
+            seen.add(f.pts)
+            times.append(t)
+            full.append(f.key_frame or f.pict_type == 1)            # 1: an I-picture; an open group of pictures begins with one
             yield t, f
     last = target = end = None
     with ThreadPoolExecutor(1) as pool:
-        for t, f in _nearest(noted(), wants):
+        for t, f in _held(noted(), wants):
             target = target or _target(v, f, size)
             made.append(made[-1] if f is last else pool.submit(_picture, f, target, scaler) if threads > 1 else _picture(f, target, scaler))
             last, end = f, t + _lasts(v, f)
             if threads > 1: made[-8:][0].result()               # only a few large frames wait
         if threads > 1: made = [m.result() for m in made]
-    late = not made or times[0] > max(wants[0], zero) + _NEAR
+    late = not made or times[0] > max(wants[0], zero) + _NEAR or not (full[0] or times[0] <= zero)
     if not whole and (late or (keep and not keep <= seen)): return None
-    if not made: return np.zeros((0, 0, 0, 3), np.uint8), len(wants), zero
-    return np.stack(made), int((wants >= end - _NEAR).sum()) if times[-1] < wants[-1] else 0, end
+    if not made: return np.zeros((0, 0, 0, 3), np.uint8), zero
+    return np.stack(made), np.inf if times[-1] > wants[-1] + _NEAR else end
 
 # %% ../nbs/01_media.ipynb #4d8fb0d1
 def _lasts(v, frame) -> float:
     "How long a frame is shown, s."
-    return (frame.duration or 0) * float(v.time_base) or 1 / float(v.average_rate or v.guessed_rate or 25)
+    return (frame.duration or _ticks(v)) * float(v.time_base)
 
 # %% ../nbs/01_media.ipynb #57ad33a8
-def _mono(f) -> np.ndarray:
-    "Float32 [n] in [-1, 1] from an audio frame of any sample format and layout."
+def _samples(f) -> np.ndarray:
+    "Float32 [C, n] from an audio frame of any sample format and layout; integers come to lie in [-1, 1]."
     x = f.to_ndarray()
-    x = x if f.format.is_planar else x.reshape(-1, len(f.layout.channels)).T
+    x = x if f.format.is_planar else x.reshape(-1, f.layout.nb_channels).T
     if x.dtype.kind == 'u': x = (x.astype(np.float32) - 128) / 128
     elif x.dtype.kind == 'i': x = x.astype(np.float32) / -float(np.iinfo(x.dtype).min)
-    return x.astype(np.float32).mean(0)
+    return x.astype(np.float32)
+
+# %% ../nbs/01_media.ipynb #ce9fb69d
+_BS775 = dict(FC=1.0, LFE=0.0, LFE2=0.0, **dict.fromkeys(['FL', 'FR', 'FLC', 'FRC', 'DL', 'DR'], 0.7071),
+              **dict.fromkeys(['BL', 'BR', 'SL', 'SR', 'BC'], 0.5))   # ITU-R BS.775, by FFmpeg's names of the channels
+
+
+@functools.cache
+def _shares(names: tuple) -> np.ndarray:
+    "What each channel counts in the mix, float32 [C] with sum 1: BS.775's weights, all alike where a name is unknown."
+    w = np.array([_BS775.get(n, np.nan) for n in names])
+    if not w.sum() > 0: w = np.ones(len(names))
+    return (w / w.sum()).astype(np.float32)
+
+# %% ../nbs/01_media.ipynb #bd88e519
+def _cancelled(pieces) -> float:
+    "How far left and right cancel in stretches [C, n]: 0 if their mean is less than 10 dB below them, 1 from 20 dB on."
+    pairs = [x for x in pieces if len(x) == 2]
+    each = sum(float(np.vdot(x, x)) for x in pairs) / 2
+    mean = sum(float(np.vdot(m, m)) for m in (x[0] + x[1] for x in pairs)) / 4
+    return float(np.clip(-1 - np.log10(max(mean / each, 1e-9)), 0, 1)) if each > 0 else 0.0
+
+
+def _mix(x, layout, cancelled: float) -> np.ndarray:
+    "Mono float32 [n] of samples [C, n]."
+    if len(x) == 1: return x[0]
+    if len(x) == 2: return np.float32(0.5 + cancelled / 2) * x[0] + np.float32(0.5 - cancelled / 2) * x[1]
+    return _shares(tuple(c.name for c in layout.channels)) @ x
 
 # %% ../nbs/01_media.ipynb #032c120e
 _DRIFT = 0.025                                                   # s that times and counted samples may disagree within a run (ours)
@@ -400,15 +753,17 @@ def _margin(old: int, new: int) -> int:
     return int(step * -(-old // (100 * step))) if step <= old // 4 else 0
 
 # %% ../nbs/01_media.ipynb #4e593c7f
-def _cut(chunks, t0: float, n: int, rate: int) -> tuple[np.ndarray, int]:
-    "Waveform float32 [n] from `(seconds, mono, rate)` chunks, sample 0 at `t0`, and how many samples the chunks do not cover."
+def _cut(chunks, t0: float, n: int, rate: int, joints=()) -> tuple[np.ndarray, int]:
+    "Waveform float32 [n] from `(seconds, mono, rate)` chunks, sample 0 at `t0`, and how many samples the chunks do not cover; at `joints` another file begins."
     if not chunks: return np.zeros(n, np.float32), n
     old = chunks[0][2]
     xs = [x if r == old else _resample(x, r, old) for _, x, r in chunks]
     m = _margin(old, rate)
     inner = int(np.ceil(n * old / rate))
     y, have = np.zeros(inner + 2 * m, np.float32), np.zeros(inner + 2 * m, bool)
-    for p, x in zip(_positions([t - t0 for t, _, _ in chunks], [len(x) for x in xs], old), xs):
+    at, parts = [t - t0 for t, _, _ in chunks], [0, *joints, len(xs)]
+    places = [p for i, j in zip(parts, parts[1:]) for p in _positions(at[i:j], [len(x) for x in xs[i:j]], old)]
+    for p, x in zip(places, xs):
         a, b = max(p + m, 0), min(p + m + len(x), len(y))
         if b <= a or not np.isfinite(x).all(): continue          # outside, or damaged: stays silent and counts as missing
         y[a:b], have[a:b] = x[a - p - m:b - p - m], True
@@ -421,62 +776,113 @@ SOUND_FILES = ('.wav', '.flac', '.ogg')
 
 
 def _sound_file(path, start, n, rate):
-    "Waveform and missing samples of a sound file; None if soundfile does not know it."
+    """Waveform, missing samples and how far left and right cancel, of a sound file; None if soundfile does not know it, has no
+    names for its channels, or knows its length by guessing only (MP3)."""
     import soundfile as sf
-    try: f = sf.SoundFile(str(path))
+    try: f = sf.SoundFile(os.fsencode(path))
     except sf.LibsndfileError: return None
     with f:
+        if f.channels > 2 or f.format == 'MP3': return None
         old = f.samplerate
         first = max(round(start * old) - _margin(old, rate), 0)
-        if first >= f.frames: return _cut([], start, n, rate)
+        if first >= f.frames: return *_cut([], start, n, rate), 0.0
         f.seek(first)
-        x = f.read(int(np.ceil(n * old / rate)) + 2 * _margin(old, rate) + 1, dtype='float32', always_2d=True).mean(1)
-    return _cut([(first / old, x, old)], round(start * old) / old, n, rate)
+        x = f.read(int(np.ceil(n * old / rate)) + 2 * _margin(old, rate) + 1, dtype='float32', always_2d=True).T
+        gain = _gain(path, 0) if f.subtype in ('FLOAT', 'DOUBLE') else 1.0
+    cancelled = _cancelled([x])
+    return *_cut([(first / old, gain * _mix(x, None, cancelled), old)], round(start * old) / old, n, rate), cancelled
+
+
+@functools.lru_cache(100_000)
+def _loudest(path, modified, size, index) -> float:
+    "The largest sample of a sound track; another time of change or size (bytes) makes it another file."
+    with _open(path) as c:
+        found = (_samples(f) for _, f in _decode(c.streams[index], c.demux(c.streams[index])))
+        return float(max((np.abs(x[np.isfinite(x)]).max(initial=0) for x in found), default=0))
+
+
+def _gain(path, index) -> np.float32:
+    "What brings a track that is stored as floats within [-1, 1], the same for all of the file: 1 if it is within."
+    s = os.stat(path)
+    return np.float32(1 / max(1.0, _loudest(str(path), s.st_mtime_ns, s.st_size, index)))
 
 # %% ../nbs/01_media.ipynb #d6a354d7
-def _attempt(path, start, wants, size, n, rate, audio, video, whole, threads=1):
-    "`(frames, padding), (waveform, missing), has_audio`; None where only an attempt with `whole` can be right."
+def _attempt(path, start, wants, size, n, rate, audio, video, how, threads=1, track=None):
+    """`(frames, padding), (waveform, missing, cancelled), has_audio`; None where only an attempt with less trust can be right.
+    `how`: 'seek', 'read' from the beginning, 'decode' it all."""
     with _open(path) as c:
-        v, a = _streams(c)
+        v, a = _streams(c, track)
         if video and v is None: raise MediaError(path, "holds no picture that can be decoded; read its sound with video=False")
         if not video and a is None: raise MediaError(path, "holds no sound that can be decoded")
-        main = v if v is not None else a
-        streams = [s for s in (v, a if audio or v is None else None) if s is not None]
-        zero, read = _zero(path, c, streams, main)
+        streams = [s for s in (v, a) if s is not None]
+        packets = _demux(c, streams, _shifts(path, c, streams))
+        zero, read = _zero(path, packets, streams[0])
         t0 = zero + start; wants = wants + t0
         t1 = max(wants[-1], t0 + n / rate)
-        tricks = not whole and t0 - _RUN_UP > zero
-        got = _seek(c, streams, main, zero, t0, t1) if tricks else _collect(c.demux(*streams), streams, t1, read)
+        if how == 'seek' and t0 - _RUN_UP > zero: got = _seek(path, c, streams, zero, t0, t1)
+        else: got = _collect(itertools.chain(read, packets), streams, t1, t0 if how == 'read' else -np.inf)
         if got is None: return None
-        pictures = _pictures(v, got[v.index], wants, size, zero, whole, threads) if video else (np.zeros((0, 0, 0, 3), np.uint8), 0, np.inf)
+        pictures = _pictures(v, got[v.index], wants, size, zero, how == 'decode', threads) if video else (np.zeros((0, 0, 0, 3), np.uint8), np.inf)
         if pictures is None: return None
-        if wants[0] >= pictures[2] - _NEAR:
-            end = pictures[2] - zero
-            raise MediaError(path, f"start {start:g} s lies after the end of the picture at {end:.3f} s; choose an earlier start")
-        return pictures[:2], _track(a, got, t0, n, rate) if audio else (np.zeros(n, np.float32), n), a is not None
+        padding = _padding(path, start, wants - zero, pictures[1] - zero, _end(got[a.index]) - zero if a is not None else -np.inf)
+        sound = _track(a, got, t0, n, rate) if audio else (np.zeros(n, np.float32), n, 0.0)
+        return (pictures[0], padding), sound, a is not None
+
+# %% ../nbs/01_media.ipynb #371026cf
+def _end(packets) -> float:
+    "When the last of a stream's packets ends (s); -inf where there is none."
+    return max(map(_until, packets), default=-np.inf)
+
+
+def _padding(path, start, wants, picture, sound) -> int:
+    "How many of `wants` lie after the ends of both picture and sound (all in s from zero); `MediaError` if all do."
+    end = max(picture, sound)
+    after = int((wants >= end - _NEAR).sum())
+    if after < len(wants): return after
+    also = f" and of the sound at {sound:.3f} s" if sound > picture + _NEAR else ""
+    raise MediaError(path, f"start {start:g} s lies after the end of the picture at {picture:.3f} s{also}; choose an earlier start")
 
 # %% ../nbs/01_media.ipynb #ef565bc1
 def _track(a, got, t0, n, rate):
-    "Waveform and missing samples from collected packets."
-    if a is None: return _cut([], t0, n, rate)
-    end, chunks = t0 + n / rate + 0.1, []
-    for t, f in _decode(a, [p for p in got[a.index] if not -np.inf < _at(p) < t0 - _RUN_UP]):
-        if t > end: break
-        chunks.append((t, _mono(f), f.sample_rate))
-    return _cut(chunks, t0, n, rate)
+    "Waveform, missing samples and how far left and right cancel, from collected packets; each of joined files is decoded by itself."
+    if a is None: return *_cut([], t0, n, rate), 0.0
+    end, pieces, joints = t0 + n / rate, [], []
+    packets = [p for p in got[a.index] if not -np.inf < _until(p) < t0 - _RUN_UP]
+    begins = [0, *(i for i, p in enumerate(packets) if i and p.opaque == 'joint'), len(packets)]
+    for first, last in zip(begins, begins[1:]):
+        if first:
+            a.codec_context.flush_buffers()
+            joints.append(len(pieces))
+        for t, f in _decode(a, packets[first:last]):
+            if t > end + 0.1: break
+            pieces.append((t, _samples(f), f))
+    inside = [x for t, x, f in pieces if t < end and t + x.shape[1] / f.sample_rate > t0]
+    cancelled = _cancelled(inside)
+    gain = _gain(a.container.name.removeprefix('file:'), a.index) if _codec(a).startswith('pcm_f') else np.float32(1)
+    chunks = [(t, gain * _mix(x, f.layout, cancelled), f.sample_rate) for t, x, f in pieces]
+    return *_cut(chunks, t0, n, rate, joints), cancelled
+
+# %% ../nbs/01_media.ipynb #44f2810f
+def _attempts(path, *how):
+    "`_attempt`, and where the clock turns out to start again, once more with that known."
+    try: return _attempt(path, *how)
+    except _Restart:
+        with _open(path) as c: _survey(path, [s for s in _streams(c, how[-1]) if s is not None])['jumps'] = True
+        return _attempt(path, *how)
 
 # %% ../nbs/01_media.ipynb #7383c260
 def read_clip(
     path: str | Path,        # a video file, or a sound file with video=False
     start: float = 0.0,      # s from the first decoded frame
     seconds: float = 2.0,    # length of the clip, s
-    fps: float = 16.0,       # frames per second of the grid; each point gets the frame nearest in time
+    fps: float = 16.0,       # frames per second of the grid; each point gets the last frame whose time has come
     size: int | tuple | None = None,  # pixels of the short side, or (height, width); None: as on the screen
     rate: int = 16000,       # samples per second of the waveform
     audio: bool = True,      # decode the sound
     video: bool = True,      # decode the picture
     square: bool = False,    # cut the square in the middle
     grid: np.ndarray | None = None,  # numbers of the grid's frames that are wanted, rising; None: all of `seconds`
+    track: int | None = None,  # which of the file's sound tracks, from 0; None: the one that FFmpeg's players choose
     threads: int = 1,        # 2: pictures are made smaller while the next are decoded; for one reader alone, the pictures are the same
 ) -> Clip:
     "Frames and sound of `seconds` from `start`; what the file does not hold is padded and counted. Raises `MediaError`."
@@ -484,15 +890,15 @@ def read_clip(
     if not (np.isfinite(start) and start >= 0 and seconds > 0 and fps > 0 and rate > 0):
         raise MediaError(path, f"expected start >= 0 and seconds, fps, rate > 0, got {start}, {seconds}, {fps}, {rate}")
     found = None
-    if not video and Path(path).suffix.lower() in SOUND_FILES and os.path.isfile(path):
+    if not video and not track and Path(path).suffix.lower() in SOUND_FILES and os.path.isfile(path):
         found = (heard := _sound_file(path, start, n, rate)) and ((np.zeros((0, 0, 0, 3), np.uint8), 0), heard, True)
-    for whole in (False, True):
-        found = found or _attempt(path, start, grid / fps, size, n, rate, audio, video, whole, threads)
-    (frames, pad), (waveform, missing), has_audio = found
+    for how in ('seek', 'read', 'decode'):
+        found = found or _attempts(path, start, grid / fps, size, n, rate, audio, video, how, threads, track)
+    (frames, pad), (waveform, missing, cancelled), has_audio = found
     if square and video:
         s = min(frames.shape[1:3]); y, x = (frames.shape[1] - s) // 2, (frames.shape[2] - s) // 2
         frames = np.ascontiguousarray(frames[:, y:y + s, x:x + s])
-    return Clip(frames, waveform, fps, rate, start, str(path), Path(path).stem, pad, missing, has_audio)
+    return Clip(frames, waveform, fps, rate, start, str(path), Path(path).stem, pad, missing, has_audio, cancelled)
 
 # %% ../nbs/01_media.ipynb #4eae23fb
 def squeeze(

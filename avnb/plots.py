@@ -110,9 +110,13 @@ def fit_maps(
     T: int,            # frames
     H: int,            # pixels
     W: int,            # pixels
+    area=(0, 0, 1, 1),  # x0, y0, x1, y1: the part of the frame that the maps cover, fractions
 ) -> np.ndarray:
-    "Maps on the frames' grid, [T, H, W]; a pixel that touches an unseen cell is NaN."
-    return resample(resample(resample(np.asarray(maps, float), T, 0), H, 1), W, 2)
+    "Maps on the frames' grid, [T, H, W]; a pixel that touches an unseen cell, or lies outside of `area`, is NaN."
+    x0, y0, x1, y1 = np.round(np.asarray(area) * [W, H, W, H]).astype(int)
+    out = np.full((T, H, W), np.nan)
+    out[:, y0:y1, x0:x1] = resample(resample(resample(np.asarray(maps, float), T, 0), y1 - y0, 1), x1 - x0, 2)
+    return out
 
 # %% ../nbs/13_plots.ipynb #2e69f19b
 def overlay(
@@ -280,11 +284,12 @@ def show_attention(
     n: int = 8,         # frames shown
     unit: str = 'dB',   # of the spectrogram
     title: str = '',    # over the picture
+    area=(0, 0, 1, 1),  # the part of the frames that the maps cover, as in fit_maps
 ):
     "Frames, the same frames under their heat map, and the spectrogram with frequency attention beside it. Returns the figure."
     frames = np.asarray(frames); T, H, W = frames.shape[:3]; at = pick_frames(T, n); k = len(at)
     tracks = [(s, [t[i] for i in at]) for s, t in box_tracks(boxes, T)]
-    hot = overlay(frames[at], fit_maps(normalise(maps, per), T, H, W)[at]); high = min(8.6 / k * H / W, 3)
+    hot = overlay(frames[at], fit_maps(normalise(maps, per), T, H, W, area)[at]); high = min(8.6 / k * H / W, 3)
     heights = [high, high] + ([2.1] if spec is not None else [])
     fig = plt.figure(figsize=(9.6, sum(heights) + 1.1), layout='constrained')
     grid = fig.add_gridspec(len(heights), 2*k + 1, height_ratios=heights, width_ratios=[1]*2*k + [.3])
@@ -992,7 +997,9 @@ class Overlay:
         title: str = '',     # over all
         strip=None,          # f(axes, side axes), default the waveform
         side: bool = False,  # room beside the strip
+        area=(0, 0, 1, 1),   # the part of the frames that the maps cover, as in fit_maps
     ):
+        self.area = area
         self.clip, self.tracks, self.drawn = clip, box_tracks(boxes, len(clip.frames)), None
         T, H, W = clip.frames.shape[:3]; scale = short / min(H, W)
         self.size = (int(round(H*scale)), int(round(W*scale))); self.seconds = T / clip.fps
@@ -1016,7 +1023,7 @@ class Overlay:
         "Frame i, bare or under its heat, into the panels of the canvas."
         ph, pw = self.size; frame = enlarge(self.clip.frames[i], self.size)
         for (y, x), maps in zip(self.corners, self.maps.values()):
-            panel = frame.copy() if maps is None else overlay(frame, fit_maps(maps[i:i + 1], 1, ph, pw)[0])
+            panel = frame.copy() if maps is None else overlay(frame, fit_maps(maps[i:i + 1], 1, ph, pw, self.area)[0])
             for sounding, track in self.tracks:
                 if track[i] is not None and maps is not None: stroke_box(panel, track[i], sounding)
             self.still[y:y + ph, x:x + pw] = panel
@@ -1036,31 +1043,39 @@ def overlay_video(
     per: str = 'clip',         # scale of the maps, as in normalise
     title: str = '',           # over all
     short: int = 288,          # shorter side of a panel, pixels
+    area=(0, 0, 1, 1),         # the part of the frames that the maps cover, as in fit_maps
 ) -> Path:
     "Write a video with sound (H.264 yuv420p + AAC): the clip, its heat maps, the spectrogram with a line that moves in time."
     panels = ({'the clip': None} if side_by_side else {}) | (maps if isinstance(maps, dict) else {'where the model looks': maps})
     def strip(ax, side):
         _draw_spectrogram(ax, spec, hz, seconds, [band])
         if side is not None: _draw_listening(side, ax, freq_map, hz, seconds)
-    draw = Overlay(clip, panels, boxes, per, short, title, strip if spec is not None else None, spec is not None and freq_map is not None)
+    draw = Overlay(clip, panels, boxes, per, short, title, strip if spec is not None else None, spec is not None and freq_map is not None, area)
     return film(path, draw, draw.seconds, clip.fps * math.ceil(24 / clip.fps), clip.waveform if clip.has_audio else None, clip.rate)
 
 # %% ../nbs/13_plots.ipynb #48677044
+_COLOURS = ('scale=out_color_matrix=bt601:out_range=tv,'         # said, as in `media.write_clip`
+            'setparams=colorspace=smpte170m:range=tv:color_primaries=bt709:color_trc=bt709')
+
+
 def film(path, draw, seconds: float, fps: float, waveform=None, rate: int = 16000) -> Path:
-    "Moving pictures from draw(t), with sound, as an mp4 that browsers play; moviepy does the work and nothing half written stays behind."
+    "Moving pictures from draw(t), with sound, as an mp4 that browsers play; nothing half written stays behind."
     from moviepy import VideoClip
     from moviepy.audio.AudioClip import AudioArrayClip
     video = VideoClip(draw, duration=seconds)
     if waveform is not None:
-        sound = np.zeros((int(round(seconds * rate)), 2), 'float32'); take = waveform[:len(sound)]
+        sound = np.zeros((int(round(seconds * rate)), 2), 'float32')
+        take = waveform[:len(sound)]
         sound[:len(take)] = np.clip(take, -1, 1)[:, None]
         video = video.with_audio(AudioArrayClip(sound, rate))
     with tempfile.TemporaryDirectory() as tmp:
         made = Path(tmp) / 'video.mp4'
-        try: video.write_videofile(str(made), fps=fps, codec='libx264', preset='veryfast', pixel_format='yuv420p', threads=1,
-                                   audio_codec='aac', audio_fps=rate, temp_audiofile=str(Path(tmp) / 'sound.m4a'), logger=None,
-                                   ffmpeg_params=['-crf', '20', '-movflags', '+faststart'])
-        except OSError as e: raise PlotError(f"no {Path(path).name}: ffmpeg stopped ({str(e)[-200:]}); is the disk full?") from e
+        how = dict(codec='libx264', preset='veryfast', pixel_format='yuv420p', threads=1, logger=None,
+                   ffmpeg_params=['-crf', '20', '-movflags', '+faststart', '-vf', _COLOURS],
+                   audio_codec='aac', audio_fps=rate, temp_audiofile=str(Path(tmp) / 'sound.m4a'))
+        try: video.write_videofile(str(made), fps=fps, **how)
+        except OSError as e:
+            raise PlotError(f"no {Path(path).name}: ffmpeg stopped ({str(e)[-200:]}); is the disk full?") from e
         with atomic_write(path) as f: f.write(made.read_bytes())
     return Path(path)
 

@@ -90,13 +90,17 @@ def total(x: Tensor) -> Tensor:
 
 # %% ../nbs/10_training.ipynb #6dcca339
 def share_gradients(
-    parameters,  # of the model
-):
-    "Add up gradients over all processes, in one message."
-    grads = [p.grad for p in parameters if p.grad is not None]
-    if not dist.is_initialized() or not grads: return
-    flat = torch.cat([g.reshape(-1) for g in grads]); dist.all_reduce(flat)
-    for g, new in zip(grads, flat.split([g.numel() for g in grads])): g.copy_(new.view_as(g))
+    parameters,    # of the model
+    loss: Tensor,  # this process's share of it
+) -> Tensor:       # the loss of the global batch, without gradient
+    "Add up gradients over all processes, and the loss with them, in one message."
+    parts = [loss.detach(), *(p.grad for p in parameters if p.grad is not None)]
+    if not dist.is_initialized(): return parts[0]
+    flat = torch.cat([x.reshape(-1) for x in parts])
+    dist.all_reduce(flat)
+    whole, *grads = flat.split([x.numel() for x in parts])
+    for old, new in zip(parts[1:], grads): old.copy_(new.view_as(old))
+    return whole[0]
 
 # %% ../nbs/10_training.ipynb #578aad07
 class Objective:
@@ -567,7 +571,8 @@ class State:
         self.optimizer, self.schedule = new_optimizer(cfg, self.model, max(self.steps, 1))
         self.ledger = Ledger(len(self.data), c.data.bad_budget)
         self.step, self.epoch, self.position, self.event = 0, 0, 0, ''   # steps taken; pass over the data; batches of it consumed
-        self.sums, self.n, self.losses = {}, 0, []                      # of the loss terms since the last log line; losses not looked at yet
+        self.sums, self.n = {}, 0                                       # of the loss terms since the last log line
+        self.taken, self.finite = [], ''                                # steps whose loss and gradient nobody has looked at yet; the last finite loss, in words
         self.had, self.waited, self.since, self.stop = 0, 0.0, time.perf_counter(), threading.Event()
 
 # %% ../nbs/10_training.ipynb #445a4852
@@ -646,6 +651,67 @@ class _Padded(torch.overrides.TorchFunctionMode):
             args = torch.nn.functional.pad(x, [p for p in reversed(pad) for _ in range(2)]), w, bias, stride, 0, *rest
         return f(*args, **(kwargs or {}))
 
+# %% ../nbs/10_training.ipynb #a89a5257
+@patch
+def check_losses(self: State):
+    "Stop if a loss or a gradient since the last look was not finite; several processes come to the same verdict."
+    if not self.taken: return
+    taken, self.taken = self.taken, []
+    numbers = torch.stack([x for *_, x in taken]).tolist()
+    for (step, rows, lr, _), (loss, norm) in zip(taken, numbers):
+        if np.isfinite(loss) and np.isfinite(norm): self.finite = f'{loss:.4g} at step {step}'
+        elif np.isfinite(norm) or not np.isfinite(loss): self.dump(step, rows, f'the loss is {_word(loss)}', lr)
+        else: self.dump(step, rows, f'the loss is {loss:.4g}, but its gradient is {_word(norm)}', lr)
+
+
+def _word(x: float) -> str:
+    "What a number is that is none."
+    return 'NaN' if np.isnan(x) else 'infinite'
+
+# %% ../nbs/10_training.ipynb #cd671d10
+@patch
+def statistics(self: State, rows: Tensor, step: int) -> list:
+    "What went into the networks at a step, clip by clip over all processes: dicts of row, id, path, numbers, and whether all of it was finite."
+    batch = self.data.fetch(rows.numpy(), step // self.steps_per_epoch)
+    facts = self.manifest.table.loc[batch.index.tolist(), ['id', 'path']].reset_index(names='row')
+    pictures, sounds = batch.frames.float(), batch.waveform
+    facts['picture_mean'], facts['picture_std'] = pictures.mean((1, 2, 3, 4)).numpy(), pictures.std((1, 2, 3, 4)).numpy()
+    facts['sound_rms'], facts['sound_peak'] = sounds.square().mean(1).sqrt().numpy(), sounds.abs().amax(1).numpy()
+    for name, x in zip(('picture_finite', 'sound_finite'), self.see(batch)[1:]): facts[name] = x.flatten(1).isfinite().all(1).cpu().numpy()
+    clips = [facts.to_dict('records')]
+    if self.world > 1:
+        clips = [None] * self.world
+        dist.all_gather_object(clips, facts.to_dict('records'))
+    return sum(clips, [])
+
+
+def _saved(folder: Path) -> str:
+    "Name of the newest checkpoint, '' where there is none."
+    return max((p.name for p in folder.glob('checkpoints/step-*.pt')), default='')
+
+# %% ../nbs/10_training.ipynb #3381240d
+@patch
+def dump(
+    self: State,
+    step: int,      # steps taken before
+    rows: Tensor,   # int64 [b], of this process
+    what: str,      # is wrong
+    lr: float,      # learning rate of the step
+):
+    "Write what is known about a batch that broke the run, and the ledger so far, then stop."
+    clips, bad = self.statistics(rows, step), self.all_bad()
+    path = self.folder / f'nan-step-{step:08}.json'
+    if self.rank == 0:
+        if bad.seen: bad.save(self.folder / 'ledger.csv')
+        with atomic_write(path, 'w') as f: json.dump(dict(step=step, epoch=step // self.steps_per_epoch, what=what, lr=lr, clips=clips), f, indent=1)
+    broken = [c['id'] for c in clips if not (c['picture_finite'] and c['sound_finite'])]
+    names = broken or [c['id'] for c in clips]
+    listed = ', '.join(names[:8]) + (f' and {len(names) - 8} more' if len(names) > 8 else '')
+    where = f"their input is not finite: {listed}" if broken else f"the clips are {listed}"
+    raise TrainingError(f"{what} at step {step} (learning rate {lr:.3g}, last finite loss {self.finite or 'none'}); {where}. "
+                        f"{path.name} has the statistics of all {len(clips)} clips. The last checkpoint, {_saved(self.folder) or 'of which there is none yet'}, is from before. "
+                        "What to try, in a new run.folder: lower optim.lr, set optim.clip=1, or leave out clips that look wrong")
+
 # %% ../nbs/10_training.ipynb #b8b1c201
 @patch
 def forward(self: State, video: Tensor, spec: Tensor) -> AVOutput:
@@ -662,48 +728,31 @@ def forward(self: State, video: Tensor, spec: Tensor) -> AVOutput:
 
 # %% ../nbs/10_training.ipynb #d988d4d8
 @patch
-def learn(self: State, loss: Tensor):
-    "One step of the optimiser."
+def learn(
+    self: State,
+    loss: Tensor,  # this process's share
+    rows: Tensor,  # int64 [b], of this process: what is named if the run breaks here
+):
+    "One step of the optimiser. On a CPU a loss or gradient that is not finite stops the run before it, on a GPU at the next look."
     self.optimizer.zero_grad(set_to_none=True)
     loss.backward()
     grads = {k: x.grad.chunk(len(self.parts)) for k, x in vars(self.whole).items() if x is not None and x.grad is not None} if self.parts else {}
     for k, views in enumerate(self.parts):
         out = self.embed(*views)
         torch.autograd.backward([getattr(out, name) for name in grads], [g[k] for g in grads.values()])
-    share_gradients(self.model.parameters())
-    if self.cfg.optim.clip > 0: torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.cfg.optim.clip)
-    self.optimizer.step(); self.schedule.step()
+    loss, parameters = share_gradients(self.model.parameters(), loss), list(self.model.parameters())
+    if self.cfg.optim.clip > 0: norm = torch.nn.utils.clip_grad_norm_(parameters, self.cfg.optim.clip)
+    else: norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+    self.rows = rows
+    self.taken.append((self.step, rows, self.schedule.get_last_lr()[0], torch.stack([loss, norm.to(loss)])))
+    if not _deferred(self.device): self.check_losses()
+    self.optimizer.step()
+    self.schedule.step()
 
-# %% ../nbs/10_training.ipynb #a89a5257
-@patch
-def check_losses(self: State):
-    "Stop if a loss since the last look was not finite; several processes come to the same verdict."
-    if not self.losses: return
-    steps, rows, losses = zip(*self.losses); self.losses = []
-    losses = total(torch.stack(losses)).tolist()
-    bad = [k for k, x in enumerate(losses) if not np.isfinite(x)]
-    if bad: self.dump(steps[bad[0]], rows[bad[0]], f'the loss is {losses[bad[0]]}')
 
-# %% ../nbs/10_training.ipynb #cd671d10
-@patch
-def dump(
-    self: State,
-    step: int,      # steps taken before
-    rows: Tensor,   # int64 [b], of this process
-    what: str,
-):
-    "Write what is known about a batch that broke the run, then stop."
-    batch = self.data.fetch(rows.numpy(), step // self.steps_per_epoch)
-    facts = self.manifest.table.loc[rows.tolist(), ['id', 'path']].reset_index(names='row')
-    facts['picture_mean'], facts['picture_std'] = (x.numpy() for x in (batch.frames.float().mean((1, 2, 3, 4)), batch.frames.float().std((1, 2, 3, 4))))
-    facts['sound_rms'], facts['sound_peak'] = (x.numpy() for x in (batch.waveform.square().mean(1).sqrt(), batch.waveform.abs().amax(1)))
-    clips = [facts.to_dict('records')]
-    if self.world > 1: clips = [None] * self.world; dist.all_gather_object(clips, facts.to_dict('records'))
-    path = self.folder / f'nan-step-{step:08}.json'
-    if self.rank == 0:
-        with atomic_write(path, 'w') as f: json.dump(dict(step=step, epoch=step // self.steps_per_epoch, what=what, clips=sum(clips, [])), f, indent=1)
-    raise TrainingError(f"{what} at step {step}; the batch's ids and statistics are in {path.name}. "
-                        "Nothing was saved after it: look at these clips, or lower optim.lr or set optim.clip=1, in a new run.folder")
+def _deferred(device: torch.device) -> bool:
+    "Whether reading a number would make Python wait for the device, so that losses are looked at later, many at once."
+    return device.type != 'cpu'
 
 # %% ../nbs/10_training.ipynb #cab7dff5
 class Log:
@@ -837,7 +886,7 @@ def instruments(self: State) -> tuple:  # (numbers by name, scores for histogram
     bank, w = self.bank, self.cfg.weight
     rows = torch.from_numpy(rng(self.cfg.run.seed, 0, 0, 'instruments').permutation(self.data.rows)[:_LOOK]).to(self.device)
     v, a, written = (bank.collect(x, rows) for x in (bank.video, bank.audio, bank.written))
-    good = written & (v * a).sum(1).isfinite(); rows, v, a = rows[good], v[good], a[good]             # a run that breaks is for `check_losses` to tell
+    rows, v, a = rows[written], v[written], a[written]
     if len(rows) < 2: return {}, {}
     kinds = self.manifest.table['faulty_kind'].to_numpy(str)[rows.cpu().numpy()]
     numbers, seen = score_instruments(v, a, kinds, self.objective.groups[rows])
@@ -902,7 +951,7 @@ def log_line(self: State):
 def save(self: State):
     "Write a checkpoint and keep the newest `run.keep`."
     self.check_losses()
-    if not all(bool(x.isfinite().all()) for x in self.model.parameters()): self.dump(self.step - 1, self.rows, 'a weight is no number after the update')
+    if not all(bool(x.isfinite().all()) for x in self.model.parameters()): self.dump(self.step - 1, self.rows, 'a weight is no number after the update', self.schedule.get_last_lr()[0])
     state, path = self.state_dict(), self.folder / f'checkpoints/step-{self.step:08}.pt'
     if self.bank.world > 1:
         write_checkpoint(part_names(path, self.world)[self.rank], {k: state.pop(k) for k in ('bank', 'objective')})
@@ -916,6 +965,7 @@ def save(self: State):
 @patch
 def end_epoch(self: State):
     "A pass over the data is done."
+    self.check_losses()                                                     # before maps, instruments and monitors meet what is no number
     self.epoch, self.position = self.epoch + 1, 0
     if self.cfg.run.maps and self.rank == 0: self.save_maps()
     last, (numbers, seen) = self.epoch == self.cfg.optim.epochs, self.instruments()
@@ -927,11 +977,9 @@ def end_epoch(self: State):
 @patch
 def count(
     self: State,
-    parts: dict,   # of the objective
-    rows: Tensor,  # int64 [b], of this process
+    parts: dict,  # of the objective
 ):
     "Note a step that was taken; log, save and stop when it is time."
-    self.losses.append((self.step, rows, parts['loss'])); self.rows = rows
     self.step, self.position, self.n = self.step + 1, self.position + 1, self.n + 1
     for k, x in parts.items(): self.sums[k] = self.sums[k] + x if k in self.sums else x.clone()
     last = self.step == self.steps
@@ -973,8 +1021,8 @@ def explained(s: State):
     "Say what an error of torch or of the system means for a run."
     try: yield
     except (MemoryError, RuntimeError, OSError) as e:                      # torch.OutOfMemoryError is a RuntimeError
-        text, saved = str(e), sorted(p.name for p in s.folder.glob('checkpoints/step-*.pt'))
-        after = f"{saved[-1]} is whole: run it again to go on from there" if saved else "nothing was saved yet"
+        text, saved = str(e), _saved(s.folder)
+        after = f"{saved} is whole: run it again to go on from there" if saved else "nothing was saved yet"
         if isinstance(e, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in text:
             what = f"out of memory at step {s.step} on {s.device}: " + _LOWER.format(data=s.cfg.data, double=2 * s.cfg.optim.accumulate)
         elif 'DataLoader worker' in text: what = f"a reading process was killed at step {s.step} (out of memory?): use fewer data.workers, or a packed set"
@@ -1074,9 +1122,9 @@ def fit(
                 index, video, spec = s.see(batch)
                 out = s.forward(video, spec)
                 loss, parts = s.objective(out, index, s.step)
-                s.learn(loss)
+                s.learn(loss, batch.index)
                 s.bank.update(gather(index), gather(out.video.detach()), gather(out.audio.detach()), validate=False)
-                s.count(parts, batch.index)
+                s.count(parts)
             s.end_epoch()
     return s.finished("done:")
 

@@ -58,7 +58,8 @@ def dosed(clean: PackedSet, m: Manifest, fraction: float, seed: int, out: Path) 
     heard = [at[x] if x else k for k, x in enumerate(n.table['track'])] if 'track' in n.table else range(len(m))
     out.mkdir(parents=True, exist_ok=True); (out / 'frames.u8').unlink(missing_ok=True); os.link(clean.folder / 'frames.u8', out / 'frames.u8')
     clean.audio[list(heard)].tofile(out / 'audio.i16'); n.save(out / 'manifest.csv', overwrite=True)
-    adopt(out, Manifest.load(out / 'manifest.csv'), **CLIP); return out
+    adopt(out, Manifest.load(out / 'manifest.csv'), **CLIP, whole=clean.whole)
+    return out
 
 
 # -- scores ------------------------------------------------------------------------------------------------------------

@@ -94,7 +94,7 @@ def our_step(s, batch):
         index, video, spec = s.see(batch)
         out = s.forward(video, spec)
         loss, parts = s.objective(out, index, s.step)
-        s.learn(loss)
+        s.learn(loss, batch.index)
         s.bank.update(index, out.video.detach(), out.audio.detach(), validate=False)
     return step
 

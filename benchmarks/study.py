@@ -48,7 +48,7 @@ def write_packed_world(out, seed, faulty, train, test, classes=12, dials=DIALS) 
                          video_codec='none', audio_codec='none', error=''))
     Manifest(out, pd.DataFrame(rows)).save(out / 'manifest.csv'); m = Manifest.load(out / 'manifest.csv')
     (out / 'truth.json').write_text(json.dumps(known))
-    adopt(out, m, dials.seconds, dials.fps, dials.size, dials.rate)
+    adopt(out, m, dials.seconds, dials.fps, dials.size, dials.rate, whole=(dials.size, dials.size))
     return out
 
 

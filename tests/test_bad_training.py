@@ -111,28 +111,154 @@ def test_out_of_memory(run, monkeypatch, error):
     assert 'data.batch (now 12)' in text and 'optim.accumulate=2' in text and 'step-00000004.pt is whole' in text
 
 
-def poison(step):
+def spoil(step):
     "A monitor that spoils a weight after a step."
-    def spoil(s):
+    def monitor(s):
         if s.event == 'log' and s.step == step: next(s.model.parameters()).data.fill_(float('nan'))
-    return spoil
+    return monitor
+
+
+def poison(monkeypatch, step, clip=3):
+    "From a step on, what one clip of each batch gives the audio network is NaN; returns the ids of these clips."
+    import avnb.training as T
+    see, ids = T.State.see, []
+
+    def poisoned(s, batch):
+        index, video, spec = see(s, batch)
+        if s.step >= step:
+            spec[clip] = float('nan')
+            ids.append(s.manifest.table['id'].iloc[int(batch.index[clip])])
+        return index, video, spec
+    monkeypatch.setattr(T.State, 'see', poisoned)
+    return ids
+
+
+def keeper():
+    "A monitor that remembers the state, and where it was called."
+    def monitor(s):
+        monitor.state = s
+        monitor.calls.append((s.event, s.step))
+    monitor.calls = []
+    return monitor
+
+
+def all_finite(state):
+    "Whether every number of a checkpoint's model and bank is one; of a state, of what the optimiser and the bank have written."
+    parts = [state['model'], state['bank']] if isinstance(state, dict) else [dict(state.model.named_parameters()), state.bank.state_dict()]
+    return all(bool(x.isfinite().all()) for part in parts for x in part.values())
+
+
+@pytest.mark.parametrize('options', [[], ['run.amp=true', 'optim.accumulate=2', 'optim.clip=1.0']], ids=['plain', 'bfloat16'])
+def test_a_clip_whose_features_are_nan(run, tmp_path, monkeypatch, options):
+    "Said at once, with the clip's name, before the step and the bank take it in; without the clip's fault the run goes on as if nothing had been."
+    from avnb.training import TrainingError, fit, newest_checkpoint
+    watch = keeper()
+    with monkeypatch.context() as m:
+        ids = poison(m, 7)
+        text = message(TrainingError, 'the loss is NaN at step 7', lambda: fit(run(*options), monitors=[watch]))
+    assert f'their input is not finite: {ids[0]}. ' in text and 'lower optim.lr' in text
+    assert 'step-00000004.pt' in text and 'learning rate 0.00' in text and 'last finite loss' in text and 'at step 6' in text
+    assert watch.state.step == 7 and all_finite(watch.state)
+    facts = json.loads((tmp_path / 'run/nan-step-00000007.json').read_text())
+    assert [c['id'] for c in facts['clips'] if not c['sound_finite']] == ids[:1] and all(c['picture_finite'] for c in facts['clips'])
+    assert [int(line.split(',')[0]) for line in (tmp_path / 'run/log.csv').read_text().splitlines()[1:]] == [3, 6]
+    _, state = newest_checkpoint(tmp_path / 'run')
+    assert state['step'] == 4 and all_finite(state)
+    again, whole = fit(run(*options)), fit(run(*options, folder=tmp_path / 'whole'))
+    assert again.log.step.max() == 20
+    assert all(x.equal(y) for x, y in zip(again.model.state_dict().values(), whole.model.state_dict().values()))
 
 
 def test_loss_that_is_no_number(run, tmp_path):
     "A weight is spoilt after step 6: the first bad step is named, its clips are listed, and what is on the disk is sound."
     from avnb.training import TrainingError, fit, newest_checkpoint
-    text = message(TrainingError, 'the loss is nan at step 6', lambda: fit(run(), monitors=[poison(6)]))
+    text = message(TrainingError, 'the loss is NaN at step 6', lambda: fit(run(), monitors=[spoil(6)]))
     facts = json.loads((tmp_path / 'run/nan-step-00000006.json').read_text())
-    assert facts['step'] == 6 and facts['epoch'] == 1 and len(facts['clips']) == 12 and facts['clips'][0]['id'].startswith('toy')
-    assert {'row', 'id', 'path', 'picture_mean', 'picture_std', 'sound_rms', 'sound_peak'} == set(facts['clips'][0]) and 'ids and statistics' in text
-    path, state = newest_checkpoint(tmp_path / 'run')
-    assert state['step'] == 4 and all(x.isfinite().all() for x in state['model'].values() if x.is_floating_point())
+    assert facts['step'] == 6 and facts['epoch'] == 1 and len(facts['clips']) == 12
+    assert {'row', 'id', 'path', 'picture_mean', 'picture_std', 'picture_finite', 'sound_rms', 'sound_peak', 'sound_finite'} == set(facts['clips'][0])
+    assert 'the clips are ' + ', '.join(c['id'] for c in facts['clips'][:8]) + ' and 4 more' in text
+    _, state = newest_checkpoint(tmp_path / 'run')
+    assert state['step'] == 4 and all_finite(state)
+
+
+def test_the_ledger_of_a_run_that_diverges(run, tmp_path, monkeypatch):
+    "What was found unreadable since the last log line is written before the run stops."
+    from avnb.training import TrainingError, fit
+    poison(monkeypatch, 7)
+    def find_one(s):
+        if s.step == 6: s.ledger.add([dict(id='toy011', path='toy005.mp4', reason='torn')])
+    message(TrainingError, 'the loss is NaN at step 7', lambda: fit(run('data.bad_budget=0.5'), monitors=[find_one]))
+    assert 'toy011,toy005.mp4,torn,1' in (tmp_path / 'run/ledger.csv').read_text()
+
+
+def test_an_absurd_learning_rate(run, tmp_path):
+    "The networks overflow at the step after the first; nobody else meets it, and what was saved is made of numbers."
+    from avnb.training import TrainingError, fit, newest_checkpoint
+    cfg = run('optim.lr=1e30', 'optim.schedule=constant', 'run.checkpoint_every=1', 'optim.epochs=1')
+    text = message(TrainingError, 'the loss is NaN at step 1 .learning rate 1e.30, last finite loss .* at step 0', lambda: fit(cfg))
+    assert 'lower optim.lr' in text and newest_checkpoint(tmp_path / 'run')[1]['step'] == 1
+
+
+def test_a_gradient_that_is_no_number(run, tmp_path):
+    "The loss is finite and its gradient is not: the step that would spoil the weights is named, not the one after it."
+    from avnb.training import TrainingError, fit, newest_checkpoint
+    def break_gradients(s):
+        if s.step == 6: next(s.model.parameters()).register_hook(lambda g: g * float('inf'))
+    watch = keeper()
+    message(TrainingError, 'the loss is [0-9.]+, but its gradient is (NaN|infinite) at step 6', lambda: fit(run(), monitors=[watch, break_gradients]))
+    assert all_finite(watch.state)
+    assert newest_checkpoint(tmp_path / 'run')[1]['step'] == 4
+
+
+@pytest.mark.parametrize('log_every', [3, 99])
+def test_divergence_where_losses_are_looked_at_later(run, tmp_path, monkeypatch, log_every):
+    "As on a GPU: at the log line or at the epoch's end, before maps, instruments and monitors; the step named is the one where it began."
+    import avnb.training as T
+    monkeypatch.setattr(T, '_deferred', lambda device: True)
+    poison(monkeypatch, 5)
+    watch, cfg = keeper(), run(f'run.log_every={log_every}', 'run.checkpoint_every=5', 'run.maps=2')
+    text = message(T.TrainingError, 'the loss is NaN at step 5', lambda: T.fit(cfg, monitors=[watch]))
+    assert 'last finite loss' in text and 'at step 4)' in text and [step for _, step in watch.calls if step > 5] == []
+    _, state = T.newest_checkpoint(tmp_path / 'run')
+    assert state['step'] == 5 and all_finite(state)
+    assert [p.name for p in sorted((tmp_path / 'run/maps').iterdir())] == ['epoch-0001.npz']
+
+
+DIVERGE = """import sys, torch; sys.path.insert(0, {tests!r}); torch.set_num_threads(1)
+import os
+from toys import config
+import avnb.training as T
+see = T.State.see
+def poisoned(s, batch):
+    index, video, spec = see(s, batch)
+    if s.step == 6 and s.rank == 1: video[2] = float('inf')
+    return index, video, spec
+T.State.see = poisoned
+try: T.fit(config({toy!r}, {run!r}, {options!r}))
+except T.TrainingError as e: print('rank', os.environ['RANK'], 'says', e)
+"""
+
+
+@pytest.mark.parametrize('options', [[], pytest.param(['xid.shard=true'], marks=pytest.mark.slow)], ids=['whole', 'in parts'])
+def test_all_processes_stop_together(run, work, tmp_path, options):
+    "What one of two processes was fed is infinite: both say the same and end, and one process alone goes on from what was saved."
+    from avnb.training import fit
+    (tmp_path / 'script.py').write_text(DIVERGE.format(tests=str(HERE), toy=str(work / 'toy'), run=str(tmp_path / 'run'), options=options))
+    command = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2', tmp_path / 'script.py']
+    p = subprocess.run(command, env={**os.environ, 'OMP_NUM_THREADS': '1'}, capture_output=True, text=True, timeout=120)
+    said = sorted(line for line in p.stdout.splitlines() if line.startswith('rank'))
+    assert p.returncode == 0 and len(said) == 2, p.stderr[-3000:]
+    assert said[0].split('says')[1] == said[1].split('says')[1] and 'the loss is NaN at step 6' in said[0], said
+    facts = json.loads((tmp_path / 'run/nan-step-00000006.json').read_text())
+    broken = [c['id'] for c in facts['clips'] if not c['picture_finite']]
+    assert len(facts['clips']) == 12 and len(broken) == 1 and f'not finite: {broken[0]}. ' in said[0]
+    assert fit(run(*options)).log.step.max() == 20
 
 
 def test_update_that_is_no_number(run, tmp_path):
     "The loss was finite and the update was not, at a step that saves: the spoilt weights are not saved."
     from avnb.training import TrainingError, fit
-    message(TrainingError, 'a weight is no number after the update at step 5', lambda: fit(run('run.checkpoint_every=6'), monitors=[poison(6)]))
+    message(TrainingError, 'a weight is no number after the update at step 5', lambda: fit(run('run.checkpoint_every=6'), monitors=[spoil(6)]))
     assert (tmp_path / 'run/nan-step-00000005.json').exists() and not (tmp_path / 'run/checkpoints').exists()
 
 

@@ -9,7 +9,7 @@ from prepare import ROOT
 
 pytestmark = pytest.mark.slow
 MODULES = sorted(p.stem for p in (ROOT/'avnb').glob('*.py') if not p.stem.startswith('_'))
-LEFT_OUT = shutil.ignore_patterns('.git', '.venv', 'runs', 'build', 'dist', '*.egg-info', '__pycache__', '.pytest_cache', '.hypothesis')
+LEFT_OUT = shutil.ignore_patterns('.git', '.venv', 'node_modules', 'runs', 'build', 'dist', '*.egg-info', '__pycache__', '.pytest_cache', '.hypothesis')
 
 
 def run(*command, cwd, seconds=600):

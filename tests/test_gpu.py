@@ -18,8 +18,8 @@ def test_a_step_does_not_wait_for_the_gpu(tmp_path):
     cfg = config(toy_set(tmp_path / 'toy'), tmp_path / 'run', ['run.device=cuda', 'run.amp=true', 'optim.clip=1.0', 'run.log_every=99', 'run.checkpoint_every=99', 'weight.start=0.0', 'soft.start=0.0', 'xid.warm_epochs=0.0'])
     s = T.State(cfg, T.training_manifest(cfg)); s.model.train(); s.bank.written.fill_(True); s.objective.begin_epoch(); batch = s.data.fetch(s.data.rows[:12], 0).pin_memory()
     def step():
-        index, video, spec = s.see(batch); out = s.forward(video, spec); loss, parts = s.objective(out, index, s.step); s.learn(loss)
-        s.bank.update(index, out.video.detach(), out.audio.detach(), validate=False); s.count(parts, batch.index)
+        index, video, spec = s.see(batch); out = s.forward(video, spec); loss, parts = s.objective(out, index, s.step); s.learn(loss, batch.index)
+        s.bank.update(index, out.video.detach(), out.audio.detach(), validate=False); s.count(parts)
     for _ in range(3): step()
     torch.cuda.synchronize(); torch.cuda.set_sync_debug_mode('error')
     try: step()

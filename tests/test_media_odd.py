@@ -13,6 +13,11 @@ def rows(folder, name):
     with open(folder / name, newline='', encoding='utf-8') as f: return list(csv.DictReader(f))
 
 
+def held(times, t):
+    "The number of the frame that is on the screen at `t`: the last whose time has come, or the first."
+    return max(int(np.searchsorted(times, t + 1e-6, 'right')) - 1, 0)
+
+
 @pytest.fixture(scope='module')
 def clapper():
     "Ten seconds of noise pictures with a flash and a click at the same instants: frames, sound, instants."
@@ -39,7 +44,9 @@ def ffmpeg():
 
 def test_every_real_clip_reads(real_data):
     files, slow = rows(real_data, 'clips.csv'), []
+    second = dict(width=480, height=270, duration_s=13.056, audio_rate=16000)     # the table has the first of this file's two films
     for r in files:
+        if r['file'].startswith('clips/nasa-studio'): r |= second
         t = time.perf_counter()
         p, c = probe(real_data / r['file']), read_clip(real_data / r['file'], 0.3, 1.0, 16, size=64)
         if time.perf_counter() - t > 5: slow.append(r['file'])
@@ -89,7 +96,7 @@ def test_pictures_of_real_files_are_those_of_decoding_everything(real_data):
         for start, fps in zip(r.uniform(0, times[-1] - times[0] - 0.6, 3), r.choice([6, 16, 25, 30], 3)):
             clip = read_clip(f, start, 0.5, fps, size=every[0][1].shape[:2], audio=False)
             for k, x in enumerate(clip.frames):
-                want = every[int(np.abs(times - times[0] - start - k / fps).round(5).argmin())][1]
+                want = every[held(times, times[0] + start + k / fps)][1]
                 assert np.abs(x.astype(int) - want).mean() < 0.5, (row['file'], start, fps, k)
                 looked += 1
     assert looked > 300
@@ -129,7 +136,7 @@ def test_picture_and_sound_stay_together(clapper, tmp_path):
         inside = [t for t in at if start + 0.07 < t < start + 1.93]
         flash = start + np.flatnonzero(c.frames.mean((1, 2, 3)) > 215) / 16
         for t in inside:
-            assert np.abs(flash - t).min() <= 1 / 32 + 1e-6, (start, t, flash)
+            assert (flash - t)[flash > t - 1e-6].min() < 1 / 16, (start, t, flash)                # on the screen from t on, for one frame
             i = round((t - start) * 16000)
             near = np.abs(c.waveform[max(i - 400, 0):i + 400])
             assert abs(near.argmax() - min(i, 400) - 3.5) <= 8, (start, t)
@@ -146,7 +153,7 @@ def test_frames_are_exact_for_any_start(clapper, tmp_path, fps, rate, gop):
     times = np.array([t for t, _ in every])
     for start in np.random.default_rng(3).uniform(0, 160 / fps - 1.5, 15):
         c = read_clip(f, start, 1.0, 16, rate=rate)
-        for k, x in enumerate(c.frames): assert (x == every[int(np.abs(times - start - k / 16).round(5).argmin())][1]).all(), (start, k)
+        for k, x in enumerate(c.frames): assert (x == every[held(times, start + k / 16)][1]).all(), (start, k)
         i = round(start * rate)
         assert c.pad_frames == 0 and c.pad_samples == 0 and np.abs(c.waveform - whole[i:i + rate]).max() < 1e-4, start
 
@@ -191,7 +198,7 @@ def test_variable_frame_rate(clapper, tmp_path, ffmpeg):
     kept = np.array([n for n in range(160) if not 20 <= n <= 44 and n % 7 != 3])
     for start in (0, 0.7, 1.3, 2.6, 5.05):
         c = read_clip(g, start, 1.5, 16)
-        want = kept[[np.abs(kept / 16 - start - k / 16).round(3).argmin() for k in range(24)]]
+        want = kept[[held(np.round(kept / 16, 3), start + k / 16) for k in range(24)]]                 # Matroska rounds to 1 ms
         assert np.abs(c.frames.astype(int) - frames[want]).mean() < 8, start
 
 

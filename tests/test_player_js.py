@@ -59,7 +59,7 @@ def test_cosines(js):
     x = np.random.default_rng(3).normal(size=(40, 128)); x /= np.linalg.norm(x, axis=1, keepdims=True)
     p = pack_arrows(x); q = np.frombuffer(p['data'], np.int8).reshape(40, 128)
     got = numbers(js('cosines', q[5], q, p['scale'] ** 2))
-    assert np.allclose(got, x @ x[5], atol=.01) and js('top', got.astype(np.float32)) == 5
+    assert np.allclose(got, x @ x[5], atol=.01) and js('argmax', got.astype(np.float32)) == 5
 
 
 def test_scales(js):
@@ -72,10 +72,10 @@ def test_scales(js):
 
 def test_colours(js, page):
     lut = list(colours('inferno'))
-    got = page.evaluate('([lut, v]) => Array.from(m.paint(Float32Array.from(v, x => x ?? NaN), 4, Uint8Array.from(lut), 0.8, false, new Uint8ClampedArray(16)))', [lut, [0, .5, 1, None]])
+    got = page.evaluate('([lut, v]) => Array.from(m.toPixels(Float32Array.from(v, x => x ?? NaN), 4, Uint8Array.from(lut), 0.8, false, new Uint8ClampedArray(16)))', [lut, [0, .5, 1, None]])
     assert got[0:3] == lut[:3] and got[4:7] == lut[128 * 3:128 * 3 + 3] and got[8:11] == lut[255 * 3:]
     assert got[3] < got[7] < got[11] == round(255 * .8) and got[15] == 110 and got[12] == got[13] == got[14]
-    signed = page.evaluate('lut => Array.from(m.paint(Float32Array.of(-1, 0, 1), 3, Uint8Array.from(lut), 1, true, new Uint8ClampedArray(12)))', list(colours('PuOr_r')))
+    signed = page.evaluate('lut => Array.from(m.toPixels(Float32Array.of(-1, 0, 1), 3, Uint8Array.from(lut), 1, true, new Uint8ClampedArray(12)))', list(colours('PuOr_r')))
     assert signed[3] == 255 and signed[7] == 0 and signed[11] == 255 and signed[2] > signed[0] and signed[8] > signed[10], 'less is purple, none is clear, more is orange'
 
 

@@ -169,6 +169,15 @@ def test_frozen_is_frozen(toy, tmp_path):
     assert E.weights_key(c.encoder) != stats                                                         # the test can fail
 
 
+def test_a_classifier_that_diverges_says_so(toy, tmp_path):
+    "No score of a network of NaN, and none is kept for the next call."
+    m, packed, cfg, net = toy
+    wild = replace(QUICK, dict(seeds=0, finetune=dict(lr=1e30)))
+    with pytest.raises(EvaluationError, match="the classifier's loss is (nan|inf) at step .* 1e.30.*lower finetune.lr"):
+        run_protocol('finetune', net, cfg, m, wild, tmp_path, packed)
+    assert not list(tmp_path.glob('finetune-*.pt')) and not list(tmp_path.glob('report*'))
+
+
 def test_interrupted_fine_tuning_is_the_same(toy, tmp_path, monkeypatch):
     m, packed, cfg, net = toy
     monkeypatch.setattr(E, 'SAVE_SECONDS', 0)
@@ -209,7 +218,7 @@ def test_interrupted_prediction_is_the_same(toy, tmp_path, monkeypatch):
 def test_interrupted_localization_is_the_same(toy, tmp_path, monkeypatch):
     import avnb.localization as L
     m, packed, cfg, net = toy
-    m = Manifest(m.folder, m.table[:20]); boxes = changed(m, boxes=['[[0.1, 0.1, 0.6, 0.7]]'] * len(m), votes='1', boxes_at_s='')
+    m = Manifest(m.folder, m.table[:20]); boxes = changed(m, boxes=['[[0.1, 0.1, 0.6, 0.7]]'] * len(m), votes='1', boxes_at_s='', faulty_kind='none')
     def run(folder, **kw): return run_protocol('localization', net, cfg, kw.get('manifest', boxes), replace(QUICK, dict(batch=4)), folder, packed, make=L.localization_protocol, sense='both', sides=False)
     whole, calls, make = run(tmp_path / 'whole'), [], L._batch_outcomes
     def dying(*a):

@@ -23,7 +23,7 @@ def toy_set(folder, n=48, size=32, rate=4000, frames=32, seed=0):
     table = pd.DataFrame(dict(id=[f'toy{i:03}' for i in range(n)], path=[f'toy{i // 2:03}.mp4' for i in range(n)], start_s=np.arange(n) % 2 * 2.0, seconds=2.0,
                               split='train', label=kind.astype(str), faulty_kind=np.where(kind == sound, 'none', 'wrong_track'), content_hash=[f'{i:064x}' for i in range(n)], audio_codec='pcm'))
     Manifest(folder, table).save(folder / 'manifest.csv'); m = Manifest.load(folder / 'manifest.csv')
-    adopt(folder, m, frames / 16, 16.0, size, rate)
+    adopt(folder, m, frames / 16, 16.0, size, rate, whole=(size, size))
     return folder
 
 

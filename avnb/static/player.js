@@ -1,4 +1,14 @@
-// The player: media, maps and spectrogram under one clock, the sound's. Everything it needs is in `scene`; it never asks the kernel while it plays.
+// The player: media, maps and spectrogram under one clock, the sound's. Everything it needs is in `scene`; it never
+// asks the kernel while it plays.
+/** @import { Kind, Medium, Model, Panel, Scene, Surface, ViewOptions } from './types.js' */
+import { make, makeSvg } from './elements.js';
+import { whenGone } from './kernel.js';
+import { bytes, clamp, unpackPanel, unpackSound } from './player_arithmetic.js';
+import { DIVERGING, NAMES } from './player_draw.js';
+import { Pointing } from './player_point.js';
+import { asCanvas, asSvg, offer } from './player_save.js';
+
+/** @type {ViewOptions} */
 const VIEW = {
   layer: 'guided',
   band: 'guided',
@@ -21,86 +31,131 @@ const ICONS = {
   back: 'M7 5h2v14H7zm12 0v14l-9-7z',
   on: 'M15 5h2v14h-2zM5 5v14l9-7z'
 };
+
+const SPEEDS = [
+  [0.25, '¼'],
+  [0.5, '½'],
+  [1, '1×'],
+  [1.5, '1.5×'],
+  [2, '2×']
+];
+
+const SCALES = [
+  ['clip', 'over the clip'],
+  ['frame', 'per frame'],
+  ['all', 'over all panels'] // where there are several
+];
+
+const KEYS = [
+  ['space', 'play, pause'],
+  [', .', 'one frame back, on'],
+  ['← →', 'the same; on a picture or spectrogram: point, with ↑ ↓'],
+  ['L', 'hold what is pointed at'],
+  ['Esc', 'let go'],
+  ['Home', 'to the start'],
+  ['[ ] O', 'loop from here, to here, all']
+];
+
+const ARROWS = /** @type {Record<string, [number, number]>} */ ({
+  ArrowLeft: [-1, 0],
+  ArrowRight: [1, 0],
+  ArrowUp: [0, -1],
+  ArrowDown: [0, 1]
+});
+
+const DRAG = 6; // CSS pixels: less is a click
+const RIFF = 0x52; // the first byte of a wav
+const INSIDE = 0.01; // of a frame: a time that is a frame's start, but for rounding, belongs to it
+const KERNEL_GONE = 'The kernel is gone. This player goes on; to change clip, sound or network, run the cell again.';
+const CLICK_FIRST = 'The browser wants a click before it plays a sound: press play.';
+
+/** @param {keyof typeof ICONS} name */
 function icon(name) {
-  const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg'),
-    path = document.createElementNS('http://www.w3.org/2000/svg', 'path');
-  svg.setAttribute('viewBox', '0 0 24 24');
-  svg.setAttribute('aria-hidden', 'true');
-  path.setAttribute('d', ICONS[name]);
-  svg.append(path);
-  return svg;
+  return makeSvg('svg', { viewBox: '0 0 24 24', 'aria-hidden': 'true' }, makeSvg('path', { d: ICONS[name] }));
 }
 
-class View extends Drawing {
+class View extends Pointing {
+  /** @type {(() => void)[]} what must be undone when the view goes */ undo = [];
+  /** @type {string[]} of objects that are to be revoked */ urls = [];
+  /** @type {string} what is said since the kernel is gone */ gone;
+  /** @type {ViewOptions} the options that the model was told */ told;
+  /** @type {HTMLButtonElement} */ playButton;
+  /** @type {HTMLElement} the buttons that save */ saves;
+  /** @type {boolean} */ ticking;
+
+  /**
+   * @param {Model} model
+   * @param {HTMLElement} el
+   */
   constructor(model, el) {
     super();
     this.model = model;
     this.id = `avnb-${Math.random().toString(36).slice(2, 10)}`;
-    this.stats = { frames: new Set(), off: [], first: null };
-    this.off = [];
+    this.calm = matchMedia('(prefers-reduced-motion: reduce)');
     this.view = { ...VIEW, ...model.get('view') };
-    this.lut = Object.fromEntries(Object.entries(model.get('lookup') || {}).map(([k, v]) => [k, bytes(v)]));
-    this.root = make('section', { class: 'avnb', role: 'group', 'aria-label': 'player', tabindex: '-1' });
-    this.root.avnb = this;
+    const lookup = Object.entries(model.get('lookup') || {});
+    this.lut = Object.fromEntries(lookup.map(([name, colours]) => [name, bytes(colours, Uint8Array)]));
+    const attributes = { class: 'avnb', role: 'group', 'aria-label': 'player', tabindex: '-1' };
+    this.root = Object.assign(make('section', attributes), { avnb: this });
     el.append(this.root);
     this.listen();
     this.load();
   }
 
-  // Everything that must be undone when the view goes.
+  /**
+   * @param {EventTarget} target
+   * @param {string} name
+   * @param {(event: any) => void} f
+   */
   on(target, name, f) {
     target.addEventListener(name, f);
-    this.off.push(() => target.removeEventListener(name, f));
+    this.undo.push(() => target.removeEventListener(name, f));
+  }
+
+  /**
+   * @param {string} event  of the model
+   * @param {() => void} f
+   */
+  onModel(event, f) {
+    this.model.on(event, f);
+    this.undo.push(() => this.model.off(event, f));
   }
 
   listen() {
-    const { model } = this;
-    for (const [name, f] of [
-      ['change:scene', () => this.load()],
-      ['change:view', () => this.follow()],
-      ['change:lock', () => this.setLock(model.get('lock'), false)]
-    ]) {
-      model.on(name, f);
-      this.off.push(() => model.off(name, f));
-    }
-    this.off.push(
-      whenGone(model, this.root, () =>
-        this.note((this.gone = 'The kernel is gone. This player goes on; to change clip, sound or network, run the cell again.'))
-      )
-    );
+    this.onModel('change:scene', () => this.load());
+    this.onModel('change:view', () => this.follow());
+    this.onModel('change:lock', () => this.setLock(this.model.get('lock'), false));
+    this.undo.push(whenGone(this.model, this.root, () => this.note((this.gone = KERNEL_GONE))));
     this.on(this.root, 'keydown', e => this.key(e));
     this.on(document, 'avnb-play', e => {
-      if (e.detail !== this.id) this.pause();
-    }); // one player at a time
-    const theme = matchMedia('(prefers-color-scheme: dark)');
-    this.on(theme, 'change', () => this.restyle());
-    const seen = new MutationObserver(() => this.restyle());
-    seen.observe(document.body, { attributes: true, attributeFilter: ['data-jp-theme-light', 'data-jp-theme-name', 'class'] });
-    const sized = new ResizeObserver(() => {
+      if (e.detail !== this.id) this.pause(); // one player at a time
+    });
+    this.on(matchMedia('(prefers-color-scheme: dark)'), 'change', () => this.restyle());
+    const theme = new MutationObserver(() => this.restyle());
+    const attributeFilter = ['data-jp-theme-light', 'data-jp-theme-name', 'class'];
+    theme.observe(document.body, { attributes: true, attributeFilter });
+    const size = new ResizeObserver(() => {
       if (Math.abs(this.root.clientWidth - this.width) > 2) this.arrange();
     });
-    sized.observe(this.root);
-    this.off.push(
-      () => seen.disconnect(),
-      () => sized.disconnect(),
-      () => this.drop()
-    );
-    this.calm = matchMedia('(prefers-reduced-motion: reduce)');
+    size.observe(this.root);
+    this.undo.push(() => theme.disconnect());
+    this.undo.push(() => size.disconnect());
+    this.undo.push(() => this.drop());
   }
 
   close() {
     this.closed = true;
-    for (const f of this.off) f();
+    for (const f of this.undo) f();
     this.root.remove();
   }
 
   drop() {
-    for (const m of this.media || []) {
+    for (const m of this.media) {
       m.pause();
       m.removeAttribute('src');
       m.load();
     }
-    for (const u of this.urls || []) URL.revokeObjectURL(u);
+    for (const u of this.urls) URL.revokeObjectURL(u);
     this.media = [];
     this.urls = [];
   }
@@ -108,10 +163,10 @@ class View extends Drawing {
   // ---- a new scene ----
 
   load() {
-    const scene = this.model.get('scene'),
-      at = this.time ?? 0,
-      first = !this.scene,
-      same = !first && scene.title === this.scene.title && scene.start === this.scene.start;
+    const scene = /** @type {Scene} */ (this.model.get('scene'));
+    const at = this.time ?? 0;
+    const first = !this.scene;
+    const same = !first && scene.title === this.scene.title && scene.start === this.scene.start;
     this.pause();
     this.drop();
     this.scene = scene;
@@ -130,8 +185,8 @@ class View extends Drawing {
       this.root.append(make('p', { class: 'avnb-note', role: 'status' }, 'Nothing to show yet.'));
       return;
     }
-    this.panels = scene.panels.map((p, k) => this.unpackPanel(p, k));
-    this.sounds = scene.sounds.map(s => this.unpackSound(s));
+    this.panels = scene.panels.map(unpackPanel);
+    this.sounds = scene.sounds.map(unpackSound);
     this.build();
     this.openMedia();
     this.arrange();
@@ -140,116 +195,89 @@ class View extends Drawing {
     if (same && at) this.seek(Math.min(at, scene.seconds));
   }
 
-  unpackPanel(p) {
-    const layers = maps => {
-      const out = {};
-      for (const [k, m] of Object.entries(maps)) out[k] = { x: unpack(m), shape: m.shape };
-      if (out.alone && out.guided) out.difference = { x: difference(out.guided.x, out.alone.x), shape: out.guided.shape, signed: true };
-      for (const m of Object.values(out)) {
-        m.cells = m.shape.slice(1).reduce((a, b) => a * b, 1);
-        m.n = m.shape[0];
-        [m.lo, m.hi] = range(m.x);
-        if (m.signed) {
-          m.hi = Math.max(Math.abs(m.lo), Math.abs(m.hi));
-          m.lo = -m.hi;
-        }
-      }
-      return out;
-    };
-    const local = Object.fromEntries(
-      Object.entries(p.local).map(([k, a]) => [k, { q: bytes(a.data, Int8Array), shape: a.shape, scale: a.scale }])
-    );
-    return { label: p.label, note: p.note, unit: p.unit, sound: p.sound, video: layers(p.video), audio: layers(p.audio), local };
-  }
-
-  unpackSound(s) {
-    return {
-      label: s.label,
-      hz: s.hz,
-      seconds: s.seconds,
-      wave: bytes(s.wave.data, Int8Array),
-      spec: s.spec && { x: unpack(s.spec), shape: s.spec.shape, lo: s.spec.lo, hi: s.spec.hi }
-    };
-  }
-
   // ---- elements ----
 
   build() {
-    const { scene, root } = this,
-      some = key => [...new Set(this.panels.flatMap(p => Object.keys(p[key])))];
-    this.layers = { picture: some('video'), sound: some('audio') };
-    root.append(
-      make('header', {}, make('h3', {}, scene.title), ...scene.notes.map(n => make('p', { class: 'avnb-note', role: 'status' }, n)))
-    );
+    const { scene, root } = this;
+    const names = (/** @type {'video' | 'audio'} */ key) => [...new Set(this.panels.flatMap(p => Object.keys(p[key])))];
+    this.layers = { picture: names('video'), sound: names('audio') };
+    const notes = scene.notes.map(n => make('p', { class: 'avnb-note', role: 'status' }, n));
     this.grid = make('div', { class: 'avnb-panels', 'data-panels': this.panels.length });
-    root.append(this.grid);
     this.panels.forEach((p, k) => this.grid.append(this.buildPanel(p, k)));
-    this.answer = make('p', { class: 'avnb-answer', 'aria-live': 'polite', id: `${this.id}-answer` }, this.invitation());
-    root.append(this.answer, this.buildTransport(), this.buildOptions(), make('footer', {}, this.buildHelp(), this.saves));
+    this.answer = make(
+      'p',
+      { class: 'avnb-answer', 'aria-live': 'polite', id: `${this.id}-answer` },
+      this.invitation()
+    );
+    this.saves = this.buildSaves();
+    root.append(make('header', {}, make('h3', {}, scene.title), ...notes), this.grid, this.answer);
+    root.append(this.buildTransport(), this.buildOptions(), make('footer', {}, this.buildHelp(), this.saves));
     this.sayView();
   }
 
-  invitation() {
-    if (!this.panels.some(p => p.local.video && p.local.audio)) return ' ';
-    return 'Point at the picture: the spectrogram shows which sounds answer. Point at the spectrogram: the picture shows where. Click to hold.';
-  }
-
+  /**
+   * @param {Panel} p
+   * @param {number} k  its number
+   */
   buildPanel(p, k) {
-    const many = this.panels.length > 1,
-      about = p.label ? `, ${p.label}` : '';
-    const canvas = (name, label, keys) =>
-      make('canvas', {
-        class: `avnb-${name}`,
-        tabindex: keys ? 0 : -1,
-        role: keys ? 'application' : 'img',
-        'aria-label': label + about,
-        'aria-describedby': keys ? `${this.id}-answer` : null
-      });
-    p.canvas = {
-      picture: canvas('picture', 'picture under its map; arrow keys point at a patch, L holds it', true),
-      sound: canvas('sound', 'spectrogram under its map; arrow keys point at a time and frequency, L holds it', true),
-      wave: canvas('wave', 'waveform; drag to loop a stretch', false)
-    };
+    this.buildCanvases(p);
     p.bars = { picture: this.buildBar('picture'), sound: this.buildBar('sound') };
-    p.layer = {
-      picture: document.createElement('canvas'),
-      sound: document.createElement('canvas'),
-      ground: document.createElement('canvas')
-    };
-    for (const kind of ['picture', 'sound']) this.pointing(p, k, kind);
+    this.pointing(p, k, 'picture');
+    this.pointing(p, k, 'sound');
     this.scrubbing(p);
+    const stage = make('div', { class: 'avnb-stage' }, p.canvas.picture);
+    const left = make('div', { class: 'avnb-left' }, stage, p.bars.picture.element);
+    const right = make('div', { class: 'avnb-right' }, p.canvas.sound, p.canvas.wave, p.bars.sound.element);
+    const named = p.label || this.panels.length > 1;
     p.element = make(
       'div',
       { class: 'avnb-panel', 'data-panel': k },
-      many || p.label ? make('h4', {}, p.label || `panel ${k + 1}`) : null,
-      make(
-        'div',
-        { class: 'avnb-body' },
-        make('div', { class: 'avnb-left' }, make('div', { class: 'avnb-stage' }, p.canvas.picture), p.bars.picture.element),
-        make('div', { class: 'avnb-right' }, p.canvas.sound, p.canvas.wave, p.bars.sound.element)
-      ),
+      named ? make('h4', {}, p.label || `panel ${k + 1}`) : null,
+      make('div', { class: 'avnb-body' }, left, right),
       p.note ? make('p', { class: 'avnb-note' }, p.note) : null
     );
     return p.element;
   }
 
+  /** @param {Panel} p */
+  buildCanvases(p) {
+    const about = p.label ? `, ${p.label}` : '';
+    const canvas = (/** @type {string} */ name, /** @type {object} */ attributes, /** @type {string} */ label) => {
+      const all = { class: `avnb-${name}`, 'aria-label': label + about, ...attributes };
+      return /** @type {Surface} */ (make('canvas', all));
+    };
+    const keys = { tabindex: 0, role: 'application', 'aria-describedby': `${this.id}-answer` };
+    const image = { tabindex: -1, role: 'img' };
+    p.canvas = {
+      picture: canvas('picture', keys, 'picture under its map; arrow keys point at a patch, L holds it'),
+      sound: canvas('sound', keys, 'spectrogram under its map; arrow keys point at a time and frequency, L holds it'),
+      wave: canvas('wave', image, 'waveform; drag to loop a stretch')
+    };
+    p.offscreen = { picture: make('canvas'), sound: make('canvas'), ground: make('canvas') };
+  }
+
+  /** @param {Kind} kind */
   buildBar(kind) {
-    const strip = make('canvas', { width: 128, height: 1, 'aria-hidden': 'true' }),
-      lo = make('span', { class: 'avnb-lo' }),
-      hi = make('span', { class: 'avnb-hi' }),
-      unit = make('span', { class: 'avnb-unit' });
+    const strip = make('canvas', { width: 128, height: 1, 'aria-hidden': 'true' });
+    const lo = make('span', { class: 'avnb-lo' });
+    const hi = make('span', { class: 'avnb-hi' });
+    const unit = make('span', { class: 'avnb-unit' });
     return { strip, lo, hi, unit, element: make('div', { class: 'avnb-bar', 'data-kind': kind }, lo, strip, hi, unit) };
   }
 
+  /**
+   * @param {keyof typeof ICONS} name
+   * @param {string} label
+   * @param {string} title
+   * @param {() => void} f
+   */
+  button(name, label, title, f) {
+    const attributes = { type: 'button', class: `avnb-${name}`, 'aria-label': label, title, onclick: f };
+    return make('button', attributes, icon(name));
+  }
+
   buildTransport() {
-    const button = (name, label, f, title) =>
-      make('button', { type: 'button', class: `avnb-${name}`, 'aria-label': label, title: title || label, onclick: f });
-    this.playButton = button('play', 'play', () => this.toggle(), 'play or pause (space)');
-    this.playButton.append(icon('play'));
-    const back = button('back', 'one frame back', () => this.step(-1), 'one frame back (,)'),
-      on = button('on', 'one frame on', () => this.step(1), 'one frame on (.)');
-    back.append(icon('back'));
-    on.append(icon('on'));
+    this.playButton = this.button('play', 'play', 'play or pause (space)', () => this.toggle());
     this.scrub = make('input', {
       type: 'range',
       class: 'avnb-scrub',
@@ -261,136 +289,133 @@ class View extends Drawing {
       oninput: e => this.seek(+e.target.value)
     });
     this.clock = make('output', { class: 'avnb-clock' }, '0.00 s');
-    this.loopBox = this.checkbox('loop', 'loop', 'start again at the end (drag on the waveform to loop a stretch; O: all of it)');
-    this.speed = this.choice('speed', 'speed', [
-      [0.25, '¼'],
-      [0.5, '½'],
-      [1, '1×'],
-      [1.5, '1.5×'],
-      [2, '2×']
-    ]);
-    this.volume = this.slider('volume', 'volume');
+    const about = 'start again at the end (drag on the waveform to loop a stretch; O: all of it)';
     return make(
       'div',
       { class: 'avnb-transport', role: 'toolbar', 'aria-label': 'playing' },
-      back,
+      this.button('back', 'one frame back', 'one frame back (,)', () => this.step(-1)),
       this.playButton,
-      on,
+      this.button('on', 'one frame on', 'one frame on (.)', () => this.step(1)),
       this.scrub,
       this.clock,
-      this.loopBox,
-      this.speed,
-      this.volume
+      this.checkbox('loop', 'loop', about),
+      this.choice('speed', 'speed', SPEEDS),
+      this.slider('volume', 'volume')
     );
   }
 
   buildOptions() {
-    const layers = kind =>
-      [...this.layers[kind].filter(k => NAMES[kind][k]), ...this.layers[kind].filter(k => !NAMES[kind][k])].map(k => [
-        k,
-        NAMES[kind][k] || k
-      ]);
+    const { picture, sound } = this.layers;
     const row = make('div', { class: 'avnb-options', role: 'group', 'aria-label': 'what is drawn' });
-    if (this.layers.picture.length) row.append(this.choice('layer', 'picture', [...layers('picture'), ['none', 'no map']]));
-    if (this.layers.sound.length) row.append(this.choice('band', 'sound', [...layers('sound'), ['none', 'no map']]));
-    if (this.sounds.length > 1)
-      row.append(
-        this.choice(
-          'hear',
-          'hear',
-          this.sounds.map((s, k) => [k, s.label || `sound ${k + 1}`])
-        )
-      );
-    if (this.layers.picture.length || this.layers.sound.length) {
+    if (picture.length) row.append(this.choice('layer', 'picture', this.layerOptions('picture')));
+    if (sound.length) row.append(this.choice('band', 'sound', this.layerOptions('sound')));
+    if (this.sounds.length > 1) {
+      const sounds = this.sounds.map((s, k) => /** @type {[number, string]} */ ([k, s.label || `sound ${k + 1}`]));
+      row.append(this.choice('hear', 'hear', sounds));
+    }
+    if (picture.length || sound.length) {
+      const colours = Object.keys(this.lut).filter(name => name !== DIVERGING);
       row.append(
         this.slider('opacity', 'opacity'),
         this.choice(
           'colour',
           'colours',
-          Object.keys(this.lut)
-            .filter(k => k !== 'PuOr_r')
-            .map(k => [k, k])
+          colours.map(name => [name, name])
         ),
-        this.choice('per', 'scale', [
-          ['clip', 'over the clip'],
-          ['frame', 'per frame'],
-          ...(this.panels.length > 1 ? [['all', 'over all panels']] : [])
-        ]),
+        this.choice('per', 'scale', SCALES.slice(0, this.panels.length > 1 ? 3 : 2)),
         this.checkbox('contours', 'contours', 'lines at half and at 85 % of the scale')
       );
     }
-    if (this.scene.truth.length)
-      row.append(this.checkbox('truth', 'truth', 'what is known: boxes and bands; solid what sounds, dotted what does not'));
-    this.saves = make(
-      'span',
-      { class: 'avnb-saves' },
-      make('button', { type: 'button', class: 'avnb-png', onclick: () => this.savePng(), title: 'save this picture as PNG' }, 'PNG'),
-      make('button', { type: 'button', class: 'avnb-svg', onclick: () => this.saveSvg(), title: 'save the spectrogram as SVG' }, 'SVG')
-    );
+    const known = 'what is known: boxes and bands; solid what sounds, dotted what does not';
+    if (this.scene.truth.length) row.append(this.checkbox('truth', 'truth', known));
     return row;
   }
 
-  buildHelp() {
-    const rows = [
-      ['space', 'play, pause'],
-      [', .', 'one frame back, on'],
-      ['← →', 'the same; on a picture or spectrogram: point, with ↑ ↓'],
-      ['L', 'hold what is pointed at'],
-      ['Esc', 'let go'],
-      ['Home', 'to the start'],
-      ['[ ] O', 'loop from here, to here, all']
-    ];
+  /**
+   * The layers that there are, those with a name of their own first.
+   * @param {Kind} kind
+   * @returns {[string, string][]}
+   */
+  layerOptions(kind) {
+    const names = NAMES[kind];
+    const [known, other] = [this.layers[kind].filter(k => names[k]), this.layers[kind].filter(k => !names[k])];
+    return [...known, ...other, 'none'].map(k => [k, names[k] || k]);
+  }
+
+  buildSaves() {
+    const button = (/** @type {string} */ name, /** @type {string} */ title, /** @type {() => void} */ onclick) =>
+      make('button', { type: 'button', class: `avnb-${name}`, title, onclick }, name.toUpperCase());
     return make(
-      'details',
-      { class: 'avnb-help' },
-      make('summary', {}, 'keys'),
-      make('dl', {}, ...rows.flatMap(([k, what]) => [make('dt', {}, k), make('dd', {}, what)]))
+      'span',
+      { class: 'avnb-saves' },
+      button('png', 'save this picture as PNG', () => this.savePng()),
+      button('svg', 'save the spectrogram as SVG', () => this.saveSvg())
     );
   }
 
+  buildHelp() {
+    const list = make('dl', {}, ...KEYS.flatMap(([keys, what]) => [make('dt', {}, keys), make('dd', {}, what)]));
+    return make('details', { class: 'avnb-help' }, make('summary', {}, 'keys'), list);
+  }
+
+  /**
+   * @param {string} name  of the view's option
+   * @param {string} text
+   * @param {HTMLElement} control
+   * @param {string} [title]
+   */
   labelled(name, text, control, title) {
-    const id = `${this.id}-${name}`;
-    control.id = id;
+    control.id = `${this.id}-${name}`;
     control.dataset.view = name;
-    return make('span', { class: 'avnb-option', title }, make('label', { for: id }, text), control);
+    return make('span', { class: 'avnb-option', title }, make('label', { for: control.id }, text), control);
   }
 
-  choice(name, text, options, title) {
-    const select = make(
-      'select',
-      { onchange: e => this.set(name, typeof options[0][0] === 'number' ? +e.target.value : e.target.value) },
-      ...options.map(([v, label]) => make('option', { value: v }, label))
-    );
-    return this.labelled(name, text, select, title);
+  /**
+   * @param {keyof ViewOptions} name
+   * @param {string} text
+   * @param {(string | number)[][]} options  [value, label]
+   */
+  choice(name, text, options) {
+    const number = typeof options[0][0] === 'number';
+    const onchange = (/** @type {any} */ e) => this.set(name, number ? +e.target.value : e.target.value);
+    const select = make('select', { onchange }, ...options.map(([value, label]) => make('option', { value }, label)));
+    return this.labelled(name, text, select);
   }
 
+  /**
+   * @param {keyof ViewOptions} name
+   * @param {string} text
+   */
   slider(name, text) {
-    return this.labelled(
-      name,
-      text,
-      make('input', {
-        type: 'range',
-        min: 0,
-        max: 1,
-        step: 0.05,
-        oninput: e => this.set(name, +e.target.value, false),
-        onchange: e => this.set(name, +e.target.value)
-      })
-    );
+    const oninput = (/** @type {any} */ e) => this.set(name, +e.target.value, false);
+    const onchange = (/** @type {any} */ e) => this.set(name, +e.target.value);
+    return this.labelled(name, text, make('input', { type: 'range', min: 0, max: 1, step: 0.05, oninput, onchange }));
   }
 
+  /**
+   * @param {keyof ViewOptions} name
+   * @param {string} text
+   * @param {string} title
+   */
   checkbox(name, text, title) {
-    return this.labelled(name, text, make('input', { type: 'checkbox', onchange: e => this.set(name, e.target.checked) }), title);
+    const onchange = (/** @type {any} */ e) => this.set(name, e.target.checked);
+    return this.labelled(name, text, make('input', { type: 'checkbox', onchange }), title);
   }
 
   // ---- what is switched on ----
 
+  /**
+   * @param {keyof ViewOptions} name
+   * @param {any} value
+   * @param {boolean} [tell]  the model
+   */
   set(name, value, tell = true) {
     this.view = { ...this.view, [name]: value };
     if (tell) this.tell(this.view);
     this.apply(name);
   }
 
+  /** @param {ViewOptions} view */
   tell(view) {
     this.view = this.told = view;
     this.model.set('view', view);
@@ -398,128 +423,128 @@ class View extends Drawing {
   }
 
   follow() {
-    const v = this.model.get('view');
-    if (v !== this.told) {
-      this.view = { ...VIEW, ...v };
-      this.sayView();
-      if (this.scene.panels) {
-        this.apply('all');
-      }
-    }
+    const view = this.model.get('view');
+    if (view === this.told) return;
+    this.view = { ...VIEW, ...view };
+    this.sayView();
+    if (this.scene.panels) this.apply('all');
   }
 
-  // The controls say what is on; a map that this scene does not have falls back to one that it has.
+  /** The controls say what is on; a map that this scene does not have falls back to one that it has. */
   sayView() {
-    for (const c of this.root.querySelectorAll('[data-view]')) {
-      const v = this.view[c.dataset.view];
-      if (c.type === 'checkbox') c.checked = !!v;
-      else {
-        c.value = v;
-        if (c.tagName === 'SELECT' && c.selectedIndex < 0) c.selectedIndex = 0;
-      }
+    for (const c of /** @type {NodeListOf<any>} */ (this.root.querySelectorAll('[data-view]'))) {
+      const value = this.view[/** @type {keyof ViewOptions} */ (c.dataset.view)];
+      if (c.type === 'checkbox') c.checked = !!value;
+      else c.value = value;
+      if (c.tagName === 'SELECT' && c.selectedIndex < 0) c.selectedIndex = 0;
     }
   }
 
-  layerName(kind) {
-    const want = this.view[kind === 'picture' ? 'layer' : 'band'],
-      have = this.layers[kind];
-    return want === 'none' || have.includes(want) ? want : (have[0] ?? 'none');
-  }
-
+  /** @param {keyof ViewOptions | 'all'} name */
   apply(name) {
     if (['speed', 'volume', 'hear', 'all'].includes(name)) this.tune();
-    if (['layer', 'band', 'colour', 'opacity', 'per', 'contours', 'all'].includes(name)) this.stale();
+    if (['layer', 'band', 'colour', 'opacity', 'per', 'contours', 'all'].includes(name))
+      for (const p of this.panels) p.soundKey = null;
     this.draw();
-  }
-
-  stale() {
-    for (const p of this.panels) p.soundKey = p.barKey = null;
   }
 
   // ---- media and clock ----
 
   openMedia() {
     const { scene } = this;
-    this.urls = [];
-    this.media = scene.media.map(data => {
-      const b = bytes(data),
-        wav = b[0] === 0x52,
-        m = make('video', { class: 'avnb-media', playsinline: true, preload: 'auto', 'aria-hidden': 'true', tabindex: '-1' });
-      const url = URL.createObjectURL(new Blob([b], { type: wav ? 'audio/wav' : 'video/mp4' }));
-      this.urls.push(url);
-      m.src = url;
-      // Media that were dropped may still have events under way: only the one that is heard now has a say.
-      const on = (name, f) =>
-        m.addEventListener(name, () => {
-          if (m === this.sound) f();
-        });
-      // New media begin where the old ones stood: seek() cannot move a medium whose length is not known yet.
-      m.begun = false;
-      m.addEventListener('loadedmetadata', () => (m.begun = true)); // also of a sound that is not heard yet
-      on('loadedmetadata', () => {
-        if (this.time) this.seek(this.time);
-      });
-      on('loadeddata', () => {
-        if (!m.seeking) this.looked(m, null);
-      });
-      on('seeked', () => this.looked(m, null));
-      on('ended', () => this.ended());
-      m.addEventListener('play', () => this.sayPlaying());
-      on('playing', () => this.gone || this.root.querySelector('.avnb-trouble')?.remove());
-      m.addEventListener('pause', () => this.sayPlaying());
-      m.addEventListener('error', () => {
-        if (m.getAttribute('src'))
-          this.note(`This browser cannot play the sound: ${m.error ? m.error.message || `error ${m.error.code}` : 'unknown'}`);
-      });
-      if (m.requestVideoFrameCallback && scene.frames) {
-        const next = (now, meta) => {
-          if (this.closed || !m.getAttribute('src')) return;
-          this.stats.lead = Math.max(0, meta.expectedDisplayTime - performance.now()) / 1000; // until the screen shows what is drawn now
-          if (m === this.sound && !m.seeking) this.looked(m, meta.mediaTime);
-          m.requestVideoFrameCallback(next);
-        };
-        m.requestVideoFrameCallback(next);
-      }
-      this.panels[0].canvas.picture.parentElement.prepend(m);
-      return m;
-    });
+    this.media = scene.media.map(data => this.openMedium(bytes(data, Uint8Array)));
     this.poster = null;
-    if (bytes(scene.poster).length) {
+    const jpeg = bytes(scene.poster, Uint8Array);
+    if (jpeg.length) {
       const image = new Image();
       image.onload = () => {
         if (this.scene !== scene) return;
         this.poster = image;
         this.draw();
       };
-      const u = URL.createObjectURL(new Blob([bytes(scene.poster)], { type: 'image/jpeg' }));
-      this.urls.push(u);
-      image.src = u;
+      image.src = this.urlOf(jpeg, 'image/jpeg');
     }
     this.ear = Math.min(this.view.hear, this.media.length - 1);
     this.tune();
   }
 
-  note(text) {
-    let p = this.root.querySelector('.avnb-trouble');
-    if (!p) {
-      p = make('p', { class: 'avnb-note avnb-trouble', role: 'alert' });
-      this.root.prepend(p);
-    }
-    p.textContent = text;
+  /**
+   * @param {Uint8Array<ArrayBuffer>} data
+   * @param {string} type
+   */
+  urlOf(data, type) {
+    const url = URL.createObjectURL(new Blob([data], { type }));
+    this.urls.push(url);
+    return url;
   }
 
-  get sound() {
-    return this.media[this.ear];
+  /** @param {Uint8Array<ArrayBuffer>} data */
+  openMedium(data) {
+    const about = { class: 'avnb-media', playsinline: true, preload: 'auto', 'aria-hidden': 'true', tabindex: '-1' };
+    const m = /** @type {Medium} */ (make('video', about));
+    m.src = this.urlOf(data, data[0] === RIFF ? 'audio/wav' : 'video/mp4');
+    // New media begin where the old ones stood: seek() cannot move a medium whose length is not known yet.
+    m.begun = false;
+    m.addEventListener('loadedmetadata', () => (m.begun = true)); // also of a sound that is not heard yet
+    m.addEventListener('play', () => this.sayPlaying());
+    m.addEventListener('pause', () => this.sayPlaying());
+    m.addEventListener('error', () => {
+      const why = m.error ? m.error.message || `error ${m.error.code}` : 'unknown';
+      if (m.getAttribute('src')) this.note(`This browser cannot play the sound: ${why}`);
+    });
+    this.followMedium(m);
+    if (m.requestVideoFrameCallback && this.scene.frames) this.followFrames(m);
+    this.panels[0].canvas.picture.parentElement.prepend(m);
+    return m;
   }
-  get playing() {
-    return !!this.sound && !this.sound.paused && !this.sound.ended;
+
+  /**
+   * Media that were dropped may still have events under way: only the one that is heard now has a say.
+   * @param {Medium} m
+   */
+  followMedium(m) {
+    const on = (/** @type {string} */ name, /** @type {() => void} */ f) =>
+      m.addEventListener(name, () => {
+        if (m === this.sound) f();
+      });
+    on('loadedmetadata', () => {
+      if (this.time) this.seek(this.time);
+    });
+    on('loadeddata', () => {
+      if (!m.seeking) this.looked(m, null);
+    });
+    on('seeked', () => this.looked(m, null));
+    on('ended', () => this.ended());
+    on('playing', () => this.gone || this.root.querySelector('.avnb-trouble')?.remove());
+  }
+
+  /** @param {Medium} m */
+  followFrames(m) {
+    /** @type {VideoFrameRequestCallback} */
+    const next = (_, shown) => {
+      if (this.closed || !m.getAttribute('src')) return;
+      this.stats.lead = Math.max(0, shown.expectedDisplayTime - performance.now()) / 1000;
+      if (m === this.sound && !m.seeking) this.looked(m, shown.mediaTime);
+      m.requestVideoFrameCallback(next);
+    };
+    m.requestVideoFrameCallback(next);
+  }
+
+  /** @param {string} text  of trouble */
+  note(text) {
+    let line = this.root.querySelector('.avnb-trouble');
+    if (!line) {
+      line = make('p', { class: 'avnb-note avnb-trouble', role: 'alert' });
+      this.root.prepend(line);
+    }
+    line.textContent = text;
   }
 
   tune() {
     const ear = Math.min(this.view.hear, this.media.length - 1);
     if (ear !== this.ear) {
-      const was = this.playing,
-        t = this.time;
+      const was = this.playing;
+      const t = this.time;
       this.sound.pause();
       this.ear = ear;
       this.seek(t);
@@ -539,26 +564,28 @@ class View extends Drawing {
   play() {
     if (!this.sound) return;
     document.dispatchEvent(new CustomEvent('avnb-play', { detail: this.id }));
-    const [a, b] = this.stretch();
-    if (this.time < a - 0.01 || this.time > b - 0.02) this.seek(a);
+    const [from, to] = this.stretch();
+    if (this.time < from - 0.01 || this.time > to - 0.02) this.seek(from);
     this.stats.frames = new Set([this.frame]);
     this.stats.off = [];
-    this.sound
-      .play()
-      .catch(e => e.name === 'AbortError' || this.note(e.name === 'NotAllowedError' ? 'The browser wants a click before it plays a sound: press play.' : e.message));
+    this.sound.play().catch(e => {
+      if (e.name !== 'AbortError') this.note(e.name === 'NotAllowedError' ? CLICK_FIRST : e.message);
+    });
     this.tick();
   }
 
   pause() {
-    for (const m of this.media || []) m.pause();
+    for (const m of this.media) m.pause();
   }
 
   ended() {
-    if (this.view.loop) {
-      this.seek(this.stretch()[0]);
-      this.sound.play().catch(() => {});
-      this.tick();
-    } else this.sayPlaying();
+    if (!this.view.loop) {
+      this.sayPlaying();
+      return;
+    }
+    this.seek(this.stretch()[0]);
+    this.sound.play().catch(() => {});
+    this.tick();
   }
 
   loopAll() {
@@ -566,12 +593,17 @@ class View extends Drawing {
     this.set('to', null);
   }
 
+  /** What is looped: from, to. */
   stretch() {
     const { from, to } = this.view;
-    return from != null && to != null && to > from && from < this.scene.seconds ? [Math.max(0, from), Math.min(to, this.scene.seconds)] : [0, this.scene.seconds];
+    const { seconds } = this.scene;
+    const chosen = from != null && to != null && to > from && from < seconds;
+    return chosen ? [Math.max(0, from), Math.min(to, seconds)] : [0, seconds];
   }
 
-  // While it plays: the line follows the sound's clock; frames and maps follow the frame the browser has just shown.
+  /**
+   * While it plays: the line follows the sound's clock; frames and maps follow the frame the browser has just shown.
+   */
   tick() {
     if (this.ticking) return;
     this.ticking = true;
@@ -580,274 +612,145 @@ class View extends Drawing {
         this.ticking = false;
         return;
       }
-      const m = this.sound,
-        [, b] = this.stretch();
-      if (this.view.loop && m.currentTime >= b - 0.005 && b < this.scene.seconds - 0.02) this.seek(this.stretch()[0]);
-      if (this.scene.frames && !m.seeking) this.stats.off.push((m.currentTime + (this.stats.lead || 0) * m.playbackRate) * this.scene.fps - this.frame - 0.5); // frames from the middle of the frame on the screen to the sound's clock
-      if (!m.requestVideoFrameCallback || !this.scene.frames) this.looked(m, null);
+      const m = this.sound;
+      const { frames, fps, seconds } = this.scene;
+      const [from, to] = this.stretch();
+      if (this.view.loop && m.currentTime >= to - 0.005 && to < seconds - 0.02) this.seek(from);
+      if (frames && !m.seeking) {
+        // Frames from the middle of the frame on the screen to the sound's clock.
+        const clock = (m.currentTime + (this.stats.lead || 0) * m.playbackRate) * fps;
+        this.stats.off.push(clock - this.frame - 0.5);
+      }
+      if (!m.requestVideoFrameCallback || !frames) this.looked(m, null);
       else if (!this.calm.matches) this.drawLines(m.currentTime);
       requestAnimationFrame(go);
     };
     requestAnimationFrame(go);
   }
 
-  // The media shows the frame of this media time (null: whatever belongs to its clock).
+  /**
+   * The medium shows a frame.
+   * @param {Medium} m
+   * @param {number | null} mediaTime  of the frame, s; null: whatever belongs to the medium's clock
+   */
   looked(m, mediaTime) {
     if (!m.begun) return; // its first frame can come before its length is known, and would move us to the start
-    const { fps, frames, seconds } = this.scene,
-      t = Math.min(m.currentTime, seconds);
-    const frame = frames ? Math.min(frames - 1, mediaTime == null ? Math.floor(t * fps + 0.01) : Math.round(mediaTime * fps)) : 0;
-    if (this.playing) this.stats.frames.add(frame);
-    this.frame = frame;
+    const t = Math.min(m.currentTime, this.scene.seconds);
+    this.frame = mediaTime == null ? this.frameAt(t) : this.frameAt(mediaTime, 0.5);
+    if (this.playing) this.stats.frames.add(this.frame);
     this.time = t;
     if (!this.lock && this.hover?.kind === 'picture') {
       this.hover = { ...this.hover, time: t };
-      this.answerTo(this.hover);
-    } else this.draw(); // the patch under a resting finger changes with the picture
+      this.answerTo(this.hover); // the patch under a resting finger changes with the picture
+    } else this.draw();
     this.reword();
   }
 
-  // What a place in the sound answers in the picture is said of the moment that is shown; not while it plays, for those who listen to the words.
-  reword() {
-    const target = this.lock || this.hover;
-    if (target?.kind === 'sound' && !this.playing) this.answer.textContent = this.words(target);
+  /**
+   * The frame that is shown at a time.
+   * @param {number} t  s
+   * @param {number} [early]  by how much of a frame it may begin later
+   */
+  frameAt(t, early = INSIDE) {
+    const { fps, frames } = this.scene;
+    return frames ? Math.min(frames - 1, Math.floor(t * fps + early)) : 0;
   }
 
+  /** @param {number} t  s */
   seek(t) {
-    const s = Math.min(Math.max(t, 0), this.scene.seconds);
-    this.time = s;
-    if (this.sound && this.sound.readyState) this.sound.currentTime = Math.min(s, Math.max(0, (this.sound.duration || s) - 0.001));
-    if (!this.playing) {
-      this.frame = this.scene.frames ? Math.min(this.scene.frames - 1, Math.floor(s * this.scene.fps + 0.01)) : 0;
-      this.draw();
-      this.reword();
-    }
+    this.time = clamp(t, 0, this.scene.seconds);
+    const m = this.sound;
+    if (m?.readyState) m.currentTime = Math.min(this.time, Math.max(0, (m.duration || this.time) - 0.001));
+    if (this.playing) return;
+    this.frame = this.frameAt(this.time);
+    this.draw();
+    this.reword();
   }
 
+  /** @param {number} k  frames on */
   step(k) {
     this.pause();
-    const { fps, frames, seconds } = this.scene;
-    this.seek(
-      frames ? (Math.min(Math.max(this.frame + k, 0), frames - 1) + 0.5) / fps : Math.min(Math.max(this.time + k * 0.05, 0), seconds)
-    );
+    const { fps, frames } = this.scene;
+    this.seek(frames ? (clamp(this.frame + k, 0, frames - 1) + 0.5) / fps : this.time + k * 0.05);
   }
 
   sayPlaying() {
     const on = this.playing;
-    this.root.dataset.playing = on;
+    this.root.dataset.playing = String(on);
     this.playButton.replaceChildren(icon(on ? 'pause' : 'play'));
     this.playButton.setAttribute('aria-label', on ? 'pause' : 'play');
     if (on) this.tick();
     else this.drawLines(this.time);
   }
 
+  // ---- keys ----
+
+  /** @param {KeyboardEvent & { target: HTMLElement }} e */
   key(e) {
     if (e.ctrlKey || e.metaKey || e.altKey || !this.scene.panels) return;
-    const control = e.target.closest('select, input, button, summary'),
-      canvas = e.target.closest('canvas[role=application]'),
-      name = e.key.length === 1 ? e.key.toLowerCase() : e.key;
-    const acts = {
-      ',': () => this.step(-1),
-      '.': () => this.step(1),
+    const act = this.actsAt(e.target)[e.key.length === 1 ? e.key.toLowerCase() : e.key];
+    if (!act) return;
+    act();
+    e.preventDefault();
+    e.stopPropagation();
+  }
+
+  /**
+   * What each key does where the focus is: a control keeps the keys that it needs itself.
+   * @param {HTMLElement} focus
+   * @returns {Record<string, () => void>}
+   */
+  actsAt(focus) {
+    const control = /** @type {HTMLInputElement | null} */ (focus.closest('select, input, button, summary'));
+    const canvas = /** @type {Surface | null} */ (focus.closest('canvas[role=application]'));
+    const acts = /** @type {Record<string, () => void>} */ ({
       l: () => this.hold(),
       Escape: () => this.setLock(null),
       '[': () => this.set('from', this.time),
       ']': () => this.set('to', this.time),
       o: () => this.loopAll()
-    };
-    if (!control || control.type === 'checkbox') acts[' '] = () => this.toggle();
-    if (control?.type === 'checkbox') delete acts[' '];
-    if (canvas)
-      for (const [k, d] of [
-        ['ArrowLeft', [-1, 0]],
-        ['ArrowRight', [1, 0]],
-        ['ArrowUp', [0, -1]],
-        ['ArrowDown', [0, 1]]
-      ])
-        acts[k] = () => this.move(canvas, d);
-    else if (!control || e.target === this.scrub) {
+    });
+    if (control?.tagName !== 'SELECT') {
+      acts[','] = () => this.step(-1);
+      acts['.'] = () => this.step(1);
+    }
+    if (!control) acts[' '] = () => this.toggle();
+    if (canvas) for (const [name, step] of Object.entries(ARROWS)) acts[name] = () => this.move(canvas, step);
+    else if (!control || focus === this.scrub) {
       acts.ArrowLeft = () => this.step(-1);
       acts.ArrowRight = () => this.step(1);
       acts.Home = () => this.seek(this.stretch()[0]);
-    } else if (control.tagName === 'SELECT') {
-      delete acts['.'];
-      delete acts[','];
     }
-    if (!acts[name]) return;
-    acts[name]();
-    e.preventDefault();
-    e.stopPropagation();
+    return acts;
   }
 
-  // ---- pointing ----
-
-  pointing(p, k, kind) {
-    const c = p.canvas[kind],
-      aim = e => {
-        const r = c.getBoundingClientRect(),
-          box = this.boxOf(p, kind),
-          x = (e.clientX - r.left - box.x) / box.w,
-          y = (e.clientY - r.top - box.y) / box.h;
-        return x >= 0 && x < 1 && y >= 0 && y < 1 ? [x, y] : null;
-      };
-    c.addEventListener('pointermove', e => {
-      const at = aim(e);
-      this.point(at && this.target(kind, k, ...at));
-    });
-    c.addEventListener('pointerleave', () => this.point(null));
-    c.addEventListener('click', e => {
-      const at = aim(e);
-      if (at) {
-        c.focus({ preventScroll: true });
-        if (this.lock) this.setLock(null);
-        else {
-          this.point(this.target(kind, k, ...at));
-          this.hold();
-        }
-      }
-    });
-    c.addEventListener('focus', () => {
-      c.cursor = c.cursor || [0.5, 0.5];
-    });
-  }
-
-  // What is pointed at: a patch of the picture at this moment, or a time and a frequency.
-  target(kind, panel, x, y) {
-    return kind === 'picture'
-      ? { kind, panel, x, y, time: this.time }
-      : { kind, panel, x: 0, y: 1 - y, time: x * this.sounds[this.panels[panel].sound].seconds };
-  }
-
-  point(target) {
-    this.hover = target;
-    if (!this.lock) this.answerTo(target);
-  }
-
-  hold() {
-    if (this.lock) this.setLock(null);
-    else if (this.hover) this.setLock(this.hover);
-  }
-
-  setLock(lock, tell = true) {
-    this.lock = lock && lock.kind && lock.panel < this.panels.length ? { ...lock } : null;
-    if (tell) {
-      this.model.set('lock', this.lock || {});
-      this.model.save_changes();
-    }
-    this.root.dataset.lock = this.lock ? `${this.lock.kind} ${this.lock.time.toFixed(2)}` : '';
-    this.answerTo(this.lock || this.hover);
-  }
-
-  move(canvas, [dx, dy]) {
-    const k = this.panels.findIndex(p => Object.values(p.canvas).includes(canvas)),
-      p = this.panels[k],
-      kind = canvas === p.canvas.picture ? 'picture' : 'sound',
-      g = this.gridOf(p, kind);
-    const c = canvas.cursor || [0.5, 0.5],
-      cell = (u, n) => Math.min(Math.max(Math.floor(u * n), 0), n - 1);
-    canvas.cursor = [
-      (Math.min(Math.max(cell(c[0], g.w) + dx, 0), g.w - 1) + 0.5) / g.w,
-      (Math.min(Math.max(cell(c[1], g.h) + dy, 0), g.h - 1) + 0.5) / g.h
-    ];
-    if (this.lock) this.setLock(null);
-    this.point(this.target(kind, k, ...canvas.cursor));
-  }
-
-  gridOf(p, kind) {
-    if (kind === 'picture') {
-      const s = p.local.video?.shape || Object.values(p.video)[0]?.shape || [1, 8, 8];
-      return { h: s[1], w: s[2] };
-    }
-    const s = p.local.audio?.shape || Object.values(p.audio)[0]?.shape || [1, 8];
-    return { h: s[1], w: s[0] };
-  }
-
-  // Cosines of the cell pointed at with every cell of the other modality, for each panel.
-  answerTo(target) {
-    const key = target && this.panels.map(p => this.cellOf(p, target)).join();
-    if (key !== this.asked) {
-      this.asked = key;
-      this.panels.forEach((p, k) => {
-        p.answer = null;
-        p.soundKey = p.barKey = null;
-        const { video, audio } = p.local;
-        if (!target || !video || !audio) return;
-        const [from, to] = target.kind === 'picture' ? [video, audio] : [audio, video],
-          D = from.shape[from.shape.length - 1],
-          cell = this.cellOf(p, target);
-        const x = cosines(
-            from.q.subarray(cell * D, (cell + 1) * D),
-            to.q,
-            from.scale * to.scale,
-            p.room?.length * D === to.q.length ? p.room : undefined
-          ),
-          [lo, hi] = range(x);
-        p.room = x;
-        p.answer = {
-          x,
-          lo: hi > 0 ? Math.max(lo, 0) : lo,
-          hi,
-          shape: to.shape.slice(0, -1),
-          n: to.shape[0],
-          cells: x.length / to.shape[0],
-          kind: target.kind === 'picture' ? 'sound' : 'picture'
-        };
-      });
-      this.answer.textContent = target ? this.words(target) : this.invitation();
-    }
-    this.draw();
-  }
-
-  cellOf(p, target) {
-    const s = p.local[target.kind === 'picture' ? 'video' : 'audio']?.shape;
-    if (!s) return -1;
-    const n = moment(target.time, target.kind === 'picture' ? this.scene.seconds : this.sounds[p.sound].seconds, s[0]),
-      cell = (u, k) => Math.min(Math.max(Math.floor(u * k), 0), k - 1);
-    return target.kind === 'picture' ? (n * s[1] + cell(target.y, s[1])) * s[2] + cell(target.x, s[2]) : n * s[1] + cell(target.y, s[1]);
-  }
-
-  words(target) {
-    const p = this.panels[target.panel],
-      a = p.answer,
-      t = s => `${(s + this.scene.start).toFixed(2)} s`;
-    if (!a) return 'This network gives its maps only: there is nothing to ask.';
-    if (target.kind === 'picture') {
-      const [, h, w] = p.local.video.shape,
-        k = top(a.x),
-        f = k % a.cells,
-        m = Math.floor(k / a.cells),
-        [lo, hi] = cellHz(this.sounds[p.sound].hz, f, a.cells);
-      return `Patch in row ${Math.floor(target.y * h) + 1} of ${h}, column ${Math.floor(target.x * w) + 1} of ${w}, at ${t(target.time)}. Its best answer in the sound: ${sayHz(lo)} to ${sayHz(hi)} at ${t(((m + 0.5) / a.n) * this.sounds[p.sound].seconds)}, cosine ${a.x[k].toFixed(2)}.`;
-    }
-    const F = p.local.audio.shape[1],
-      [lo, hi] = cellHz(this.sounds[p.sound].hz, Math.min(F - 1, Math.floor(target.y * F)), F),
-      n = moment(this.time, this.scene.seconds, a.n),
-      k = top(a.x.subarray(n * a.cells, (n + 1) * a.cells));
-    return `${sayHz(lo)} to ${sayHz(hi)} at ${t(target.time)}. Its best answer in the picture now: row ${Math.floor(k / a.shape[2]) + 1}, column ${(k % a.shape[2]) + 1}, cosine ${a.x[n * a.cells + k].toFixed(2)}.`;
-  }
-
+  /**
+   * Listen to the waveform: a click goes there, a drag loops a stretch.
+   * @param {Panel} p
+   */
   scrubbing(p) {
-    const c = p.canvas.wave;
-    let start = null;
-    const time = e => {
-      const r = c.getBoundingClientRect(),
-        b = this.boxOf(p, 'wave');
-      return Math.min(Math.max((e.clientX - r.left - b.x) / b.w, 0), 1) * this.scene.seconds;
+    const canvas = p.canvas.wave;
+    /** @type {[number, number] | null} */
+    let start = null; // s, CSS pixels
+    const time = (/** @type {PointerEvent} */ e) => {
+      const box = this.boxOf(p, 'wave');
+      const x = e.clientX - canvas.getBoundingClientRect().left - box.x;
+      return clamp(x / box.w, 0, 1) * this.scene.seconds;
     };
-    c.addEventListener('pointerdown', e => {
+    const dragged = (/** @type {PointerEvent} */ e) => Math.abs(e.clientX - start[1]) > DRAG;
+    canvas.addEventListener('pointerdown', e => {
       start = [time(e), e.clientX];
-      c.setPointerCapture(e.pointerId);
+      canvas.setPointerCapture(e.pointerId);
     });
-    c.addEventListener('pointermove', e => {
-      if (start && Math.abs(e.clientX - start[1]) > 6) {
-        const t = time(e);
-        this.view = { ...this.view, from: Math.min(t, start[0]), to: Math.max(t, start[0]), loop: true };
-        this.draw();
-      }
+    canvas.addEventListener('pointermove', e => {
+      if (!start || !dragged(e)) return;
+      const t = time(e);
+      this.view = { ...this.view, from: Math.min(t, start[0]), to: Math.max(t, start[0]), loop: true };
+      this.draw();
     });
-    c.addEventListener('pointerup', e => {
+    canvas.addEventListener('pointerup', e => {
       if (!start) return;
-      if (Math.abs(e.clientX - start[1]) > 6) {
+      if (dragged(e)) {
         this.set('loop', true);
         this.sayView();
         this.seek(this.view.from);
@@ -858,9 +761,26 @@ class View extends Drawing {
       start = null;
     });
   }
+
+  // ---- saving ----
+
+  savePng() {
+    this.draw();
+    asCanvas(this).toBlob(image => offer(image, `${this.scene.title}.png`));
+  }
+
+  svg() {
+    return asSvg(this);
+  }
+
+  saveSvg() {
+    this.draw();
+    offer(new Blob([this.svg()], { type: 'image/svg+xml' }), `${this.scene.title}.svg`);
+  }
 }
 
 const widget = {
+  /** @param {{ model: Model, el: HTMLElement }} view */
   render({ model, el }) {
     const view = new View(model, el);
     return () => view.close();
