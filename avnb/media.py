@@ -24,7 +24,8 @@ class MediaError(AvnbError):
         super().__init__(str(path), reason)
         self.path, self.reason = str(path), reason
 
-    def __str__(self): return f"{self.path}: {self.reason}".encode('utf-8', 'surrogateescape').decode('utf-8', 'backslashreplace')
+    def __str__(self):
+        return f"{self.path}: {self.reason}".encode('utf-8', 'surrogateescape').decode('utf-8', 'backslashreplace')
 
 # %% ../nbs/01_media.ipynb #e02c8660
 @dataclass(eq=False)
@@ -390,10 +391,10 @@ def _in_order(frames, fed):
     yield from pairs
 
 # %% ../nbs/01_media.ipynb #b7606294
-def _way(frame) -> tuple[bool, bool, bool]:
-    "What brings a decoded frame upright: swap rows and columns; then reverse the rows; reverse the columns."
+def _said(frame) -> tuple[bool, bool, bool] | None:
+    "What a decoded frame says of how to lay it down: swap rows and columns; then reverse the rows; reverse the columns."
     try: a, b, _, c, d = np.frombuffer(frame.side_data['DISPLAYMATRIX'], np.int32)[:5].tolist()
-    except KeyError: return False, False, False
+    except KeyError: return None
     except ValueError:                                          # one kind of side data that PyAV cannot name hides all
         a, b = np.cos(np.deg2rad(frame.rotation)), -np.sin(np.deg2rad(frame.rotation))
         c, d = -b, a
@@ -401,11 +402,28 @@ def _way(frame) -> tuple[bool, bool, bool]:
     return (True, b < 0, c < 0) if turned else (False, d < 0, a < 0)
 
 
+def _way(frame) -> tuple[bool, bool, bool]:
+    "How a frame is laid down: as it says itself, or as was noted with it (see `_laid`)."
+    return _said(frame) or frame.opaque or (False, False, False)
+
+
 def _upright(x, way) -> np.ndarray:
     "Pixels [H,W,3] laid down in another way, without a copy."
     turned, rows, columns = way
     x = x.swapaxes(0, 1) if turned else x
     return x[::-1 if rows else 1, ::-1 if columns else 1]
+
+# %% ../nbs/01_media.ipynb #2281480b
+_ways: dict = {}                                                # container's name -> what its first frame said, where it did
+
+
+def _laid(v, frames):
+    "`(seconds, frame)` with a note on each frame of what the last one before it said of how to lay it down."
+    way = _ways.get(v.container.name)
+    for t, f in frames:
+        way = _said(f) or way
+        if way: f.opaque = way
+        yield t, f
 
 # %% ../nbs/01_media.ipynb #54e1bd64
 def _display(v, frame) -> tuple[float, float]:
@@ -547,6 +565,9 @@ def _codec(s) -> str:
     return '' if s is None else s.codec_context.codec.canonical_name
 
 # %% ../nbs/01_media.ipynb #cd1efae6
+_RUN_UP = 0.35                                                   # s of sound that is decoded before the wanted start
+
+
 def _early(v) -> float:
     "Seconds by which a full picture of a counted stream may be shown later than its place says."
     return _LEADING * _ticks(v) * float(v.time_base) if _counted(v) and v.codec_context.has_b_frames else 0.0
@@ -581,12 +602,11 @@ def _zero(path, packets, main):
     first = next(_decode(main, noted()), None)
     if first is None: raise MediaError(path, f"nothing of its {_codec(main)} track can be decoded")
     main.codec_context.flush_buffers()
+    if main.type == 'video' and (way := _said(first[1])): _ways[main.container.name] = way
+    else: _ways.pop(main.container.name, None)
     return _remember(key, first[0]), read
 
 # %% ../nbs/01_media.ipynb #ba9b8048
-_RUN_UP = 0.35                                                   # s of sound that is decoded before the wanted start
-
-
 def _begin(v, packets, t: float):
     "Number of the packet to decode from so that the picture at `t` comes out: the last full picture before it; None if there is none."
     return max((i for i, p in enumerate(packets) if p.is_keyframe and -np.inf < _at(p) <= t - _early(v)), default=None)
@@ -621,13 +641,14 @@ def _seek(path, c, streams, zero, t0: float, t1: float):
 
 # %% ../nbs/01_media.ipynb #aa0789ee
 _NEAR = 1e-6                                                     # s: two times closer than this are equal
+_TICK = 5e-4                                                     # s: Matroska, FLV and ASF round times to 1 ms, so a picture may be due this much before its time
 
 
 def _held(pairs, wants):
     "For each wanted time (rising, s) the last `(time, item)` at or before it, or the first of all; nothing if `pairs` is empty."
     before, k = None, 0
     for here in pairs:
-        while before is not None and wants[k] < here[0] - _NEAR:
+        while before is not None and wants[k] < here[0] - _TICK - _NEAR:
             yield before
             if (k := k + 1) == len(wants): return
         before = here
@@ -727,7 +748,7 @@ def _pictures(v, packets, wants, size, zero, whole, threads=1):
             yield t, f
     last = target = end = None
     with ThreadPoolExecutor(1) as pool:
-        for t, f in _held(noted(), wants):
+        for t, f in _held(_laid(v, noted()), wants):
             target = target or _target(v, f, size)
             made.append(made[-1] if f is last else pool.submit(_picture, f, target, scaler) if threads > 1 else _picture(f, target, scaler))
             last, end = f, t + _lasts(v, f)
