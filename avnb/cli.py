@@ -273,7 +273,7 @@ def _index_verb(verb):
     q = verb('index', _run_index, 'list and examine the videos of a folder', 'avnb index my_videos --out my.csv --seconds 2 --hop 1')
     q.add_argument('folder', help='of videos, searched with all folders in it'); q.add_argument('--out', default='manifest.csv', help='the table to write (default manifest.csv); an interrupted index goes on where it stopped')
     q.add_argument('--seconds', type=float, help='cut long videos into windows of this length'); q.add_argument('--hop', type=float, help='from one window to the next, s')
-    entries = "a path, name, id or pattern like 'dogs/*', or a text file with one of them per line; what fits nothing is an error"
+    entries = "a path, name, id or pattern like 'dogs/*', or a text file of them; what fits nothing is an error"
     q.add_argument('--include', help=f'what to keep: {entries}')
     q.add_argument('--exclude', help='what to leave out, likewise')
     q.add_argument('--test', type=float, default=0.25, help='share of the files held out (default 0.25)'); q.add_argument('--workers', type=int, default=os.cpu_count() or 1, help='processes (default: one per core)')
@@ -480,7 +480,9 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     "Run one verb; the exit code. What the package can explain is one line on stderr, not a traceback."
     a = parser().parse_args(argv)
-    if hasattr(sys.stdout, 'reconfigure'): sys.stdout.reconfigure(errors='backslashreplace')   # a file name need not be UTF-8
+    if hasattr(sys.stdout, 'reconfigure'):
+        sys.stdout.reconfigure(errors='backslashreplace')  # a file name need not be UTF-8
     try: return a.run(a) or 0
     except AvnbError as e: print(f'avnb {a.verb}: {e}', file=sys.stderr); return 2
-    except KeyboardInterrupt: print(f'avnb {a.verb}: stopped; the same command goes on from here', file=sys.stderr); return 130
+    except KeyboardInterrupt:
+        print(f'avnb {a.verb}: stopped; the same command goes on from here', file=sys.stderr); return 130

@@ -6,7 +6,8 @@
 __all__ = ['SOUND_FILES', 'MediaError', 'Clip', 'write_clip', 'probe', 'read_clip', 'squeeze', 'picture_of', 'sound_of']
 
 # %% ../nbs/01_media.ipynb #756c0110
-import functools, io, itertools, os, stat, threading
+import functools, heapq, io, itertools, os, stat, threading
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
@@ -23,7 +24,8 @@ class MediaError(AvnbError):
         super().__init__(str(path), reason)
         self.path, self.reason = str(path), reason
 
-    def __str__(self): return f"{self.path}: {self.reason}".encode('utf-8', 'surrogateescape').decode('utf-8', 'backslashreplace')
+    def __str__(self):
+        return f"{self.path}: {self.reason}".encode('utf-8', 'surrogateescape').decode('utf-8', 'backslashreplace')
 
 # %% ../nbs/01_media.ipynb #e02c8660
 @dataclass(eq=False)
@@ -137,6 +139,53 @@ def _why_closed(path, e) -> str:
             "its content is not of a kind that FFmpeg knows; is it really a video or sound file?")
     return f"does not open ({type(e).__name__}): {what}"
 
+# %% ../nbs/01_media.ipynb #5e1b7a90
+_remembered: dict = {}                                          # what was found out about files, by `_key`
+
+
+def _key(what: str, path, *more) -> tuple:
+    "What a file is remembered by: with another content it is another file."
+    s = os.stat(path)
+    return what, str(path), s.st_mtime_ns, s.st_size, *more
+
+
+def _remember(key: tuple, value):
+    "Keep and return a value."
+    if len(_remembered) >= 100_000: _remembered.clear()
+    _remembered[key] = value
+    return value
+
+# %% ../nbs/01_media.ipynb #0d3f6c21
+def _index_lies(path, c) -> bool:
+    "Whether an AVI's index points beside its chunks or leaves some out: places after a seek would be wrong, and nothing else would tell."
+    key = _key('index', path)
+    if key in _remembered: return _remembered[key]
+    chunks = sorted((e.pos, e.pos + 8 + e.size + e.size % 2) for s in c.streams for e in s.index_entries if e.size)
+    begins = [a for a, _ in chunks[::max(len(chunks) // 16, 1)]]
+    holes = [b for (_, b), (a, _) in zip(chunks, chunks[1:]) if a != b]
+    with open(path, 'rb') as f:
+        def is_chunk(at):
+            f.seek(at)
+            head = f.read(8)
+            return head[:2].isdigit() and head[2:4] in (b'dc', b'db', b'wb', b'__') and head[4:] != bytes(4)
+        return _remember(key, not all(map(is_chunk, begins)) or any(map(is_chunk, holes)))
+
+# %% ../nbs/01_media.ipynb #6b9d02fe
+class _Unindexed(io.FileIO):
+    "An AVI file in which FFmpeg does not find the index: it reads chunk after chunk, which is always right."
+    def __init__(self, path):
+        super().__init__(path)
+        self.at = 12
+        while len(head := os.pread(self.fileno(), 8, self.at)) == 8 and head[:4] != b'idx1':
+            size = int.from_bytes(head[4:], 'little')
+            self.at += 8 + size + size % 2
+
+    def read(self, n=-1):
+        first, data = self.tell() - self.at, bytearray(super().read(n))
+        for i, letter in enumerate(b'JUNK'):
+            if 0 <= i - first < len(data): data[i - first] = letter
+        return bytes(data)
+
 # %% ../nbs/01_media.ipynb #4695494a
 def _open(path):
     "An open container; whatever is not a readable media file is a `MediaError`."
@@ -147,9 +196,15 @@ def _open(path):
     if stat.S_ISDIR(s.st_mode): raise MediaError(path, "is a folder; give a file, or index the folder")
     if not stat.S_ISREG(s.st_mode): raise MediaError(path, "is not a plain file (a pipe or a device?)")
     lenient = {'metadata_errors': 'ignore'} if hasattr(av.container.InputContainer, 'metadata_errors') else {}   # PyAV 19 needs no telling
-    try: return av.open(f'file:{path}', options={'protocol_whitelist': 'file'}, **lenient)
+    try:
+        c = av.open(f'file:{path}', options={'protocol_whitelist': 'file'}, **lenient)
+        if c.format.name == 'avi' and _index_lies(path, c):
+            c.close()
+            c = av.open(_Unindexed(path), **lenient)
     except PermissionError: raise MediaError(path, "no permission to read it") from None
     except (av.error.FFmpegError, ValueError) as e: raise MediaError(path, _why_closed(path, e)) from None
+    c.flags &= ~av.container.Flags.gen_pts.value    # FFmpeg's guesses: they lose pictures of an AVI, and read on for ever where a clock starts again
+    return c
 
 # %% ../nbs/01_media.ipynb #0f94d5f8
 def _best(c, kind, choice, related=None):
@@ -173,53 +228,183 @@ def _streams(c, track: int | None = None):
     return v, a
 
 # %% ../nbs/01_media.ipynb #ccfad302
-def _stamp(x, s):
-    "The time, in ticks, of a packet or frame of stream `s`; AVI stores no times of showing, and FFmpeg's guess loses every third picture."
-    return x.dts if x.pts is None or s.container.format.name == 'avi' else x.pts
+def _raw(s) -> bool:
+    "Whether a stream's times are nothing but its packets' lengths added up. Those of AC-3 FFmpeg cuts down to whole ticks: it loses 0.7 s per hour."
+    from av.format import Flags
+    f = s.container.format
+    return f.name in ('ac3', 'eac3') or (s.type == 'video' and bool(f.flags & Flags.no_timestamps.value))
+
+
+def _counted(s) -> bool:
+    "Whether the container keeps no times of showing for a video stream: AVI counts packets, a raw stream not even that."
+    return s.type == 'video' and (s.container.format.name == 'avi' or _raw(s))
 
 
 def _at(p) -> float:
     "A packet's time in the file, s (-inf where it has none)."
-    ticks = _stamp(p, p.stream)
+    ticks = p.dts if p.pts is None else p.pts
     return ticks * float(p.time_base) if ticks is not None else -np.inf
 
 
-def _decode(s, packets, keep=None):
-    "`(seconds, frame)` of a stream's packets, in order of showing; with `keep` (a set of pts) pictures nobody refers to are skipped."
-    import av
-    tb, last, step = float(s.time_base), None, 0.04
-    for p in _with_end(packets):
-        if keep is not None: s.codec_context.skip_frame = 'DEFAULT' if p is None or p.pts in keep else 'NONREF'
-        try: frames = s.codec_context.decode(p)
-        except av.error.FFmpegError: continue                   # damaged: the next one may be fine
-        for f in frames:
-            ticks = _stamp(f, s)
-            t = ticks * tb if ticks is not None else 0.0 if last is None else last + step
-            if last is not None and t <= last: continue         # time never runs backwards
-            step = f.samples / f.sample_rate if s.type == 'audio' else step if last is None else t - last
-            last = t
-            yield t, f
+def _until(p) -> float:
+    "When a packet ends (s)."
+    return _at(p) + (p.duration or 0) * float(p.time_base)
+
+# %% ../nbs/01_media.ipynb #f96f0af8
+_JUMPING = 'mpegts', 'mpeg'                                      # containers whose clock may start again in the middle; they have no index of their own
+_WRAP = 2 ** 33                                                  # ticks of 1/90000 s after which their clock begins at 0 again
 
 
-def _with_end(packets):
-    "The packets, then one None: it makes a decoder hand out what it still holds."
+class _Restart(Exception): "The clock of another kind of file starts again: files were joined."
+
+
+def _ticks(s) -> float:
+    "How long a picture lasts in ticks of a video stream, as the header says; 0 for sound."
+    return 1 / (float(s.average_rate or s.guessed_rate or 25) * float(s.time_base)) if s.type == 'video' else 0.0
+
+
+def _back(s) -> float:
+    "Seconds that packets' times may go back before it is a new clock (ours); where no times of decoding are kept, they go back with each B-picture."
+    return 0.01 if s.container.format.name in _JUMPING else max(0.5, 20 * _ticks(s) * float(s.time_base))
+
+
+class _Clock:
+    "Gives the packets of one stream the times at which they are shown, on one clock (of a counted stream: their place in the order of decoding)."
+    def __init__(self, s, shifts=None):             # shifts: (byte [k], s to add from that byte on [k]); None: the clock never starts again
+        self.raw, self.counted, self.shifts = _raw(s), _raw(s) or _counted(s), shifts
+        self.mpeg = s.type == 'video' and s.codec_context.name in ('mpeg1video', 'mpeg2video', 'mpeg4')
+        self.twice = s.type == 'video' and not self.mpeg and s.container.format.name == 'mpeg'
+        self.tb, self.step, self.back, self.rate = float(s.time_base), _ticks(s), _back(s), s.codec_context.sample_rate if s.type == 'audio' else 0
+        self.pos, self.piece, self.last, self.place, self.held = -1, 0, -np.inf, 0, []
+
+    def __call__(self, p) -> list:
+        "The packets that are ready now that `p` has been read."
+        if self.counted: return [self.count(p)]
+        if self.shifts: self.move(p)
+        elif p.dts is not None:
+            if p.dts * self.tb < self.last - self.back: raise _Restart
+            self.last = p.dts * self.tb
+        if self.twice: return self.once(p)
+        return self.hold(p) if self.held or (self.mpeg and p.pts is None and p.dts is not None) else [p]
+
+    def count(self, p):
+        "AVI has counted; in a raw stream a packet's place is where the one before it ends."
+        long = p.duration or self.step
+        if self.rate: long = round(p.duration * self.tb * self.rate / 256) * 256 / self.rate / self.tb   # AC-3 has blocks of 256 samples
+        if self.raw or p.dts is None: p.dts = round(self.place)
+        self.place = (self.place if self.raw else p.dts) + long
+        p.pts = p.dts
+        return p
+
+    def move(self, p):
+        "Put a packet of joined files on the clock of the first; the first packet of a later file is marked."
+        bytes_, shifts = self.shifts
+        self.pos = self.pos if p.pos is None else p.pos
+        if None not in (p.pts, p.dts) and p.pts < p.dts - _WRAP // 2: p.pts += _WRAP
+        piece, t = int(np.searchsorted(bytes_, self.pos, 'right')) - 1, p.pts if p.dts is None else p.dts
+        if p.pos is None and piece + 1 < len(shifts) and t is not None and self.piece >= piece:   # it may have begun since the last known byte
+            piece += abs(t * self.tb + shifts[piece + 1] - self.last) < abs(t * self.tb + shifts[piece] - self.last)
+        ticks = round(shifts[piece] / self.tb)
+        if t is not None: self.last = (t + ticks) * self.tb
+        if p.pts is not None: p.pts += ticks
+        if p.dts is not None: p.dts += ticks
+        if piece > self.piece: p.opaque, self.piece = 'joint', piece
+
+    def once(self, p) -> list:
+        "A programme stream gives one time to two pictures of H.264; it is the second's."
+        out, self.held = self.held, [p]
+        if out and p.dts is not None and out[0].dts == p.dts: out[0].pts = out[0].dts = None
+        return out
+
+    def hold(self, p) -> list:
+        "A picture of MPEG without a time is shown when the next that is no B-picture is decoded: wait for that."
+        out = self.end() if p.pts is None or p.dts is None or p.pts > p.dts else []
+        if self.held or (p.pts is None and p.dts is not None): self.held.append(p)
+        else: out.append(p)
+        return out
+
+    def end(self) -> list:
+        "What is held, its first picture shown after the last that was decoded."
+        out, self.held = self.held, []
+        if out and not self.twice: out[0].pts = out[-1].dts + (out[-1].duration or round(self.step))
+        return out
+
+# %% ../nbs/01_media.ipynb #fc8f5315
+def _demux(c, streams, shifts=None):
+    "Packets of the streams with trustworthy times; those of one stream stay in their order. A container that breaks off just ends. May raise `_Restart`."
     import av
+    plain = c.format.name.startswith('mov')                    # its times are never missing and never run back
+    clocks = {s.index: _Clock(s, shifts and shifts[s.index]) for s in streams}
     try:
-        for p in packets:
-            if p.size: yield p
-    except av.error.FFmpegError: pass                           # a container that breaks off: what came before it counts
-    yield None
+        for p in c.demux(*streams):
+            if p.size: yield from (p,) if plain else clocks[p.stream.index](p)
+    except av.error.FFmpegError: pass
+    for clock in clocks.values(): yield from clock.end()
+
+# %% ../nbs/01_media.ipynb #8b448f5f
+def _frames(s, packets, keep=None, fed=None):
+    "The frames that a decoder makes of packets; with `keep` (a set of pts) pictures nobody refers to are skipped; `fed` collects the packets' pts."
+    import av
+    for p in itertools.chain(packets, (None,)):                 # None: what the decoder still holds
+        if keep is not None: s.codec_context.skip_frame = 'DEFAULT' if p is None or p.pts in keep else 'NONREF'
+        if fed is not None and p is not None: fed.append(p.pts)
+        try: yield from s.codec_context.decode(p)
+        except av.error.FFmpegError: continue                   # damaged: the next one may be fine
+
+
+def _decode(s, packets, keep=None):
+    "`(seconds, frame)` of a stream's packets, in order of showing."
+    tb, last, step, fed = float(s.time_base), None, 0.04, deque()
+    counted = _counted(s)
+    frames = _frames(s, packets, keep, fed if counted else None)
+    for ticks, f in _in_order(frames, fed) if counted else ((f.pts, f) for f in frames):
+        if ticks is not None: t = ticks * tb
+        else: t = (f.dts or 0) * tb if last is None else last + step
+        if last is not None and t <= last: continue             # time never runs backwards
+        if s.type == 'audio': step = f.samples / f.sample_rate
+        else: step = (f.duration or 0) * tb or (step if last is None else t - last)
+        last = t
+        yield t, f
+
+# %% ../nbs/01_media.ipynb #dbdfea56
+_REORDER, _LEADING = 16, 3                                       # pictures that a decoder may hold back, and that may be stored after a full one but shown before
+
+
+def _in_order(frames, fed):
+    "`(place, frame)`: the k-th picture shown takes the k-th of the places that were `fed` to the decoder, rising, and came out again."
+    places, waiting, lost = [], deque(), []
+
+    def matched():
+        for f in itertools.chain(frames, (None,)):
+            if f is not None: heapq.heappush(places, f.pts if f.pts is not None else f.dts or 0); waiting.append(f)
+            while waiting:
+                while fed and fed[0] < places[0] and (f is None or len(waiting) > _REORDER): lost.append(fed.popleft())
+                if fed and fed[0] < places[0]: break            # a smaller one may still come
+                if fed and fed[0] == places[0]: fed.popleft()
+                yield heapq.heappop(places), waiting.popleft()
+    pairs = matched()
+    begin = list(itertools.islice(pairs, 2))
+    if len(begin) == 2:                                         # a file cut before a full picture: what is shown before it cannot be decoded
+        before = [x for x in lost if begin[0][0] < x < begin[1][0]]
+        if 0 < len(before) <= _LEADING: begin[0] = before[-1], begin[0][1]
+    yield from begin
+    yield from pairs
 
 # %% ../nbs/01_media.ipynb #b7606294
-def _way(frame) -> tuple[bool, bool, bool]:
-    "What brings a decoded frame upright: swap rows and columns; then reverse the rows; reverse the columns."
+def _said(frame) -> tuple[bool, bool, bool] | None:
+    "What a decoded frame says of how to lay it down: swap rows and columns; then reverse the rows; reverse the columns."
     try: a, b, _, c, d = np.frombuffer(frame.side_data['DISPLAYMATRIX'], np.int32)[:5].tolist()
-    except KeyError: return False, False, False
+    except KeyError: return None
     except ValueError:                                          # one kind of side data that PyAV cannot name hides all
         a, b = np.cos(np.deg2rad(frame.rotation)), -np.sin(np.deg2rad(frame.rotation))
         c, d = -b, a
     turned = abs(b) + abs(c) > abs(a) + abs(d)
     return (True, b < 0, c < 0) if turned else (False, d < 0, a < 0)
+
+
+def _way(frame) -> tuple[bool, bool, bool]:
+    "How a frame is laid down: as it says itself, or as was noted with it (see `_laid`)."
+    return _said(frame) or frame.opaque or (False, False, False)
 
 
 def _upright(x, way) -> np.ndarray:
@@ -228,6 +413,18 @@ def _upright(x, way) -> np.ndarray:
     x = x.swapaxes(0, 1) if turned else x
     return x[::-1 if rows else 1, ::-1 if columns else 1]
 
+# %% ../nbs/01_media.ipynb #2281480b
+_ways: dict = {}                                                # container's name -> what its first frame said, where it did
+
+
+def _laid(v, frames):
+    "`(seconds, frame)` with a note on each frame of what the last one before it said of how to lay it down."
+    way = _ways.get(v.container.name)
+    for t, f in frames:
+        way = _said(f) or way
+        if way: f.opaque = way
+        yield t, f
+
 # %% ../nbs/01_media.ipynb #54e1bd64
 def _display(v, frame) -> tuple[float, float]:
     "Height and width of a frame on the screen: square pixels, upright."
@@ -235,39 +432,132 @@ def _display(v, frame) -> tuple[float, float]:
     return (w, h) if _way(frame)[0] else (h, w)
 
 # %% ../nbs/01_media.ipynb #11efcf65
-def _ends(path, c, streams) -> tuple[list[float], float]:
-    "When each stream ends (s), and packets per second of the first; mp4's header says, of other files the packets are read."
-    if c.format.name.startswith('mov') and all(s.duration for s in streams):
-        return [float(((s.start_time or 0) + s.duration) * s.time_base) for s in streams], 0.0
-    with _open(path) as again: got = _collect(again.demux([again.streams[s.index] for s in streams]), streams, np.inf)
-    times = [_at(p) for p in got[streams[0].index]]
-    rate = (len(times) - 1) / max(max(times, default=0) - min(times, default=0), 1e-6)
-    ends = [_end(got[s.index]) for s in streams]
-    if len(times) > 1: ends[0] = max(ends[0], max(times) + 1 / rate)   # a last packet that does not say how long it is shown
-    return ends, rate
+class _Track:
+    "Times of a stream's packets on the file's own clock (s), how long each lasts, the last byte known to lie before it, whether it is full, what is to be added to its times [k]; `n` counts those without a time, too."
+    def __init__(self, s, rows):
+        t, tb = np.array(rows, float).reshape(-1, 5), float(s.time_base)   # dts, pts, duration (ticks, or NaN), byte, full
+        self.n, t = len(t), t[~np.isnan(t[:, :2]).all(1)]
+        self.dts, self.pts = (np.where(np.isnan(t[:, i]), t[:, 1 - i], t[:, i]) * tb for i in (0, 1))
+        self.long, self.byte, self.full = np.nan_to_num(t[:, 2]) * tb, t[:, 3], t[:, 4] > 0
+        self.shift, self.back = np.zeros(len(t)), _back(s)
+
+    def jumps(self) -> tuple:
+        "Numbers of the packets before which the clock jumps back, or leaves out more than `_GAP`, and by how much (s) [k]."
+        step = np.diff(self.dts)
+        found = np.flatnonzero((step < -self.back) | (step - self.long[:-1] > _GAP)) + 1
+        ends = [(self.pts + self.long)[max(i, j - 64):j].max() for i, j in zip([0, *found], found)]   # the last decoded need not be shown last
+        wrap = -_WRAP / 90000
+        return found, np.where(np.abs(step[found - 1] - wrap) < 1, wrap, self.pts[found] - np.array(ends))
+
+# %% ../nbs/01_media.ipynb #023f42af
+_GAP, _LONG_GAP = 1.0, 10.0                                      # s without sound and picture, and without picture where there is no sound, that are a jump of the clock (ours)
+
+
+def _joints(tracks: dict, main: int, gaps: bool) -> dict:
+    "{stream: (byte [k], s to add from there on [k])}: where the clock jumps (forward only with `gaps`), and what makes `main` go on without a break; sets the tracks' shift."
+    shifts, jumps = {i: ([-1], [0.0]) for i in tracks}, {i: t.jumps() for i, t in tracks.items()}
+    at = {i: tracks[i].byte[k] for i, (k, _) in jumps.items()}
+    for n, (byte, jump) in enumerate(zip(at[main], jumps[main][1])):
+        found, others = {main: n}, [i for i, t in tracks.items() if i != main and (t.byte >= byte).any()]
+        for i in others:                                        # the same jump in another stream is the one nearest in the file
+            near = int(np.abs(at[i] - byte).argmin()) if len(at[i]) else None
+            if near is not None and np.abs(at[main] - at[i][near]).argmin() == n: found[i] = near
+        silent = len(found) > len(others) and jump > (_GAP if others else _LONG_GAP)
+        if jump > 0 and not (gaps and silent): continue         # a picture that stays, or a pause
+        total = shifts[main][1][-1] - jump
+        for i, t in tracks.items():
+            first = jumps[i][0][found[i]] if i in found else int(np.searchsorted(t.byte, byte))
+            t.shift[first:] = total
+            shifts[i][0].append(t.byte[first] if first < len(t.byte) else byte)
+            shifts[i][1].append(total)
+    return shifts
+
+# %% ../nbs/01_media.ipynb #59acf08b
+def _survey(path, streams) -> dict:
+    "All packets' times: shifts (see `_joints`); each stream's end (s) and packets per s; times and bytes of the first stream's full pictures; bytes read. Remembered."
+    key = _key('survey', path, *(s.index for s in streams))
+    if key in _remembered: return _remembered[key]
+    rows, byte, main, read = {s.index: [] for s in streams}, dict.fromkeys([s.index for s in streams], -1), streams[0].index, 0
+    with _open(path) as c:
+        gaps = c.format.name in _JUMPING
+        for p in _demux(c, [c.streams[i] for i in rows], {i: ([-1], [0.0]) for i in rows}):
+            i = p.stream.index
+            byte[i] = byte[i] if p.pos is None else p.pos
+            read = max(read, byte[i] + p.size)
+            rows[i].append((p.dts, p.pts, p.duration or _ticks(p.stream), byte[i], p.is_keyframe))
+    tracks = {s.index: _Track(s, rows[s.index]) for s in streams}
+    shifts, spans = _joints(tracks, main, gaps), {}
+    for i, t in tracks.items():
+        pts = t.pts + t.shift
+        first, last = pts.min(initial=np.inf), pts.max(initial=-np.inf)
+        spans[i] = float((pts + t.long).max(initial=-np.inf)), float((t.n - 1) / (last - first)) if last > first else 0.0
+    t, jumps = tracks[main], gaps or len(shifts[main][0]) > 1
+    keys = ((t.pts + t.shift)[t.full], t.byte[t.full]) if gaps else None
+    return _remember(key, dict(shifts=shifts, spans=spans, keys=keys, jumps=jumps, read=read))
+
+
+def _shifts(path, c, streams):
+    "The shifts of a file whose clock may jump or is known to, else None."
+    if c.format.name in _JUMPING: return _survey(path, streams)['shifts']
+    known = _remembered.get(_key('survey', path, *(s.index for s in streams)))
+    return known['shifts'] if known and known['jumps'] else None
 
 # %% ../nbs/01_media.ipynb #75abeb34
 def probe(
     path: str | Path,  # a video or sound file
     track: int | None = None,  # which of its sound tracks, from 0; None: FFmpeg's choice
 ) -> dict:
-    """duration_s (until both picture and sound are over), picture_s (until the picture is), fps, width, height, video_codec,
-    audio_codec ('' where there is none), rate (Hz), channels, audio_tracks (how many), audio_taken (which, from 0; -1: none).
-    Raises `MediaError`."""
+    """duration_s (until both picture and sound are over), picture_s (until the picture is), unread (bytes after that, if they are
+    many), fps, width, height, video_codec, audio_codec ('' where there is none), rate (Hz), channels, audio_tracks (how many),
+    audio_taken (which, from 0; -1: none). Raises `MediaError`."""
     with _open(path) as c:
         v, a = _streams(c, track)
         main = v if v is not None else a
         if main is None: raise MediaError(path, "holds neither a picture nor a sound that can be decoded")
-        first = next(_decode(main, c.demux(main)), None)
+        streams = [s for s in (v, a) if s is not None]
+        first = next(_decode(main, _demux(c, [main], _shifts(path, c, streams))), None)
         if first is None: raise MediaError(path, f"nothing of its {_codec(main)} track can be decoded")
-        ends, counted = _ends(path, c, [s for s in (v, a) if s is not None])
+        ends, fps = _lengths(path, c, streams)
         seconds, picture = max(ends) - first[0], 0.0 if v is None else ends[0] - first[0]
-        fps = 0.0 if v is None else float(v.average_rate or v.guessed_rate or counted)
         h, w = (0, 0) if v is None else _display(v, first[1])
         rate, channels = (0, 0) if a is None else (a.codec_context.sample_rate, a.codec_context.channels)
-        return dict(duration_s=round(seconds, 6), picture_s=round(picture, 6), fps=round(fps, 4), width=round(w), height=round(h),
-                    video_codec=_codec(v), audio_codec=_codec(a), rate=rate, channels=channels,
+        return dict(duration_s=round(seconds, 6), picture_s=round(picture, 6), unread=_unread(path, c, streams), fps=round(fps, 4),
+                    width=round(w), height=round(h), video_codec=_codec(v), audio_codec=_codec(a), rate=rate, channels=channels,
                     audio_tracks=len(c.streams.audio), audio_taken=-1 if a is None else c.streams.audio.index(a))
+
+# %% ../nbs/01_media.ipynb #e933c843
+def _lengths(path, c, streams) -> tuple[list[float], float]:
+    "When each stream ends (s), and pictures per second. The headers of mp4 and wav know; elsewhere a length may be a guess from the bit rate, so packets are counted."
+    told = (c.format.name == 'wav' or c.format.name.startswith('mov')) and all(s.duration for s in streams)
+    if told: ends = [float(((s.start_time or 0) + s.duration) * s.time_base) for s in streams]
+    else: ends = [_survey(path, streams)['spans'][s.index][0] for s in streams]
+    v = streams[0]
+    if v.type != 'video': return ends, 0.0
+    counted, said = 0.0 if told else _survey(path, streams)['spans'][v.index][1], [float(r) for r in (v.average_rate, v.guessed_rate) if r]
+    return ends, next((r for r in said if not counted or abs(r / counted - 1) < 0.05), counted)
+
+# %% ../nbs/01_media.ipynb #7c1f20ab
+def _unread(path, c, streams) -> int:
+    "Bytes at the end of a file in which FFmpeg sees nothing, although they are many: a film that was joined to it, or what follows damage."
+    size = os.path.getsize(path)
+    if not c.format.name.startswith('mov'): left = size - _survey(path, streams)['read']
+    else:
+        films = _boxes(path)
+        left = size - films[b'ftyp'][1] if min(map(len, films.values())) > 1 else 0
+    return left if left > max(100_000, size / 10) else 0
+
+
+def _boxes(path) -> dict:
+    "Where the films of an mp4 begin: more than one, if files were joined byte for byte."
+    at, found = 0, {b'ftyp': [], b'moov': []}
+    with open(path, 'rb') as f:
+        while len(head := os.pread(f.fileno(), 16, at)) == 16:
+            long = int.from_bytes(head[:4])
+            if long == 1: long = int.from_bytes(head[8:])
+            if long < 8: break                                  # 0: to the end of the file
+            if head[4:8] in found: found[head[4:8]].append(at)
+            at += long
+    return found
 
 # %% ../nbs/01_media.ipynb #dc5bcf1b
 def _codec(s) -> str:
@@ -275,68 +565,90 @@ def _codec(s) -> str:
     return '' if s is None else s.codec_context.codec.canonical_name
 
 # %% ../nbs/01_media.ipynb #cd1efae6
-def _collect(demuxed, streams, t1: float, already=()) -> dict:
-    "Packets per stream index, until each stream is past `t1` seconds, or one is ten seconds past it."
-    import av
+_RUN_UP = 0.35                                                   # s of sound that is decoded before the wanted start
+
+
+def _early(v) -> float:
+    "Seconds by which a full picture of a counted stream may be shown later than its place says."
+    return _LEADING * _ticks(v) * float(v.time_base) if _counted(v) and v.codec_context.has_b_frames else 0.0
+
+
+def _collect(packets, streams, t1: float, since: float = -np.inf) -> dict:
+    "Packets per stream index, until each stream is past `t1` seconds, or one is ten seconds past it; what nobody needs from `since` on is left out."
     got, after, done = {s.index: [] for s in streams}, {s.index: np.inf for s in streams}, set()
-    try:
-        for p in itertools.chain(already, demuxed):
-            if not p.size: continue
-            i, t = p.stream.index, _at(p)
-            got[i].append(p)
-            if t >= t1: after[i] = min(after[i], t)
-            decoded = p.dts * float(p.time_base) if p.dts is not None else t
-            if decoded >= after[i]: done.add(i)
-            if len(done) == len(got) or decoded > t1 + 10: break
-    except av.error.FFmpegError: pass                           # the container breaks off here: use what there is
+    for p in packets:
+        s, t = p.stream, _at(p)
+        i = s.index
+        if s.type == 'audio' and -np.inf < _until(p) < since - _RUN_UP: continue
+        if p.is_keyframe and s.type == 'video' and -np.inf < t <= since - _early(s): got[i].clear()
+        got[i].append(p)
+        if t >= t1: after[i] = min(after[i], t)
+        decoded = p.dts * float(p.time_base) if p.dts is not None else t
+        if decoded >= after[i]: done.add(i)
+        if len(done) == len(got) or decoded > t1 + 10: break
     return got
 
 # %% ../nbs/01_media.ipynb #85f0d4ad
-_zeros: dict = {}                                               # (path, modified, size, stream) -> seconds
-
-
-def _zero(path, c, streams, main):
+def _zero(path, packets, main):
     "The file's time of the first decoded frame of `main`, and the packets that were read to find it (none if it was known)."
-    s = os.stat(path); key = (str(path), s.st_mtime_ns, s.st_size, main.index)
-    if key in _zeros: return _zeros[key], []
+    key = _key('zero', path, main.index)
+    if key in _remembered: return _remembered[key], []
     read = []
 
     def noted():
-        for p in c.demux(*streams):
+        for p in packets:
             read.append(p)
             if p.stream is main: yield p
     first = next(_decode(main, noted()), None)
     if first is None: raise MediaError(path, f"nothing of its {_codec(main)} track can be decoded")
     main.codec_context.flush_buffers()
-    if len(_zeros) >= 100_000: _zeros.clear()
-    _zeros[key] = first[0]
-    return first[0], read
+    if main.type == 'video' and (way := _said(first[1])): _ways[main.container.name] = way
+    else: _ways.pop(main.container.name, None)
+    return _remember(key, first[0]), read
 
 # %% ../nbs/01_media.ipynb #ba9b8048
-_RUN_UP = 0.35                                                   # s of sound that is decoded before the wanted start
+def _begin(v, packets, t: float):
+    "Number of the packet to decode from so that the picture at `t` comes out: the last full picture before it; None if there is none."
+    return max((i for i, p in enumerate(packets) if p.is_keyframe and -np.inf < _at(p) <= t - _early(v)), default=None)
 
 
-def _seek(c, streams, main, zero, t0: float, t1: float):
-    "Packets per stream around t0 to t1 (file's seconds) with a full picture at or before t0; None where seeking does not get there."
+def _jump(path, c, streams, t: float) -> bool:
+    "Go to a full picture at or before `t` (s); False where that cannot be done."
     import av
+    if _shifts(path, c, streams) is None: to = dict(offset=int(t / float(streams[0].time_base)), stream=streams[0])
+    elif c.format.name not in _JUMPING: return False
+    else:
+        times, bytes_ = _survey(path, streams)['keys']
+        k = int(np.searchsorted(times, t, 'right')) - 1
+        if k < 0: return False
+        to = dict(offset=int(bytes_[k]), unsupported_byte_offset=True)
+    try: c.seek(**to)
+    except av.error.FFmpegError: return False
+    return True
+
+
+def _seek(path, c, streams, zero, t0: float, t1: float):
+    "Packets per stream around t0 to t1 (file's seconds) with a full picture of the first stream, and sound, at or before t0; None where seeking does not get there."
+    main, sound = streams[0], streams[-1].index
+    if _raw(main): return None
     for back in (0.0, 2.0, 10.0):
         t = t0 - _RUN_UP - back
-        if t <= zero: return None
-        try: c.seek(int(t / float(main.time_base)), stream=main, backward=True)
-        except av.error.FFmpegError: return None
-        got = _collect(c.demux(*streams), streams, t1)
-        if any(p.is_keyframe and -np.inf < _at(p) <= t0 for p in got[main.index]): return got
+        if t <= zero or not _jump(path, c, streams, t): return None
+        got = _collect(_demux(c, streams, _shifts(path, c, streams)), streams, t1, t0)
+        heard = not got[sound] or _at(got[sound][0]) <= t0 - _RUN_UP / 2 or back == 10
+        if _begin(main, got[main.index], t0) is not None and heard: return got
     return None
 
 # %% ../nbs/01_media.ipynb #aa0789ee
 _NEAR = 1e-6                                                     # s: two times closer than this are equal
+_TICK = 5e-4                                                     # s: Matroska, FLV and ASF round times to 1 ms, so a picture may be due this much before its time
 
 
 def _held(pairs, wants):
     "For each wanted time (rising, s) the last `(time, item)` at or before it, or the first of all; nothing if `pairs` is empty."
     before, k = None, 0
     for here in pairs:
-        while before is not None and wants[k] < here[0] - _NEAR:
+        while before is not None and wants[k] < here[0] - _TICK - _NEAR:
             yield before
             if (k := k + 1) == len(wants): return
         before = here
@@ -345,8 +657,8 @@ def _held(pairs, wants):
 
 # %% ../nbs/01_media.ipynb #832f94b8
 def _plan(v, packets, wants):
-    "The pts that will be shown, or None where packets do not tell."
-    if not v.codec_context.has_b_frames or v.container.format.name == 'avi': return None
+    "The pts that will be shown, or None where packets do not tell: a counted stream, a missing time."
+    if not v.codec_context.has_b_frames or _counted(v): return None
     shown = [p for p in packets if not p.is_discard]
     if any(p.pts is None or p.dts is None for p in shown): return None
     by_time = sorted((_at(p), p.pts) for p in shown)
@@ -425,22 +737,24 @@ def _pictures(v, packets, wants, size, zero, whole, threads=1):
     "Frames uint8 [T,H,W,3] and when the picture ends (s; inf if later than `wants`); None where only a second attempt with `whole` can be right."
     from av.video.reformatter import VideoReformatter
     keep = None if whole else _plan(v, packets, wants)
-    if not whole: packets = packets[max([i for i, p in enumerate(packets) if p.is_keyframe and _at(p) <= wants[0]], default=0):]
-    made, seen, times, scaler = [], set(), [], VideoReformatter()
+    if not whole: packets = packets[_begin(v, packets, wants[0]) or 0:]
+    made, seen, times, full, scaler = [], set(), [], [], VideoReformatter()
 
     def noted():
         for t, f in _decode(v, packets, keep):
-            seen.add(f.pts); times.append(t)
+            seen.add(f.pts)
+            times.append(t)
+            full.append(f.key_frame or f.pict_type == 1)            # 1: an I-picture; an open group of pictures begins with one
             yield t, f
     last = target = end = None
     with ThreadPoolExecutor(1) as pool:
-        for t, f in _held(noted(), wants):
+        for t, f in _held(_laid(v, noted()), wants):
             target = target or _target(v, f, size)
             made.append(made[-1] if f is last else pool.submit(_picture, f, target, scaler) if threads > 1 else _picture(f, target, scaler))
             last, end = f, t + _lasts(v, f)
             if threads > 1: made[-8:][0].result()               # only a few large frames wait
         if threads > 1: made = [m.result() for m in made]
-    late = not made or times[0] > max(wants[0], zero) + _NEAR
+    late = not made or times[0] > max(wants[0], zero) + _NEAR or not (full[0] or times[0] <= zero)
     if not whole and (late or (keep and not keep <= seen)): return None
     if not made: return np.zeros((0, 0, 0, 3), np.uint8), zero
     return np.stack(made), np.inf if times[-1] > wants[-1] + _NEAR else end
@@ -448,7 +762,7 @@ def _pictures(v, packets, wants, size, zero, whole, threads=1):
 # %% ../nbs/01_media.ipynb #4d8fb0d1
 def _lasts(v, frame) -> float:
     "How long a frame is shown, s."
-    return (frame.duration or 0) * float(v.time_base) or 1 / float(v.average_rate or v.guessed_rate or 25)
+    return (frame.duration or _ticks(v)) * float(v.time_base)
 
 # %% ../nbs/01_media.ipynb #57ad33a8
 def _samples(f) -> np.ndarray:
@@ -519,15 +833,17 @@ def _margin(old: int, new: int) -> int:
     return int(step * -(-old // (100 * step))) if step <= old // 4 else 0
 
 # %% ../nbs/01_media.ipynb #4e593c7f
-def _cut(chunks, t0: float, n: int, rate: int) -> tuple[np.ndarray, int]:
-    "Waveform float32 [n] from `(seconds, mono, rate)` chunks, sample 0 at `t0`, and how many samples the chunks do not cover."
+def _cut(chunks, t0: float, n: int, rate: int, joints=()) -> tuple[np.ndarray, int]:
+    "Waveform float32 [n] from `(seconds, mono, rate)` chunks, sample 0 at `t0`, and how many samples the chunks do not cover; at `joints` another file begins."
     if not chunks: return np.zeros(n, np.float32), n
     old = chunks[0][2]
     xs = [x if r == old else _resample(x, r, old) for _, x, r in chunks]
     m = _margin(old, rate)
     inner = int(np.ceil(n * old / rate))
     y, have = np.zeros(inner + 2 * m, np.float32), np.zeros(inner + 2 * m, bool)
-    for p, x in zip(_positions([t - t0 for t, _, _ in chunks], [len(x) for x in xs], old), xs):
+    at, parts = [t - t0 for t, _, _ in chunks], [0, *joints, len(xs)]
+    places = [p for i, j in zip(parts, parts[1:]) for p in _positions(at[i:j], [len(x) for x in xs[i:j]], old)]
+    for p, x in zip(places, xs):
         a, b = max(p + m, 0), min(p + m + len(x), len(y))
         if b <= a or not np.isfinite(x).all(): continue          # outside, or damaged: stays silent and counts as missing
         y[a:b], have[a:b] = x[a - p - m:b - p - m], True
@@ -540,12 +856,13 @@ SOUND_FILES = ('.wav', '.flac', '.ogg')
 
 
 def _sound_file(path, start, n, rate):
-    "Waveform, missing samples and how far left and right cancel, of a sound file; None if it is not soundfile's to read."
+    """Waveform, missing samples and how far left and right cancel, of a sound file; None if soundfile does not know it, has no
+    names for its channels, or knows its length by guessing only (MP3)."""
     import soundfile as sf
     try: f = sf.SoundFile(os.fsencode(path))
     except sf.LibsndfileError: return None
     with f:
-        if f.channels > 2: return None
+        if f.channels > 2 or f.format == 'MP3': return None
         old = f.samplerate
         first = max(round(start * old) - _margin(old, rate), 0)
         if first >= f.frames: return *_cut([], start, n, rate), 0.0
@@ -570,21 +887,22 @@ def _gain(path, index) -> np.float32:
     return np.float32(1 / max(1.0, _loudest(str(path), s.st_mtime_ns, s.st_size, index)))
 
 # %% ../nbs/01_media.ipynb #d6a354d7
-def _attempt(path, start, wants, size, n, rate, audio, video, whole, threads=1, track=None):
-    "`(frames, padding), (waveform, missing, cancelled), has_audio`; None where only `whole` can be right."
+def _attempt(path, start, wants, size, n, rate, audio, video, how, threads=1, track=None):
+    """`(frames, padding), (waveform, missing, cancelled), has_audio`; None where only an attempt with less trust can be right.
+    `how`: 'seek', 'read' from the beginning, 'decode' it all."""
     with _open(path) as c:
         v, a = _streams(c, track)
         if video and v is None: raise MediaError(path, "holds no picture that can be decoded; read its sound with video=False")
         if not video and a is None: raise MediaError(path, "holds no sound that can be decoded")
-        main = v if v is not None else a
         streams = [s for s in (v, a) if s is not None]
-        zero, read = _zero(path, c, streams, main)
+        packets = _demux(c, streams, _shifts(path, c, streams))
+        zero, read = _zero(path, packets, streams[0])
         t0 = zero + start; wants = wants + t0
         t1 = max(wants[-1], t0 + n / rate)
-        tricks = not whole and t0 - _RUN_UP > zero
-        got = _seek(c, streams, main, zero, t0, t1) if tricks else _collect(c.demux(*streams), streams, t1, read)
+        if how == 'seek' and t0 - _RUN_UP > zero: got = _seek(path, c, streams, zero, t0, t1)
+        else: got = _collect(itertools.chain(read, packets), streams, t1, t0 if how == 'read' else -np.inf)
         if got is None: return None
-        pictures = _pictures(v, got[v.index], wants, size, zero, whole, threads) if video else (np.zeros((0, 0, 0, 3), np.uint8), np.inf)
+        pictures = _pictures(v, got[v.index], wants, size, zero, how == 'decode', threads) if video else (np.zeros((0, 0, 0, 3), np.uint8), np.inf)
         if pictures is None: return None
         padding = _padding(path, start, wants - zero, pictures[1] - zero, _end(got[a.index]) - zero if a is not None else -np.inf)
         sound = _track(a, got, t0, n, rate) if audio else (np.zeros(n, np.float32), n, 0.0)
@@ -593,7 +911,7 @@ def _attempt(path, start, wants, size, n, rate, audio, video, whole, threads=1, 
 # %% ../nbs/01_media.ipynb #371026cf
 def _end(packets) -> float:
     "When the last of a stream's packets ends (s); -inf where there is none."
-    return max((_at(p) + (p.duration or 0) * float(p.time_base) for p in packets), default=-np.inf)
+    return max(map(_until, packets), default=-np.inf)
 
 
 def _padding(path, start, wants, picture, sound) -> int:
@@ -606,17 +924,31 @@ def _padding(path, start, wants, picture, sound) -> int:
 
 # %% ../nbs/01_media.ipynb #ef565bc1
 def _track(a, got, t0, n, rate):
-    "Waveform, missing samples and how far left and right cancel, from collected packets."
+    "Waveform, missing samples and how far left and right cancel, from collected packets; each of joined files is decoded by itself."
     if a is None: return *_cut([], t0, n, rate), 0.0
-    end, pieces = t0 + n / rate, []
-    for t, f in _decode(a, [p for p in got[a.index] if not -np.inf < _at(p) < t0 - _RUN_UP]):
-        if t > end + 0.1: break
-        pieces.append((t, _samples(f), f))
+    end, pieces, joints = t0 + n / rate, [], []
+    packets = [p for p in got[a.index] if not -np.inf < _until(p) < t0 - _RUN_UP]
+    begins = [0, *(i for i, p in enumerate(packets) if i and p.opaque == 'joint'), len(packets)]
+    for first, last in zip(begins, begins[1:]):
+        if first:
+            a.codec_context.flush_buffers()
+            joints.append(len(pieces))
+        for t, f in _decode(a, packets[first:last]):
+            if t > end + 0.1: break
+            pieces.append((t, _samples(f), f))
     inside = [x for t, x, f in pieces if t < end and t + x.shape[1] / f.sample_rate > t0]
     cancelled = _cancelled(inside)
     gain = _gain(a.container.name.removeprefix('file:'), a.index) if _codec(a).startswith('pcm_f') else np.float32(1)
     chunks = [(t, gain * _mix(x, f.layout, cancelled), f.sample_rate) for t, x, f in pieces]
-    return *_cut(chunks, t0, n, rate), cancelled
+    return *_cut(chunks, t0, n, rate, joints), cancelled
+
+# %% ../nbs/01_media.ipynb #44f2810f
+def _attempts(path, *how):
+    "`_attempt`, and where the clock turns out to start again, once more with that known."
+    try: return _attempt(path, *how)
+    except _Restart:
+        with _open(path) as c: _survey(path, [s for s in _streams(c, how[-1]) if s is not None])['jumps'] = True
+        return _attempt(path, *how)
 
 # %% ../nbs/01_media.ipynb #7383c260
 def read_clip(
@@ -640,8 +972,8 @@ def read_clip(
     found = None
     if not video and not track and Path(path).suffix.lower() in SOUND_FILES and os.path.isfile(path):
         found = (heard := _sound_file(path, start, n, rate)) and ((np.zeros((0, 0, 0, 3), np.uint8), 0), heard, True)
-    for whole in (False, True):
-        found = found or _attempt(path, start, grid / fps, size, n, rate, audio, video, whole, threads, track)
+    for how in ('seek', 'read', 'decode'):
+        found = found or _attempts(path, start, grid / fps, size, n, rate, audio, video, how, threads, track)
     (frames, pad), (waveform, missing, cancelled), has_audio = found
     if square and video:
         s = min(frames.shape[1:3]); y, x = (frames.shape[1] - s) // 2, (frames.shape[2] - s) // 2

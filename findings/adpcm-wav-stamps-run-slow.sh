@@ -1,18 +1,21 @@
 #!/usr/bin/env bash
-# Guess:    A WAV file of MS or IMA ADPCM holds blocks of equal size and length, so a seek lands on a block and its time stamp
-#           is exact, as it is in AVI and mov.
-# Happens:  The packets have no stamps but the one that a seek sets, and that one is reckoned as 4 bits a sample, without the
-#           header of each block. Stamps run slow by 0.59 % (MS) and 0.34 % (IMA, blocks of 1024 bytes): 50 s into the file,
-#           the sound said to be at t is that of t - 0.293 s (MS), t - 0.171 s (IMA). Duration and reading in order are right.
+# Guess:    A WAV file of MS or IMA ADPCM holds blocks of equal size and length, so a seek lands on a block and its time
+#           stamp is exact, as it is in AVI and mov.
+# Happens:  The packets have no stamps but the one that a seek sets, and that one is reckoned as 4 bits a sample,
+#           without the header of each block. Stamps run slow by 0.59 % (MS) and 0.34 % (IMA, blocks of 1024 bytes): 50
+#           s into the file, the sound said to be at t is that of t - 0.293 s (MS), t - 0.171 s (IMA). Duration and
+#           reading in order are right.
 # Hurts:    Windows cut from long field recordings or telephone speech get the label of another moment.
 # Versions: av 18.1.0 (its own FFmpeg), numpy 2.4.6
-# Seen:     adpcm_ms: 10 s -58.5 ms, 30 s -175.5 ms, 50 s -292.8 ms | adpcm_ima_wav: -34.1, -102.4, -170.8 ms | avi adpcm_ms: 0 ms
+# Seen:     adpcm_ms: 10 s -58.5 ms, 30 s -175.5 ms, 50 s -292.8 ms | adpcm_ima_wav: -34.1, -102.4, -170.8 ms | avi
+#           adpcm_ms: 0 ms
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
 python3 -m venv venv
-venv/bin/pip install --quiet --disable-pip-version-check av==18.1.0 numpy==2.4.6
+export PIP_DISABLE_PIP_VERSION_CHECK=1
+venv/bin/pip install -q av==18.1.0 numpy==2.4.6
 venv/bin/python - <<'PY'
 import av
 import numpy as np
@@ -48,8 +51,11 @@ def error_ms(path, second, whole):
     return 1000 * (at / RATE - float(frame.pts * frame.time_base))
 
 
-for path, codec, expected in [('clip.wav', 'adpcm_ms', (-58.5, -175.5, -292.8)), ('clip.wav', 'adpcm_ima_wav', (-34.1, -102.4, -170.8)),
-                              ('clip.avi', 'adpcm_ms', (0, 0, 0))]:
+for path, codec, expected in [
+    ('clip.wav', 'adpcm_ms', (-58.5, -175.5, -292.8)),
+    ('clip.wav', 'adpcm_ima_wav', (-34.1, -102.4, -170.8)),
+    ('clip.avi', 'adpcm_ms', (0, 0, 0)),
+]:
     write(path, codec)
     with av.open(path) as c:
         whole = np.concatenate([f.to_ndarray()[0] for f in c.decode(audio=0)])

@@ -1,25 +1,29 @@
 #!/usr/bin/env bash
-# Guess:    An mp4 whose edit list hides the first 10 of 100 pictures (a cut without re-encoding, a phone's trim) has 90 frames,
-#           index 0 is the first shown, and every reader agrees.
-# Happens:  decord says 100 and means two things by an index: read in order, index i is picture i + 10 (and the last ten are
-#           repeats of the last); after a jump, index i is picture i. vr[50] is picture 60 or picture 50, by what was read before.
-#           OpenCV shows 90 but counts 100: the last 10 of its frame numbers cannot be read. PyAV shows 90.
+# Guess:    An mp4 whose edit list hides the first 10 of 100 pictures (a cut without re-encoding, a phone's trim) has 90
+#           frames, index 0 is the first shown, and every reader agrees.
+# Happens:  decord says 100 and means two things by an index: read in order, index i is picture i + 10 (and the last ten
+#           are repeats of the last); after a jump, index i is picture i. vr[50] is picture 60 or picture 50, by what
+#           was read before. OpenCV shows 90 but counts 100: the last 10 of its frame numbers cannot be read. PyAV shows
+#           90.
 # Hurts:    Frame numbers of labels against pictures: up to the length of the hidden stretch, often a second or more.
 # Versions: decord2 3.4.0 (decord 0.6.0 does the same), opencv-python-headless 5.0.0.93, av 18.1.0, numpy 2.4.6
-# Seen:     PyAV 90 frames from picture 10 | OpenCV count 100, 90 read | decord len 100, in order vr[50] = 60, after a jump vr[50] = 50
+# Seen:     PyAV 90 frames from picture 10 | OpenCV count 100, 90 read | decord len 100, in order vr[50] = 60, after a
+#           jump vr[50] = 50
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
 python3 -m venv venv
-venv/bin/pip install --quiet --disable-pip-version-check av==18.1.0 decord2==3.4.0 opencv-python-headless==5.0.0.93 numpy==2.4.6
+export PIP_DISABLE_PIP_VERSION_CHECK=1
+venv/bin/pip install -q av==18.1.0 decord2==3.4.0 opencv-python-headless==5.0.0.93 numpy==2.4.6
 cat > clip.py <<'PY'
 import numpy as np
 
 
 def picture(i):
     "A frame that carries its number in ten black or white bars."
-    return np.repeat(np.array([255 * (i >> b & 1) for b in range(10)], np.uint8), 16)[None, :, None].repeat(64, 0).repeat(3, 2)
+    bars = np.array([255 * (i >> b & 1) for b in range(10)], np.uint8)
+    return np.tile(bars.repeat(16)[None, :, None], (64, 1, 3))
 
 
 def number(frame):
@@ -35,7 +39,7 @@ with av.open('cut.mp4', 'w') as c:
     v.codec_context.gop_size = 30
     for i in range(100):
         f = av.VideoFrame.from_ndarray(picture(i), 'rgb24')
-        f.pts, f.time_base = i - 10, Fraction(1, 25)             # shown from 0 on: the first ten lie before the edit list's start
+        f.pts, f.time_base = i - 10, Fraction(1, 25)             # the edit list starts at 0 and hides the first ten
         c.mux(v.encode(f))
     c.mux(v.encode(None))
 with av.open('cut.mp4') as c:
@@ -54,7 +58,7 @@ while (frame := cap.read())[0]:
 print('OpenCV: count', count, 'read', len(read), 'from picture', read[0])
 assert count == 100 and read == list(range(10, 100))
 PY
-venv/bin/python - <<'PY' 2>/dev/null
+venv/bin/python - <<'PY'
 import decord
 from clip import number
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Guess:    A fragmented mp4 says either the right number of frames or none (0), and a seek beyond what the reader knows fails.
+# Guess:    A fragmented mp4 says either the right number of frames or none (0), and a seek beyond what the reader knows
+#           fails.
 # Happens:  With frag_keyframe alone the header describes the first fragment only, and says so as if it were all: PyAV's
 #           stream.frames and OpenCV's FRAME_COUNT are 16 for a file of 100 frames. OpenCV then clamps every seek to 16:
 #           set(POS_FRAMES, 60) answers True and the next read returns frame 16. Reading in order gives all 100.
@@ -11,14 +12,16 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
 python3 -m venv venv
-venv/bin/pip install --quiet --disable-pip-version-check av==18.1.0 opencv-python-headless==5.0.0.93 numpy==2.4.6
+export PIP_DISABLE_PIP_VERSION_CHECK=1
+venv/bin/pip install -q av==18.1.0 opencv-python-headless==5.0.0.93 numpy==2.4.6
 cat > clip.py <<'PY'
 import numpy as np
 
 
 def picture(i):
     "A frame that carries its number in ten black or white bars."
-    return np.repeat(np.array([255 * (i >> b & 1) for b in range(10)], np.uint8), 16)[None, :, None].repeat(64, 0).repeat(3, 2)
+    bars = np.array([255 * (i >> b & 1) for b in range(10)], np.uint8)
+    return np.tile(bars.repeat(16)[None, :, None], (64, 1, 3))
 
 
 def number(frame):
@@ -30,7 +33,8 @@ from clip import picture
 from fractions import Fraction
 
 with av.open('some.mp4', 'w', options={'movflags': 'frag_keyframe'}) as c:
-    v = c.add_stream('libx264', rate=25, width=160, height=64, pix_fmt='yuv420p', options={'g': '16', 'sc_threshold': '0'})
+    options = {'g': '16', 'sc_threshold': '0'}
+    v = c.add_stream('libx264', rate=25, width=160, height=64, pix_fmt='yuv420p', options=options)
     for i in range(100):
         f = av.VideoFrame.from_ndarray(picture(i), 'rgb24')
         f.pts, f.time_base = i, Fraction(1, 25)

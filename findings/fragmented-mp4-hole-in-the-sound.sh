@@ -1,21 +1,25 @@
 #!/usr/bin/env bash
-# Guess:    An mp4 written in fragments (as DASH, CMAF and live recorders do) holds the same times as a plain one. Fragments
-#           say where the samples lie, not when they are shown, so sound and picture that went in together come out together.
-# Happens:  Without an edit list there is no place to note what the encoders add in front: two reordered pictures (80 ms at
-#           25 fps) and the priming of AAC (21.3 ms). With empty_moov the difference becomes a hole of 2816 samples after the
-#           FIRST sound packet: who places every packet by its stamp is in time, who counts samples on from the first stamp
-#           (as most readers of sound do) has the sound 58.7 ms EARLY. With cmaf both kinds of reader are off: 18.7 ms early,
-#           or 21.3 ms late without B-frames. Unfragmented, or with delay_moov (which writes the edit list), nothing is off.
+# Guess:    An mp4 written in fragments (as DASH, CMAF and live recorders do) holds the same times as a plain one.
+#           Fragments say where the samples lie, not when they are shown, so sound and picture that went in together
+#           come out together.
+# Happens:  Without an edit list there is no place to note what the encoders add in front: two reordered pictures (80 ms
+#           at 25 fps) and the priming of AAC (21.3 ms). With empty_moov the difference becomes a hole of 2816 samples
+#           after the FIRST sound packet: who places every packet by its stamp is in time, who counts samples on from
+#           the first stamp (as most readers of sound do) has the sound 58.7 ms EARLY. With cmaf both kinds of reader
+#           are off: 18.7 ms early, or 21.3 ms late without B-frames. Unfragmented, or with delay_moov (which writes the
+#           edit list), nothing is off.
 # Hurts:    Offsets between sight and sound that depend on how a site packed its files, up to a frame and a half.
 # Versions: av 18.1.0 (its own FFmpeg), numpy 2.4.6
-# Seen:     sound minus picture in ms, by stamps | by counting: plain +0.0 | +0.0, fragments +0.0 | -58.7, fragments without
-#           B-frames -0.1 | -0.1, cmaf -18.7 | -18.7, cmaf without B-frames +21.3 | +21.3, fragments with delay_moov +0.0 | +0.0
+# Seen:     sound minus picture in ms, by stamps | by counting: plain +0.0 | +0.0, fragments +0.0 | -58.7, fragments
+#           without B-frames -0.1 | -0.1, cmaf -18.7 | -18.7, cmaf without B-frames +21.3 | +21.3, fragments with
+#           delay_moov +0.0 | +0.0
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
 python3 -m venv venv
-venv/bin/pip install --quiet --disable-pip-version-check av==18.1.0 numpy==2.4.6
+export PIP_DISABLE_PIP_VERSION_CHECK=1
+venv/bin/pip install -q av==18.1.0 numpy==2.4.6
 venv/bin/python - <<'PY'
 import av
 import numpy as np
@@ -50,7 +54,7 @@ def write(path, flags, b_frames):
 
 
 def sound_minus_picture(path):
-    "Mean offsets in ms between the clicks and the flashes: samples placed by the stamp of their packet, and counted from the first stamp."
+    "Mean offsets in ms of clicks from flashes: samples placed by their packets' stamps, and counted from the first."
     with av.open(path) as c:
         shown = [(float(f.pts * f.time_base), f.to_ndarray(format='gray').mean()) for f in c.decode(video=0)]
     flashes = [t for t, light in shown if light > 128]

@@ -1,17 +1,20 @@
 #!/usr/bin/env bash
 # Guess:    iio.imread(path, index=7, plugin='pyav') is the eighth picture of the file, as iterating over it gives.
-# Happens:  index is turned into the time 7 / average rate and the stream's start time is not added. In a clip whose picture starts
-#           at 0.4 s (a cut, a late camera, every FLV and MPEG file with B-frames) index 7 is picture 0, index 50 picture 40;
-#           across a pause index 95 is picture 65. Iterating is right, and so is plugin FFMPEG in the first case.
+# Happens:  index is turned into the time 7 / average rate and the stream's start time is not added. In a clip whose
+#           picture starts at 0.4 s (a cut, a late camera, every FLV and MPEG file with B-frames) index 7 is picture 0,
+#           index 50 picture 40; across a pause index 95 is picture 65. Iterating is right, and so is plugin FFMPEG in
+#           the first case.
 # Hurts:    Frame numbers of labels: the same index means two pictures in two plugins, and in imread and imiter of one.
 # Versions: imageio 2.38.1, av 18.1.0, numpy 2.4.6
-# Seen:     late start: imread index 0 7 50 95 gives 0 0 40 85, imiter 0 7 50 95 | pause: imread 0 7 50 65, imiter 0 7 50 95
+# Seen:     late start: imread index 0 7 50 95 gives 0 0 40 85, imiter 0 7 50 95 | pause: imread 0 7 50 65, imiter 0 7
+#           50 95
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
 python3 -m venv venv
-venv/bin/pip install --quiet --disable-pip-version-check imageio==2.38.1 av==18.1.0 numpy==2.4.6
+export PIP_DISABLE_PIP_VERSION_CHECK=1
+venv/bin/pip install -q imageio==2.38.1 av==18.1.0 numpy==2.4.6
 venv/bin/python - <<'PY'
 import av
 import imageio.v3 as iio
@@ -21,7 +24,8 @@ from fractions import Fraction
 
 def picture(i):
     "A frame that carries its number in ten black or white bars."
-    return np.repeat(np.array([255 * (i >> b & 1) for b in range(10)], np.uint8), 16)[None, :, None].repeat(64, 0).repeat(3, 2)
+    bars = np.array([255 * (i >> b & 1) for b in range(10)], np.uint8)
+    return np.tile(bars.repeat(16)[None, :, None], (64, 1, 3))
 
 
 def number(frame):

@@ -1,19 +1,21 @@
 #!/usr/bin/env bash
-# Guess:    moviepy, which cuts and joins films, keeps sound and picture together: where a sound track starts half a second after
-#           the picture, or has a hole, audio.to_soundarray() and get_frame() still speak of the same t. decord too.
+# Guess:    moviepy, which cuts and joins films, keeps sound and picture together: where a sound track starts half a
+#           second after the picture, or has a hole, audio.to_soundarray() and get_frame() still speak of the same t.
+#           decord too.
 # Happens:  Both string the decoded sound together from its first sample, whatever its time stamp. Sound that starts at
-#           0.48 s is heard 0.48 s early for the whole clip, and behind a hole of 0.5 s everything is early by the hole. The
-#           stamps in the file are right: PyAV's pts put each click where the flash is.
+#           0.48 s is heard 0.48 s early for the whole clip, and behind a hole of 0.5 s everything is early by the hole.
+#           The stamps in the file are right: PyAV's pts put each click where the flash is.
 # Hurts:    Streams recorded live, cut without re-encoding, or with lost packets: half a second between sight and sound.
 # Versions: moviepy 2.2.1, imageio-ffmpeg 0.8.1, decord2 3.4.0, av 18.1.0, numpy 2.4.6
-# Seen:     late.mp4, click at 1, 2, 3 s: moviepy and decord 0.52 1.52 2.52; pts 1.00 2.00 3.00
-#           hole.mp4: moviepy and decord 1.00 1.51 2.51; pts 1.00 2.00 3.00
+# Seen:     late.mp4, click at 1, 2, 3 s: moviepy and decord 0.52 1.52 2.52; pts 1.00 2.00 3.00 hole.mp4: moviepy and
+#           decord 1.00 1.51 2.51; pts 1.00 2.00 3.00
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
 python3 -m venv venv
-venv/bin/pip install --quiet --disable-pip-version-check moviepy==2.2.1 imageio-ffmpeg==0.8.1 decord2==3.4.0 av==18.1.0 numpy==2.4.6
+export PIP_DISABLE_PIP_VERSION_CHECK=1
+venv/bin/pip install -q moviepy==2.2.1 imageio-ffmpeg==0.8.1 decord2==3.4.0 av==18.1.0 numpy==2.4.6
 cat > clicks.py <<'PY'
 import numpy as np
 
@@ -69,7 +71,7 @@ for name in ('late.mp4', 'hole.mp4'):
     print(name, 'by pts', clicks(whole, RATE))
     assert clicks(whole, RATE) == [1.0, 2.0, 3.0]
 PY
-venv/bin/python - <<'PY' 2>/dev/null
+venv/bin/python - <<'PY'
 import decord
 import numpy as np
 from clicks import clicks

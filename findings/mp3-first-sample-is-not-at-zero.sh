@@ -1,19 +1,21 @@
 #!/usr/bin/env bash
-# Guess:    In an mp3 file the encoder's delay is taken off the front (a LAME header says how long), so the first sample that comes out
-#           is at 0 s, as in m4a and Ogg, and time t by stamps is sample t * rate of soundfile.
-# Happens:  The delay's samples are taken off, but the stamps go on counting them: the first sample has the stamp 1105 / rate,
-#           23 ms at 48 kHz, 69 ms at 16 kHz and 138 ms at 8 kHz, and so do all others, also after a seek. stream.start_time,
-#           which one might subtract, says the same in the file's own ticks. soundfile counts from 0.
-# Hurts:    Labels in seconds against windows cut by stamps: early by the delay, most in low-rate speech; features of one library
-#           do not fit those of another.
+# Guess:    In an mp3 file the encoder's delay is taken off the front (a LAME header says how long), so the first sample
+#           that comes out is at 0 s, as in m4a and Ogg, and time t by stamps is sample t * rate of soundfile.
+# Happens:  The delay's samples are taken off, but the stamps go on counting them: the first sample has the stamp 1105 /
+#           rate, 23 ms at 48 kHz, 69 ms at 16 kHz and 138 ms at 8 kHz, and so do all others, also after a seek.
+#           stream.start_time, which one might subtract, says the same in the file's own ticks. soundfile counts from 0.
+# Hurts:    Labels in seconds against windows cut by stamps: early by the delay, most in low-rate speech; features of
+#           one library do not fit those of another.
 # Versions: av 18.1.0 (its own FFmpeg), soundfile 0.14.0, numpy 2.4.6
-# Seen:     click at 2.000 s, by PyAV: 48 kHz 2.023, 16 kHz 2.069, 8 kHz 2.138, the same after a seek; by soundfile 2.000; ogg by PyAV 2.000
+# Seen:     click at 2.000 s, by PyAV: 48 kHz 2.023, 16 kHz 2.069, 8 kHz 2.138, the same after a seek; by soundfile
+#           2.000; ogg by PyAV 2.000
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
 python3 -m venv venv
-venv/bin/pip install --quiet --disable-pip-version-check av==18.1.0 soundfile==0.14.0 numpy==2.4.6
+export PIP_DISABLE_PIP_VERSION_CHECK=1
+venv/bin/pip install -q av==18.1.0 soundfile==0.14.0 numpy==2.4.6
 venv/bin/python - <<'PY'
 import av
 import numpy as np
@@ -37,8 +39,11 @@ for rate in (48000, 16000, 8000):
     soundfile.write('clip.ogg', click, rate)
     read, _ = soundfile.read('clip.mp3')
     by_count = round(np.abs(read).argmax() / rate, 3)
-    (stamped, start), (sought, _), (ogg, _) = click_by_stamps('clip.mp3'), click_by_stamps('clip.mp3', 1.0), click_by_stamps('clip.ogg')
-    print(f'{rate} Hz: click by PyAV {stamped}, after a seek {sought}, start_time {start}; by soundfile {by_count}; ogg by PyAV {ogg}')
+    stamped, start = click_by_stamps('clip.mp3')
+    sought, _ = click_by_stamps('clip.mp3', 1.0)
+    ogg, _ = click_by_stamps('clip.ogg')
+    print(f'{rate} Hz: click by PyAV {stamped}, after a seek {sought}, start_time {start};',
+          f'by soundfile {by_count}; ogg by PyAV {ogg}')
     assert len(read) == len(click) and abs(by_count - 2) < 0.002 and abs(ogg - 2) < 0.002
     assert abs(stamped - 2 - 1105 / rate) < 0.002 and abs(sought - stamped) < 0.002 and abs(start - 1105 / rate) < 0.002
 PY

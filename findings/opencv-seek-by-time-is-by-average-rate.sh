@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Guess:    In a file of variable frame rate OpenCV's frame numbers are unreliable, so one seeks by time: set(POS_MSEC, t) goes to
-#           the picture shown at t.
-# Happens:  POS_MSEC is turned into a frame number with the AVERAGE rate and then sought as one. In a recording of 100 pictures
-#           that stands still for 3 s in the middle, the picture that comes is up to 0.68 s too early before the pause and as
-#           much too late behind it, and set() says True. get(POS_MSEC) after the read tells the truth. In Matroska
-#           FRAME_COUNT is made up from the duration: 175 for 100 frames.
+# Guess:    In a file of variable frame rate OpenCV's frame numbers are unreliable, so one seeks by time: set(POS_MSEC,
+#           t) goes to the picture shown at t.
+# Happens:  POS_MSEC is turned into a frame number with the AVERAGE rate and then sought as one. In a recording of 100
+#           pictures that stands still for 3 s in the middle, the picture that comes is up to 0.68 s too early before
+#           the pause and as much too late behind it, and set() says True. get(POS_MSEC) after the read tells the truth.
+#           In Matroska FRAME_COUNT is made up from the duration: 175 for 100 frames.
 # Hurts:    Clips cut at times of a label list from phones and screen recordings show another moment.
 # Versions: opencv-python-headless 5.0.0.93, av 18.1.0 to write and to check, numpy 2.4.6
 # Seen:     mp4: wanted frames 10 25 40 60 80, got 6 14 23 77 89: off by -160 -440 -680 +680 +360 ms
@@ -13,14 +13,16 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
 python3 -m venv venv
-venv/bin/pip install --quiet --disable-pip-version-check av==18.1.0 opencv-python-headless==5.0.0.93 numpy==2.4.6
+export PIP_DISABLE_PIP_VERSION_CHECK=1
+venv/bin/pip install -q av==18.1.0 opencv-python-headless==5.0.0.93 numpy==2.4.6
 cat > clip.py <<'PY'
 import numpy as np
 
 
 def picture(i):
     "A frame that carries its number in ten black or white bars."
-    return np.repeat(np.array([255 * (i >> b & 1) for b in range(10)], np.uint8), 16)[None, :, None].repeat(64, 0).repeat(3, 2)
+    bars = np.array([255 * (i >> b & 1) for b in range(10)], np.uint8)
+    return np.tile(bars.repeat(16)[None, :, None], (64, 1, 3))
 
 
 def number(frame):

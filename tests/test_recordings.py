@@ -36,15 +36,12 @@ def test_a_recording_is_read_as_it_was_made(seed, tmp_path):
 
 def known(recipe) -> str:
     "Why a recording may be read wrongly today; '' if nothing excuses it."
-    box, sounds = recipe.box, {t.codec for t in recipe.tracks}
+    box = recipe.box
     turned = recipe.by == 'sei' and recipe.orientation != 'upright'
     rounded = recipe.even and box.tick and (1 / recipe.rate / box.tick).denominator > 1
     reasons = {
         "Ogg: FFmpeg gives the sound wrong times after a seek": box.format == 'ogg',
         "ASF: FFmpeg takes times of showing for those of decoding": box.format == 'asf' and recipe.codec in REORDERS,
-        "AVI: frames out of order get the time of a later packet": box.format == 'avi' and recipe.b_frames > 0,
-        "AVI: every packet of H.263 is called a key frame": box.format == 'avi' and recipe.codec == 'h263',
-        "packets of sound that last a second": bool(sounds & {'tta', 'wavpack'}),
         "H.264 says the orientation once, FFmpeg's decoder forgets it": turned,
         "the clock of the container rounds the times of frames": rounded,
     }
