@@ -883,6 +883,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                             'avnb.media._margin': ('media.html#_margin', 'avnb/media.py'),
                             'avnb.media._mix': ('media.html#_mix', 'avnb/media.py'),
                             'avnb.media._mp4': ('media.html#_mp4', 'avnb/media.py'),
+                            'avnb.media._near': ('media.html#_near', 'avnb/media.py'),
                             'avnb.media._one_field': ('media.html#_one_field', 'avnb/media.py'),
                             'avnb.media._open': ('media.html#_open', 'avnb/media.py'),
                             'avnb.media._packets': ('media.html#_packets', 'avnb/media.py'),

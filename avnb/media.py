@@ -357,9 +357,10 @@ def _decode(s, packets, keep=None):
     counted = _counted(s)
     frames = _frames(s, packets, keep, fed if counted else None)
     for ticks, f in _in_order(frames, fed) if counted else ((f.pts, f) for f in frames):
-        if ticks is not None: t = ticks * tb
-        else: t = (f.dts or 0) * tb if last is None else last + step
-        if last is not None and t <= last: continue             # time never runs backwards
+        t = (f.dts or 0 if ticks is None else ticks) * tb       # where no time of showing is kept: what was decoded last when this came out
+        if last is not None and t <= last:                      # time never runs backwards
+            if ticks is not None: continue
+            t = last + step
         if s.type == 'audio': step = f.samples / f.sample_rate
         else: step = (f.duration or 0) * tb or (step if last is None else t - last)
         last = t
@@ -415,10 +416,10 @@ def _display(v, frame) -> tuple[float, float]:
 
 # %% ../nbs/01_media.ipynb #11efcf65
 class _Track:
-    "Times of a stream's packets on the file's own clock (s), how long each lasts, the last byte known to lie before it, whether it is full, what is to be added to its times [k]; `n` counts those without a time, too."
+    "Times of a stream's packets on the file's own clock (s), how long each lasts, the last byte known to lie before it, whether it is full, what is to be added to its times [k]; `n` counts those without a time, too; `untold`: most do not say when they are shown."
     def __init__(self, s, rows):
         t, tb = np.array(rows, float).reshape(-1, 5), float(s.time_base)   # dts, pts, duration (ticks, or NaN), byte, full
-        self.n, t = len(t), t[~np.isnan(t[:, :2]).all(1)]
+        self.n, self.untold, t = len(t), np.isnan(t[:, 1]).mean() > 0.5, t[~np.isnan(t[:, :2]).all(1)]
         self.dts, self.pts = (np.where(np.isnan(t[:, i]), t[:, 1 - i], t[:, i]) * tb for i in (0, 1))
         self.long, self.byte, self.full = np.nan_to_num(t[:, 2]) * tb, t[:, 3], t[:, 4] > 0
         self.shift, self.back = np.zeros(len(t)), _back(s)
@@ -456,7 +457,7 @@ def _joints(tracks: dict, main: int, gaps: bool) -> dict:
 
 # %% ../nbs/01_media.ipynb #59acf08b
 def _survey(path, streams) -> dict:
-    "All packets' times: shifts (see `_joints`); each stream's end (s) and packets per s; times and bytes of the first stream's full pictures; bytes read. Remembered."
+    "All packets' times: shifts (see `_joints`); each stream's end (s), packets per s, and first time of decoding if it has no others; times and bytes of the first stream's full pictures; bytes read. Remembered."
     key = _key('survey', path, *(s.index for s in streams))
     if key in _remembered: return _remembered[key]
     rows, byte, main, read = {s.index: [] for s in streams}, dict.fromkeys([s.index for s in streams], -1), streams[0].index, 0
@@ -472,7 +473,8 @@ def _survey(path, streams) -> dict:
     for i, t in tracks.items():
         pts = t.pts + t.shift
         first, last = pts.min(initial=np.inf), pts.max(initial=-np.inf)
-        spans[i] = float((pts + t.long).max(initial=-np.inf)), float((t.n - 1) / (last - first)) if last > first else 0.0
+        end, rate = float((pts + t.long).max(initial=-np.inf)), float((t.n - 1) / (last - first)) if last > first else 0.0
+        spans[i] = end, rate, float(first) if t.untold else None
     t, jumps = tracks[main], gaps or len(shifts[main][0]) > 1
     keys = ((t.pts + t.shift)[t.full], t.byte[t.full]) if gaps else None
     return _remember(key, dict(shifts=shifts, spans=spans, keys=keys, jumps=jumps, read=read))
@@ -499,7 +501,7 @@ def probe(
         streams = [s for s in (v, a) if s is not None]
         first = next(_decode(main, _demux(c, [main], _shifts(path, c, streams))), None)
         if first is None: raise MediaError(path, f"nothing of its {_codec(main)} track can be decoded")
-        ends, fps = _lengths(path, c, streams)
+        ends, fps = _lengths(path, c, streams, first[0])
         seconds, picture = max(ends) - first[0], 0.0 if v is None else ends[0] - first[0]
         h, w = (0, 0) if v is None else _display(v, first[1])
         rate, channels = (0, 0) if a is None else (a.codec_context.sample_rate, a.codec_context.channels)
@@ -508,15 +510,16 @@ def probe(
                     audio_tracks=len(c.streams.audio), audio_taken=-1 if a is None else c.streams.audio.index(a))
 
 # %% ../nbs/01_media.ipynb #e933c843
-def _lengths(path, c, streams) -> tuple[list[float], float]:
+def _lengths(path, c, streams, zero) -> tuple[list[float], float]:
     "When each stream ends (s), and pictures per second. The headers of mp4 and wav know; elsewhere a length may be a guess from the bit rate, so packets are counted."
-    told = (c.format.name == 'wav' or c.format.name.startswith('mov')) and all(s.duration for s in streams)
-    if told: ends = [float(((s.start_time or 0) + s.duration) * s.time_base) for s in streams]
-    else: ends = [_survey(path, streams)['spans'][s.index][0] for s in streams]
-    v = streams[0]
-    if v.type != 'video': return ends, 0.0
-    counted, said = 0.0 if told else _survey(path, streams)['spans'][v.index][1], [float(r) for r in (v.average_rate, v.guessed_rate) if r]
-    return ends, next((r for r in said if not counted or abs(r / counted - 1) < 0.05), counted)
+    v, said = streams[0], []
+    if v.type == 'video': said = [float(r) for r in (v.average_rate, v.guessed_rate) if r]
+    if (c.format.name == 'wav' or c.format.name.startswith('mov')) and all(s.duration for s in streams):
+        return [float(((s.start_time or 0) + s.duration) * s.time_base) for s in streams], (said or [0.0])[0]
+    spans = _survey(path, streams)['spans']
+    ends = [end + (0.0 if first is None else zero - first) for end, _, first in (spans[s.index] for s in streams)]
+    counted = spans[v.index][1]
+    return ends, next((r for r in said if not counted or abs(r / counted - 1) < 0.01), counted if v.type == 'video' else 0.0)
 
 # %% ../nbs/01_media.ipynb #7c1f20ab
 def _unread(path, c, streams) -> int:
@@ -610,7 +613,7 @@ def _jump(path, c, streams, t: float) -> bool:
 def _seek(path, c, streams, zero, t0: float, t1: float):
     "Packets per stream around t0 to t1 (file's seconds) with a full picture of the first stream, and sound, at or before t0; None where seeking does not get there."
     main, sound = streams[0], streams[-1].index
-    if _raw(main): return None
+    if _raw(main) or c.format.name == 'ogg': return None        # after a seek FFmpeg gives the sound of Ogg wrong times
     for back in (0.0, 2.0, 10.0):
         t = t0 - _RUN_UP - back
         if t <= zero or not _jump(path, c, streams, t): return None
@@ -623,15 +626,21 @@ def _seek(path, c, streams, zero, t0: float, t1: float):
 _NEAR = 1e-6                                                     # s: two times closer than this are equal
 
 
-def _held(pairs, wants):
+def _near(v) -> float:
+    "Seconds by which a frame's time may be too late: half a tick, where frames do not last whole ticks and their times were rounded."
+    rounded = abs(_ticks(v) - round(_ticks(v))) > 1e-4
+    return _NEAR + (0.5 * min(float(v.time_base), 0.001) if rounded else 0.0)
+
+
+def _held(pairs, wants, near=_NEAR):
     "For each wanted time (rising, s) the last `(time, item)` at or before it, or the first of all; nothing if `pairs` is empty."
     before, k = None, 0
     for here in pairs:
-        while before is not None and wants[k] < here[0] - _NEAR:
+        while before is not None and wants[k] < here[0] - near:
             yield before
             if (k := k + 1) == len(wants): return
         before = here
-        if here[0] >= wants[-1] - _NEAR: break
+        if here[0] >= wants[-1] - near: break
     if before is not None: yield from [before] * (len(wants) - k)
 
 # %% ../nbs/01_media.ipynb #832f94b8
@@ -641,7 +650,7 @@ def _plan(v, packets, wants):
     shown = [p for p in packets if not p.is_discard]
     if any(p.pts is None or p.dts is None for p in shown): return None
     by_time = sorted((_at(p), p.pts) for p in shown)
-    return {pts for _, pts in _held(by_time, wants)}
+    return {pts for _, pts in _held(by_time, wants, _near(v))}
 
 # %% ../nbs/01_media.ipynb #3a0cc624
 _MATRICES = (0, 1, 2, 4, 5, 6, 7, 9)                             # of H.273, those that FFmpeg's scaler converts; 2: not said
@@ -717,7 +726,7 @@ def _pictures(v, packets, wants, size, zero, whole, threads=1):
     from av.video.reformatter import VideoReformatter
     keep = None if whole else _plan(v, packets, wants)
     if not whole: packets = packets[_begin(v, packets, wants[0]) or 0:]
-    made, seen, times, full, scaler = [], set(), [], [], VideoReformatter()
+    made, seen, times, full, scaler, near = [], set(), [], [], VideoReformatter(), _near(v)
 
     def noted():
         for t, f in _decode(v, packets, keep):
@@ -727,16 +736,16 @@ def _pictures(v, packets, wants, size, zero, whole, threads=1):
             yield t, f
     last = target = end = None
     with ThreadPoolExecutor(1) as pool:
-        for t, f in _held(noted(), wants):
+        for t, f in _held(noted(), wants, near):
             target = target or _target(v, f, size)
             made.append(made[-1] if f is last else pool.submit(_picture, f, target, scaler) if threads > 1 else _picture(f, target, scaler))
             last, end = f, t + _lasts(v, f)
             if threads > 1: made[-8:][0].result()               # only a few large frames wait
         if threads > 1: made = [m.result() for m in made]
-    late = not made or times[0] > max(wants[0], zero) + _NEAR or not (full[0] or times[0] <= zero)
+    late = not made or times[0] > max(wants[0], zero) + near or not (full[0] or times[0] <= zero)
     if not whole and (late or (keep and not keep <= seen)): return None
     if not made: return np.zeros((0, 0, 0, 3), np.uint8), zero
-    return np.stack(made), np.inf if times[-1] > wants[-1] + _NEAR else end
+    return np.stack(made), np.inf if times[-1] > wants[-1] + near else end
 
 # %% ../nbs/01_media.ipynb #4d8fb0d1
 def _lasts(v, frame) -> float:
@@ -856,7 +865,7 @@ def _sound_file(path, start, n, rate):
 def _loudest(path, modified, size, index) -> float:
     "The largest sample of a sound track; another time of change or size (bytes) makes it another file."
     with _open(path) as c:
-        found = (_samples(f) for _, f in _decode(c.streams[index], c.demux(c.streams[index])))
+        found = (_samples(f) for _, f in _decode(c.streams[index], _demux(c, [c.streams[index]])))
         return float(max((np.abs(x[np.isfinite(x)]).max(initial=0) for x in found), default=0))
 
 
