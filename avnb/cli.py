@@ -12,6 +12,7 @@ from pathlib import Path
 
 
 from .core import AvnbError, TrainConfig, atomic_write, digest, load_config, replace, set_options, to_dict
+from .media import READING
 
 # %% ../nbs/15_cli.ipynb #6c7118a2
 class Steps:
@@ -30,7 +31,7 @@ class Steps:
         say: str,    # what it does, in words
     ):
         "Do a step, or say why it is skipped."
-        key, start = digest([name, key]), time.time()
+        key, start = digest([name, READING, key]), time.time()
         if self.done.get(name) == key and Path(result).exists(): print(f"[{name}] skipped because {result} is there and nothing it depends on has changed", flush=True)
         else:
             print(f"[{name}] {say}", flush=True)

@@ -32,7 +32,7 @@ from fastcore.basics import patch
 from .clips import WHOLE, ClipDataset, clip_loader, middle_square
 from .core import AvnbError, atomic_write, digest, progress, replace, rng, save_config, to_dict, unescape_name
 from .manifest import opened, split_labels
-from .media import read_clip
+from .media import READING, read_clip
 
 # %% ../nbs/11_evaluation.ipynb #d2a594da
 class EvaluationError(AvnbError):
@@ -1231,7 +1231,7 @@ def feature_key(
     files = [] if data.packed else [size(m.folder / unescape_name(p)) for p in m.table['path']]
     lengths = [round(float(x), 3) for x in data.length]
     settings = {k: v for k, v in dataclasses.asdict(data.data).items() if k in ('fps', 'size', 'rate')} | dataclasses.asdict(data.view) | dict(front=views[1].front, norm=[np.asarray(x).tolist() for x in views[1].norm])
-    return digest([_FEATURES, weights, m.hash, files, lengths, settings, [repr(v) for v in views], data.sense, data.squeeze, data.windows, batch, bool(data.packed), bool(data.shards)])
+    return digest([_FEATURES, READING, weights, m.hash, files, lengths, settings, [repr(v) for v in views], data.sense, data.squeeze, data.windows, batch, bool(data.packed), bool(data.shards)])
 
 # %% ../nbs/11_evaluation.ipynb #b31779a7
 class FeatureCache:
@@ -1858,7 +1858,7 @@ def _classify(s: Subject, model, c: ClassifierConfig, frozen: bool, tag: str) ->
     else: labels = {int(i): names.index(l) if l in names else -1 for i, l in t['label'].items()}
     def part(split, train): return OneSense(type(s.manifest)(s.manifest.folder, t[t['split'] == split]), cfg.data, cfg.view, 'video', seed=s.opts.seed,
                                             packed=s.packed or '', train=train, windows=s.opts.windows)
-    key = digest([_FEATURES, weights_key(model), s.manifest.hash, dataclasses.asdict(c), dataclasses.asdict(cfg.view), list(t['split']), list(t['label']), frozen, s.opts.seed])
+    key = digest([_FEATURES, READING, weights_key(model), s.manifest.hash, dataclasses.asdict(c), dataclasses.asdict(cfg.view), list(t['split']), list(t['label']), frozen, s.opts.seed])
     file = Path(s.folder, f'{tag}-{key[:16]}.pt') if s.folder else None
     net = _new_classifier(model, cfg, len(names), frozen, c.dropout, s.opts.seed)
     net = Classifying(net, part('train', True), labels, c, views_from(cfg)[0], s.opts.seed, file, s.opts.workers).run()

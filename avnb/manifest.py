@@ -20,7 +20,7 @@ import pandas as pd
 from fastcore.basics import patch
 
 from .core import AvnbError, atomic_write, digest, escape_name, progress, rng, sha256_file, unescape_name
-from .media import MediaError, probe, read_clip
+from .media import READING, MediaError, probe, read_clip
 
 # %% ../nbs/02_manifest.ipynb #f9cc92e9
 class ManifestError(AvnbError):
@@ -674,7 +674,7 @@ def _partial(out: Path) -> Path:
 # %% ../nbs/02_manifest.ipynb #97ed5df7
 def _measured(folder, names, out, workers, seconds, hop, engine='local') -> dict[str, list]:
     "Rows per file; each finished file is noted beside `out` at once."
-    partial, key = _partial(out), digest(['v2', str(folder.resolve()), seconds, hop])
+    partial, key = _partial(out), digest([READING, str(folder.resolve()), seconds, hop])
     done = _examined(partial, key, folder)
     done = {f: r for f, r in done.items() if f in names}
     todo = [(f, n) for f, n in names.items() if f not in done]
