@@ -1089,9 +1089,8 @@ def slide(
     per_second: float = 4.0,  # windows
 ) -> tuple:
     "(frames uint8 [N, 3, T, H, H], waveform float32 [N, L], centres [N] s): what the model gets of a clip, in order of time."
-    clip = middle_square(clip)[0]
-    d, v, length = cfg.data, cfg.view, len(clip.frames) / clip.fps
-    _check_sound(clip, d.rate)
+    _check_sound(clip, cfg.data.rate)
+    clip, d, v, length = middle_square(clip)[0], cfg.data, cfg.view, len(clip.frames) / clip.fps
     n = max(1, round(length * per_second))
     at = (np.arange(n) + 0.5) * length / n
     offsets = (np.arange(v.frames) - (v.frames - 1) / 2) * v.stride / d.fps
