@@ -631,9 +631,9 @@ _NEAR = 1e-6                                                     # s: two times 
 
 
 def _near(v) -> float:
-    "Seconds by which a frame's time may be too late: half a tick, where frames do not last whole ticks and their times were rounded."
+    "Seconds by which a frame's time may be too late where frames do not last whole ticks: it was rounded, and so was that of the first. A tick, 0.5 ms at most."
     rounded = abs(_ticks(v) - round(_ticks(v))) > 1e-4
-    return _NEAR + (0.5 * min(float(v.time_base), 0.001) if rounded else 0.0)
+    return _NEAR + (min(float(v.time_base), 0.0005) if rounded else 0.0)
 
 
 def _held(pairs, wants, near=_NEAR):
