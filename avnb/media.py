@@ -15,6 +15,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+from fastcore.basics import patch
 
 from .core import AvnbError, atomic_write
 
@@ -272,6 +273,7 @@ def _back(s) -> float:
     return 0.01 if s.container.format.name in _JUMPING else max(0.5, 20 * _ticks(s) * float(s.time_base))
 
 
+# %% ../nbs/01_media.ipynb #4707b4d9
 class _Clock:
     "Gives the packets of one stream the times at which they are shown, on one clock (of a counted stream: their place in the order of decoding)."
     def __init__(self, s, shifts=None):             # shifts: (byte [k], s to add from that byte on [k]); None: the clock never starts again
@@ -300,38 +302,46 @@ class _Clock:
         p.pts = p.dts
         return p
 
-    def move(self, p):
-        "Put a packet of joined files on the clock of the first; the first packet of a later file is marked."
-        bytes_, shifts = self.shifts
-        self.pos = self.pos if p.pos is None else p.pos
-        if None not in (p.pts, p.dts) and p.pts < p.dts - _WRAP // 2: p.pts += _WRAP
-        piece, t = int(np.searchsorted(bytes_, self.pos, 'right')) - 1, p.pts if p.dts is None else p.dts
-        if p.pos is None and piece + 1 < len(shifts) and t is not None and self.piece >= piece:   # it may have begun since the last known byte
-            piece += abs(t * self.tb + shifts[piece + 1] - self.last) < abs(t * self.tb + shifts[piece] - self.last)
-        ticks = round(shifts[piece] / self.tb)
-        if t is not None: self.last = (t + ticks) * self.tb
-        if p.pts is not None: p.pts += ticks
-        if p.dts is not None: p.dts += ticks
-        if piece > self.piece: p.opaque, self.piece = 'joint', piece
+# %% ../nbs/01_media.ipynb #0d90dcfe
+@patch
+def move(self: _Clock, p):
+    "Put a packet of joined files on the clock of the first; the first packet of a later file is marked."
+    bytes_, shifts = self.shifts
+    self.pos = self.pos if p.pos is None else p.pos
+    if None not in (p.pts, p.dts) and p.pts < p.dts - _WRAP // 2: p.pts += _WRAP
+    piece, t = int(np.searchsorted(bytes_, self.pos, 'right')) - 1, p.pts if p.dts is None else p.dts
+    if p.pos is None and piece + 1 < len(shifts) and t is not None and self.piece >= piece:   # it may have begun since the last known byte
+        piece += abs(t * self.tb + shifts[piece + 1] - self.last) < abs(t * self.tb + shifts[piece] - self.last)
+    ticks = round(shifts[piece] / self.tb)
+    if t is not None: self.last = (t + ticks) * self.tb
+    if p.pts is not None: p.pts += ticks
+    if p.dts is not None: p.dts += ticks
+    if piece > self.piece: p.opaque, self.piece = 'joint', piece
 
-    def once(self, p) -> list:
-        "A programme stream gives one time to two pictures of H.264; it is the second's."
-        out, self.held = self.held, [p]
-        if out and p.dts is not None and out[0].dts == p.dts: out[0].pts = out[0].dts = None
-        return out
 
-    def hold(self, p) -> list:
-        "A picture of MPEG without a time is shown when the next that is no B-picture is decoded: wait for that."
-        out = self.end() if p.pts is None or p.dts is None or p.pts > p.dts else []
-        if self.held or (p.pts is None and p.dts is not None): self.held.append(p)
-        else: out.append(p)
-        return out
+@patch
+def once(self: _Clock, p) -> list:
+    "A programme stream gives one time to two pictures of H.264; it is the second's."
+    out, self.held = self.held, [p]
+    if out and p.dts is not None and out[0].dts == p.dts: out[0].pts = out[0].dts = None
+    return out
 
-    def end(self) -> list:
-        "What is held, its first picture shown after the last that was decoded."
-        out, self.held = self.held, []
-        if out and not self.twice: out[0].pts = out[-1].dts + (out[-1].duration or round(self.step))
-        return out
+
+@patch
+def hold(self: _Clock, p) -> list:
+    "A picture of MPEG without a time is shown when the next that is no B-picture is decoded: wait for that."
+    out = self.end() if p.pts is None or p.dts is None or p.pts > p.dts else []
+    if self.held or (p.pts is None and p.dts is not None): self.held.append(p)
+    else: out.append(p)
+    return out
+
+
+@patch
+def end(self: _Clock) -> list:
+    "What is held, its first picture shown after the last that was decoded."
+    out, self.held = self.held, []
+    if out and not self.twice: out[0].pts = out[-1].dts + (out[-1].duration or round(self.step))
+    return out
 
 # %% ../nbs/01_media.ipynb #fc8f5315
 def _demux(c, streams, shifts=None):
@@ -508,29 +518,6 @@ def _shifts(path, c, streams):
     known = _remembered.get(_key('survey', path, *(s.index for s in streams)))
     return known['shifts'] if known and known['jumps'] else None
 
-# %% ../nbs/01_media.ipynb #75abeb34
-def probe(
-    path: str | Path,  # a video or sound file
-    track: int | None = None,  # which of its sound tracks, from 0; None: FFmpeg's choice
-) -> dict:
-    """duration_s (until both picture and sound are over), picture_s (until the picture is), unread (bytes after that, if they are
-    many), fps, width, height, video_codec, audio_codec ('' where there is none), rate (Hz), channels, audio_tracks (how many),
-    audio_taken (which, from 0; -1: none). Raises `MediaError`."""
-    with _open(path) as c:
-        v, a = _streams(c, track)
-        main = v if v is not None else a
-        if main is None: raise MediaError(path, "holds neither a picture nor a sound that can be decoded")
-        streams = [s for s in (v, a) if s is not None]
-        first = next(_decode(main, _demux(c, [main], _shifts(path, c, streams))), None)
-        if first is None: raise MediaError(path, f"nothing of its {_codec(main)} track can be decoded")
-        ends, fps = _lengths(path, c, streams, first[0])
-        seconds, picture = max(ends) - first[0], 0.0 if v is None else ends[0] - first[0]
-        h, w = (0, 0) if v is None else _display(v, first[1])
-        rate, channels = (0, 0) if a is None else (a.codec_context.sample_rate, a.codec_context.channels)
-        return dict(duration_s=round(seconds, 6), picture_s=round(picture, 6), unread=_unread(path, c, streams), fps=round(fps, 4),
-                    width=round(w), height=round(h), video_codec=_codec(v), audio_codec=_codec(a), rate=rate, channels=channels,
-                    audio_tracks=len(c.streams.audio), audio_taken=-1 if a is None else c.streams.audio.index(a))
-
 # %% ../nbs/01_media.ipynb #e933c843
 def _lengths(path, c, streams, zero) -> tuple[list[float], float]:
     "When each stream ends (s), and pictures per second. The headers of mp4 and wav know; elsewhere a length may be a guess from the bit rate, so packets are counted."
@@ -570,6 +557,29 @@ def _boxes(path) -> dict:
 def _codec(s) -> str:
     "The name of a stream's codec, '' for none."
     return '' if s is None else s.codec_context.codec.canonical_name
+
+# %% ../nbs/01_media.ipynb #75abeb34
+def probe(
+    path: str | Path,  # a video or sound file
+    track: int | None = None,  # which of its sound tracks, from 0; None: FFmpeg's choice
+) -> dict:
+    """duration_s (until both picture and sound are over), picture_s (until the picture is), unread (bytes after that, if they are
+    many), fps, width, height, video_codec, audio_codec ('' where there is none), rate (Hz), channels, audio_tracks (how many),
+    audio_taken (which, from 0; -1: none). Raises `MediaError`."""
+    with _open(path) as c:
+        v, a = _streams(c, track)
+        main = v if v is not None else a
+        if main is None: raise MediaError(path, "holds neither a picture nor a sound that can be decoded")
+        streams = [s for s in (v, a) if s is not None]
+        first = next(_decode(main, _demux(c, [main], _shifts(path, c, streams))), None)
+        if first is None: raise MediaError(path, f"nothing of its {_codec(main)} track can be decoded")
+        ends, fps = _lengths(path, c, streams, first[0])
+        seconds, picture = max(ends) - first[0], 0.0 if v is None else ends[0] - first[0]
+        h, w = (0, 0) if v is None else _display(v, first[1])
+        rate, channels = (0, 0) if a is None else (a.codec_context.sample_rate, a.codec_context.channels)
+        return dict(duration_s=round(seconds, 6), picture_s=round(picture, 6), unread=_unread(path, c, streams), fps=round(fps, 4),
+                    width=round(w), height=round(h), video_codec=_codec(v), audio_codec=_codec(a), rate=rate, channels=channels,
+                    audio_tracks=len(c.streams.audio), audio_taken=-1 if a is None else c.streams.audio.index(a))
 
 # %% ../nbs/01_media.ipynb #cd1efae6
 _RUN_UP = 0.35                                                   # s of sound that is decoded before the wanted start
@@ -893,28 +903,6 @@ def _gain(path, index) -> np.float32:
     s = os.stat(path)
     return np.float32(1 / max(1.0, _loudest(str(path), s.st_mtime_ns, s.st_size, index)))
 
-# %% ../nbs/01_media.ipynb #d6a354d7
-def _attempt(path, start, wants, size, n, rate, audio, video, how, threads=1, track=None):
-    """`(frames, padding), (waveform, missing, cancelled), has_audio`; None where only an attempt with less trust can be right.
-    `how`: 'seek', 'read' from the beginning, 'decode' it all."""
-    with _open(path) as c:
-        v, a = _streams(c, track)
-        if video and v is None: raise MediaError(path, "holds no picture that can be decoded; read its sound with video=False")
-        if not video and a is None: raise MediaError(path, "holds no sound that can be decoded")
-        streams = [s for s in (v, a) if s is not None]
-        packets = _demux(c, streams, _shifts(path, c, streams))
-        zero, read = _zero(path, packets, streams[0])
-        t0 = zero + start; wants = wants + t0
-        t1 = max(wants[-1], t0 + n / rate)
-        if how == 'seek' and t0 - _RUN_UP > zero: got = _seek(path, c, streams, zero, t0, t1)
-        else: got = _collect(itertools.chain(read, packets), streams, t1, t0 if how == 'read' else -np.inf)
-        if got is None: return None
-        pictures = _pictures(v, got[v.index], wants, size, zero, how == 'decode', threads) if video else (np.zeros((0, 0, 0, 3), np.uint8), np.inf)
-        if pictures is None: return None
-        padding = _padding(path, start, wants - zero, pictures[1] - zero, _end(got[a.index]) - zero if a is not None else -np.inf)
-        sound = _track(a, got, t0, n, rate) if audio else (np.zeros(n, np.float32), n, 0.0)
-        return (pictures[0], padding), sound, a is not None
-
 # %% ../nbs/01_media.ipynb #371026cf
 def _end(packets) -> float:
     "When the last of a stream's packets ends (s); -inf where there is none."
@@ -948,6 +936,28 @@ def _track(a, got, t0, n, rate):
     gain = _gain(a.container.name.removeprefix('file:'), a.index) if _codec(a).startswith('pcm_f') else np.float32(1)
     chunks = [(t, gain * _mix(x, f.layout, cancelled), f.sample_rate) for t, x, f in pieces]
     return *_cut(chunks, t0, n, rate, joints), cancelled
+
+# %% ../nbs/01_media.ipynb #d6a354d7
+def _attempt(path, start, wants, size, n, rate, audio, video, how, threads=1, track=None):
+    """`(frames, padding), (waveform, missing, cancelled), has_audio`; None where only an attempt with less trust can be right.
+    `how`: 'seek', 'read' from the beginning, 'decode' it all."""
+    with _open(path) as c:
+        v, a = _streams(c, track)
+        if video and v is None: raise MediaError(path, "holds no picture that can be decoded; read its sound with video=False")
+        if not video and a is None: raise MediaError(path, "holds no sound that can be decoded")
+        streams = [s for s in (v, a) if s is not None]
+        packets = _demux(c, streams, _shifts(path, c, streams))
+        zero, read = _zero(path, packets, streams[0])
+        t0 = zero + start; wants = wants + t0
+        t1 = max(wants[-1], t0 + n / rate)
+        if how == 'seek' and t0 - _RUN_UP > zero: got = _seek(path, c, streams, zero, t0, t1)
+        else: got = _collect(itertools.chain(read, packets), streams, t1, t0 if how == 'read' else -np.inf)
+        if got is None: return None
+        pictures = _pictures(v, got[v.index], wants, size, zero, how == 'decode', threads) if video else (np.zeros((0, 0, 0, 3), np.uint8), np.inf)
+        if pictures is None: return None
+        padding = _padding(path, start, wants - zero, pictures[1] - zero, _end(got[a.index]) - zero if a is not None else -np.inf)
+        sound = _track(a, got, t0, n, rate) if audio else (np.zeros(n, np.float32), n, 0.0)
+        return (pictures[0], padding), sound, a is not None
 
 # %% ../nbs/01_media.ipynb #44f2810f
 def _attempts(path, *how):
