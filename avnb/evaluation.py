@@ -104,7 +104,7 @@ def _held_out(n: int, groups) -> np.ndarray:
     _, g = np.unique(np.arange(n) if groups is None else np.asarray(groups), return_inverse=True)
     return (rng(0, view='probe').permutation(g.max() + 1) % 5 == 0)[g]
 
-
+# %% ../nbs/11_evaluation.ipynb #dbd659f0
 def choose_C(
     x,            # [N, C] standardised features
     y,            # [N] labels
@@ -139,7 +139,7 @@ def multi_label(
     texts = {x for y in labels for x in np.asarray(y).ravel().tolist() if isinstance(x, str)}
     return any(len(split_labels(x)) > 1 for x in texts)
 
-
+# %% ../nbs/11_evaluation.ipynb #48d7d6ff
 def class_matrix(
     labels,   # [N] as in a manifest
     classes,  # [K] names
@@ -229,7 +229,7 @@ def _knn_votes(train_x, train_y, test_x, test_y, k: int = 20, tau: float = 0.07)
     q, g, (classes, Y) = unit(tx), unit(x), one_hot(y, multi_label(train_y, test_y))
     return classes, np.concatenate([_votes(q[b] @ g.T, Y, k, tau) for b in blocks(len(q), len(g))])
 
-
+# %% ../nbs/11_evaluation.ipynb #687674c8
 def _knn_hits(train_x, train_y, test_x, test_y, k: int = 20, tau: float = 0.07) -> np.ndarray:
     "Right or not, [M]: whether the class with most votes is (one of) the clip's."
     classes, votes = _knn_votes(train_x, train_y, test_x, test_y, k, tau)
@@ -237,7 +237,7 @@ def _knn_hits(train_x, train_y, test_x, test_y, k: int = 20, tau: float = 0.07) 
     if not multi_label(train_y, test_y): return told == np.asarray(test_y)
     return np.array([c in split_labels(x) for c, x in zip(told, test_y)])
 
-
+# %% ../nbs/11_evaluation.ipynb #6710c596
 def knn_accuracy(
     train_x,  # [N, C] features of the training clips
     train_y,  # [N] labels
@@ -520,7 +520,7 @@ def class_counts(
         {'class': list(t.index), **{side: t[side].to_numpy() if side in t else 0 for side in ('train', 'test')}}
     )
 
-
+# %% ../nbs/11_evaluation.ipynb #f419ddb7
 def say_classes(
     table,  # of a manifest
     file: str = '',  # where all counts stand
@@ -1217,7 +1217,7 @@ def side_key(
     "`weights_key` of what one sense passes through."
     return digest([weights_key(getattr(model, f'{sense}_{part}')) for part in ('model', 'pool', 'proj')])
 
-
+# %% ../nbs/11_evaluation.ipynb #10e8a983
 def feature_key(
     weights: str,  # of `weights_key`
     data: OneSense,
@@ -1278,7 +1278,7 @@ def _selavi(
     pools, size = dict(max=torch.nn.functional.max_pool3d, avg=torch.nn.functional.avg_pool3d), [min(2, s) for s in maps.shape[2:]]
     return {f'video_selavi_{n}': torch.nn.functional.normalize(f(maps.float(), size).flatten(1), dim=1).half() for n, f in pools.items()}
 
-
+# %% ../nbs/11_evaluation.ipynb #d1815348
 def describe(
     model,       # AVModel in eval mode
     sense: str,  # 'video', 'audio' or 'both'
@@ -1427,7 +1427,7 @@ def against(
     spread = s.spread | (dict(untrained=(float(np.std(fresh)), len(fresh))) if fresh else {})
     return dataclasses.replace(s, baselines=base, spread=spread)
 
-
+# %% ../nbs/11_evaluation.ipynb #c0f09545
 def _against_each(run, feats: dict, key: str, plain=()) -> dict:
     "The same for a `run` that returns several scores by name; it is called once for each network and feature."
     made = {(n, key): run(n, key) for n in feats if n != 'plain'} | {('plain', k): run('plain', k) for k in plain}
@@ -1664,7 +1664,7 @@ def stage_names(
     "Names of a network's last stages, four at most; of one without stages, '' (its output)."
     return [n for n, _ in encoder.named_modules() if _STAGE.fullmatch(n)][-4:] or ['']
 
-
+# %% ../nbs/11_evaluation.ipynb #58ee1e22
 def stage_maps(
     encoder: torch.nn.Module,
     x: torch.Tensor,  # [B, 3, T, H, W]
@@ -1805,7 +1805,7 @@ def _sums(file) -> tuple:
     if file is None or not Path(file).exists(): return 0, {}
     with np.load(file) as z: return int(z['done']), {k[:-4]: (z[k], z[k[:-4] + '.right']) for k in z if k.endswith('.sum')}
 
-
+# %% ../nbs/11_evaluation.ipynb #5fc7a05e
 @torch.inference_mode()
 def dense(
     net,              # VideoClassifier in eval mode

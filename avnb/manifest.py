@@ -224,7 +224,7 @@ def _rows_of(path: Path, sep: str = ',', errors: str = 'strict', **how):
     except OSError as e:
         raise ManifestError(f"{path} cannot be read: {e.strerror}") from None
 
-
+# %% ../nbs/02_manifest.ipynb #e399b3a0
 def _table(path: Path, need=(), sep: str = ',', errors: str = 'strict') -> pd.DataFrame:
     "A table with a head, every cell as text; its index is the line in the file. `ManifestError` names what is wrong."
     rows = list(_rows_of(path, sep, errors))
@@ -428,7 +428,7 @@ def walk_files(
                 if not seen: links.append(path)
             else: yield _as_text(path), '' if e.is_file(follow_symlinks=False) else _no_file(e.path)
 
-
+# %% ../nbs/02_manifest.ipynb #4c1eb53e
 def _holds(folder: str, *others: str) -> bool:
     "Whether a folder is one of the others or above it; all are real paths."
     return any(os.path.commonpath([folder, x]) == folder for x in others)
@@ -470,7 +470,7 @@ def _files(folder: Path, endings=VIDEOS) -> tuple[list, dict, str]:
     if not found: raise ManifestError(f"{folder} {_nothing(left, others)}")
     return sorted(found), left, _left_out(folder, len(found), left, others)
 
-
+# %% ../nbs/02_manifest.ipynb #084e638a
 def _left_out(folder: Path, found: int, left: dict, others: Counter) -> str:
     "A sentence on what is not read, by ending; '' for nothing."
     said = [f'{n} {end}' for end, n in others.most_common()] + [f'{p} ({why})' for p, why in list(left.items())[:3]]
@@ -478,7 +478,7 @@ def _left_out(folder: Path, found: int, left: dict, others: Counter) -> str:
     name, more = escape_name(folder.name) or folder, ', ...' * (len(left) > 3)
     return f"{name}: {found} files are read, {others.total() + len(left)} left out: {', '.join(said)}{more}"
 
-
+# %% ../nbs/02_manifest.ipynb #5fab98c5
 def _nothing(left: dict, others: Counter) -> str:
     "What a folder holds in which there is no video, and what to do."
     if not others and not left: return 'is empty; put videos into it'
@@ -565,7 +565,7 @@ class _Choice:
     parts: set      # files that may have such windows; all of them for a pattern
     open: list      # entries that fit no file: they must fit a window
 
-
+# %% ../nbs/02_manifest.ipynb #2dac151b
 def _choose(x, names: dict, folder: Path, windows: bool, what: str) -> _Choice:
     "Read a list against the files that are there; a `ManifestError` names an entry that can fit nothing."
     known, made = _Names(names, folder), _Choice(set(), [], set(), [])
@@ -650,7 +650,7 @@ def _examine_one(job) -> list[dict]:
         return [dict(path=path, id=name, start_s=0.0, seconds=0.0, error=why)]
     return [dict(r, path=path) for r in examine(folder, unescape_name(path), name, *how)]
 
-
+# %% ../nbs/02_manifest.ipynb #cebc29ac
 def _examine_all(folder, jobs, workers, seconds, hop, engine='local'):
     "Yield `(file, rows)` as files are done; `jobs` are (file, id) pairs."
     left, home = dict(jobs), os.path.abspath(folder)
@@ -865,7 +865,7 @@ def _sources(manifest: Manifest) -> pd.Series:
     named = t['path'] if len(set(real.values())) == len(real) else t['path'].map(lambda p: escape_name(real.get(p, p)))
     return t['content_hash'].where(t['content_hash'] != '', named)
 
-
+# %% ../nbs/02_manifest.ipynb #9c818453
 def split_by_file(
     manifest: Manifest,
     test: float = 0.25,  # share of the files
@@ -917,7 +917,7 @@ def _donors(wrong, kinds, file, g) -> np.ndarray:
         heard[k] = g.choice(can)
     return heard
 
-
+# %% ../nbs/02_manifest.ipynb #2f381540
 def _kinds(labels: list) -> np.ndarray:
     "Classes of each row as numbers, int [N, L] with -1 where there are fewer than L."
     number = {c: k for k, c in enumerate(sorted(frozenset().union(*labels)))}
@@ -1104,7 +1104,7 @@ class _Shelf:
         if 'segment' in row: return _segment(self.cuts, *row['segment'])
         return _find(self.have, *row['find']), False
 
-
+# %% ../nbs/02_manifest.ipynb #bd497f56
 def _within(row: dict, cut, duration: float):
     """Fill in `start_s` and `seconds` (or an `error`) of a listed window. `cut`: start and end in a recording the
     file may be all of."""
@@ -1141,7 +1141,7 @@ def _read(folder, rows: list[dict], protocol: str, of: str = '', endings=VIDEOS,
                       f"the first: {missing[0]['path']} ({missing[0]['why']})")
     return m
 
-
+# %% ../nbs/02_manifest.ipynb #c6037ba1
 def _none_there(folder, rows, missing, of: str) -> str:
     "Why no file of a list can be used, and what to do: mend what was meant to lead to them, or get them."
     what, where = _SETS.get(of, ('the files', 'the paths in the table, relative to its folder'))
@@ -1177,7 +1177,7 @@ def _ucf_row(where: str, line: str, number: dict, side: str) -> dict:
     return dict(id=name, find=[(label, name)], split=side, label=join_labels([label]), class_index=number[label],
                 recording=f"{label}_{name.split('_')[-2]}")
 
-
+# %% ../nbs/02_manifest.ipynb #52a645d6
 def from_ucf101(
     folder: str | Path,  # holds UCF-101/ and ucfTrainTestlist/
     split: int = 1,      # published split: 1, 2 or 3
@@ -1227,7 +1227,7 @@ def clock_seconds(
     if m[2] and (m[4] or seconds >= 60) or m[1] and minutes >= 60: return np.nan
     return 3600 * hours + 60 * minutes + seconds
 
-
+# %% ../nbs/02_manifest.ipynb #71102196
 def _times(column, file: str, unit: float = 1.0, thousands: bool = True, empty: bool = False) -> np.ndarray:
     """A column of times as seconds; a `ManifestError` names line and cell. `unit`: of plain numbers, s; `empty`: NaN
     for empty cells instead of an error."""
@@ -1254,7 +1254,7 @@ def _kinetics_rows(f: Path, side: str, split: str) -> list[dict]:
                          published_split=side, recording=y))
     return rows
 
-
+# %% ../nbs/02_manifest.ipynb #0797e6d4
 def from_kinetics(
     folder: str | Path,  # holds the lists, and the videos in any depth
     check: bool = True,  # open every file (50 to 100 per second and core); False: believe the list's lengths
@@ -1272,7 +1272,7 @@ def _is_head(cells: list) -> bool:
     "Whether the first line of VGGSound's list names columns: neither a second nor a split stands where they should."
     return len(cells) == 4 and np.isnan(clock_seconds(cells[1])) and cells[3].strip().lower() not in ('train', 'test')
 
-
+# %% ../nbs/02_manifest.ipynb #8d9f5725
 def from_vggsound(
     folder: str | Path,  # holds vggsound.csv, and the clips in any depth
     check: bool = True,  # open every file; False: believe that each holds 10 s
@@ -1303,7 +1303,7 @@ def from_vggsound(
         )
     return _read(folder, rows, 'VGGSound', 'vggsound', VIDEOS | AUDIOS, check)
 
-
+# %% ../nbs/02_manifest.ipynb #7ae556e0
 def _cut_id(recording: str, second: float) -> str:
     "The id of a clip of VGGSound: `ID_000030`."
     return f'{recording}_{int(second):06d}' if second == int(second) else f'{recording}_{second:010.3f}'
@@ -1330,7 +1330,7 @@ def _audioset_row(where: str, cells: list, names: dict, side: str) -> dict:
         published_split=side,
     )
 
-
+# %% ../nbs/02_manifest.ipynb #6eb79a39
 def from_audioset(
     folder: str | Path,  # holds the lists of segments and of classes, and the clips in any depth
     check: bool = True,  # open every file; False: believe the list's lengths
@@ -1547,7 +1547,7 @@ def _one_time(t, columns: list, file: str, thousands: bool) -> np.ndarray:
             raise ManifestError(f"{file}, line {t.index[off][0]}: {one} and {two}; keep one of the columns")
     return made[0]
 
-
+# %% ../nbs/02_manifest.ipynb #26784581
 def _ambiguous(t, roles: dict, file: str):
     "Refuse columns of times that may mean two things, or none that is a time."
     frames = [c for c in t if re.search('(start|end|stop|onset|begin).*(frame|sample)', c.lower())]
@@ -1560,7 +1560,7 @@ def _ambiguous(t, roles: dict, file: str):
     if roles['start'] and not roles['end'] + roles['length']:
         print(f"{file}: no column gives an end or a length, so each clip goes on to the end of its file")
 
-
+# %% ../nbs/02_manifest.ipynb #8e56b424
 def _windows_of(t, file: str, thousands: bool) -> pd.DataFrame:
     "The table with numbers `start_s` and `seconds` (NaN: to the end of the file) instead of its columns of times."
     roles = _time_columns(t)
@@ -1599,12 +1599,12 @@ def _separator(path: Path) -> str:
     def head(s): return [c.strip().lower() for c in next(_rows_of(path, s, 'surrogateescape'), (0, ['']))[1]]
     return max(',;\t|', key=lambda s: (bool(set(head(s)) & set(_ALIASES['path'])), len(head(s))))
 
-
+# %% ../nbs/02_manifest.ipynb #cbf1416b
 def _utf8(text: str) -> bool:
     "Whether all bytes that a text was read from are UTF-8."
     return text.isascii() or not re.search('[\udc80-\udcff]', text)
 
-
+# %% ../nbs/02_manifest.ipynb #09e877af
 def _paths_table(path: Path, sep: str) -> pd.DataFrame:
     "A table with a column `path`, usual names of columns made our own. Only paths may hold what is not UTF-8."
     t = _table(path, sep=sep, errors='surrogateescape')

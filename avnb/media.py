@@ -540,7 +540,7 @@ def _unread(path, c, streams) -> int:
         left = size - films[b'ftyp'][1] if min(map(len, films.values())) > 1 else 0
     return left if left > max(100_000, size / 10) else 0
 
-
+# %% ../nbs/01_media.ipynb #6af45a75
 def _boxes(path) -> dict:
     "Where the films of an mp4 begin: more than one, if files were joined byte for byte."
     at, found = 0, {b'ftyp': [], b'moov': []}
@@ -628,7 +628,7 @@ def _begin(v, packets, t: float):
     "Number of the packet to decode from so that the picture at `t` comes out: the last full picture before it; None if there is none."
     return max((i for i, p in enumerate(packets) if p.is_keyframe and -np.inf < _at(p) <= t - _early(v)), default=None)
 
-
+# %% ../nbs/01_media.ipynb #e19c23dd
 def _jump(path, c, streams, t: float) -> bool:
     "Go to a full picture at or before `t` (s); False where that cannot be done."
     import av
@@ -643,7 +643,7 @@ def _jump(path, c, streams, t: float) -> bool:
     except av.error.FFmpegError: return False
     return True
 
-
+# %% ../nbs/01_media.ipynb #9a974588
 def _seek(path, c, streams, zero, t0: float, t1: float):
     "Packets per stream around t0 to t1 (file's seconds) with a full picture of the first stream, and sound, at or before t0; None where seeking does not get there."
     main, sound = streams[0], streams[-1].index
@@ -889,7 +889,7 @@ def _sound_file(path, start, n, rate):
     cancelled = _cancelled([x])
     return *_cut([(first / old, gain * _mix(x, None, cancelled), old)], round(start * old) / old, n, rate), cancelled
 
-
+# %% ../nbs/01_media.ipynb #2c001e0a
 @functools.lru_cache(100_000)
 def _loudest(path, modified, size, index) -> float:
     "The largest sample of a sound track; another time of change or size (bytes) makes it another file."
@@ -897,7 +897,7 @@ def _loudest(path, modified, size, index) -> float:
         found = (_samples(f) for _, f in _decode(c.streams[index], _demux(c, [c.streams[index]])))
         return float(max((np.abs(x[np.isfinite(x)]).max(initial=0) for x in found), default=0))
 
-
+# %% ../nbs/01_media.ipynb #652457d9
 def _gain(path, index) -> np.float32:
     "What brings a track that is stored as floats within [-1, 1], the same for all of the file: 1 if it is within."
     s = os.stat(path)
