@@ -10,7 +10,7 @@ __all__ = ['COLUMNS', 'BLOCK', 'LOOKS', 'CHUNK', 'SILENT_DB', 'STILL', 'VIDEOS',
            'boxes_of', 'from_vggss', 'from_flickr_soundnet', 'from_folder', 'from_csv']
 
 # %% ../nbs/02_manifest.ipynb #2b508a12
-import csv, fnmatch, hashlib, json, os, re
+import csv, fnmatch, hashlib, json, os, re, unicodedata
 from collections import Counter, deque
 from dataclasses import dataclass
 from pathlib import Path
@@ -251,7 +251,7 @@ def _csv(table, old: Path, new: Path) -> bytes:
     "The table as CSV, its paths relative to the folder `new`."
     t, (old, new) = table.copy(), (Path(p).resolve() for p in (old, new))
     if old != new:
-        t = t.assign(**{c: [p and _moved(p, old, new) for p in t[c]] for c in ('path', 'track_path') if c in t})
+        t = t.assign(**{c: [p and _moved(p, old, new) for p in t[c]] for c in ('path', 'track_path', 'audio_path') if c in t})
     for c in ('width', 'height', 'rate', 'channels', *(c for c in _FEW[1:] if c in t)):
         t[c] = t[c].astype('Int64')
     return t.to_csv(index=False, lineterminator='\n').encode()
@@ -538,14 +538,17 @@ def _readings(entry: str) -> list[str]:
 class _Names:
     "Files by everything that may name one of them."
     def __init__(self, names: dict, folder):
-        self.names, self.folder, self.ids, self.last = names, folder, {i: f for f, i in names.items()}, {}
-        for f in names: self.last.setdefault(f.split('/')[-1], []).append(f)
+        self.names, self.folder, self.ids, self.last = names, folder, {_composed(i): f for f, i in names.items()}, {}
+        self.paths = {_composed(f): f for f in names}
+        for f in names: self.last.setdefault(_composed(f.split('/')[-1]), []).append(f)
 
     def literal(self, x: str) -> list[str]:
         "The files with exactly this path, id or name."
-        if x in self.names: return [x]
+        x, here = _composed(x), _composed(_inside(x, self.folder))
+        if x in self.paths: return [self.paths[x]]
         if x in self.ids: return [self.ids[x]]
-        return self.last.get(x) or [f for f in [_inside(x, self.folder)] if f in self.names]
+        if x in self.last: return self.last[x]
+        return [self.paths[here]] if here in self.paths else []
 
     def pattern(self, x: str) -> list[str]:
         "The files whose path or id fits the pattern."
@@ -554,7 +557,7 @@ class _Names:
     def window(self, x: str) -> list[str]:
         "The file of which this may be the id of a window."
         m = re.fullmatch(r'(.+)_\d{6,}\.\d{1,3}', x)
-        return [self.ids[m[1]]] if m and m[1] in self.ids else []
+        return [self.ids[_composed(m[1])]] if m and _composed(m[1]) in self.ids else []
 
 # %% ../nbs/02_manifest.ipynb #7fdcb002
 @dataclass
@@ -845,6 +848,9 @@ def doctor(
              _span('frame rate', good['fps'], 'fps'), _span('sound', good['rate'].where(good['rate'] > 0), 'Hz'),
              _span('loudness', good['loudness_db'], 'dB'),
              f"  pictures as  {kinds('video_codec')}", f"  sound as     {kinds('audio_codec')}"]
+    if n := len(manifest.missing):
+        first = manifest.missing.iloc[0]
+        lines.insert(1, f"  left out     {n}, the first: {first['path']} ({first['why']})")
     sick = t[t['complaint'] != ''].sort_values(['error', 'silence_ratio', 'still_ratio'], ascending=False, kind='stable')
     kind = sick['complaint'].str.replace(r'copy of [^,]+', 'copy', regex=True)
     kind = kind.str.replace(r'sound track \d+ of 0 to \d+', 'several sound tracks', regex=True)
@@ -1026,12 +1032,17 @@ def _rank(path: str, endings) -> tuple:
     return 0 if end in endings & VIDEOS else 1 if end in endings else 2, path
 
 
+def _composed(text: str) -> str:
+    "Letters with their accents as one sign each: Apple's systems take them apart in file names, lists do not."
+    return text if text.isascii() else unicodedata.normalize('NFC', text)
+
+
 def _by_name(folder, endings) -> dict[str, list[str]]:
     """Name without ending -> paths of the files with one of the endings, and after them of those whose ending says
     nothing."""
     have, telling = {}, _KNOWN | AUDIOS | endings
     for path, _ in walk_files(folder):
-        name = path.rsplit('/', 1)[-1]
+        name = _composed(path.rsplit('/', 1)[-1])
         stem, end = os.path.splitext(name)
         if end.lower() in endings: have.setdefault(stem, []).append(path)
         elif end.lower() not in telling:
@@ -1042,7 +1053,10 @@ def _by_name(folder, endings) -> dict[str, list[str]]:
 # %% ../nbs/02_manifest.ipynb #fa6b4a7a
 def _find(have, *wanted: tuple[str, str]) -> str:
     "Path of the first of the wanted (folder above or '', name) that is there, else ''."
-    return next((p for above, name in wanted for p in have.get(name, ()) if not above or above in p.split('/')[:-1]), '')
+    for above, name in wanted:
+        for p in have.get(_composed(name), ()):
+            if not above or _composed(above) in _composed(p).split('/')[:-1]: return p
+    return ''
 
 # %% ../nbs/02_manifest.ipynb #efee9161
 _TAIL = re.compile(r'_(\d+(?:\.\d+)?)$', re.A)
@@ -1095,14 +1109,21 @@ class _Shelf:
     (recording, start, end)."""
     def __init__(self, folder, endings, rows):
         searched = any('find' in r or 'segment' in r for r in rows)
-        self.have = _by_name(folder, endings) if searched else {}
+        self.folder, self.have = folder, _by_name(folder, endings) if searched else {}
         self.cuts = _segments(self.have, (r['segment'][0] for r in rows if 'segment' in r))
 
     def place(self, row) -> tuple[str, bool]:
         "(path or '', whether the file may be the whole recording)."
-        if row.get('path'): return row['path'], False
+        if row.get('path'): return _spelt(self.folder, row['path']), False
         if 'segment' in row: return _segment(self.cuts, *row['segment'])
         return _find(self.have, *row['find']), False
+
+
+def _spelt(folder, path: str) -> str:
+    "A listed path as the file is spelt: with other signs for its accents, or with '/' for a backslash."
+    ways = [path, path.replace('\\', '/')]
+    forms = ways + [unicodedata.normalize(n, way) for way in ways for n in ('NFC', 'NFD')]
+    return next((f for f in forms if os.path.lexists(os.path.join(folder, unescape_name(f)))), path)
 
 # %% ../nbs/02_manifest.ipynb #bd497f56
 def _within(row: dict, cut, duration: float):
