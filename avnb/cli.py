@@ -12,6 +12,7 @@ from pathlib import Path
 
 
 from .core import AvnbError, TrainConfig, atomic_write, digest, load_config, replace, set_options, to_dict
+from .media import READING
 
 # %% ../nbs/15_cli.ipynb #6c7118a2
 class Steps:
@@ -30,7 +31,7 @@ class Steps:
         say: str,    # what it does, in words
     ):
         "Do a step, or say why it is skipped."
-        key, start = digest([name, key]), time.time()
+        key, start = digest([name, READING, key]), time.time()
         if self.done.get(name) == key and Path(result).exists(): print(f"[{name}] skipped because {result} is there and nothing it depends on has changed", flush=True)
         else:
             print(f"[{name}] {say}", flush=True)
@@ -354,8 +355,9 @@ PROTOCOL_HELP = dict(
               f'--data ucf101=FOLDER       {_AS}\n--data hmdb51=FOLDER\n--splits 1,2,3             the mean over three splits; default: the first\n--set finetune.epochs=2    passes after the warm-up (default 16)\n--set seeds=0              no untrained networks to compare with (default 3)'),
     linear=('linear probes of every frozen stage with the published pooling, of the pooled features and of the embedding',
             RUN + '\navnb evaluate linear runs/my --data kinetics=sets/k400 --recipe kinetics_linear',
-            'The network is frozen, its batch norm too. Any manifest with label and split will do.\n'
-            f'--data kinetics=FOLDER     {_AS}\n--data vggsound=FOLDER\n--set linear.epochs=2      passes over the training clips (default 12)'),
+            'The network is frozen, its batch norm too. Any manifest with label and split will do; '
+            "clips with several classes give mAP, AUC and d' instead of accuracy.\n"
+            f'--data kinetics=FOLDER     {_AS}\n--data vggsound=FOLDER\n--data audioset=FOLDER\n--set linear.epochs=2      passes over the training clips (default 12)'),
     fewshot=('one-vs-all linear SVM on 1, 5 and 20 labelled videos of a class: mean and spread over draws', RUN,
              "Embeds every clip once (windows=10 of each), then draws. Pictures only.\n--set shots=1,5            labelled videos of a class (default 1,5,20)\n--set draws=20             draws of each (default 50)"),
     retrieval=('test clips find training clips of their class, within video, within audio, across; then their own partner', RUN + ' --set windows=4',
@@ -363,7 +365,7 @@ PROTOCOL_HELP = dict(
     audio=('SVM, logistic regression and nearest neighbours on pooled features of sound, windows averaged',
            'avnb evaluate audio runs/my --data esc50=sets/ESC-50\navnb evaluate audio runs/my --data esc50=sets/part --splits none',
            'ESC-50: all five folds, or single ones (--splits 1,2). A part of it: --splits none splits by recording, which is not the published protocol and says so.\n'
-           f'--data esc50=FOLDER        {_AS}\n--data dcase2014=FOLDER\n--set windows=4            windows of each clip (default 10)\n'
+           f'--data esc50=FOLDER        {_AS}\n--data dcase2014=FOLDER\n--data audioset=FOLDER     several classes per clip: mAP, AUC and d\'\n--set windows=4            windows of each clip (default 10)\n'
            "--set front=stats.npz      the authors' mean and std per frequency, for their checkpoints"),
     localization=('published boxes: cIoU and AUC under four threshold rules, pointing, silent and off-screen sounds',
                   'avnb evaluate localization AVID-CMA.pth.tar --data vggss=sets/VGG-SS --out runs/vggss',

@@ -18,7 +18,7 @@ from fastcore.basics import patch
 
 from .core import AvnbError, atomic_write, digest, free_space, progress, rng, uniforms
 from .manifest import Manifest, ManifestError, _contents, _seconds, in_parallel
-from .media import Clip, MediaError, picture_of, read_clip, sound_of, squeeze
+from .media import READING, Clip, MediaError, picture_of, read_clip, sound_of, squeeze
 
 # %% ../nbs/04_clips.ipynb #3408d912
 class ClipError(AvnbError):
@@ -518,11 +518,15 @@ class PackedSet:
 
 # %% ../nbs/04_clips.ipynb #145a57b7
 def _meta(folder: Path) -> dict:
-    "What meta.json says."
-    try: return json.loads((folder / 'meta.json').read_text())
+    "What meta.json says; `ClipError` for a set whose clips were read by another rule than today's."
+    try: meta = json.loads((folder / 'meta.json').read_text())
     except (OSError, ValueError) as e:
         why = f"no readable meta.json: {type(e).__name__}"
         raise ClipError(f"{folder.name}: not a packed set ({why}); make one with avnb pack MANIFEST OUT") from e
+    if (rule := meta.get('reading', 1)) != READING:
+        raise ClipError(f"{folder.name}: packed by an {'older' if rule < READING else 'newer'} version of avnb, which takes other pictures and sounds from the same "
+                        f"files (rule of reading {rule}, here {READING}); pack the manifest again into a new folder")
+    return meta
 
 # %% ../nbs/04_clips.ipynb #1babff7c
 def _open(folder, name, dtype, shape, mode='r'):
@@ -717,7 +721,7 @@ def _plan_of(manifest, seconds, fps, size, rate, layout, chunk) -> dict:
     if not len(manifest): raise ClipError("nothing to pack: the manifest holds no clip")
     if layout == 'shards' and size % 2: raise ClipError(f"size={size}: the pictures of shards need an even number of pixels")
     meta = dict(frames=[len(manifest), round(seconds * fps), size, size, 3], audio=[len(manifest), round(seconds * rate)], seconds=seconds, fps=fps,
-                size=size, rate=rate, manifest_hash=manifest.hash, keys=row_keys(manifest))
+                size=size, rate=rate, reading=READING, manifest_hash=manifest.hash, keys=row_keys(manifest))
     return meta if layout == 'raw' else dict(meta, layout='shards', chunk=chunk, mix=_MIX)
 
 # %% ../nbs/04_clips.ipynb #760aa225

@@ -6,18 +6,17 @@
 __all__ = ['METRICS', 'PART', 'GRIDS', 'SAVE_SECONDS', 'PROTOCOLS', 'EvaluationError', 'Score', 'half_width', 'choose_C',
            'multi_label', 'class_matrix', 'one_hot', 'SameClass', 'linear_probe', 'unit', 'blocks', 'knn_accuracy',
            'first_right', 'found_within', 'retrieval_class', 'own_rank', 'retrieval_instance', 'auroc', 'ranking_areas',
-           'd_prime', 'multi_label_scores', 'window_decisions', 'multi_label_probe', 'ranking_scores', 'class_counts',
-           'say_classes', 'colour_histogram', 'loudness', 'motion', 'RowMeans', 'collect', 'Embeddings',
-           'as_embeddings', 'encode', 'embed', 'trivial', 'on_half_circle', 'untrained', 'readable', 'window_batches',
-           'score_rows', 'score_table', 'evaluation_parts', 'Measured', 'measure', 'probe_score', 'class_score',
-           'class_ranking', 'instance_score', 'bank_auroc', 'wrong_track_score', 'or_reason', 'embedding_scores',
-           'ClassifierConfig', 'EvalConfig', 'recipe', 'numbers', 'OneSense', 'present', 'labelled', 'refuse_overlap',
-           'weights_key', 'side_key', 'feature_key', 'FeatureCache', 'Features', 'describe', 'plain', 'features',
-           'Subject', 'whole', 'against', 'against_each', 'window_accuracy', 'folds_of', 'audio_score',
-           'audio_rankings', 'audio_protocol', 'draw_shots', 'few_shot', 'fewshot_protocol', 'retrieval',
-           'retrieval_protocol', 'stage_names', 'stage_maps', 'VideoClassifier', 'video_config', 'epoch_rate',
-           'Classifying', 'dense', 'linear_protocol', 'finetune_protocol', 'over_splits', 'prepare_subject',
-           'write_report', 'open_network', 'run_protocol']
+           'd_prime', 'multi_label_scores', 'multi_label_probe', 'ranking_scores', 'class_counts', 'say_classes',
+           'colour_histogram', 'loudness', 'motion', 'RowMeans', 'collect', 'Embeddings', 'as_embeddings', 'encode',
+           'embed', 'trivial', 'on_half_circle', 'untrained', 'readable', 'window_batches', 'score_rows', 'score_table',
+           'evaluation_parts', 'Measured', 'measure', 'probe_score', 'class_score', 'instance_score', 'bank_auroc',
+           'wrong_track_score', 'or_reason', 'embedding_scores', 'ClassifierConfig', 'EvalConfig', 'recipe', 'numbers',
+           'OneSense', 'present', 'labelled', 'refuse_overlap', 'weights_key', 'side_key', 'feature_key',
+           'FeatureCache', 'Features', 'describe', 'plain', 'features', 'Subject', 'whole', 'against',
+           'window_accuracy', 'folds_of', 'audio_score', 'audio_protocol', 'draw_shots', 'few_shot', 'fewshot_protocol',
+           'retrieval', 'retrieval_protocol', 'stage_names', 'stage_maps', 'VideoClassifier', 'video_config',
+           'epoch_rate', 'Classifying', 'dense', 'linear_protocol', 'finetune_protocol', 'over_splits',
+           'prepare_subject', 'write_report', 'open_network', 'run_protocol']
 
 # %% ../nbs/11_evaluation.ipynb #7d2f8752
 import copy, dataclasses, html, json, re, time
@@ -32,7 +31,7 @@ from fastcore.basics import patch
 from .clips import WHOLE, ClipDataset, clip_loader, middle_square
 from .core import AvnbError, atomic_write, digest, progress, replace, rng, save_config, to_dict, unescape_name
 from .manifest import opened, split_labels
-from .media import read_clip
+from .media import READING, read_clip
 
 # %% ../nbs/11_evaluation.ipynb #d2a594da
 class EvaluationError(AvnbError):
@@ -105,7 +104,7 @@ def _held_out(n: int, groups) -> np.ndarray:
     _, g = np.unique(np.arange(n) if groups is None else np.asarray(groups), return_inverse=True)
     return (rng(0, view='probe').permutation(g.max() + 1) % 5 == 0)[g]
 
-
+# %% ../nbs/11_evaluation.ipynb #dbd659f0
 def choose_C(
     x,            # [N, C] standardised features
     y,            # [N] labels
@@ -140,7 +139,7 @@ def multi_label(
     texts = {x for y in labels for x in np.asarray(y).ravel().tolist() if isinstance(x, str)}
     return any(len(split_labels(x)) > 1 for x in texts)
 
-
+# %% ../nbs/11_evaluation.ipynb #48d7d6ff
 def class_matrix(
     labels,   # [N] as in a manifest
     classes,  # [K] names
@@ -230,7 +229,7 @@ def _knn_votes(train_x, train_y, test_x, test_y, k: int = 20, tau: float = 0.07)
     q, g, (classes, Y) = unit(tx), unit(x), one_hot(y, multi_label(train_y, test_y))
     return classes, np.concatenate([_votes(q[b] @ g.T, Y, k, tau) for b in blocks(len(q), len(g))])
 
-
+# %% ../nbs/11_evaluation.ipynb #687674c8
 def _knn_hits(train_x, train_y, test_x, test_y, k: int = 20, tau: float = 0.07) -> np.ndarray:
     "Right or not, [M]: whether the class with most votes is (one of) the clip's."
     classes, votes = _knn_votes(train_x, train_y, test_x, test_y, k, tau)
@@ -238,7 +237,7 @@ def _knn_hits(train_x, train_y, test_x, test_y, k: int = 20, tau: float = 0.07) 
     if not multi_label(train_y, test_y): return told == np.asarray(test_y)
     return np.array([c in split_labels(x) for c, x in zip(told, test_y)])
 
-
+# %% ../nbs/11_evaluation.ipynb #6710c596
 def knn_accuracy(
     train_x,  # [N, C] features of the training clips
     train_y,  # [N] labels
@@ -448,7 +447,7 @@ def _shared_C(x, Y, held, fit, grid=(0.001, 0.01, 0.1, 1.0)) -> float:
     return grid[int(np.argmax([ranking_areas(s, right, np.ones(right.shape))[0].mean() for s in found]))]
 
 
-def window_decisions(
+def _window_decisions(
     x,   # [N, W, C] features of the training clips, by window
     Y,   # bool [N, K] their classes
     tx,  # [M, W, C] of the test clips
@@ -480,7 +479,7 @@ def multi_label_probe(
     if (own.all(0) | ~own.any(0)).all():
         raise EvaluationError("a probe needs a class that some training clips have and others have not, "
                               f"got {len(classes)} classes; check the manifest's label column")
-    return multi_label_scores(Y[len(y):], window_decisions(x[:, None], own, tx[:, None], groups=groups), test_groups)
+    return multi_label_scores(Y[len(y):], _window_decisions(x[:, None], own, tx[:, None], groups=groups), test_groups)
 
 # %% ../nbs/11_evaluation.ipynb #5d7fb3a1
 def ranking_scores(
@@ -521,7 +520,7 @@ def class_counts(
         {'class': list(t.index), **{side: t[side].to_numpy() if side in t else 0 for side in ('train', 'test')}}
     )
 
-
+# %% ../nbs/11_evaluation.ipynb #f419ddb7
 def say_classes(
     table,  # of a manifest
     file: str = '',  # where all counts stand
@@ -917,7 +916,7 @@ def class_score(
     return _nets_beside_lively(m, te, run)
 
 # %% ../nbs/11_evaluation.ipynb #f2ca5083
-def class_ranking(
+def _class_ranking(
     m: Measured,  # features of the clips
     parts: dict,  # rows for each question
     direction: str,  # 'v2a' or 'a2v'
@@ -989,7 +988,7 @@ def _ask(m, parts, bank):
     ask = {f'linear_{x}': lambda x=x: probe_score(m, parts, x) for x in ('video', 'audio')} | dict(knn_video=lambda: probe_score(m, parts, 'video', knn_accuracy))
     ask |= {f'retrieval_class_{d}_r1': lambda d=d: class_score(m, parts, d) for d in ('v2a', 'a2v')}
     if len(parts['test']) and multi_label(m.column('label', parts['test'])):
-        ask |= {f'retrieval_class_{d}': lambda d=d: class_ranking(m, parts, d) for d in ('v2a', 'a2v')}
+        ask |= {f'retrieval_class_{d}': lambda d=d: _class_ranking(m, parts, d) for d in ('v2a', 'a2v')}
     ask |= {f'retrieval_instance_v2a_{k}': lambda k=k: instance_score(m, parts, k) for k in ('r1', 'auc')}
     ask |= dict(auroc_wrong_track=lambda: wrong_track_score(m, parts, bank))
     scores, skipped = {}, {}
@@ -1218,7 +1217,7 @@ def side_key(
     "`weights_key` of what one sense passes through."
     return digest([weights_key(getattr(model, f'{sense}_{part}')) for part in ('model', 'pool', 'proj')])
 
-
+# %% ../nbs/11_evaluation.ipynb #10e8a983
 def feature_key(
     weights: str,  # of `weights_key`
     data: OneSense,
@@ -1231,7 +1230,7 @@ def feature_key(
     files = [] if data.packed else [size(m.folder / unescape_name(p)) for p in m.table['path']]
     lengths = [round(float(x), 3) for x in data.length]
     settings = {k: v for k, v in dataclasses.asdict(data.data).items() if k in ('fps', 'size', 'rate')} | dataclasses.asdict(data.view) | dict(front=views[1].front, norm=[np.asarray(x).tolist() for x in views[1].norm])
-    return digest([_FEATURES, weights, m.hash, files, lengths, settings, [repr(v) for v in views], data.sense, data.squeeze, data.windows, batch, bool(data.packed), bool(data.shards)])
+    return digest([_FEATURES, READING, weights, m.hash, files, lengths, settings, [repr(v) for v in views], data.sense, data.squeeze, data.windows, batch, bool(data.packed), bool(data.shards)])
 
 # %% ../nbs/11_evaluation.ipynb #b31779a7
 class FeatureCache:
@@ -1279,7 +1278,7 @@ def _selavi(
     pools, size = dict(max=torch.nn.functional.max_pool3d, avg=torch.nn.functional.avg_pool3d), [min(2, s) for s in maps.shape[2:]]
     return {f'video_selavi_{n}': torch.nn.functional.normalize(f(maps.float(), size).flatten(1), dim=1).half() for n, f in pools.items()}
 
-
+# %% ../nbs/11_evaluation.ipynb #d1815348
 def describe(
     model,       # AVModel in eval mode
     sense: str,  # 'video', 'audio' or 'both'
@@ -1428,8 +1427,8 @@ def against(
     spread = s.spread | (dict(untrained=(float(np.std(fresh)), len(fresh))) if fresh else {})
     return dataclasses.replace(s, baselines=base, spread=spread)
 
-
-def against_each(run, feats: dict, key: str, plain=()) -> dict:
+# %% ../nbs/11_evaluation.ipynb #c0f09545
+def _against_each(run, feats: dict, key: str, plain=()) -> dict:
     "The same for a `run` that returns several scores by name; it is called once for each network and feature."
     made = {(n, key): run(n, key) for n in feats if n != 'plain'} | {('plain', k): run('plain', k) for k in plain}
     def pick(name):
@@ -1501,7 +1500,7 @@ def audio_score(
     return _over_folds(right, y, groups)
 
 # %% ../nbs/11_evaluation.ipynb #34c2fe55
-def audio_rankings(
+def _audio_rankings(
     s: Subject,
     f: Features,  # of one network
     key: str,     # which of its features
@@ -1512,7 +1511,7 @@ def audio_rankings(
     fit = dict(svm=_svm, logistic=_fit).get(kind)
     for tr, te in progress(folds_of(s.manifest.table).values(), desc=kind, unit='fold'):
         classes, Y = one_hot(np.concatenate([y[tr], y[te]]), True)
-        if fit: scores = window_decisions(x[tr], Y[:len(tr)], x[te], fit, groups[tr])
+        if fit: scores = _window_decisions(x[tr], Y[:len(tr)], x[te], fit, groups[tr])
         else:
             known, votes = _knn_votes(x[tr].mean(1), y[tr], x[te].mean(1), y[te])
             scores = np.zeros((len(te), len(classes)))
@@ -1539,8 +1538,8 @@ def audio_protocol(s: Subject) -> dict:
         s.about['classes without a training clip'] = f"{unknown} test clips are of such classes and count as wrong"
     several, plain = s.manifest.multi_label, ('spectrum', 'loudness')
     for kind in ('svm', 'logistic', 'knn'):
-        def run(n, k): return (audio_rankings if several else audio_score)(s, feats[n], k, kind)
-        made = (against_each if several else against)(run, feats, 'audio_pooled', plain)
+        def run(n, k): return (_audio_rankings if several else audio_score)(s, feats[n], k, kind)
+        made = (_against_each if several else against)(run, feats, 'audio_pooled', plain)
         out |= {f'audio_{kind}_{k}': score for k, score in made.items()} if several else {f'audio_{kind}': made}
     return out
 
@@ -1665,7 +1664,7 @@ def stage_names(
     "Names of a network's last stages, four at most; of one without stages, '' (its output)."
     return [n for n, _ in encoder.named_modules() if _STAGE.fullmatch(n)][-4:] or ['']
 
-
+# %% ../nbs/11_evaluation.ipynb #58ee1e22
 def stage_maps(
     encoder: torch.nn.Module,
     x: torch.Tensor,  # [B, 3, T, H, W]
@@ -1806,7 +1805,7 @@ def _sums(file) -> tuple:
     if file is None or not Path(file).exists(): return 0, {}
     with np.load(file) as z: return int(z['done']), {k[:-4]: (z[k], z[k[:-4] + '.right']) for k in z if k.endswith('.sum')}
 
-
+# %% ../nbs/11_evaluation.ipynb #5fc7a05e
 @torch.inference_mode()
 def dense(
     net,              # VideoClassifier in eval mode
@@ -1858,7 +1857,7 @@ def _classify(s: Subject, model, c: ClassifierConfig, frozen: bool, tag: str) ->
     else: labels = {int(i): names.index(l) if l in names else -1 for i, l in t['label'].items()}
     def part(split, train): return OneSense(type(s.manifest)(s.manifest.folder, t[t['split'] == split]), cfg.data, cfg.view, 'video', seed=s.opts.seed,
                                             packed=s.packed or '', train=train, windows=s.opts.windows)
-    key = digest([_FEATURES, weights_key(model), s.manifest.hash, dataclasses.asdict(c), dataclasses.asdict(cfg.view), list(t['split']), list(t['label']), frozen, s.opts.seed])
+    key = digest([_FEATURES, READING, weights_key(model), s.manifest.hash, dataclasses.asdict(c), dataclasses.asdict(cfg.view), list(t['split']), list(t['label']), frozen, s.opts.seed])
     file = Path(s.folder, f'{tag}-{key[:16]}.pt') if s.folder else None
     net = _new_classifier(model, cfg, len(names), frozen, c.dropout, s.opts.seed)
     net = Classifying(net, part('train', True), labels, c, views_from(cfg)[0], s.opts.seed, file, s.opts.workers).run()
@@ -1867,22 +1866,6 @@ def _classify(s: Subject, model, c: ClassifierConfig, frozen: bool, tag: str) ->
     even = ask(False, s.opts.windows)
     drawn = ask(True, c.random_clips) if c.random_clips else even
     return {n: (even[n][0], drawn[n][1]) for n in even}
-
-# %% ../nbs/11_evaluation.ipynb #7bb8fa6e
-def _video_rankings(s, c, frozen, name):
-    "mAP, AUC and d' of each head where clips have several classes, beside untrained networks treated in the same way."
-    te, found, out = s.side('test'), {}, {}
-    files, (classes, Y) = s.column('path', te), one_hot(s.column('label'), True)
-    place = np.searchsorted(classes, one_hot(s.column('label', s.side('train')), True)[0])
-    for n, m in (dict(trained=s.model) | s.twins('video')).items():
-        for head, (p, _) in _classify(s, m, c, frozen, f'{name}-{n}').items():
-            scores = np.zeros((len(te), len(classes)))                     # 0: of classes that no training clip has
-            scores[:, place] = p
-            found.setdefault(head, {})[n] = multi_label_scores(Y[te], scores, files)
-    for head, nets in found.items():
-        made = against_each(lambda n, _: nets[n], nets, '')
-        out |= {f'{name}_{head}_{k}' if frozen else f'{name}_{k}': x for k, x in made.items()}
-    return out
 
 # %% ../nbs/11_evaluation.ipynb #32e09c9d
 def _video_scores(s, c, frozen, name):
@@ -1910,11 +1893,27 @@ def linear_protocol(s: Subject) -> dict:
         def run(n, k):
             x = feats[n].mean(k, False)
             return (multi_label_probe if several else linear_probe)(x[tr], y[tr], x[te], y[te], files[tr], files[te])
-        made = (against_each if several else against)(run, feats, key, ('colour', 'motion_colour'))
+        made = (_against_each if several else against)(run, feats, key, ('colour', 'motion_colour'))
         out |= {f'linear_{name}_{k}': x for k, x in made.items()} if several else {f'linear_{name}': made}
     return out
 
 # %% ../nbs/11_evaluation.ipynb #603974de
+def _video_rankings(s, c, frozen, name):
+    "mAP, AUC and d' of each head where clips have several classes, beside untrained networks treated in the same way."
+    te, found, out = s.side('test'), {}, {}
+    files, (classes, Y) = s.column('path', te), one_hot(s.column('label'), True)
+    place = np.searchsorted(classes, one_hot(s.column('label', s.side('train')), True)[0])
+    for n, m in (dict(trained=s.model) | s.twins('video')).items():
+        for head, (p, _) in _classify(s, m, c, frozen, f'{name}-{n}').items():
+            scores = np.zeros((len(te), len(classes)))                     # 0: of classes that no training clip has
+            scores[:, place] = p
+            found.setdefault(head, {})[n] = multi_label_scores(Y[te], scores, files)
+    for head, nets in found.items():
+        made = _against_each(lambda n, _: nets[n], nets, '')
+        out |= {f'{name}_{head}_{k}' if frozen else f'{name}_{k}': x for k, x in made.items()}
+    return out
+
+
 def finetune_protocol(s: Subject) -> dict:
     "Full fine-tuning for action recognition: clip@1 and video@1 of dense prediction (methods A.11.1, A.11.2); untrained networks learn from scratch."
     return (_video_rankings if s.manifest.multi_label else _video_scores)(s, s.opts.finetune, False, 'finetune')

@@ -24,7 +24,7 @@ from fastcore.basics import patch
 from .clips import WHOLE, middle_square, sees, square_area, with_track
 from .core import AvnbError, atomic_write, digest, rng
 from .localization import box_at, clip_truth
-from .media import Clip, probe, read_clip, write_clip
+from .media import READING, Clip, probe, read_clip, write_clip
 
 # %% ../nbs/14_explorer.ipynb #96508ea3
 class ExplorerError(AvnbError):
@@ -166,7 +166,7 @@ def browser_media(
         h = hashlib.blake2b(np.ascontiguousarray(source.frames), digest_size=16); h.update(np.ascontiguousarray(source.waveform))
         return kept([h.hexdigest(), source.fps, source.rate, list(source.frames.shape), source.has_audio], lambda: encode(source))
     s = os.stat(source) if os.path.isfile(source) else None
-    key = [str(Path(source).absolute()), s and s.st_mtime_ns, s and s.st_size, start, seconds, how]
+    key = [READING, str(Path(source).absolute()), s and s.st_mtime_ns, s and s.st_size, start, seconds, how]
     return kept(key, lambda: encode(read_window(source, start, seconds, **how)))
 
 # %% ../nbs/14_explorer.ipynb #5d7dc161

@@ -10,7 +10,7 @@ __all__ = ['COLUMNS', 'BLOCK', 'LOOKS', 'CHUNK', 'SILENT_DB', 'STILL', 'VIDEOS',
            'boxes_of', 'from_vggss', 'from_flickr_soundnet', 'from_folder', 'from_csv']
 
 # %% ../nbs/02_manifest.ipynb #2b508a12
-import csv, fnmatch, hashlib, json, os, re
+import csv, fnmatch, hashlib, json, os, re, unicodedata
 from collections import Counter, deque
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ import pandas as pd
 from fastcore.basics import patch
 
 from .core import AvnbError, atomic_write, digest, escape_name, progress, rng, sha256_file, unescape_name
-from .media import MediaError, probe, read_clip
+from .media import READING, MediaError, probe, read_clip
 
 # %% ../nbs/02_manifest.ipynb #f9cc92e9
 class ManifestError(AvnbError):
@@ -224,7 +224,7 @@ def _rows_of(path: Path, sep: str = ',', errors: str = 'strict', **how):
     except OSError as e:
         raise ManifestError(f"{path} cannot be read: {e.strerror}") from None
 
-
+# %% ../nbs/02_manifest.ipynb #e399b3a0
 def _table(path: Path, need=(), sep: str = ',', errors: str = 'strict') -> pd.DataFrame:
     "A table with a head, every cell as text; its index is the line in the file. `ManifestError` names what is wrong."
     rows = list(_rows_of(path, sep, errors))
@@ -251,7 +251,7 @@ def _csv(table, old: Path, new: Path) -> bytes:
     "The table as CSV, its paths relative to the folder `new`."
     t, (old, new) = table.copy(), (Path(p).resolve() for p in (old, new))
     if old != new:
-        t = t.assign(**{c: [p and _moved(p, old, new) for p in t[c]] for c in ('path', 'track_path') if c in t})
+        t = t.assign(**{c: [p and _moved(p, old, new) for p in t[c]] for c in ('path', 'track_path', 'audio_path') if c in t})
     for c in ('width', 'height', 'rate', 'channels', *(c for c in _FEW[1:] if c in t)):
         t[c] = t[c].astype('Int64')
     return t.to_csv(index=False, lineterminator='\n').encode()
@@ -428,7 +428,7 @@ def walk_files(
                 if not seen: links.append(path)
             else: yield _as_text(path), '' if e.is_file(follow_symlinks=False) else _no_file(e.path)
 
-
+# %% ../nbs/02_manifest.ipynb #4c1eb53e
 def _holds(folder: str, *others: str) -> bool:
     "Whether a folder is one of the others or above it; all are real paths."
     return any(os.path.commonpath([folder, x]) == folder for x in others)
@@ -470,7 +470,7 @@ def _files(folder: Path, endings=VIDEOS) -> tuple[list, dict, str]:
     if not found: raise ManifestError(f"{folder} {_nothing(left, others)}")
     return sorted(found), left, _left_out(folder, len(found), left, others)
 
-
+# %% ../nbs/02_manifest.ipynb #084e638a
 def _left_out(folder: Path, found: int, left: dict, others: Counter) -> str:
     "A sentence on what is not read, by ending; '' for nothing."
     said = [f'{n} {end}' for end, n in others.most_common()] + [f'{p} ({why})' for p, why in list(left.items())[:3]]
@@ -478,7 +478,7 @@ def _left_out(folder: Path, found: int, left: dict, others: Counter) -> str:
     name, more = escape_name(folder.name) or folder, ', ...' * (len(left) > 3)
     return f"{name}: {found} files are read, {others.total() + len(left)} left out: {', '.join(said)}{more}"
 
-
+# %% ../nbs/02_manifest.ipynb #5fab98c5
 def _nothing(left: dict, others: Counter) -> str:
     "What a folder holds in which there is no video, and what to do."
     if not others and not left: return 'is empty; put videos into it'
@@ -538,14 +538,17 @@ def _readings(entry: str) -> list[str]:
 class _Names:
     "Files by everything that may name one of them."
     def __init__(self, names: dict, folder):
-        self.names, self.folder, self.ids, self.last = names, folder, {i: f for f, i in names.items()}, {}
-        for f in names: self.last.setdefault(f.split('/')[-1], []).append(f)
+        self.names, self.folder, self.ids, self.last = names, folder, {_composed(i): f for f, i in names.items()}, {}
+        self.paths = {_composed(f): f for f in names}
+        for f in names: self.last.setdefault(_composed(f.split('/')[-1]), []).append(f)
 
     def literal(self, x: str) -> list[str]:
         "The files with exactly this path, id or name."
-        if x in self.names: return [x]
+        x, here = _composed(x), _composed(_inside(x, self.folder))
+        if x in self.paths: return [self.paths[x]]
         if x in self.ids: return [self.ids[x]]
-        return self.last.get(x) or [f for f in [_inside(x, self.folder)] if f in self.names]
+        if x in self.last: return self.last[x]
+        return [self.paths[here]] if here in self.paths else []
 
     def pattern(self, x: str) -> list[str]:
         "The files whose path or id fits the pattern."
@@ -554,7 +557,7 @@ class _Names:
     def window(self, x: str) -> list[str]:
         "The file of which this may be the id of a window."
         m = re.fullmatch(r'(.+)_\d{6,}\.\d{1,3}', x)
-        return [self.ids[m[1]]] if m and m[1] in self.ids else []
+        return [self.ids[_composed(m[1])]] if m and _composed(m[1]) in self.ids else []
 
 # %% ../nbs/02_manifest.ipynb #7fdcb002
 @dataclass
@@ -565,7 +568,7 @@ class _Choice:
     parts: set      # files that may have such windows; all of them for a pattern
     open: list      # entries that fit no file: they must fit a window
 
-
+# %% ../nbs/02_manifest.ipynb #2dac151b
 def _choose(x, names: dict, folder: Path, windows: bool, what: str) -> _Choice:
     "Read a list against the files that are there; a `ManifestError` names an entry that can fit nothing."
     known, made = _Names(names, folder), _Choice(set(), [], set(), [])
@@ -650,7 +653,7 @@ def _examine_one(job) -> list[dict]:
         return [dict(path=path, id=name, start_s=0.0, seconds=0.0, error=why)]
     return [dict(r, path=path) for r in examine(folder, unescape_name(path), name, *how)]
 
-
+# %% ../nbs/02_manifest.ipynb #cebc29ac
 def _examine_all(folder, jobs, workers, seconds, hop, engine='local'):
     "Yield `(file, rows)` as files are done; `jobs` are (file, id) pairs."
     left, home = dict(jobs), os.path.abspath(folder)
@@ -674,7 +677,7 @@ def _partial(out: Path) -> Path:
 # %% ../nbs/02_manifest.ipynb #97ed5df7
 def _measured(folder, names, out, workers, seconds, hop, engine='local') -> dict[str, list]:
     "Rows per file; each finished file is noted beside `out` at once."
-    partial, key = _partial(out), digest(['v2', str(folder.resolve()), seconds, hop])
+    partial, key = _partial(out), digest([READING, str(folder.resolve()), seconds, hop])
     done = _examined(partial, key, folder)
     done = {f: r for f, r in done.items() if f in names}
     todo = [(f, n) for f, n in names.items() if f not in done]
@@ -845,6 +848,9 @@ def doctor(
              _span('frame rate', good['fps'], 'fps'), _span('sound', good['rate'].where(good['rate'] > 0), 'Hz'),
              _span('loudness', good['loudness_db'], 'dB'),
              f"  pictures as  {kinds('video_codec')}", f"  sound as     {kinds('audio_codec')}"]
+    if n := len(manifest.missing):
+        first = manifest.missing.iloc[0]
+        lines.insert(1, f"  left out     {n}, the first: {first['path']} ({first['why']})")
     sick = t[t['complaint'] != ''].sort_values(['error', 'silence_ratio', 'still_ratio'], ascending=False, kind='stable')
     kind = sick['complaint'].str.replace(r'copy of [^,]+', 'copy', regex=True)
     kind = kind.str.replace(r'sound track \d+ of 0 to \d+', 'several sound tracks', regex=True)
@@ -865,7 +871,7 @@ def _sources(manifest: Manifest) -> pd.Series:
     named = t['path'] if len(set(real.values())) == len(real) else t['path'].map(lambda p: escape_name(real.get(p, p)))
     return t['content_hash'].where(t['content_hash'] != '', named)
 
-
+# %% ../nbs/02_manifest.ipynb #9c818453
 def split_by_file(
     manifest: Manifest,
     test: float = 0.25,  # share of the files
@@ -917,7 +923,7 @@ def _donors(wrong, kinds, file, g) -> np.ndarray:
         heard[k] = g.choice(can)
     return heard
 
-
+# %% ../nbs/02_manifest.ipynb #2f381540
 def _kinds(labels: list) -> np.ndarray:
     "Classes of each row as numbers, int [N, L] with -1 where there are fewer than L."
     number = {c: k for k, c in enumerate(sorted(frozenset().union(*labels)))}
@@ -1026,12 +1032,17 @@ def _rank(path: str, endings) -> tuple:
     return 0 if end in endings & VIDEOS else 1 if end in endings else 2, path
 
 
+def _composed(text: str) -> str:
+    "Letters with their accents as one sign each: Apple's systems take them apart in file names, lists do not."
+    return text if text.isascii() else unicodedata.normalize('NFC', text)
+
+
 def _by_name(folder, endings) -> dict[str, list[str]]:
     """Name without ending -> paths of the files with one of the endings, and after them of those whose ending says
     nothing."""
     have, telling = {}, _KNOWN | AUDIOS | endings
     for path, _ in walk_files(folder):
-        name = path.rsplit('/', 1)[-1]
+        name = _composed(path.rsplit('/', 1)[-1])
         stem, end = os.path.splitext(name)
         if end.lower() in endings: have.setdefault(stem, []).append(path)
         elif end.lower() not in telling:
@@ -1042,7 +1053,10 @@ def _by_name(folder, endings) -> dict[str, list[str]]:
 # %% ../nbs/02_manifest.ipynb #fa6b4a7a
 def _find(have, *wanted: tuple[str, str]) -> str:
     "Path of the first of the wanted (folder above or '', name) that is there, else ''."
-    return next((p for above, name in wanted for p in have.get(name, ()) if not above or above in p.split('/')[:-1]), '')
+    for above, name in wanted:
+        for p in have.get(_composed(name), ()):
+            if not above or _composed(above) in _composed(p).split('/')[:-1]: return p
+    return ''
 
 # %% ../nbs/02_manifest.ipynb #efee9161
 _TAIL = re.compile(r'_(\d+(?:\.\d+)?)$', re.A)
@@ -1095,16 +1109,23 @@ class _Shelf:
     (recording, start, end)."""
     def __init__(self, folder, endings, rows):
         searched = any('find' in r or 'segment' in r for r in rows)
-        self.have = _by_name(folder, endings) if searched else {}
+        self.folder, self.have = folder, _by_name(folder, endings) if searched else {}
         self.cuts = _segments(self.have, (r['segment'][0] for r in rows if 'segment' in r))
 
     def place(self, row) -> tuple[str, bool]:
         "(path or '', whether the file may be the whole recording)."
-        if row.get('path'): return row['path'], False
+        if row.get('path'): return _spelt(self.folder, row['path']), False
         if 'segment' in row: return _segment(self.cuts, *row['segment'])
         return _find(self.have, *row['find']), False
 
 
+def _spelt(folder, path: str) -> str:
+    "A listed path as the file is spelt: with other signs for its accents, or with '/' for a backslash."
+    ways = [path, path.replace('\\', '/')]
+    forms = ways + [unicodedata.normalize(n, way) for way in ways for n in ('NFC', 'NFD')]
+    return next((f for f in forms if os.path.lexists(os.path.join(folder, unescape_name(f)))), path)
+
+# %% ../nbs/02_manifest.ipynb #bd497f56
 def _within(row: dict, cut, duration: float):
     """Fill in `start_s` and `seconds` (or an `error`) of a listed window. `cut`: start and end in a recording the
     file may be all of."""
@@ -1141,7 +1162,7 @@ def _read(folder, rows: list[dict], protocol: str, of: str = '', endings=VIDEOS,
                       f"the first: {missing[0]['path']} ({missing[0]['why']})")
     return m
 
-
+# %% ../nbs/02_manifest.ipynb #c6037ba1
 def _none_there(folder, rows, missing, of: str) -> str:
     "Why no file of a list can be used, and what to do: mend what was meant to lead to them, or get them."
     what, where = _SETS.get(of, ('the files', 'the paths in the table, relative to its folder'))
@@ -1177,7 +1198,7 @@ def _ucf_row(where: str, line: str, number: dict, side: str) -> dict:
     return dict(id=name, find=[(label, name)], split=side, label=join_labels([label]), class_index=number[label],
                 recording=f"{label}_{name.split('_')[-2]}")
 
-
+# %% ../nbs/02_manifest.ipynb #52a645d6
 def from_ucf101(
     folder: str | Path,  # holds UCF-101/ and ucfTrainTestlist/
     split: int = 1,      # published split: 1, 2 or 3
@@ -1227,7 +1248,7 @@ def clock_seconds(
     if m[2] and (m[4] or seconds >= 60) or m[1] and minutes >= 60: return np.nan
     return 3600 * hours + 60 * minutes + seconds
 
-
+# %% ../nbs/02_manifest.ipynb #71102196
 def _times(column, file: str, unit: float = 1.0, thousands: bool = True, empty: bool = False) -> np.ndarray:
     """A column of times as seconds; a `ManifestError` names line and cell. `unit`: of plain numbers, s; `empty`: NaN
     for empty cells instead of an error."""
@@ -1254,7 +1275,7 @@ def _kinetics_rows(f: Path, side: str, split: str) -> list[dict]:
                          published_split=side, recording=y))
     return rows
 
-
+# %% ../nbs/02_manifest.ipynb #0797e6d4
 def from_kinetics(
     folder: str | Path,  # holds the lists, and the videos in any depth
     check: bool = True,  # open every file (50 to 100 per second and core); False: believe the list's lengths
@@ -1272,7 +1293,7 @@ def _is_head(cells: list) -> bool:
     "Whether the first line of VGGSound's list names columns: neither a second nor a split stands where they should."
     return len(cells) == 4 and np.isnan(clock_seconds(cells[1])) and cells[3].strip().lower() not in ('train', 'test')
 
-
+# %% ../nbs/02_manifest.ipynb #8d9f5725
 def from_vggsound(
     folder: str | Path,  # holds vggsound.csv, and the clips in any depth
     check: bool = True,  # open every file; False: believe that each holds 10 s
@@ -1303,7 +1324,7 @@ def from_vggsound(
         )
     return _read(folder, rows, 'VGGSound', 'vggsound', VIDEOS | AUDIOS, check)
 
-
+# %% ../nbs/02_manifest.ipynb #7ae556e0
 def _cut_id(recording: str, second: float) -> str:
     "The id of a clip of VGGSound: `ID_000030`."
     return f'{recording}_{int(second):06d}' if second == int(second) else f'{recording}_{second:010.3f}'
@@ -1330,7 +1351,7 @@ def _audioset_row(where: str, cells: list, names: dict, side: str) -> dict:
         published_split=side,
     )
 
-
+# %% ../nbs/02_manifest.ipynb #6eb79a39
 def from_audioset(
     folder: str | Path,  # holds the lists of segments and of classes, and the clips in any depth
     check: bool = True,  # open every file; False: believe the list's lengths
@@ -1547,7 +1568,7 @@ def _one_time(t, columns: list, file: str, thousands: bool) -> np.ndarray:
             raise ManifestError(f"{file}, line {t.index[off][0]}: {one} and {two}; keep one of the columns")
     return made[0]
 
-
+# %% ../nbs/02_manifest.ipynb #26784581
 def _ambiguous(t, roles: dict, file: str):
     "Refuse columns of times that may mean two things, or none that is a time."
     frames = [c for c in t if re.search('(start|end|stop|onset|begin).*(frame|sample)', c.lower())]
@@ -1560,7 +1581,7 @@ def _ambiguous(t, roles: dict, file: str):
     if roles['start'] and not roles['end'] + roles['length']:
         print(f"{file}: no column gives an end or a length, so each clip goes on to the end of its file")
 
-
+# %% ../nbs/02_manifest.ipynb #8e56b424
 def _windows_of(t, file: str, thousands: bool) -> pd.DataFrame:
     "The table with numbers `start_s` and `seconds` (NaN: to the end of the file) instead of its columns of times."
     roles = _time_columns(t)
@@ -1599,12 +1620,12 @@ def _separator(path: Path) -> str:
     def head(s): return [c.strip().lower() for c in next(_rows_of(path, s, 'surrogateescape'), (0, ['']))[1]]
     return max(',;\t|', key=lambda s: (bool(set(head(s)) & set(_ALIASES['path'])), len(head(s))))
 
-
+# %% ../nbs/02_manifest.ipynb #cbf1416b
 def _utf8(text: str) -> bool:
     "Whether all bytes that a text was read from are UTF-8."
     return text.isascii() or not re.search('[\udc80-\udcff]', text)
 
-
+# %% ../nbs/02_manifest.ipynb #09e877af
 def _paths_table(path: Path, sep: str) -> pd.DataFrame:
     "A table with a column `path`, usual names of columns made our own. Only paths may hold what is not UTF-8."
     t = _table(path, sep=sep, errors='surrogateescape')

@@ -782,3 +782,44 @@ def test_a_whole_recording_under_its_name(put, second, want):
 def test_a_wrong_line_of_vggsound_is_named(put, line, says):
     with pytest.raises(ManifestError, match=says):
         from_vggsound(put('video/abc_000005.mp4', vggsound_csv=line))
+
+
+# ---- the same name in other signs
+
+
+@pytest.mark.parametrize('stored, listed', [('NFC', 'NFD'), ('NFD', 'NFC')])
+def test_accents_are_one_sign_or_two(put, stored, listed):
+    import unicodedata
+
+    on_disk, in_list = (lambda x, n=n: unicodedata.normalize(n, x) for n in (stored, listed))
+    root = put(on_disk('Šárka/bébé.mp4'), 'plain.mp4', t_csv=in_list('file,label\nŠárka/bébé.mp4,dog\n'))
+    assert from_csv(root / 't.csv').path(0).exists()
+    for entry in ('Šárka/bébé.mp4', 'bébé.mp4', 'Šárka__bébé'):
+        assert index(root, include=[in_list(entry)]).table['path'].tolist() == [on_disk('Šárka/bébé.mp4')]
+    put(testTrainMulti_7030_splits__Šárka_test_split1_txt=in_list('bébé.mp4 1\n'))
+    (lists,) = (root / 'testTrainMulti_7030_splits').iterdir()
+    lists.rename(lists.with_name(in_list(lists.name)))
+    assert len(READERS['hmdb51'](root)) == 1
+
+
+def test_a_list_from_windows(put):
+    root = put('clips/a.mp4', r'odd\name.mp4', t_csv='file,start,end\r\nclips\\a.mp4,1,2\r\nodd\\name.mp4,0,1\r\n')
+    m = from_csv(root / 't.csv')
+    assert m.table['path'].tolist() == ['clips/a.mp4', r'odd\name.mp4'] and m.table['seconds'].tolist() == [1, 1]
+
+
+def test_the_sound_of_a_still_moves_with_the_table(put, tmp_path):
+    from PIL import Image
+
+    root = put('audio/abc_000001.wav', vggss_json='[{"file": "abc_000001", "class": "x", "bbox": [[0, 0, 1, 1]]}]')
+    (root / 'vggss_json').rename(root / 'vggss.json')
+    (root / 'frames').mkdir()
+    Image.new('RGB', (32, 32)).save(root / 'frames' / 'abc_000001.jpg')
+    m = READERS['vggss'](root)
+    back = Manifest.load(m.save(tmp_path / 'runs' / 'm.csv'))
+    assert (back.folder / back.table['audio_path'][0]).exists() and back.path(0).exists()
+
+
+def test_the_doctor_says_what_was_left_out(put):
+    root = put('a.mp4', 'later.mp4.part')
+    assert 'left out     1, the first: later.mp4.part (a download that' in doctor(index(root))

@@ -16,7 +16,7 @@ FIRST = int(os.environ.get('AVNB_RECORDINGS_SEED', 0))
 CLOCK = 0.0005 + 2e-6                    # s: half a tick of the coarsest clock that keeps times, 1 ms
 LATE = 0.002 + CLOCK                     # s: 2 ms, and what an mp4 rounds the beginnings of its tracks by
 WHOLE = 48000                            # samples per second at which all of a recording is read
-REORDERS = ('libx264', 'mpeg4')          # codecs whose delay FFmpeg guesses in ASF
+REORDERS = ('libx264', 'mpeg4')          # codecs whose pictures are not stored in the order of showing
 SEEDS = [pytest.param(FIRST + k, marks=[pytest.mark.slow] * (k >= QUICK)) for k in range(MANY)]
 
 
@@ -38,12 +38,9 @@ def known(recipe) -> str:
     "Why a recording may be read wrongly today; '' if nothing excuses it."
     box = recipe.box
     turned = recipe.by == 'sei' and recipe.orientation != 'upright'
-    rounded = recipe.even and box.tick and (1 / recipe.rate / box.tick).denominator > 1
     reasons = {
-        "Ogg: FFmpeg gives the sound wrong times after a seek": box.format == 'ogg',
-        "ASF: FFmpeg takes times of showing for those of decoding": box.format == 'asf' and recipe.codec in REORDERS,
+        "ASF keeps times of decoding only": box.format == 'asf' and recipe.codec in REORDERS and not recipe.even,
         "H.264 says the orientation once, FFmpeg's decoder forgets it": turned,
-        "the clock of the container rounds the times of frames": rounded,
     }
     return next((why for why, so in reasons.items() if so), '')
 
