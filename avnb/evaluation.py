@@ -6,18 +6,17 @@
 __all__ = ['METRICS', 'PART', 'GRIDS', 'SAVE_SECONDS', 'PROTOCOLS', 'EvaluationError', 'Score', 'half_width', 'choose_C',
            'multi_label', 'class_matrix', 'one_hot', 'SameClass', 'linear_probe', 'unit', 'blocks', 'knn_accuracy',
            'first_right', 'found_within', 'retrieval_class', 'own_rank', 'retrieval_instance', 'auroc', 'ranking_areas',
-           'd_prime', 'multi_label_scores', 'window_decisions', 'multi_label_probe', 'ranking_scores', 'class_counts',
-           'say_classes', 'colour_histogram', 'loudness', 'motion', 'RowMeans', 'collect', 'Embeddings',
-           'as_embeddings', 'encode', 'embed', 'trivial', 'on_half_circle', 'untrained', 'readable', 'window_batches',
-           'score_rows', 'score_table', 'evaluation_parts', 'Measured', 'measure', 'probe_score', 'class_score',
-           'class_ranking', 'instance_score', 'bank_auroc', 'wrong_track_score', 'or_reason', 'embedding_scores',
-           'ClassifierConfig', 'EvalConfig', 'recipe', 'numbers', 'OneSense', 'present', 'labelled', 'refuse_overlap',
-           'weights_key', 'side_key', 'feature_key', 'FeatureCache', 'Features', 'describe', 'plain', 'features',
-           'Subject', 'whole', 'against', 'against_each', 'window_accuracy', 'folds_of', 'audio_score',
-           'audio_rankings', 'audio_protocol', 'draw_shots', 'few_shot', 'fewshot_protocol', 'retrieval',
-           'retrieval_protocol', 'stage_names', 'stage_maps', 'VideoClassifier', 'video_config', 'epoch_rate',
-           'Classifying', 'dense', 'linear_protocol', 'finetune_protocol', 'over_splits', 'prepare_subject',
-           'write_report', 'open_network', 'run_protocol']
+           'd_prime', 'multi_label_scores', 'multi_label_probe', 'ranking_scores', 'class_counts', 'say_classes',
+           'colour_histogram', 'loudness', 'motion', 'RowMeans', 'collect', 'Embeddings', 'as_embeddings', 'encode',
+           'embed', 'trivial', 'on_half_circle', 'untrained', 'readable', 'window_batches', 'score_rows', 'score_table',
+           'evaluation_parts', 'Measured', 'measure', 'probe_score', 'class_score', 'instance_score', 'bank_auroc',
+           'wrong_track_score', 'or_reason', 'embedding_scores', 'ClassifierConfig', 'EvalConfig', 'recipe', 'numbers',
+           'OneSense', 'present', 'labelled', 'refuse_overlap', 'weights_key', 'side_key', 'feature_key',
+           'FeatureCache', 'Features', 'describe', 'plain', 'features', 'Subject', 'whole', 'against',
+           'window_accuracy', 'folds_of', 'audio_score', 'audio_protocol', 'draw_shots', 'few_shot', 'fewshot_protocol',
+           'retrieval', 'retrieval_protocol', 'stage_names', 'stage_maps', 'VideoClassifier', 'video_config',
+           'epoch_rate', 'Classifying', 'dense', 'linear_protocol', 'finetune_protocol', 'over_splits',
+           'prepare_subject', 'write_report', 'open_network', 'run_protocol']
 
 # %% ../nbs/11_evaluation.ipynb #7d2f8752
 import copy, dataclasses, html, json, re, time
@@ -448,7 +447,7 @@ def _shared_C(x, Y, held, fit, grid=(0.001, 0.01, 0.1, 1.0)) -> float:
     return grid[int(np.argmax([ranking_areas(s, right, np.ones(right.shape))[0].mean() for s in found]))]
 
 
-def window_decisions(
+def _window_decisions(
     x,   # [N, W, C] features of the training clips, by window
     Y,   # bool [N, K] their classes
     tx,  # [M, W, C] of the test clips
@@ -480,7 +479,7 @@ def multi_label_probe(
     if (own.all(0) | ~own.any(0)).all():
         raise EvaluationError("a probe needs a class that some training clips have and others have not, "
                               f"got {len(classes)} classes; check the manifest's label column")
-    return multi_label_scores(Y[len(y):], window_decisions(x[:, None], own, tx[:, None], groups=groups), test_groups)
+    return multi_label_scores(Y[len(y):], _window_decisions(x[:, None], own, tx[:, None], groups=groups), test_groups)
 
 # %% ../nbs/11_evaluation.ipynb #5d7fb3a1
 def ranking_scores(
@@ -917,7 +916,7 @@ def class_score(
     return _nets_beside_lively(m, te, run)
 
 # %% ../nbs/11_evaluation.ipynb #f2ca5083
-def class_ranking(
+def _class_ranking(
     m: Measured,  # features of the clips
     parts: dict,  # rows for each question
     direction: str,  # 'v2a' or 'a2v'
@@ -989,7 +988,7 @@ def _ask(m, parts, bank):
     ask = {f'linear_{x}': lambda x=x: probe_score(m, parts, x) for x in ('video', 'audio')} | dict(knn_video=lambda: probe_score(m, parts, 'video', knn_accuracy))
     ask |= {f'retrieval_class_{d}_r1': lambda d=d: class_score(m, parts, d) for d in ('v2a', 'a2v')}
     if len(parts['test']) and multi_label(m.column('label', parts['test'])):
-        ask |= {f'retrieval_class_{d}': lambda d=d: class_ranking(m, parts, d) for d in ('v2a', 'a2v')}
+        ask |= {f'retrieval_class_{d}': lambda d=d: _class_ranking(m, parts, d) for d in ('v2a', 'a2v')}
     ask |= {f'retrieval_instance_v2a_{k}': lambda k=k: instance_score(m, parts, k) for k in ('r1', 'auc')}
     ask |= dict(auroc_wrong_track=lambda: wrong_track_score(m, parts, bank))
     scores, skipped = {}, {}
@@ -1429,7 +1428,7 @@ def against(
     return dataclasses.replace(s, baselines=base, spread=spread)
 
 
-def against_each(run, feats: dict, key: str, plain=()) -> dict:
+def _against_each(run, feats: dict, key: str, plain=()) -> dict:
     "The same for a `run` that returns several scores by name; it is called once for each network and feature."
     made = {(n, key): run(n, key) for n in feats if n != 'plain'} | {('plain', k): run('plain', k) for k in plain}
     def pick(name):
@@ -1501,7 +1500,7 @@ def audio_score(
     return _over_folds(right, y, groups)
 
 # %% ../nbs/11_evaluation.ipynb #34c2fe55
-def audio_rankings(
+def _audio_rankings(
     s: Subject,
     f: Features,  # of one network
     key: str,     # which of its features
@@ -1512,7 +1511,7 @@ def audio_rankings(
     fit = dict(svm=_svm, logistic=_fit).get(kind)
     for tr, te in progress(folds_of(s.manifest.table).values(), desc=kind, unit='fold'):
         classes, Y = one_hot(np.concatenate([y[tr], y[te]]), True)
-        if fit: scores = window_decisions(x[tr], Y[:len(tr)], x[te], fit, groups[tr])
+        if fit: scores = _window_decisions(x[tr], Y[:len(tr)], x[te], fit, groups[tr])
         else:
             known, votes = _knn_votes(x[tr].mean(1), y[tr], x[te].mean(1), y[te])
             scores = np.zeros((len(te), len(classes)))
@@ -1539,8 +1538,8 @@ def audio_protocol(s: Subject) -> dict:
         s.about['classes without a training clip'] = f"{unknown} test clips are of such classes and count as wrong"
     several, plain = s.manifest.multi_label, ('spectrum', 'loudness')
     for kind in ('svm', 'logistic', 'knn'):
-        def run(n, k): return (audio_rankings if several else audio_score)(s, feats[n], k, kind)
-        made = (against_each if several else against)(run, feats, 'audio_pooled', plain)
+        def run(n, k): return (_audio_rankings if several else audio_score)(s, feats[n], k, kind)
+        made = (_against_each if several else against)(run, feats, 'audio_pooled', plain)
         out |= {f'audio_{kind}_{k}': score for k, score in made.items()} if several else {f'audio_{kind}': made}
     return out
 
@@ -1868,22 +1867,6 @@ def _classify(s: Subject, model, c: ClassifierConfig, frozen: bool, tag: str) ->
     drawn = ask(True, c.random_clips) if c.random_clips else even
     return {n: (even[n][0], drawn[n][1]) for n in even}
 
-# %% ../nbs/11_evaluation.ipynb #7bb8fa6e
-def _video_rankings(s, c, frozen, name):
-    "mAP, AUC and d' of each head where clips have several classes, beside untrained networks treated in the same way."
-    te, found, out = s.side('test'), {}, {}
-    files, (classes, Y) = s.column('path', te), one_hot(s.column('label'), True)
-    place = np.searchsorted(classes, one_hot(s.column('label', s.side('train')), True)[0])
-    for n, m in (dict(trained=s.model) | s.twins('video')).items():
-        for head, (p, _) in _classify(s, m, c, frozen, f'{name}-{n}').items():
-            scores = np.zeros((len(te), len(classes)))                     # 0: of classes that no training clip has
-            scores[:, place] = p
-            found.setdefault(head, {})[n] = multi_label_scores(Y[te], scores, files)
-    for head, nets in found.items():
-        made = against_each(lambda n, _: nets[n], nets, '')
-        out |= {f'{name}_{head}_{k}' if frozen else f'{name}_{k}': x for k, x in made.items()}
-    return out
-
 # %% ../nbs/11_evaluation.ipynb #32e09c9d
 def _video_scores(s, c, frozen, name):
     "video@1 and clip@1 of each head, beside untrained networks that were treated in the same way."
@@ -1910,7 +1893,7 @@ def linear_protocol(s: Subject) -> dict:
         def run(n, k):
             x = feats[n].mean(k, False)
             return (multi_label_probe if several else linear_probe)(x[tr], y[tr], x[te], y[te], files[tr], files[te])
-        made = (against_each if several else against)(run, feats, key, ('colour', 'motion_colour'))
+        made = (_against_each if several else against)(run, feats, key, ('colour', 'motion_colour'))
         out |= {f'linear_{name}_{k}': x for k, x in made.items()} if several else {f'linear_{name}': made}
     return out
 
@@ -1918,6 +1901,22 @@ def linear_protocol(s: Subject) -> dict:
 def finetune_protocol(s: Subject) -> dict:
     "Full fine-tuning for action recognition: clip@1 and video@1 of dense prediction (methods A.11.1, A.11.2); untrained networks learn from scratch."
     return (_video_rankings if s.manifest.multi_label else _video_scores)(s, s.opts.finetune, False, 'finetune')
+
+# %% ../nbs/11_evaluation.ipynb #7bb8fa6e
+def _video_rankings(s, c, frozen, name):
+    "mAP, AUC and d' of each head where clips have several classes, beside untrained networks treated in the same way."
+    te, found, out = s.side('test'), {}, {}
+    files, (classes, Y) = s.column('path', te), one_hot(s.column('label'), True)
+    place = np.searchsorted(classes, one_hot(s.column('label', s.side('train')), True)[0])
+    for n, m in (dict(trained=s.model) | s.twins('video')).items():
+        for head, (p, _) in _classify(s, m, c, frozen, f'{name}-{n}').items():
+            scores = np.zeros((len(te), len(classes)))                     # 0: of classes that no training clip has
+            scores[:, place] = p
+            found.setdefault(head, {})[n] = multi_label_scores(Y[te], scores, files)
+    for head, nets in found.items():
+        made = _against_each(lambda n, _: nets[n], nets, '')
+        out |= {f'{name}_{head}_{k}' if frozen else f'{name}_{k}': x for k, x in made.items()}
+    return out
 
 # %% ../nbs/11_evaluation.ipynb #2544607f
 PROTOCOLS = dict(finetune=(finetune_protocol, 'video'), linear=(linear_protocol, 'video'), fewshot=(fewshot_protocol, 'video'),

@@ -55,6 +55,37 @@ def _canonical(column) -> pd.Series:
     "Labels written as `join_labels` does, so that equal texts are equal sets."
     return column.map({x: join_labels(split_labels(x)) for x in column.unique()}).astype(str)
 
+# %% ../nbs/02_manifest.ipynb #3ee15028
+def _number(x) -> float:
+    "A float; NaN for what is none (so that the same digits always give the same number, they are not left to a CSV parser)."
+    try: return float(x)
+    except (TypeError, ValueError): return np.nan
+
+
+_NOTHING = ('', 'nan', 'na', 'n/a', 'none', 'null')              # how an empty cell may be written
+
+
+def _floats(column) -> tuple:
+    "(the column as numbers, NaN for what is none; where that is because something else stands there)."
+    if pd.api.types.is_numeric_dtype(column): return column.astype(float), pd.Series(False, column.index)
+    x = column.map(_number).astype(float)
+    return x, x.isna() & column.notna() & ~column.astype(str).str.strip().str.lower().isin(_NOTHING)
+
+# %% ../nbs/02_manifest.ipynb #022ac14c
+def _absolute(p: str) -> bool:
+    "Whether a path leaves no choice of folder, on this or another system."
+    return os.path.isabs(p) or p.startswith(('\\', '~/')) or p[1:3] in (':\\', ':/') or '://' in p
+
+# %% ../nbs/02_manifest.ipynb #c43a6db2
+_NUMBERED = ('audio_track', 'track_audio_track')                 # which of a file's sound tracks; '': FFmpeg's choice
+_FEW = ('picture_s', 'unread', 'audio_tracks', 'audio_taken', 'out_of_phase')   # measured, and true of few files: see `_noteworthy`
+
+
+def _contents(t) -> list[str]:
+    "What each row of a table holds: its file's hash, and the number of its sound track where it names one."
+    if 'audio_track' not in t: return t['content_hash'].tolist()
+    return [f'{h} track {n}' if n else h for h, n in zip(t['content_hash'], t['audio_track'])]
+
 # %% ../nbs/02_manifest.ipynb #9b599227
 def _checked(table, where) -> pd.DataFrame:
     "The table with all columns in order, or a `ManifestError` that names the first thing wrong."
@@ -82,37 +113,6 @@ def _checked(table, where) -> pd.DataFrame:
             first = t[bad].iloc[0]
             raise ManifestError(f"{where}: row {t.index[bad][0]} (id {first['id']!r}, path {first['path']!r}) has {what}")
     return t[[*COLUMNS, *[c for c in t if c not in COLUMNS]]]
-
-# %% ../nbs/02_manifest.ipynb #c43a6db2
-_NUMBERED = ('audio_track', 'track_audio_track')                 # which of a file's sound tracks; '': FFmpeg's choice
-_FEW = ('picture_s', 'unread', 'audio_tracks', 'audio_taken', 'out_of_phase')   # measured, and true of few files: see `_noteworthy`
-
-
-def _contents(t) -> list[str]:
-    "What each row of a table holds: its file's hash, and the number of its sound track where it names one."
-    if 'audio_track' not in t: return t['content_hash'].tolist()
-    return [f'{h} track {n}' if n else h for h, n in zip(t['content_hash'], t['audio_track'])]
-
-# %% ../nbs/02_manifest.ipynb #3ee15028
-def _number(x) -> float:
-    "A float; NaN for what is none (so that the same digits always give the same number, they are not left to a CSV parser)."
-    try: return float(x)
-    except (TypeError, ValueError): return np.nan
-
-
-_NOTHING = ('', 'nan', 'na', 'n/a', 'none', 'null')              # how an empty cell may be written
-
-
-def _floats(column) -> tuple:
-    "(the column as numbers, NaN for what is none; where that is because something else stands there)."
-    if pd.api.types.is_numeric_dtype(column): return column.astype(float), pd.Series(False, column.index)
-    x = column.map(_number).astype(float)
-    return x, x.isna() & column.notna() & ~column.astype(str).str.strip().str.lower().isin(_NOTHING)
-
-# %% ../nbs/02_manifest.ipynb #022ac14c
-def _absolute(p: str) -> bool:
-    "Whether a path leaves no choice of folder, on this or another system."
-    return os.path.isabs(p) or p.startswith(('\\', '~/')) or p[1:3] in (':\\', ':/') or '://' in p
 
 # %% ../nbs/02_manifest.ipynb #c9d76b45
 @dataclass(eq=False)
@@ -251,7 +251,8 @@ def _csv(table, old: Path, new: Path) -> bytes:
     "The table as CSV, its paths relative to the folder `new`."
     t, (old, new) = table.copy(), (Path(p).resolve() for p in (old, new))
     if old != new:
-        t = t.assign(**{c: [p and _moved(p, old, new) for p in t[c]] for c in ('path', 'track_path', 'audio_path') if c in t})
+        files = [c for c in ('path', 'track_path', 'audio_path') if c in t]
+        t = t.assign(**{c: [p and _moved(p, old, new) for p in t[c]] for c in files})
     for c in ('width', 'height', 'rate', 'channels', *(c for c in _FEW[1:] if c in t)):
         t[c] = t[c].astype('Int64')
     return t.to_csv(index=False, lineterminator='\n').encode()
@@ -272,6 +273,11 @@ def _as_text(path: str) -> str:
     "A relative path as tables hold it; './' before what could be taken for an absolute one."
     text = escape_name(path)
     return f'./{text}' if _absolute(text) else text
+
+
+def _composed(text: str) -> str:
+    "Letters with their accents as one sign each: Apple's systems take them apart in file names, lists do not."
+    return text if text.isascii() else unicodedata.normalize('NFC', text)
 
 # %% ../nbs/02_manifest.ipynb #8073dd0b
 @patch
@@ -942,8 +948,8 @@ def inject_noise(
     and `track_seconds`.
 
     Class-stratified: the same share of each `label` is made wrong (give or take one clip), and the sound comes from a
-    row that shares no class with it, so that the pair is truly wrong; rows without a label hear any other file. Windows
-    of one file, and copies of it, never exchange sounds. Every sound of a wrong row is heard by another wrong row,
+    row that shares no class with it, so that the pair is truly wrong; rows without a label hear any other file.
+    Windows of one file, and copies of it, never exchange sounds. Every sound of a wrong row is heard by another wrong row,
     once, unless one class is more than half of them. With the same seed, rows wrong at a smaller fraction are wrong at
     a larger one. Rows already known to be faulty are left alone. Raises `ManifestError`."""
     t, m = manifest.table, manifest.where(split=split) if split else manifest
@@ -1030,11 +1036,6 @@ def _rank(path: str, endings) -> tuple:
     "Sorts videos before sounds, and these before files whose ending says nothing."
     end = os.path.splitext(path)[1].lower()
     return 0 if end in endings & VIDEOS else 1 if end in endings else 2, path
-
-
-def _composed(text: str) -> str:
-    "Letters with their accents as one sign each: Apple's systems take them apart in file names, lists do not."
-    return text if text.isascii() else unicodedata.normalize('NFC', text)
 
 
 def _by_name(folder, endings) -> dict[str, list[str]]:
