@@ -251,7 +251,8 @@ def _csv(table, old: Path, new: Path) -> bytes:
     "The table as CSV, its paths relative to the folder `new`."
     t, (old, new) = table.copy(), (Path(p).resolve() for p in (old, new))
     if old != new:
-        t = t.assign(**{c: [p and _moved(p, old, new) for p in t[c]] for c in ('path', 'track_path', 'audio_path') if c in t})
+        files = [c for c in ('path', 'track_path', 'audio_path') if c in t]
+        t = t.assign(**{c: [p and _moved(p, old, new) for p in t[c]] for c in files})
     for c in ('width', 'height', 'rate', 'channels', *(c for c in _FEW[1:] if c in t)):
         t[c] = t[c].astype('Int64')
     return t.to_csv(index=False, lineterminator='\n').encode()
@@ -272,6 +273,11 @@ def _as_text(path: str) -> str:
     "A relative path as tables hold it; './' before what could be taken for an absolute one."
     text = escape_name(path)
     return f'./{text}' if _absolute(text) else text
+
+
+def _composed(text: str) -> str:
+    "Letters with their accents as one sign each: Apple's systems take them apart in file names, lists do not."
+    return text if text.isascii() else unicodedata.normalize('NFC', text)
 
 # %% ../nbs/02_manifest.ipynb #8073dd0b
 @patch
@@ -942,8 +948,8 @@ def inject_noise(
     and `track_seconds`.
 
     Class-stratified: the same share of each `label` is made wrong (give or take one clip), and the sound comes from a
-    row that shares no class with it, so that the pair is truly wrong; rows without a label hear any other file. Windows
-    of one file, and copies of it, never exchange sounds. Every sound of a wrong row is heard by another wrong row,
+    row that shares no class with it, so that the pair is truly wrong; rows without a label hear any other file.
+    Windows of one file, and copies of it, never exchange sounds. Every sound of a wrong row is heard by another wrong row,
     once, unless one class is more than half of them. With the same seed, rows wrong at a smaller fraction are wrong at
     a larger one. Rows already known to be faulty are left alone. Raises `ManifestError`."""
     t, m = manifest.table, manifest.where(split=split) if split else manifest
@@ -1030,11 +1036,6 @@ def _rank(path: str, endings) -> tuple:
     "Sorts videos before sounds, and these before files whose ending says nothing."
     end = os.path.splitext(path)[1].lower()
     return 0 if end in endings & VIDEOS else 1 if end in endings else 2, path
-
-
-def _composed(text: str) -> str:
-    "Letters with their accents as one sign each: Apple's systems take them apart in file names, lists do not."
-    return text if text.isascii() else unicodedata.normalize('NFC', text)
 
 
 def _by_name(folder, endings) -> dict[str, list[str]]:

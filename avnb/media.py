@@ -15,12 +15,12 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-from fastcore.basics import patch
 
 from .core import AvnbError, atomic_write
 
 # %% ../nbs/01_media.ipynb #d17e5a30
-READING = 2      # by what rule files are read, raised when another picture or sound comes out: what was kept by an earlier rule is not used
+READING = 2     # the rule by which files are read, raised when the same file gives other pictures or sounds: what was
+                # packed or cached by an earlier rule is then not used again
 
 # %% ../nbs/01_media.ipynb #776e3a92
 class MediaError(AvnbError):
@@ -43,7 +43,7 @@ class Clip:
     start: float             # s from the first decoded frame of the file
     path: str
     id: str
-    pad_frames: int = 0      # frames at the end for whose time the file holds neither picture nor sound: they repeat the last
+    pad_frames: int = 0      # frames at the end, repeating the last, for which the file has neither picture nor sound
     pad_samples: int = 0     # samples that are zero because the file holds no sound there
     has_audio: bool = True
     out_of_phase: float = 0.0   # 0: `waveform` is the mean of left and right; 1: left alone, because they cancel
@@ -149,20 +149,20 @@ _remembered: dict = {}                                          # what was found
 
 
 def _key(what: str, path, *more) -> tuple:
-    "What a file is remembered by: with another content it is another file."
+    "What a finding about a file is remembered by: a file with other content is another file."
     s = os.stat(path)
     return what, str(path), s.st_mtime_ns, s.st_size, *more
 
 
 def _remember(key: tuple, value):
-    "Keep and return a value."
+    "Keep a finding and return it."
     if len(_remembered) >= 100_000: _remembered.clear()
     _remembered[key] = value
     return value
 
 # %% ../nbs/01_media.ipynb #0d3f6c21
 def _index_lies(path, c) -> bool:
-    "Whether an AVI's index points beside its chunks or leaves some out: places after a seek would be wrong, and nothing else would tell."
+    "Whether the index of an AVI points beside its chunks or leaves some out: after a seek, all times would be wrong."
     key = _key('index', path)
     if key in _remembered: return _remembered[key]
     chunks = sorted((e.pos, e.pos + 8 + e.size + e.size % 2) for s in c.streams for e in s.index_entries if e.size)
@@ -177,7 +177,7 @@ def _index_lies(path, c) -> bool:
 
 # %% ../nbs/01_media.ipynb #6b9d02fe
 class _Unindexed(io.FileIO):
-    "An AVI file in which FFmpeg does not find the index: it reads chunk after chunk, which is always right."
+    "An AVI file in which FFmpeg finds no index, so that it reads chunk after chunk, which is always right."
     def __init__(self, path):
         super().__init__(path)
         self.at = 12
@@ -200,7 +200,8 @@ def _open(path):
     except OSError as e: raise MediaError(path, f"cannot be reached: {e.strerror}") from None
     if stat.S_ISDIR(s.st_mode): raise MediaError(path, "is a folder; give a file, or index the folder")
     if not stat.S_ISREG(s.st_mode): raise MediaError(path, "is not a plain file (a pipe or a device?)")
-    lenient = {'metadata_errors': 'ignore'} if hasattr(av.container.InputContainer, 'metadata_errors') else {}   # PyAV 19 needs no telling
+    known = hasattr(av.container.InputContainer, 'metadata_errors')      # PyAV 19 needs no telling
+    lenient = {'metadata_errors': 'ignore'} if known else {}
     try:
         c = av.open(f'file:{path}', options={'protocol_whitelist': 'file'}, **lenient)
         if c.format.name == 'avi' and _index_lies(path, c):
@@ -208,7 +209,7 @@ def _open(path):
             c = av.open(_Unindexed(path), **lenient)
     except PermissionError: raise MediaError(path, "no permission to read it") from None
     except (av.error.FFmpegError, ValueError) as e: raise MediaError(path, _why_closed(path, e)) from None
-    c.flags &= ~av.container.Flags.gen_pts.value    # FFmpeg's guesses: they lose pictures of an AVI, and read on for ever where a clock starts again
+    c.flags &= ~av.container.Flags.gen_pts.value    # no guessed times: wrong in AVI, slow where clocks restart
     return c
 
 # %% ../nbs/01_media.ipynb #0f94d5f8
@@ -234,130 +235,176 @@ def _streams(c, track: int | None = None):
 
 # %% ../nbs/01_media.ipynb #ccfad302
 def _raw(s) -> bool:
-    "Whether a stream's times are nothing but its packets' lengths added up. Those of AC-3 FFmpeg cuts down to whole ticks: it loses 0.7 s per hour."
+    """Whether the times of a stream are nothing but the lengths of its packets, added up. Those of AC-3 FFmpeg cuts down
+    to whole ticks, and loses 0.7 s per hour."""
     from av.format import Flags
     f = s.container.format
     return f.name in ('ac3', 'eac3') or (s.type == 'video' and bool(f.flags & Flags.no_timestamps.value))
 
 
 def _counted(s) -> bool:
-    "Whether the container keeps no times of showing for a video stream: AVI counts packets, a raw stream not even that."
+    "Whether a video stream has no presentation times: AVI counts packets, a raw stream not even that."
     return s.type == 'video' and (s.container.format.name == 'avi' or _raw(s))
+
+# %% ../nbs/01_media.ipynb #1f0a6c33
+def _ticks(s) -> float:
+    "How long a frame lasts in ticks of its video stream, by the header; 0 for sound."
+    return 1 / (float(s.average_rate or s.guessed_rate or 25) * float(s.time_base)) if s.type == 'video' else 0.0
 
 
 def _at(p) -> float:
-    "A packet's time in the file, s (-inf where it has none)."
+    "A packet's presentation time in the file, s (-inf where it has none)."
     ticks = p.dts if p.pts is None else p.pts
     return ticks * float(p.time_base) if ticks is not None else -np.inf
 
 
-def _until(p) -> float:
-    "When a packet ends (s)."
-    return _at(p) + (p.duration or 0) * float(p.time_base)
+def _long(p) -> float:
+    "How long a packet lasts, s: as it says, or what a decoder makes of its sound; 0 where nobody knows."
+    import av
+    if p.duration and p.duration < 2 ** 31: return p.duration * float(p.time_base)     # of Ogg, FFmpeg's may be below 0
+    if p.stream.type != 'audio': return 0.0
+    known = p.stream.codec_context
+    if known.frame_size: return known.frame_size / known.sample_rate
+    c = av.CodecContext.create(known.name, 'r')
+    c.extradata, c.sample_rate, c.layout = known.extradata, known.sample_rate, known.layout
+    try: return sum(f.samples / f.sample_rate for f in c.decode(p))
+    except av.error.FFmpegError: return 0.0
 
 # %% ../nbs/01_media.ipynb #f96f0af8
-_JUMPING = 'mpegts', 'mpeg'                                      # containers whose clock may start again in the middle; they have no index of their own
-_WRAP = 2 ** 33                                                  # ticks of 1/90000 s after which their clock begins at 0 again
-
-
-class _Restart(Exception): "The clock of another kind of file starts again: files were joined."
-
-
-def _ticks(s) -> float:
-    "How long a picture lasts in ticks of a video stream, as the header says; 0 for sound."
-    return 1 / (float(s.average_rate or s.guessed_rate or 25) * float(s.time_base)) if s.type == 'video' else 0.0
-
-
-def _back(s) -> float:
-    "Seconds that packets' times may go back before it is a new clock (ours); where no times of decoding are kept, they go back with each B-picture."
-    return 0.01 if s.container.format.name in _JUMPING else max(0.5, 20 * _ticks(s) * float(s.time_base))
-
-
-# %% ../nbs/01_media.ipynb #4707b4d9
-class _Clock:
-    "Gives the packets of one stream the times at which they are shown, on one clock (of a counted stream: their place in the order of decoding)."
-    def __init__(self, s, shifts=None):             # shifts: (byte [k], s to add from that byte on [k]); None: the clock never starts again
-        self.raw, self.counted, self.shifts = _raw(s), _raw(s) or _counted(s), shifts
-        self.mpeg = s.type == 'video' and s.codec_context.name in ('mpeg1video', 'mpeg2video', 'mpeg4')
-        self.twice = s.type == 'video' and not self.mpeg and s.container.format.name == 'mpeg'
-        self.tb, self.step, self.back, self.rate = float(s.time_base), _ticks(s), _back(s), s.codec_context.sample_rate if s.type == 'audio' else 0
-        self.pos, self.piece, self.last, self.place, self.held = -1, 0, -np.inf, 0, []
+class _Count:
+    "Gives each packet of a counted stream its place in decoding order, in ticks, as pts."
+    def __init__(self, s):
+        self.raw, self.place, self.ticks, self.tick = _raw(s), 0, _ticks(s), float(s.time_base)
+        self.rate = s.codec_context.sample_rate if s.type == 'audio' else 0
 
     def __call__(self, p) -> list:
-        "The packets that are ready now that `p` has been read."
-        if self.counted: return [self.count(p)]
-        if self.shifts: self.move(p)
-        elif p.dts is not None:
-            if p.dts * self.tb < self.last - self.back: raise _Restart
-            self.last = p.dts * self.tb
-        if self.twice: return self.once(p)
-        return self.hold(p) if self.held or (self.mpeg and p.pts is None and p.dts is not None) else [p]
-
-    def count(self, p):
-        "AVI has counted; in a raw stream a packet's place is where the one before it ends."
-        long = p.duration or self.step
-        if self.rate: long = round(p.duration * self.tb * self.rate / 256) * 256 / self.rate / self.tb   # AC-3 has blocks of 256 samples
+        long = p.duration or self.ticks
+        if self.rate:                                           # AC-3 codes blocks of 256 samples
+            long = 256 * round(p.duration * self.tick * self.rate / 256) / self.rate / self.tick
         if self.raw or p.dts is None: p.dts = round(self.place)
         self.place = (self.place if self.raw else p.dts) + long
         p.pts = p.dts
-        return p
+        return [p]
 
-# %% ../nbs/01_media.ipynb #0d90dcfe
-@patch
-def move(self: _Clock, p):
-    "Put a packet of joined files on the clock of the first; the first packet of a later file is marked."
-    bytes_, shifts = self.shifts
-    self.pos = self.pos if p.pos is None else p.pos
-    if None not in (p.pts, p.dts) and p.pts < p.dts - _WRAP // 2: p.pts += _WRAP
-    piece, t = int(np.searchsorted(bytes_, self.pos, 'right')) - 1, p.pts if p.dts is None else p.dts
-    if p.pos is None and piece + 1 < len(shifts) and t is not None and self.piece >= piece:   # it may have begun since the last known byte
-        piece += abs(t * self.tb + shifts[piece + 1] - self.last) < abs(t * self.tb + shifts[piece] - self.last)
-    ticks = round(shifts[piece] / self.tb)
-    if t is not None: self.last = (t + ticks) * self.tb
-    if p.pts is not None: p.pts += ticks
-    if p.dts is not None: p.dts += ticks
-    if piece > self.piece: p.opaque, self.piece = 'joint', piece
+    def end(self) -> list: return []
 
+# %% ../nbs/01_media.ipynb #6f2a11c4
+class _Fill:
+    "Gives frames of MPEG-1, 2 and 4 their missing pts: the dts of the next frame that is no B-frame."
+    def __init__(self, s): self.held, self.ticks = [], round(_ticks(s))
 
-@patch
-def once(self: _Clock, p) -> list:
-    "A programme stream gives one time to two pictures of H.264; it is the second's."
-    out, self.held = self.held, [p]
-    if out and p.dts is not None and out[0].dts == p.dts: out[0].pts = out[0].dts = None
-    return out
+    def __call__(self, p) -> list:
+        out = self.end(p.dts) if p.pts is None or p.dts is None or p.pts > p.dts else []
+        if self.held or (p.pts is None and p.dts is not None): self.held.append(p)
+        else: out.append(p)
+        return out
+
+    def end(self, ticks=None) -> list:
+        out, self.held = self.held, []
+        if not out: return out
+        last = out[-1].dts
+        if ticks is None or not 0 < ticks - last < 16 * self.ticks: ticks = last + (out[-1].duration or self.ticks)
+        out[0].pts = ticks
+        return out
 
 
-@patch
-def hold(self: _Clock, p) -> list:
-    "A picture of MPEG without a time is shown when the next that is no B-picture is decoded: wait for that."
-    out = self.end() if p.pts is None or p.dts is None or p.pts > p.dts else []
-    if self.held or (p.pts is None and p.dts is not None): self.held.append(p)
-    else: out.append(p)
-    return out
+class _Twice:
+    "Of two packets of H.264 or sound to which a programme stream gives the same time, leaves it to the second."
+    def __init__(self): self.before = []
+
+    def __call__(self, p) -> list:
+        out, self.before = self.before, [p]
+        if out and p.dts is not None and out[0].dts == p.dts: out[0].pts = out[0].dts = None
+        return out
+
+    def end(self) -> list: return self.before
+
+# %% ../nbs/01_media.ipynb #9c7d42e8
+_JUMPING = 'mpegts', 'mpeg'      # containers whose clock may restart; they have no index either
+_WRAP = 2 ** 33                  # ticks of 1/90000 s, after which their clock is at 0 again
 
 
-@patch
-def end(self: _Clock) -> list:
-    "What is held, its first picture shown after the last that was decoded."
-    out, self.held = self.held, []
-    if out and not self.twice: out[0].pts = out[-1].dts + (out[-1].duration or round(self.step))
-    return out
+class _Restart(Exception): "The clock of another container starts again: files were joined."
+
+
+class _Watch:
+    "Raises `_Restart` where the decoding times of a stream go back."
+    def __init__(self, s): self.last, self.back, self.tick = -np.inf, _back(s), float(s.time_base)
+
+    def __call__(self, p) -> list:
+        if p.dts is None: return [p]
+        if p.dts * self.tick < self.last - self.back: raise _Restart
+        self.last = p.dts * self.tick
+        return [p]
+
+    def end(self) -> list: return []
+
+
+def _back(s) -> float:
+    "Seconds by which decoding times may go back before it is a restart (ours); many containers do not keep them."
+    return 0.01 if s.container.format.name in _JUMPING else max(0.5, 20 * _ticks(s) * float(s.time_base))
+
+# %% ../nbs/01_media.ipynb #0d8e53f9
+class _Shift:
+    "Puts packets on the clock of the first of joined files; the first packet of a later file is marked."
+    def __init__(self, s, shifts):                               # shifts: (byte [k], s to add from that byte on [k])
+        self.bytes, self.shifts, self.tick = *shifts, float(s.time_base)
+        self.byte, self.piece, self.last = -1, 0, -np.inf
+
+    def __call__(self, p) -> list:
+        self.byte = self.byte if p.pos is None else p.pos
+        if None not in (p.pts, p.dts) and p.pts < p.dts - _WRAP // 2: p.pts += _WRAP
+        t = p.pts if p.dts is None else p.dts
+        piece = self.piece_of(p, t)
+        ticks = round(self.shifts[piece] / self.tick)
+        if t is not None: self.last = (t + ticks) * self.tick
+        if p.pts is not None: p.pts += ticks
+        if p.dts is not None: p.dts += ticks
+        if piece > self.piece: p.opaque, self.piece = 'joint', piece
+        return [p]
+
+    def piece_of(self, p, t) -> int:
+        "The number of the file that a packet is of; one that does not know its byte may be the first of the next."
+        k = int(np.searchsorted(self.bytes, self.byte, 'right')) - 1
+        if p.pos is not None or t is None or self.piece < k or k + 1 == len(self.shifts): return k
+        away = [abs(t * self.tick + self.shifts[j] - self.last) for j in (k, k + 1)]
+        return k + (away[1] < away[0])
+
+    def end(self) -> list: return []
 
 # %% ../nbs/01_media.ipynb #fc8f5315
+def _steps(s, shifts=None) -> list:
+    "What the packets of a stream go through, one after the other."
+    if _raw(s) or _counted(s): return [_Count(s)]
+    steps = [_Shift(s, shifts) if shifts else _Watch(s)]
+    if s.type == 'video' and s.codec_context.name in ('mpeg1video', 'mpeg2video', 'mpeg4'): steps.append(_Fill(s))
+    elif s.container.format.name == 'mpeg': steps.append(_Twice())
+    return steps
+
+
+def _through(steps, packets):
+    "The packets that come out at the end of the steps."
+    for step in steps: packets = [q for p in packets for q in step(p)]
+    return packets
+
+
 def _demux(c, streams, shifts=None):
-    "Packets of the streams with trustworthy times; those of one stream stay in their order. A container that breaks off just ends. May raise `_Restart`."
+    """Packets of the streams with times to be trusted, those of one stream in their order; shifts: of `_joints`. A
+    container that breaks off just ends. Raises `_Restart`."""
     import av
-    plain = c.format.name.startswith('mov')                    # its times are never missing and never run back
-    clocks = {s.index: _Clock(s, shifts and shifts[s.index]) for s in streams}
+    plain = c.format.name.startswith('mov')                      # its times are never missing and never run back
+    steps = {s.index: [] if plain else _steps(s, shifts and shifts[s.index]) for s in streams}
     try:
         for p in c.demux(*streams):
-            if p.size: yield from (p,) if plain else clocks[p.stream.index](p)
+            if p.size: yield from _through(steps[p.stream.index], [p])
     except av.error.FFmpegError: pass
-    for clock in clocks.values(): yield from clock.end()
+    for each in steps.values():
+        for k, step in enumerate(each, 1): yield from _through(each[k:], step.end())
 
 # %% ../nbs/01_media.ipynb #8b448f5f
 def _frames(s, packets, keep=None, fed=None):
-    "The frames that a decoder makes of packets; with `keep` (a set of pts) pictures nobody refers to are skipped; `fed` collects the packets' pts."
+    """Frames that a decoder makes of packets. With `keep`, a set of pts, others that nobody refers to are skipped;
+    `fed` collects the pts of the packets."""
     import av
     for p in itertools.chain(packets, (None,)):                 # None: what the decoder still holds
         if keep is not None: s.codec_context.skip_frame = 'DEFAULT' if p is None or p.pts in keep else 'NONREF'
@@ -367,31 +414,35 @@ def _frames(s, packets, keep=None, fed=None):
 
 
 def _decode(s, packets, keep=None):
-    "`(seconds, frame)` of a stream's packets, in order of showing."
-    tb, last, step, fed = float(s.time_base), None, 0.04, deque()
+    "`(seconds, frame)` of a stream's packets, in the order in which they are shown."
+    tick, last, step, fed = float(s.time_base), None, 0.04, deque()
     counted = _counted(s)
     frames = _frames(s, packets, keep, fed if counted else None)
-    for ticks, f in _in_order(frames, fed) if counted else ((f.pts, f) for f in frames):
-        t = (f.dts or 0 if ticks is None else ticks) * tb       # where no time of showing is kept: what was decoded last when this came out
+    for pts, f in _in_order(frames, fed) if counted else ((f.pts, f) for f in frames):
+        t = (f.dts or 0 if pts is None else pts) * tick         # a frame's dts: of the packet that pushed it out
         if last is not None and t <= last:                      # time never runs backwards
-            if ticks is not None: continue
+            if pts is not None: continue
             t = last + step
         if s.type == 'audio': step = f.samples / f.sample_rate
-        else: step = (f.duration or 0) * tb or (step if last is None else t - last)
+        else: step = (f.duration or 0) * tick or (step if last is None else t - last)
         last = t
         yield t, f
 
 # %% ../nbs/01_media.ipynb #dbdfea56
-_REORDER, _LEADING = 16, 3                                       # pictures that a decoder may hold back, and that may be stored after a full one but shown before
+_REORDER = 16                    # frames that a decoder may hold back
+_LEADING = 3                     # frames that may be stored after a key frame and shown before it
 
 
 def _in_order(frames, fed):
-    "`(place, frame)`: the k-th picture shown takes the k-th of the places that were `fed` to the decoder, rising, and came out again."
+    """`(place, frame)`: the k-th frame that is shown takes the k-th of the places, rising, that were `fed` to the decoder
+    and came out of it."""
     places, waiting, lost = [], deque(), []
 
     def matched():
         for f in itertools.chain(frames, (None,)):
-            if f is not None: heapq.heappush(places, f.pts if f.pts is not None else f.dts or 0); waiting.append(f)
+            if f is not None:
+                heapq.heappush(places, f.pts if f.pts is not None else f.dts or 0)
+                waiting.append(f)
             while waiting:
                 while fed and fed[0] < places[0] and (f is None or len(waiting) > _REORDER): lost.append(fed.popleft())
                 if fed and fed[0] < places[0]: break            # a smaller one may still come
@@ -399,7 +450,7 @@ def _in_order(frames, fed):
                 yield heapq.heappop(places), waiting.popleft()
     pairs = matched()
     begin = list(itertools.islice(pairs, 2))
-    if len(begin) == 2:                                         # a file cut before a full picture: what is shown before it cannot be decoded
+    if len(begin) == 2:                                         # cut out of a film, its first frames lack what they refer to
         before = [x for x in lost if begin[0][0] < x < begin[1][0]]
         if 0 < len(before) <= _LEADING: begin[0] = before[-1], begin[0][1]
     yield from begin
@@ -448,37 +499,41 @@ def _display(v, frame) -> tuple[float, float]:
 
 # %% ../nbs/01_media.ipynb #11efcf65
 class _Track:
-    "Times of a stream's packets on the file's own clock (s), how long each lasts, the last byte known to lie before it, whether it is full, what is to be added to its times [k]; `n` counts those without a time, too; `untold`: most do not say when they are shown."
-    def __init__(self, s, rows):
-        t, tb = np.array(rows, float).reshape(-1, 5), float(s.time_base)   # dts, pts, duration (ticks, or NaN), byte, full
-        self.n, self.untold, t = len(t), np.isnan(t[:, 1]).mean() > 0.5, t[~np.isnan(t[:, :2]).all(1)]
-        self.dts, self.pts = (np.where(np.isnan(t[:, i]), t[:, 1 - i], t[:, i]) * tb for i in (0, 1))
-        self.long, self.byte, self.full = np.nan_to_num(t[:, 2]) * tb, t[:, 3], t[:, 4] > 0
+    "A stream's packets on the file's own clock, s [k]: `dts`, `pts`, how `long` they last, what to `shift` them by."
+    def __init__(self, s, rows):                                # dts, pts, duration (ticks, or None), byte, key frame
+        t, tick = np.array(rows, float).reshape(-1, 5), float(s.time_base)
+        self.n, self.untold = len(t), np.isnan(t[:, 1]).mean() > 0.5    # packets, and whether most of them lack a pts
+        t = t[~np.isnan(t[:, :2]).all(1)]
+        self.dts, self.pts = (np.where(np.isnan(t[:, i]), t[:, 1 - i], t[:, i]) * tick for i in (0, 1))
+        self.long, self.byte, self.key = np.nan_to_num(t[:, 2]) * tick, t[:, 3], t[:, 4] > 0
         self.shift, self.back = np.zeros(len(t)), _back(s)
 
     def jumps(self) -> tuple:
-        "Numbers of the packets before which the clock jumps back, or leaves out more than `_GAP`, and by how much (s) [k]."
+        "Packets [j] before which the clock goes back, or leaves out more than `_GAP`, and by how much (s) [j]."
         step = np.diff(self.dts)
         found = np.flatnonzero((step < -self.back) | (step - self.long[:-1] > _GAP)) + 1
-        ends = [(self.pts + self.long)[max(i, j - 64):j].max() for i, j in zip([0, *found], found)]   # the last decoded need not be shown last
+        begins = np.maximum([0, *found[:-1]], found - 64) if len(found) else []
+        ends = [(self.pts + self.long)[i:j].max() for i, j in zip(begins, found)]   # decoded last is not shown last
         wrap = -_WRAP / 90000
-        return found, np.where(np.abs(step[found - 1] - wrap) < 1, wrap, self.pts[found] - np.array(ends))
+        return found, np.where(np.abs(step[found - 1] - wrap) < 1, wrap, self.pts[found] - ends)
 
 # %% ../nbs/01_media.ipynb #023f42af
-_GAP, _LONG_GAP = 1.0, 10.0                                      # s without sound and picture, and without picture where there is no sound, that are a jump of the clock (ours)
+_GAP = 1.0                       # s without picture and sound that are a jump of the clock (ours)
+_LONG_GAP = 10.0                 # s without a picture that are one in a file without sound (ours)
 
 
 def _joints(tracks: dict, main: int, gaps: bool) -> dict:
-    "{stream: (byte [k], s to add from there on [k])}: where the clock jumps (forward only with `gaps`), and what makes `main` go on without a break; sets the tracks' shift."
+    """{stream: (byte [k], s to add from there on [k])}: where the clock jumps (forward only with `gaps`), and what lets
+    the stream `main` go on without a break. Sets the shift of the tracks."""
     shifts, jumps = {i: ([-1], [0.0]) for i in tracks}, {i: t.jumps() for i, t in tracks.items()}
     at = {i: tracks[i].byte[k] for i, (k, _) in jumps.items()}
     for n, (byte, jump) in enumerate(zip(at[main], jumps[main][1])):
         found, others = {main: n}, [i for i, t in tracks.items() if i != main and (t.byte >= byte).any()]
-        for i in others:                                        # the same jump in another stream is the one nearest in the file
+        for i in others:                                         # the same jump in another stream is the nearest one
             near = int(np.abs(at[i] - byte).argmin()) if len(at[i]) else None
             if near is not None and np.abs(at[main] - at[i][near]).argmin() == n: found[i] = near
-        silent = len(found) > len(others) and jump > (_GAP if others else _LONG_GAP)
-        if jump > 0 and not (gaps and silent): continue         # a picture that stays, or a pause
+        empty = len(found) > len(others) and jump > (_GAP if others else _LONG_GAP)
+        if jump > 0 and not (gaps and empty): continue           # a picture that stays, or a pause
         total = shifts[main][1][-1] - jump
         for i, t in tracks.items():
             first = jumps[i][0][found[i]] if i in found else int(np.searchsorted(t.byte, byte))
@@ -489,50 +544,80 @@ def _joints(tracks: dict, main: int, gaps: bool) -> dict:
 
 # %% ../nbs/01_media.ipynb #59acf08b
 def _survey(path, streams) -> dict:
-    "All packets' times: shifts (see `_joints`); each stream's end (s), packets per s, and first time of decoding if it has no others; times and bytes of the first stream's full pictures; bytes read. Remembered."
+    """What all packets of a file say, remembered: shifts (see `_joints`) and whether there are `jumps`; spans: each
+    stream's end (s), packets per s, and first dts if it has no pts; keys: times and bytes of the first stream's key
+    frames; bytes `read`."""
     key = _key('survey', path, *(s.index for s in streams))
     if key in _remembered: return _remembered[key]
-    rows, byte, main, read = {s.index: [] for s in streams}, dict.fromkeys([s.index for s in streams], -1), streams[0].index, 0
+    byte, rows, read = {s.index: -1 for s in streams}, {s.index: [] for s in streams}, 0
     with _open(path) as c:
         gaps = c.format.name in _JUMPING
         for p in _demux(c, [c.streams[i] for i in rows], {i: ([-1], [0.0]) for i in rows}):
             i = p.stream.index
             byte[i] = byte[i] if p.pos is None else p.pos
             read = max(read, byte[i] + p.size)
-            rows[i].append((p.dts, p.pts, p.duration or _ticks(p.stream), byte[i], p.is_keyframe))
-    tracks = {s.index: _Track(s, rows[s.index]) for s in streams}
-    shifts, spans = _joints(tracks, main, gaps), {}
-    for i, t in tracks.items():
-        pts = t.pts + t.shift
-        first, last = pts.min(initial=np.inf), pts.max(initial=-np.inf)
-        end, rate = float((pts + t.long).max(initial=-np.inf)), float((t.n - 1) / (last - first)) if last > first else 0.0
-        spans[i] = end, rate, float(first) if t.untold else None
-    t, jumps = tracks[main], gaps or len(shifts[main][0]) > 1
-    keys = ((t.pts + t.shift)[t.full], t.byte[t.full]) if gaps else None
-    return _remember(key, dict(shifts=shifts, spans=spans, keys=keys, jumps=jumps, read=read))
+            rows[i].append((p.dts, p.pts, _long(p) / p.time_base or _ticks(p.stream), byte[i], p.is_keyframe))
+    tracks, main = {s.index: _Track(s, rows[s.index]) for s in streams}, streams[0].index
+    shifts, t = _joints(tracks, main, gaps), tracks[main]
+    keys = ((t.pts + t.shift)[t.key], t.byte[t.key]) if gaps else None
+    spans, jumps = {i: _span(t) for i, t in tracks.items()}, gaps or len(shifts[main][0]) > 1
+    return _remember(key, dict(shifts=shifts, jumps=jumps, spans=spans, keys=keys, read=read))
 
 
+def _span(t) -> tuple:
+    "A track's end (s), packets per s, and first dts (s) if it has no pts."
+    pts = t.pts + t.shift
+    first, last = pts.min(initial=np.inf), pts.max(initial=-np.inf)
+    rate = (t.n - 1) / (last - first) if last > first else 0.0
+    return float((pts + t.long).max(initial=-np.inf)), float(rate), float(first) if t.untold else None
+
+# %% ../nbs/01_media.ipynb #74f53c60
 def _shifts(path, c, streams):
-    "The shifts of a file whose clock may jump or is known to, else None."
+    "The shifts of a file whose clock may jump, or does; else None."
     if c.format.name in _JUMPING: return _survey(path, streams)['shifts']
     known = _remembered.get(_key('survey', path, *(s.index for s in streams)))
     return known['shifts'] if known and known['jumps'] else None
 
+# %% ../nbs/01_media.ipynb #75abeb34
+def probe(
+    path: str | Path,  # a video or sound file
+    track: int | None = None,  # which of its sound tracks, from 0; None: FFmpeg's choice
+) -> dict:
+    """duration_s (until both picture and sound are over), picture_s (until the picture is), unread (bytes after that,
+    if they are many), fps, width, height, video_codec, audio_codec ('' where there is none), rate (Hz), channels,
+    audio_tracks (how many), audio_taken (which, from 0; -1: none). Raises `MediaError`."""
+    with _open(path) as c:
+        v, a = _streams(c, track)
+        main = v if v is not None else a
+        if main is None: raise MediaError(path, "holds neither a picture nor a sound that can be decoded")
+        streams = [s for s in (v, a) if s is not None]
+        first = next(_decode(main, _demux(c, [main], _shifts(path, c, streams))), None)
+        if first is None: raise MediaError(path, f"nothing of its {_codec(main)} track can be decoded")
+        ends, fps = _lengths(path, c, streams, first[0])
+        seconds, picture = max(ends) - first[0], 0.0 if v is None else ends[0] - first[0]
+        h, w = (0, 0) if v is None else _display(v, first[1])
+        rate, channels = (0, 0) if a is None else (a.codec_context.sample_rate, a.codec_context.channels)
+        taken = -1 if a is None else c.streams.audio.index(a)
+        return dict(duration_s=round(seconds, 6), picture_s=round(picture, 6), unread=_unread(path, c, streams),
+                    fps=round(fps, 4), width=round(w), height=round(h), video_codec=_codec(v), audio_codec=_codec(a),
+                    rate=rate, channels=channels, audio_tracks=len(c.streams.audio), audio_taken=taken)
+
 # %% ../nbs/01_media.ipynb #e933c843
 def _lengths(path, c, streams, zero) -> tuple[list[float], float]:
-    "When each stream ends (s), and pictures per second. The headers of mp4 and wav know; elsewhere a length may be a guess from the bit rate, so packets are counted."
+    "When each stream ends (s), and frames per second (0 without a picture), by the header if it knows, else counted."
     v, said = streams[0], []
     if v.type == 'video': said = [float(r) for r in (v.average_rate, v.guessed_rate) if r]
     if (c.format.name == 'wav' or c.format.name.startswith('mov')) and all(s.duration for s in streams):
-        return [float(((s.start_time or 0) + s.duration) * s.time_base) for s in streams], (said or [0.0])[0]
-    spans = _survey(path, streams)['spans']
-    ends = [end + (0.0 if first is None else zero - first) for end, _, first in (spans[s.index] for s in streams)]
-    counted = spans[v.index][1]
-    return ends, next((r for r in said if not counted or abs(r / counted - 1) < 0.01), counted if v.type == 'video' else 0.0)
+        ends = [float(((s.start_time or 0) + s.duration) * s.time_base) for s in streams]
+        return ends, (said or [0.0])[0]
+    spans = [_survey(path, streams)['spans'][s.index] for s in streams]
+    ends = [end + (0.0 if first is None else zero - first) for end, _, first in spans]
+    counted = spans[0][1] if v.type == 'video' else 0.0
+    return ends, next((r for r in said if not counted or abs(r / counted - 1) < 0.01), counted)
 
 # %% ../nbs/01_media.ipynb #7c1f20ab
 def _unread(path, c, streams) -> int:
-    "Bytes at the end of a file in which FFmpeg sees nothing, although they are many: a film that was joined to it, or what follows damage."
+    "Bytes at the end of a file in which FFmpeg sees nothing, if they are many: a film joined to it, or after damage."
     size = os.path.getsize(path)
     if not c.format.name.startswith('mov'): left = size - _survey(path, streams)['read']
     else:
@@ -540,7 +625,7 @@ def _unread(path, c, streams) -> int:
         left = size - films[b'ftyp'][1] if min(map(len, films.values())) > 1 else 0
     return left if left > max(100_000, size / 10) else 0
 
-# %% ../nbs/01_media.ipynb #6af45a75
+
 def _boxes(path) -> dict:
     "Where the films of an mp4 begin: more than one, if files were joined byte for byte."
     at, found = 0, {b'ftyp': [], b'moov': []}
@@ -558,45 +643,23 @@ def _codec(s) -> str:
     "The name of a stream's codec, '' for none."
     return '' if s is None else s.codec_context.codec.canonical_name
 
-# %% ../nbs/01_media.ipynb #75abeb34
-def probe(
-    path: str | Path,  # a video or sound file
-    track: int | None = None,  # which of its sound tracks, from 0; None: FFmpeg's choice
-) -> dict:
-    """duration_s (until both picture and sound are over), picture_s (until the picture is), unread (bytes after that, if they are
-    many), fps, width, height, video_codec, audio_codec ('' where there is none), rate (Hz), channels, audio_tracks (how many),
-    audio_taken (which, from 0; -1: none). Raises `MediaError`."""
-    with _open(path) as c:
-        v, a = _streams(c, track)
-        main = v if v is not None else a
-        if main is None: raise MediaError(path, "holds neither a picture nor a sound that can be decoded")
-        streams = [s for s in (v, a) if s is not None]
-        first = next(_decode(main, _demux(c, [main], _shifts(path, c, streams))), None)
-        if first is None: raise MediaError(path, f"nothing of its {_codec(main)} track can be decoded")
-        ends, fps = _lengths(path, c, streams, first[0])
-        seconds, picture = max(ends) - first[0], 0.0 if v is None else ends[0] - first[0]
-        h, w = (0, 0) if v is None else _display(v, first[1])
-        rate, channels = (0, 0) if a is None else (a.codec_context.sample_rate, a.codec_context.channels)
-        return dict(duration_s=round(seconds, 6), picture_s=round(picture, 6), unread=_unread(path, c, streams), fps=round(fps, 4),
-                    width=round(w), height=round(h), video_codec=_codec(v), audio_codec=_codec(a), rate=rate, channels=channels,
-                    audio_tracks=len(c.streams.audio), audio_taken=-1 if a is None else c.streams.audio.index(a))
-
 # %% ../nbs/01_media.ipynb #cd1efae6
-_RUN_UP = 0.35                                                   # s of sound that is decoded before the wanted start
+_RUN_UP = 0.35                   # s of sound that is decoded before the wanted start
 
 
 def _early(v) -> float:
-    "Seconds by which a full picture of a counted stream may be shown later than its place says."
+    "Seconds by which a key frame of a counted stream may be shown later than its place says."
     return _LEADING * _ticks(v) * float(v.time_base) if _counted(v) and v.codec_context.has_b_frames else 0.0
 
 
 def _collect(packets, streams, t1: float, since: float = -np.inf) -> dict:
-    "Packets per stream index, until each stream is past `t1` seconds, or one is ten seconds past it; what nobody needs from `since` on is left out."
+    """Packets per stream index, until each stream is past `t1` seconds, or one is ten seconds past it. What is not
+    needed from `since` on is left out."""
     got, after, done = {s.index: [] for s in streams}, {s.index: np.inf for s in streams}, set()
     for p in packets:
         s, t = p.stream, _at(p)
         i = s.index
-        if s.type == 'audio' and -np.inf < _until(p) < since - _RUN_UP: continue
+        if s.type == 'audio' and -np.inf < t < since - _RUN_UP and t + _long(p) < since - _RUN_UP: continue
         if p.is_keyframe and s.type == 'video' and -np.inf < t <= since - _early(s): got[i].clear()
         got[i].append(p)
         if t >= t1: after[i] = min(after[i], t)
@@ -607,7 +670,7 @@ def _collect(packets, streams, t1: float, since: float = -np.inf) -> dict:
 
 # %% ../nbs/01_media.ipynb #85f0d4ad
 def _zero(path, packets, main):
-    "The file's time of the first decoded frame of `main`, and the packets that were read to find it (none if it was known)."
+    "When the first decodable frame of `main` is shown (file's s), and the packets read to find out (none if known)."
     key = _key('zero', path, main.index)
     if key in _remembered: return _remembered[key], []
     read = []
@@ -625,27 +688,28 @@ def _zero(path, packets, main):
 
 # %% ../nbs/01_media.ipynb #ba9b8048
 def _begin(v, packets, t: float):
-    "Number of the packet to decode from so that the picture at `t` comes out: the last full picture before it; None if there is none."
+    "The number of the key frame from which to decode so that the frame at `t` comes out; None if there is none."
     return max((i for i, p in enumerate(packets) if p.is_keyframe and -np.inf < _at(p) <= t - _early(v)), default=None)
 
-# %% ../nbs/01_media.ipynb #e19c23dd
+
 def _jump(path, c, streams, t: float) -> bool:
-    "Go to a full picture at or before `t` (s); False where that cannot be done."
+    "Go to a key frame of the first stream at or before `t` (s); False where that cannot be done."
     import av
     if _shifts(path, c, streams) is None: to = dict(offset=int(t / float(streams[0].time_base)), stream=streams[0])
     elif c.format.name not in _JUMPING: return False
     else:
-        times, bytes_ = _survey(path, streams)['keys']
+        times, places = _survey(path, streams)['keys']
         k = int(np.searchsorted(times, t, 'right')) - 1
         if k < 0: return False
-        to = dict(offset=int(bytes_[k]), unsupported_byte_offset=True)
+        to = dict(offset=int(places[k]), unsupported_byte_offset=True)
     try: c.seek(**to)
     except av.error.FFmpegError: return False
     return True
 
-# %% ../nbs/01_media.ipynb #9a974588
+# %% ../nbs/01_media.ipynb #b83970a4
 def _seek(path, c, streams, zero, t0: float, t1: float):
-    "Packets per stream around t0 to t1 (file's seconds) with a full picture of the first stream, and sound, at or before t0; None where seeking does not get there."
+    """Packets per stream around t0 to t1 (file's s) with a key frame of the first stream, and sound, at or before t0;
+    None where seeking does not get there."""
     main, sound = streams[0], streams[-1].index
     if _raw(main) or c.format.name == 'ogg': return None        # after a seek FFmpeg gives the sound of Ogg wrong times
     for back in (0.0, 2.0, 10.0):
@@ -657,12 +721,12 @@ def _seek(path, c, streams, zero, t0: float, t1: float):
     return None
 
 # %% ../nbs/01_media.ipynb #aa0789ee
-_NEAR = 1e-6                                                     # s: two times closer than this are equal
-_GRACE = 5e-4 + _NEAR                                            # s before its stored time at which a picture is due: half a tick of the coarsest clock, 1 ms
+_NEAR = 1e-6               # s: two times closer than this are equal
+_GRACE = 5e-4 + _NEAR      # s before its stored time from which a frame is shown: half a tick of the coarsest clock, 1 ms
 
 
 def _held(pairs, wants):
-    "For each wanted time (rising, s) the last `(time, item)` at or before it, or the first of all; nothing if `pairs` is empty."
+    "For each wanted time (rising, s) the last `(time, item)` at or before it, or else the first; nothing without any."
     before, k = None, 0
     for here in pairs:
         while before is not None and wants[k] < here[0] - _GRACE:
@@ -674,7 +738,7 @@ def _held(pairs, wants):
 
 # %% ../nbs/01_media.ipynb #832f94b8
 def _plan(v, packets, wants):
-    "The pts that will be shown, or None where packets do not tell: a counted stream, a missing time."
+    "The pts that will be shown, or None where packets do not tell: in a counted stream, or if a time is missing."
     if not v.codec_context.has_b_frames or _counted(v): return None
     shown = [p for p in packets if not p.is_discard]
     if any(p.pts is None or p.dts is None for p in shown): return None
@@ -751,7 +815,8 @@ def _picture(frame, target, scaler) -> np.ndarray:
 
 # %% ../nbs/01_media.ipynb #169221c0
 def _pictures(v, packets, wants, size, zero, whole, threads=1):
-    "Frames uint8 [T,H,W,3] and when the picture ends (s; inf if later than `wants`); None where only a second attempt with `whole` can be right."
+    """Frames uint8 [T,H,W,3] and when the picture ends (s; inf if later than `wants`); None where only a second attempt
+    with `whole` can be right."""
     from av.video.reformatter import VideoReformatter
     keep = None if whole else _plan(v, packets, wants)
     if not whole: packets = packets[_begin(v, packets, wants[0]) or 0:]
@@ -761,13 +826,15 @@ def _pictures(v, packets, wants, size, zero, whole, threads=1):
         for t, f in _decode(v, packets, keep):
             seen.add(f.pts)
             times.append(t)
-            full.append(f.key_frame or f.pict_type == 1)            # 1: an I-picture; an open group of pictures begins with one
+            full.append(f.key_frame or f.pict_type == 1)        # 1: an I-frame, as begins an open group of pictures
             yield t, f
     last = target = end = None
     with ThreadPoolExecutor(1) as pool:
         for t, f in _held(_laid(v, noted()), wants):
             target = target or _target(v, f, size)
-            made.append(made[-1] if f is last else pool.submit(_picture, f, target, scaler) if threads > 1 else _picture(f, target, scaler))
+            if f is last: made.append(made[-1])
+            elif threads > 1: made.append(pool.submit(_picture, f, target, scaler))
+            else: made.append(_picture(f, target, scaler))
             last, end = f, t + _lasts(v, f)
             if threads > 1: made[-8:][0].result()               # only a few large frames wait
         if threads > 1: made = [m.result() for m in made]
@@ -851,7 +918,8 @@ def _margin(old: int, new: int) -> int:
 
 # %% ../nbs/01_media.ipynb #4e593c7f
 def _cut(chunks, t0: float, n: int, rate: int, joints=()) -> tuple[np.ndarray, int]:
-    "Waveform float32 [n] from `(seconds, mono, rate)` chunks, sample 0 at `t0`, and how many samples the chunks do not cover; at `joints` another file begins."
+    """Waveform float32 [n] from `(seconds, mono, rate)` chunks, sample 0 at `t0`, and how many samples the chunks do
+    not cover; at the chunks whose numbers are in `joints` another file begins."""
     if not chunks: return np.zeros(n, np.float32), n
     old = chunks[0][2]
     xs = [x if r == old else _resample(x, r, old) for _, x, r in chunks]
@@ -873,8 +941,8 @@ SOUND_FILES = ('.wav', '.flac', '.ogg')
 
 
 def _sound_file(path, start, n, rate):
-    """Waveform, missing samples and how far left and right cancel, of a sound file; None if soundfile does not know it, has no
-    names for its channels, or knows its length by guessing only (MP3)."""
+    """Waveform, missing samples and how far left and right cancel, of a sound file; None if soundfile does not know it,
+    has no names for its channels, or knows its length by guessing only (MP3)."""
     import soundfile as sf
     try: f = sf.SoundFile(os.fsencode(path))
     except sf.LibsndfileError: return None
@@ -889,7 +957,7 @@ def _sound_file(path, start, n, rate):
     cancelled = _cancelled([x])
     return *_cut([(first / old, gain * _mix(x, None, cancelled), old)], round(start * old) / old, n, rate), cancelled
 
-# %% ../nbs/01_media.ipynb #2c001e0a
+
 @functools.lru_cache(100_000)
 def _loudest(path, modified, size, index) -> float:
     "The largest sample of a sound track; another time of change or size (bytes) makes it another file."
@@ -897,32 +965,58 @@ def _loudest(path, modified, size, index) -> float:
         found = (_samples(f) for _, f in _decode(c.streams[index], _demux(c, [c.streams[index]])))
         return float(max((np.abs(x[np.isfinite(x)]).max(initial=0) for x in found), default=0))
 
-# %% ../nbs/01_media.ipynb #652457d9
+
 def _gain(path, index) -> np.float32:
     "What brings a track that is stored as floats within [-1, 1], the same for all of the file: 1 if it is within."
     s = os.stat(path)
     return np.float32(1 / max(1.0, _loudest(str(path), s.st_mtime_ns, s.st_size, index)))
 
+# %% ../nbs/01_media.ipynb #d6a354d7
+def _attempt(path, start, wants, size, n, rate, audio, video, how, threads=1, track=None):
+    """`(frames, padding), (waveform, missing, cancelled), has_audio`; None where only an attempt with less trust can be
+    right. `how`: 'seek', 'read' from the beginning, 'decode' it all."""
+    with _open(path) as c:
+        v, a = _streams(c, track)
+        if video and v is None:
+            raise MediaError(path, "holds no picture that can be decoded; read its sound with video=False")
+        if not video and a is None: raise MediaError(path, "holds no sound that can be decoded")
+        streams = [s for s in (v, a) if s is not None]
+        packets = _demux(c, streams, _shifts(path, c, streams))
+        zero, read = _zero(path, packets, streams[0])
+        t0, wants = zero + start, wants + (zero + start)
+        t1 = max(wants[-1], t0 + n / rate)
+        if how == 'seek' and t0 - _RUN_UP > zero: got = _seek(path, c, streams, zero, t0, t1)
+        else: got = _collect(itertools.chain(read, packets), streams, t1, t0 if how == 'read' else -np.inf)
+        if got is None: return None
+        pictures = np.zeros((0, 0, 0, 3), np.uint8), np.inf
+        if video: pictures = _pictures(v, got[v.index], wants, size, zero, how == 'decode', threads)
+        if pictures is None: return None
+        ends = pictures[1] - zero, (_end(got[a.index]) if a is not None else -np.inf) - zero
+        padding = _padding(path, start, wants - zero, *ends)
+        sound = _track(a, got, t0, n, rate) if audio else (np.zeros(n, np.float32), n, 0.0)
+        return (pictures[0], padding), sound, a is not None
+
 # %% ../nbs/01_media.ipynb #371026cf
 def _end(packets) -> float:
     "When the last of a stream's packets ends (s); -inf where there is none."
-    return max(map(_until, packets), default=-np.inf)
+    return max((_at(p) + _long(p) for p in packets[-64:]), default=-np.inf)     # decoded last is not shown last
 
 
 def _padding(path, start, wants, picture, sound) -> int:
     "How many of `wants` lie after the ends of both picture and sound (all in s from zero); `MediaError` if all do."
-    end = max(picture, sound)
-    after = int((wants >= end - _NEAR).sum())
+    after = int((wants >= max(picture, sound) - _NEAR).sum())
     if after < len(wants): return after
     also = f" and of the sound at {sound:.3f} s" if sound > picture + _NEAR else ""
-    raise MediaError(path, f"start {start:g} s lies after the end of the picture at {picture:.3f} s{also}; choose an earlier start")
+    reason = f"start {start:g} s lies after the end of the picture at {picture:.3f} s{also}; choose an earlier start"
+    raise MediaError(path, reason)
 
 # %% ../nbs/01_media.ipynb #ef565bc1
 def _track(a, got, t0, n, rate):
-    "Waveform, missing samples and how far left and right cancel, from collected packets; each of joined files is decoded by itself."
+    """Waveform, missing samples and how far left and right cancel, from collected packets; each of joined files is
+    decoded by itself."""
     if a is None: return *_cut([], t0, n, rate), 0.0
     end, pieces, joints = t0 + n / rate, [], []
-    packets = [p for p in got[a.index] if not -np.inf < _until(p) < t0 - _RUN_UP]
+    packets = [p for p in got[a.index] if not -np.inf < _at(p) < t0 - _RUN_UP or _at(p) + _long(p) > t0 - _RUN_UP]
     begins = [0, *(i for i, p in enumerate(packets) if i and p.opaque == 'joint'), len(packets)]
     for first, last in zip(begins, begins[1:]):
         if first:
@@ -936,28 +1030,6 @@ def _track(a, got, t0, n, rate):
     gain = _gain(a.container.name.removeprefix('file:'), a.index) if _codec(a).startswith('pcm_f') else np.float32(1)
     chunks = [(t, gain * _mix(x, f.layout, cancelled), f.sample_rate) for t, x, f in pieces]
     return *_cut(chunks, t0, n, rate, joints), cancelled
-
-# %% ../nbs/01_media.ipynb #d6a354d7
-def _attempt(path, start, wants, size, n, rate, audio, video, how, threads=1, track=None):
-    """`(frames, padding), (waveform, missing, cancelled), has_audio`; None where only an attempt with less trust can be right.
-    `how`: 'seek', 'read' from the beginning, 'decode' it all."""
-    with _open(path) as c:
-        v, a = _streams(c, track)
-        if video and v is None: raise MediaError(path, "holds no picture that can be decoded; read its sound with video=False")
-        if not video and a is None: raise MediaError(path, "holds no sound that can be decoded")
-        streams = [s for s in (v, a) if s is not None]
-        packets = _demux(c, streams, _shifts(path, c, streams))
-        zero, read = _zero(path, packets, streams[0])
-        t0 = zero + start; wants = wants + t0
-        t1 = max(wants[-1], t0 + n / rate)
-        if how == 'seek' and t0 - _RUN_UP > zero: got = _seek(path, c, streams, zero, t0, t1)
-        else: got = _collect(itertools.chain(read, packets), streams, t1, t0 if how == 'read' else -np.inf)
-        if got is None: return None
-        pictures = _pictures(v, got[v.index], wants, size, zero, how == 'decode', threads) if video else (np.zeros((0, 0, 0, 3), np.uint8), np.inf)
-        if pictures is None: return None
-        padding = _padding(path, start, wants - zero, pictures[1] - zero, _end(got[a.index]) - zero if a is not None else -np.inf)
-        sound = _track(a, got, t0, n, rate) if audio else (np.zeros(n, np.float32), n, 0.0)
-        return (pictures[0], padding), sound, a is not None
 
 # %% ../nbs/01_media.ipynb #44f2810f
 def _attempts(path, *how):
