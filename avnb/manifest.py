@@ -647,7 +647,7 @@ def in_parallel(
         if type(e).__name__ not in ('TerminatedWorkerError', 'BrokenProcessPool', 'KilledWorker'): raise
         raise ManifestError("a worker process died") from e
 
-
+# %% ../nbs/02_manifest.ipynb #456faf8c
 def _numbered(f, k, x): return k, f(x)
 
 # %% ../nbs/02_manifest.ipynb #a718e0d4

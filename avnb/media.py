@@ -307,7 +307,7 @@ class _Fill:
         out[0].pts = ticks
         return out
 
-
+# %% ../nbs/01_media.ipynb #d04582f5
 class _Twice:
     "Of two packets of H.264 or sound to which a programme stream gives the same time, leaves it to the second."
     def __init__(self): self.before = []
@@ -381,13 +381,13 @@ def _steps(s, shifts=None) -> list:
     elif s.container.format.name == 'mpeg': steps.append(_Twice())
     return steps
 
-
+# %% ../nbs/01_media.ipynb #1c8ca007
 def _through(steps, packets):
     "The packets that come out at the end of the steps."
     for step in steps: packets = [q for p in packets for q in step(p)]
     return packets
 
-
+# %% ../nbs/01_media.ipynb #f28dd754
 def _demux(c, streams, shifts=None):
     """Packets of the streams with times to be trusted, those of one stream in their order; shifts: of `_joints`. A
     container that breaks off just ends. Raises `_Restart`."""
@@ -563,7 +563,7 @@ def _survey(path, streams) -> dict:
     spans, jumps = {i: _span(t) for i, t in tracks.items()}, gaps or len(shifts[main][0]) > 1
     return _remember(key, dict(shifts=shifts, jumps=jumps, spans=spans, keys=keys, read=read))
 
-
+# %% ../nbs/01_media.ipynb #4b88bb8c
 def _span(t) -> tuple:
     "A track's end (s), packets per s, and first dts (s) if it has no pts."
     pts = t.pts + t.shift
@@ -577,30 +577,6 @@ def _shifts(path, c, streams):
     if c.format.name in _JUMPING: return _survey(path, streams)['shifts']
     known = _remembered.get(_key('survey', path, *(s.index for s in streams)))
     return known['shifts'] if known and known['jumps'] else None
-
-# %% ../nbs/01_media.ipynb #75abeb34
-def probe(
-    path: str | Path,  # a video or sound file
-    track: int | None = None,  # which of its sound tracks, from 0; None: FFmpeg's choice
-) -> dict:
-    """duration_s (until both picture and sound are over), picture_s (until the picture is), unread (bytes after that,
-    if they are many), fps, width, height, video_codec, audio_codec ('' where there is none), rate (Hz), channels,
-    audio_tracks (how many), audio_taken (which, from 0; -1: none). Raises `MediaError`."""
-    with _open(path) as c:
-        v, a = _streams(c, track)
-        main = v if v is not None else a
-        if main is None: raise MediaError(path, "holds neither a picture nor a sound that can be decoded")
-        streams = [s for s in (v, a) if s is not None]
-        first = next(_decode(main, _demux(c, [main], _shifts(path, c, streams))), None)
-        if first is None: raise MediaError(path, f"nothing of its {_codec(main)} track can be decoded")
-        ends, fps = _lengths(path, c, streams, first[0])
-        seconds, picture = max(ends) - first[0], 0.0 if v is None else ends[0] - first[0]
-        h, w = (0, 0) if v is None else _display(v, first[1])
-        rate, channels = (0, 0) if a is None else (a.codec_context.sample_rate, a.codec_context.channels)
-        taken = -1 if a is None else c.streams.audio.index(a)
-        return dict(duration_s=round(seconds, 6), picture_s=round(picture, 6), unread=_unread(path, c, streams),
-                    fps=round(fps, 4), width=round(w), height=round(h), video_codec=_codec(v), audio_codec=_codec(a),
-                    rate=rate, channels=channels, audio_tracks=len(c.streams.audio), audio_taken=taken)
 
 # %% ../nbs/01_media.ipynb #e933c843
 def _lengths(path, c, streams, zero) -> tuple[list[float], float]:
@@ -642,6 +618,30 @@ def _boxes(path) -> dict:
 def _codec(s) -> str:
     "The name of a stream's codec, '' for none."
     return '' if s is None else s.codec_context.codec.canonical_name
+
+# %% ../nbs/01_media.ipynb #75abeb34
+def probe(
+    path: str | Path,  # a video or sound file
+    track: int | None = None,  # which of its sound tracks, from 0; None: FFmpeg's choice
+) -> dict:
+    """duration_s (until both picture and sound are over), picture_s (until the picture is), unread (bytes after that,
+    if they are many), fps, width, height, video_codec, audio_codec ('' where there is none), rate (Hz), channels,
+    audio_tracks (how many), audio_taken (which, from 0; -1: none). Raises `MediaError`."""
+    with _open(path) as c:
+        v, a = _streams(c, track)
+        main = v if v is not None else a
+        if main is None: raise MediaError(path, "holds neither a picture nor a sound that can be decoded")
+        streams = [s for s in (v, a) if s is not None]
+        first = next(_decode(main, _demux(c, [main], _shifts(path, c, streams))), None)
+        if first is None: raise MediaError(path, f"nothing of its {_codec(main)} track can be decoded")
+        ends, fps = _lengths(path, c, streams, first[0])
+        seconds, picture = max(ends) - first[0], 0.0 if v is None else ends[0] - first[0]
+        h, w = (0, 0) if v is None else _display(v, first[1])
+        rate, channels = (0, 0) if a is None else (a.codec_context.sample_rate, a.codec_context.channels)
+        taken = -1 if a is None else c.streams.audio.index(a)
+        return dict(duration_s=round(seconds, 6), picture_s=round(picture, 6), unread=_unread(path, c, streams),
+                    fps=round(fps, 4), width=round(w), height=round(h), video_codec=_codec(v), audio_codec=_codec(a),
+                    rate=rate, channels=channels, audio_tracks=len(c.streams.audio), audio_taken=taken)
 
 # %% ../nbs/01_media.ipynb #cd1efae6
 _RUN_UP = 0.35                   # s of sound that is decoded before the wanted start
@@ -957,7 +957,7 @@ def _sound_file(path, start, n, rate):
     cancelled = _cancelled([x])
     return *_cut([(first / old, gain * _mix(x, None, cancelled), old)], round(start * old) / old, n, rate), cancelled
 
-
+# %% ../nbs/01_media.ipynb #75b2b14a
 @functools.lru_cache(100_000)
 def _loudest(path, modified, size, index) -> float:
     "The largest sample of a sound track; another time of change or size (bytes) makes it another file."
@@ -965,36 +965,11 @@ def _loudest(path, modified, size, index) -> float:
         found = (_samples(f) for _, f in _decode(c.streams[index], _demux(c, [c.streams[index]])))
         return float(max((np.abs(x[np.isfinite(x)]).max(initial=0) for x in found), default=0))
 
-
+# %% ../nbs/01_media.ipynb #70671927
 def _gain(path, index) -> np.float32:
     "What brings a track that is stored as floats within [-1, 1], the same for all of the file: 1 if it is within."
     s = os.stat(path)
     return np.float32(1 / max(1.0, _loudest(str(path), s.st_mtime_ns, s.st_size, index)))
-
-# %% ../nbs/01_media.ipynb #d6a354d7
-def _attempt(path, start, wants, size, n, rate, audio, video, how, threads=1, track=None):
-    """`(frames, padding), (waveform, missing, cancelled), has_audio`; None where only an attempt with less trust can be
-    right. `how`: 'seek', 'read' from the beginning, 'decode' it all."""
-    with _open(path) as c:
-        v, a = _streams(c, track)
-        if video and v is None:
-            raise MediaError(path, "holds no picture that can be decoded; read its sound with video=False")
-        if not video and a is None: raise MediaError(path, "holds no sound that can be decoded")
-        streams = [s for s in (v, a) if s is not None]
-        packets = _demux(c, streams, _shifts(path, c, streams))
-        zero, read = _zero(path, packets, streams[0])
-        t0, wants = zero + start, wants + (zero + start)
-        t1 = max(wants[-1], t0 + n / rate)
-        if how == 'seek' and t0 - _RUN_UP > zero: got = _seek(path, c, streams, zero, t0, t1)
-        else: got = _collect(itertools.chain(read, packets), streams, t1, t0 if how == 'read' else -np.inf)
-        if got is None: return None
-        pictures = np.zeros((0, 0, 0, 3), np.uint8), np.inf
-        if video: pictures = _pictures(v, got[v.index], wants, size, zero, how == 'decode', threads)
-        if pictures is None: return None
-        ends = pictures[1] - zero, (_end(got[a.index]) if a is not None else -np.inf) - zero
-        padding = _padding(path, start, wants - zero, *ends)
-        sound = _track(a, got, t0, n, rate) if audio else (np.zeros(n, np.float32), n, 0.0)
-        return (pictures[0], padding), sound, a is not None
 
 # %% ../nbs/01_media.ipynb #371026cf
 def _end(packets) -> float:
@@ -1030,6 +1005,31 @@ def _track(a, got, t0, n, rate):
     gain = _gain(a.container.name.removeprefix('file:'), a.index) if _codec(a).startswith('pcm_f') else np.float32(1)
     chunks = [(t, gain * _mix(x, f.layout, cancelled), f.sample_rate) for t, x, f in pieces]
     return *_cut(chunks, t0, n, rate, joints), cancelled
+
+# %% ../nbs/01_media.ipynb #d6a354d7
+def _attempt(path, start, wants, size, n, rate, audio, video, how, threads=1, track=None):
+    """`(frames, padding), (waveform, missing, cancelled), has_audio`; None where only an attempt with less trust can be
+    right. `how`: 'seek', 'read' from the beginning, 'decode' it all."""
+    with _open(path) as c:
+        v, a = _streams(c, track)
+        if video and v is None:
+            raise MediaError(path, "holds no picture that can be decoded; read its sound with video=False")
+        if not video and a is None: raise MediaError(path, "holds no sound that can be decoded")
+        streams = [s for s in (v, a) if s is not None]
+        packets = _demux(c, streams, _shifts(path, c, streams))
+        zero, read = _zero(path, packets, streams[0])
+        t0, wants = zero + start, wants + (zero + start)
+        t1 = max(wants[-1], t0 + n / rate)
+        if how == 'seek' and t0 - _RUN_UP > zero: got = _seek(path, c, streams, zero, t0, t1)
+        else: got = _collect(itertools.chain(read, packets), streams, t1, t0 if how == 'read' else -np.inf)
+        if got is None: return None
+        pictures = np.zeros((0, 0, 0, 3), np.uint8), np.inf
+        if video: pictures = _pictures(v, got[v.index], wants, size, zero, how == 'decode', threads)
+        if pictures is None: return None
+        ends = pictures[1] - zero, (_end(got[a.index]) if a is not None else -np.inf) - zero
+        padding = _padding(path, start, wants - zero, *ends)
+        sound = _track(a, got, t0, n, rate) if audio else (np.zeros(n, np.float32), n, 0.0)
+        return (pictures[0], padding), sound, a is not None
 
 # %% ../nbs/01_media.ipynb #44f2810f
 def _attempts(path, *how):
