@@ -308,7 +308,7 @@ class _Fill:
 
 
 class _Twice:
-    "Of two frames to which a programme stream gives the same time, leaves it to the second."
+    "Of two packets of H.264 or sound to which a programme stream gives the same time, leaves it to the second."
     def __init__(self): self.before = []
 
     def __call__(self, p) -> list:
@@ -377,7 +377,7 @@ def _steps(s, shifts=None) -> list:
     if _raw(s) or _counted(s): return [_Count(s)]
     steps = [_Shift(s, shifts) if shifts else _Watch(s)]
     if s.type == 'video' and s.codec_context.name in ('mpeg1video', 'mpeg2video', 'mpeg4'): steps.append(_Fill(s))
-    elif s.type == 'video' and s.container.format.name == 'mpeg': steps.append(_Twice())
+    elif s.container.format.name == 'mpeg': steps.append(_Twice())
     return steps
 
 
@@ -560,6 +560,24 @@ def _shifts(path, c, streams):
     known = _remembered.get(_key('survey', path, *(s.index for s in streams)))
     return known['shifts'] if known and known['jumps'] else None
 
+# %% ../nbs/01_media.ipynb #dc5bcf1b
+def _codec(s) -> str:
+    "The name of a stream's codec, '' for none."
+    return '' if s is None else s.codec_context.codec.canonical_name
+
+# %% ../nbs/01_media.ipynb #e933c843
+def _lengths(path, c, streams, zero) -> tuple[list[float], float]:
+    "When each stream ends (s), and frames per second (0 without a picture), by the header if it knows, else counted."
+    v, said = streams[0], []
+    if v.type == 'video': said = [float(r) for r in (v.average_rate, v.guessed_rate) if r]
+    if (c.format.name == 'wav' or c.format.name.startswith('mov')) and all(s.duration for s in streams):
+        ends = [float(((s.start_time or 0) + s.duration) * s.time_base) for s in streams]
+        return ends, (said or [0.0])[0]
+    spans = [_survey(path, streams)['spans'][s.index] for s in streams]
+    ends = [end + (0.0 if first is None else zero - first) for end, _, first in spans]
+    counted = spans[0][1] if v.type == 'video' else 0.0
+    return ends, next((r for r in said if not counted or abs(r / counted - 1) < 0.01), counted)
+
 # %% ../nbs/01_media.ipynb #75abeb34
 def probe(
     path: str | Path,  # a video or sound file
@@ -584,19 +602,6 @@ def probe(
                     fps=round(fps, 4), width=round(w), height=round(h), video_codec=_codec(v), audio_codec=_codec(a),
                     rate=rate, channels=channels, audio_tracks=len(c.streams.audio), audio_taken=taken)
 
-# %% ../nbs/01_media.ipynb #e933c843
-def _lengths(path, c, streams, zero) -> tuple[list[float], float]:
-    "When each stream ends (s), and frames per second (0 without a picture), by the header if it knows, else counted."
-    v, said = streams[0], []
-    if v.type == 'video': said = [float(r) for r in (v.average_rate, v.guessed_rate) if r]
-    if (c.format.name == 'wav' or c.format.name.startswith('mov')) and all(s.duration for s in streams):
-        ends = [float(((s.start_time or 0) + s.duration) * s.time_base) for s in streams]
-        return ends, (said or [0.0])[0]
-    spans = [_survey(path, streams)['spans'][s.index] for s in streams]
-    ends = [end + (0.0 if first is None else zero - first) for end, _, first in spans]
-    counted = spans[0][1] if v.type == 'video' else 0.0
-    return ends, next((r for r in said if not counted or abs(r / counted - 1) < 0.01), counted)
-
 # %% ../nbs/01_media.ipynb #7c1f20ab
 def _unread(path, c, streams) -> int:
     "Bytes at the end of a file in which FFmpeg sees nothing, if they are many: a film joined to it, or after damage."
@@ -619,11 +624,6 @@ def _boxes(path) -> dict:
             if head[4:8] in found: found[head[4:8]].append(at)
             at += long
     return found
-
-# %% ../nbs/01_media.ipynb #dc5bcf1b
-def _codec(s) -> str:
-    "The name of a stream's codec, '' for none."
-    return '' if s is None else s.codec_context.codec.canonical_name
 
 # %% ../nbs/01_media.ipynb #cd1efae6
 _RUN_UP = 0.35                   # s of sound that is decoded before the wanted start
