@@ -19,7 +19,7 @@ help:
 	@echo 'make check-long        demo and study on real recordings ($$AVNB_REAL_DATA), then half an hour of soak; by hand'
 	@echo 'make clean             removes caches and build products; keeps .venv and runs/'
 	@echo
-	@echo 'The first of them installs avnb into .venv. Choose the Python with PYTHON=python3.12 (3.11 or newer).'
+	@echo 'The first of them installs avnb into .venv. Choose the Python with PYTHON=python3.13 (3.11 or newer).'
 	@echo 'To use a torch that this Python already has: VENV_FLAGS=--system-site-packages'
 	@echo 'For the small CPU-only torch: PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu'
 
@@ -30,8 +30,8 @@ $(READY): settings.ini setup.py pyproject.toml
 	    { echo "avnb needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1). Name another: make PYTHON=/path/to/python3.11 ..."; exit 1; }
 	@$(PY) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV_FLAGS) .venv
 	@if $(PY) -c 'from importlib.metadata import version; version("torch")' 2>/dev/null; then echo 'Updating .venv (a torch is there already and is kept if it fits) ...'; \
-	else echo 'Installing into .venv, once. With a CUDA build of torch: 2.1 GB to fetch, 5.5 GB on disk, 2 to 5 minutes.'; \
-	     echo 'With a CPU build: 0.4 GB to fetch, 1.8 GB on disk, 1 to 2 minutes. `make help` says how to choose.'; fi
+	else echo 'Installing into .venv, once. With a CUDA build of torch: 3.4 GB to fetch, 6.7 GB on disk, 2 to 10 minutes.'; \
+	     echo 'With a CPU build: 0.6 GB to fetch, 2.2 GB on disk, 1 to 3 minutes. `make help` says how to choose.'; fi
 	@start=$$(date +%s); if [ -t 1 ]; then quiet=; else quiet=-q; fi; \
 	$(PY) -m pip install $$quiet --disable-pip-version-check -e '.[dev]' && touch $@ && echo "Installed in $$(( $$(date +%s) - start )) s."
 

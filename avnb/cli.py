@@ -274,7 +274,7 @@ def _index_verb(verb):
     q = verb('index', _run_index, 'list and examine the videos of a folder', 'avnb index my_videos --out my.csv --seconds 2 --hop 1')
     q.add_argument('folder', help='of videos, searched with all folders in it'); q.add_argument('--out', default='manifest.csv', help='the table to write (default manifest.csv); an interrupted index goes on where it stopped')
     q.add_argument('--seconds', type=float, help='cut long videos into windows of this length'); q.add_argument('--hop', type=float, help='from one window to the next, s')
-    entries = "a path, name, id or pattern like 'dogs/*', or a text file with one of them per line; what fits nothing is an error"
+    entries = "a path, name, id or pattern like 'dogs/*', or a text file of them; what fits nothing is an error"
     q.add_argument('--include', help=f'what to keep: {entries}')
     q.add_argument('--exclude', help='what to leave out, likewise')
     q.add_argument('--test', type=float, default=0.25, help='share of the files held out (default 0.25)'); q.add_argument('--workers', type=int, default=os.cpu_count() or 1, help='processes (default: one per core)')
@@ -355,8 +355,9 @@ PROTOCOL_HELP = dict(
               f'--data ucf101=FOLDER       {_AS}\n--data hmdb51=FOLDER\n--splits 1,2,3             the mean over three splits; default: the first\n--set finetune.epochs=2    passes after the warm-up (default 16)\n--set seeds=0              no untrained networks to compare with (default 3)'),
     linear=('linear probes of every frozen stage with the published pooling, of the pooled features and of the embedding',
             RUN + '\navnb evaluate linear runs/my --data kinetics=sets/k400 --recipe kinetics_linear',
-            'The network is frozen, its batch norm too. Any manifest with label and split will do.\n'
-            f'--data kinetics=FOLDER     {_AS}\n--data vggsound=FOLDER\n--set linear.epochs=2      passes over the training clips (default 12)'),
+            'The network is frozen, its batch norm too. Any manifest with label and split will do; '
+            "clips with several classes give mAP, AUC and d' instead of accuracy.\n"
+            f'--data kinetics=FOLDER     {_AS}\n--data vggsound=FOLDER\n--data audioset=FOLDER\n--set linear.epochs=2      passes over the training clips (default 12)'),
     fewshot=('one-vs-all linear SVM on 1, 5 and 20 labelled videos of a class: mean and spread over draws', RUN,
              "Embeds every clip once (windows=10 of each), then draws. Pictures only.\n--set shots=1,5            labelled videos of a class (default 1,5,20)\n--set draws=20             draws of each (default 50)"),
     retrieval=('test clips find training clips of their class, within video, within audio, across; then their own partner', RUN + ' --set windows=4',
@@ -364,7 +365,7 @@ PROTOCOL_HELP = dict(
     audio=('SVM, logistic regression and nearest neighbours on pooled features of sound, windows averaged',
            'avnb evaluate audio runs/my --data esc50=sets/ESC-50\navnb evaluate audio runs/my --data esc50=sets/part --splits none',
            'ESC-50: all five folds, or single ones (--splits 1,2). A part of it: --splits none splits by recording, which is not the published protocol and says so.\n'
-           f'--data esc50=FOLDER        {_AS}\n--data dcase2014=FOLDER\n--set windows=4            windows of each clip (default 10)\n'
+           f'--data esc50=FOLDER        {_AS}\n--data dcase2014=FOLDER\n--data audioset=FOLDER     several classes per clip: mAP, AUC and d\'\n--set windows=4            windows of each clip (default 10)\n'
            "--set front=stats.npz      the authors' mean and std per frequency, for their checkpoints"),
     localization=('published boxes: cIoU and AUC under four threshold rules, pointing, silent and off-screen sounds',
                   'avnb evaluate localization AVID-CMA.pth.tar --data vggss=sets/VGG-SS --out runs/vggss',
@@ -481,7 +482,9 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     "Run one verb; the exit code. What the package can explain is one line on stderr, not a traceback."
     a = parser().parse_args(argv)
-    if hasattr(sys.stdout, 'reconfigure'): sys.stdout.reconfigure(errors='backslashreplace')   # a file name need not be UTF-8
+    if hasattr(sys.stdout, 'reconfigure'):
+        sys.stdout.reconfigure(errors='backslashreplace')  # a file name need not be UTF-8
     try: return a.run(a) or 0
     except AvnbError as e: print(f'avnb {a.verb}: {e}', file=sys.stderr); return 2
-    except KeyboardInterrupt: print(f'avnb {a.verb}: stopped; the same command goes on from here', file=sys.stderr); return 130
+    except KeyboardInterrupt:
+        print(f'avnb {a.verb}: stopped; the same command goes on from here', file=sys.stderr); return 130

@@ -31,7 +31,8 @@ _ESCAPED = r'x(0[0-9a-f]|1[0-9a-f]|5c|7f|[89a-f][0-9a-f])'
 def escape_name(
     name: str,  # as the operating system gives it
 ) -> str:
-    r"A file name as text that can be printed, kept in tables and sent: bytes that are not UTF-8 and control characters become `\xe9`."
+    r"""A file name as text that can be printed, kept in tables and sent: bytes that are not UTF-8 and control
+    characters become `\xe9`."""
     if name.isprintable() and '\\x' not in name: return name
     name = re.sub(r'\\(?=' + _ESCAPED + ')', r'\\x5c', name)
     text = name.encode('utf-8', 'surrogateescape').decode('utf-8', 'backslashreplace')
@@ -83,7 +84,7 @@ def atomic_write(
 ):
     "Open a temporary file beside `path`; it takes the name `path` only if the block ends without an error."
     path = Path(path)
-    tmp = path.with_name(f'.{os.urandom(8).hex()}.tmp')                    # short: beside a name of 255 bytes there is room for it
+    tmp = path.with_name(f'.{os.urandom(8).hex()}.tmp')  # short: beside a name of 255 bytes there is room for it
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(tmp, mode.replace('w', 'x'), **({} if 'b' in mode else dict(encoding='utf-8', newline=''))) as f:
@@ -92,7 +93,8 @@ def atomic_write(
             os.fsync(f.fileno())
         os.replace(tmp, path)
     except OSError as e:
-        if e.filename is None or Path(e.filename) in (tmp, path, *path.parents): raise AvnbError(_why_not(path, e)) from e
+        if e.filename is None or Path(e.filename) in (tmp, path, *path.parents):
+            raise AvnbError(_why_not(path, e)) from e
         raise
     finally:
         with contextlib.suppress(OSError): tmp.unlink(missing_ok=True)

@@ -6,18 +6,17 @@
 __all__ = ['METRICS', 'PART', 'GRIDS', 'SAVE_SECONDS', 'PROTOCOLS', 'EvaluationError', 'Score', 'half_width', 'choose_C',
            'multi_label', 'class_matrix', 'one_hot', 'SameClass', 'linear_probe', 'unit', 'blocks', 'knn_accuracy',
            'first_right', 'found_within', 'retrieval_class', 'own_rank', 'retrieval_instance', 'auroc', 'ranking_areas',
-           'd_prime', 'multi_label_scores', 'window_decisions', 'multi_label_probe', 'ranking_scores', 'class_counts',
-           'say_classes', 'colour_histogram', 'loudness', 'motion', 'RowMeans', 'collect', 'Embeddings',
-           'as_embeddings', 'encode', 'embed', 'trivial', 'on_half_circle', 'untrained', 'readable', 'window_batches',
-           'score_rows', 'score_table', 'evaluation_parts', 'Measured', 'measure', 'probe_score', 'class_ranking',
-           'class_score', 'instance_score', 'bank_auroc', 'wrong_track_score', 'or_reason', 'embedding_scores',
-           'ClassifierConfig', 'EvalConfig', 'recipe', 'numbers', 'OneSense', 'present', 'labelled', 'refuse_overlap',
-           'weights_key', 'side_key', 'feature_key', 'FeatureCache', 'Features', 'describe', 'plain', 'features',
-           'Subject', 'whole', 'against', 'against_each', 'window_accuracy', 'folds_of', 'audio_score',
-           'audio_rankings', 'audio_protocol', 'draw_shots', 'few_shot', 'fewshot_protocol', 'retrieval',
-           'retrieval_protocol', 'stage_names', 'stage_maps', 'VideoClassifier', 'video_config', 'epoch_rate',
-           'Classifying', 'dense', 'linear_protocol', 'finetune_protocol', 'over_splits', 'prepare_subject',
-           'write_report', 'open_network', 'run_protocol']
+           'd_prime', 'multi_label_scores', 'multi_label_probe', 'ranking_scores', 'class_counts', 'say_classes',
+           'colour_histogram', 'loudness', 'motion', 'RowMeans', 'collect', 'Embeddings', 'as_embeddings', 'encode',
+           'embed', 'trivial', 'on_half_circle', 'untrained', 'readable', 'window_batches', 'score_rows', 'score_table',
+           'evaluation_parts', 'Measured', 'measure', 'probe_score', 'class_score', 'instance_score', 'bank_auroc',
+           'wrong_track_score', 'or_reason', 'embedding_scores', 'ClassifierConfig', 'EvalConfig', 'recipe', 'numbers',
+           'OneSense', 'present', 'labelled', 'refuse_overlap', 'weights_key', 'side_key', 'feature_key',
+           'FeatureCache', 'Features', 'describe', 'plain', 'features', 'Subject', 'whole', 'against',
+           'window_accuracy', 'folds_of', 'audio_score', 'audio_protocol', 'draw_shots', 'few_shot', 'fewshot_protocol',
+           'retrieval', 'retrieval_protocol', 'stage_names', 'stage_maps', 'VideoClassifier', 'video_config',
+           'epoch_rate', 'Classifying', 'dense', 'linear_protocol', 'finetune_protocol', 'over_splits',
+           'prepare_subject', 'write_report', 'open_network', 'run_protocol']
 
 # %% ../nbs/11_evaluation.ipynb #7d2f8752
 import copy, dataclasses, html, json, re, time
@@ -105,7 +104,7 @@ def _held_out(n: int, groups) -> np.ndarray:
     _, g = np.unique(np.arange(n) if groups is None else np.asarray(groups), return_inverse=True)
     return (rng(0, view='probe').permutation(g.max() + 1) % 5 == 0)[g]
 
-
+# %% ../nbs/11_evaluation.ipynb #dbd659f0
 def choose_C(
     x,            # [N, C] standardised features
     y,            # [N] labels
@@ -137,9 +136,10 @@ def multi_label(
     *labels,  # arrays of labels, as in a manifest
 ) -> bool:
     "Whether a clip of these has more than one class."
-    return any(len(split_labels(x)) > 1 for y in labels for x in set(np.asarray(y).ravel().tolist()) if isinstance(x, str))
+    texts = {x for y in labels for x in np.asarray(y).ravel().tolist() if isinstance(x, str)}
+    return any(len(split_labels(x)) > 1 for x in texts)
 
-
+# %% ../nbs/11_evaluation.ipynb #48d7d6ff
 def class_matrix(
     labels,   # [N] as in a manifest
     classes,  # [K] names
@@ -161,14 +161,14 @@ def one_hot(
     classes, k = np.unique(np.asarray(labels), return_inverse=True)
     return classes, k[:, None] == np.arange(len(classes))
 
-
+# %% ../nbs/11_evaluation.ipynb #7a611512
 class SameClass:
     "Whether clips of one list are of the same class as clips of another: `same[rows]` is bool [len(rows), M]."
     def __init__(self, a, b):
         self.a, self.b = np.asarray(a), np.asarray(b)
         if not multi_label(self.a, self.b): return
         from scipy.sparse import csr_array
-        classes = one_hot(np.concatenate([self.a, self.b]))[0]
+        classes = one_hot(np.concatenate([self.a, self.b]), True)[0]
         self.a, self.b = (csr_array(class_matrix(x, classes), dtype=np.float32) for x in (self.a, self.b))
 
     def __getitem__(self, rows) -> np.ndarray:
@@ -229,14 +229,15 @@ def _knn_votes(train_x, train_y, test_x, test_y, k: int = 20, tau: float = 0.07)
     q, g, (classes, Y) = unit(tx), unit(x), one_hot(y, multi_label(train_y, test_y))
     return classes, np.concatenate([_votes(q[b] @ g.T, Y, k, tau) for b in blocks(len(q), len(g))])
 
-
+# %% ../nbs/11_evaluation.ipynb #687674c8
 def _knn_hits(train_x, train_y, test_x, test_y, k: int = 20, tau: float = 0.07) -> np.ndarray:
     "Right or not, [M]: whether the class with most votes is (one of) the clip's."
     classes, votes = _knn_votes(train_x, train_y, test_x, test_y, k, tau)
     told = classes[votes.argmax(1)]
-    return np.array([c in split_labels(x) for c, x in zip(told, test_y)]) if multi_label(train_y, test_y) else told == np.asarray(test_y)
+    if not multi_label(train_y, test_y): return told == np.asarray(test_y)
+    return np.array([c in split_labels(x) for c, x in zip(told, test_y)])
 
-
+# %% ../nbs/11_evaluation.ipynb #6710c596
 def knn_accuracy(
     train_x,  # [N, C] features of the training clips
     train_y,  # [N] labels
@@ -246,9 +247,8 @@ def knn_accuracy(
     tau: float = 0.07,   # temperature of the votes
     test_groups=None,    # [M] files of the test clips
 ) -> Score:
-    "Accuracy of a cosine-weighted vote of the nearest training clips; with several classes per clip any of them is right."
-    right = _knn_hits(train_x, train_y, test_x, test_y, k, tau)
-    several = multi_label(train_y, test_y)
+    "Accuracy of a cosine-weighted vote of the nearest training clips; of several classes of a clip any is right."
+    right, several = _knn_hits(train_x, train_y, test_x, test_y, k, tau), multi_label(train_y, test_y)
     classes = one_hot(train_y, several)[0]
     chance = class_matrix(test_y, classes).mean() if several else 1 / len(classes)
     return Score(right.mean(), half_width(right, test_groups), chance, len(right))
@@ -288,7 +288,8 @@ def retrieval_class(
 ) -> Score:
     "R@1: is the nearest item of the other modality, from another file, of the same class?"
     labels, file = np.asarray(labels), _files(len(query), groups)
-    if len(set(file.tolist())) < 2: raise EvaluationError("retrieval needs clips from at least two files; all clips come from one")
+    if len(set(file.tolist())) < 2:
+        raise EvaluationError("retrieval needs clips from at least two files; all clips come from one")
     q, g, same, parts = unit(query), unit(gallery), SameClass(labels, labels), []
     for b in blocks(len(q), len(g)):
         other, right = file[b, None] != file, same[b]
@@ -358,23 +359,23 @@ def ranking_areas(
     right,    # bool [R, M] what should stand in front, or [1, M]
     weights,  # [R, M] how often each item counts
 ) -> tuple:   # float64 [R] each; NaN where nothing is right (or, for the second, nothing is wrong)
-    "(average precision, area under the ROC curve) of each list; of equal scores none stands before another, as in scikit-learn."
+    "(average precision, area under the ROC curve) of each list; equal scores are one place, as in scikit-learn."
     w, n = np.asarray(weights, np.float64), np.shape(weights)[1]
+    at = lambda x, i: np.take_along_axis(np.asarray(x), np.broadcast_to(i, (len(x), n)), 1)
     order = np.argsort(-np.asarray(scores, np.float64), 1, kind='stable')
-    s, p, w = (np.take_along_axis(np.asarray(x), np.broadcast_to(order, (len(x), n)), 1) for x in (scores, w * right, w))
+    s, p, w = (at(x, order) for x in (scores, w * right, w))
     first = np.concatenate([np.ones((len(s), 1), bool), s[:, 1:] != s[:, :-1]], 1)         # of each run of equal scores
     last = np.concatenate([first[:, 1:], np.ones((len(s), 1), bool)], 1)
     start = np.maximum.accumulate(np.where(first, np.arange(n), 0), 1)
     end = np.minimum.accumulate(np.where(last, np.arange(n), n)[:, ::-1], 1)[:, ::-1]
-    at = lambda x, i: np.take_along_axis(x, np.broadcast_to(i, x.shape), 1)
     tp, fp = p.cumsum(1), (w - p).cumsum(1)
     P, N = tp[:, -1:], fp[:, -1:]
-    before = (at(fp, end) + at(fp - (w - p), start)) / 2                                   # wrong ones in front, half of those beside
+    before = (at(fp, end) + at(fp - (w - p), start)) / 2          # wrong ones in front of each, half of those beside it
     with np.errstate(invalid='ignore', divide='ignore'):
         ap = np.where(p > 0, p * at(tp, end) / (at(tp, end) + at(fp, end)), 0).sum(1) / P[:, 0]
         return ap, (p * (N - before)).sum(1) / (P * N)[:, 0]
 
-
+# %% ../nbs/11_evaluation.ipynb #03cf376f
 def d_prime(
     auc,  # mean area under the ROC curve
     pairs: float,  # right and wrong clips that were compared: an area of 1 is no more certain than that
@@ -389,66 +390,80 @@ def _redrawn(truth, scores, groups, draws: int) -> np.ndarray:
     import warnings
     _, g = np.unique(_files(len(truth), groups), return_inverse=True)
     k, made = g.max() + 1, []
-    if k < 2: raise EvaluationError("an error estimate needs clips from at least two files, got 1; evaluate on more files")
+    if k < 2:
+        raise EvaluationError("an error estimate needs clips from at least two files, got 1; evaluate on more files")
     times = rng(0, view='bootstrap').multinomial(k, np.full(k, 1 / k), draws)
     for s, r in zip(scores.T, truth.T):
         parts = [ranking_areas(s[None], r[None], times[b][:, g]) for b in blocks(draws, len(g), 1e6)]
         made.append(np.concatenate(parts, 1).T)
     with warnings.catch_warnings():
-        warnings.simplefilter('ignore')                                    # a class that was not drawn at all
+        warnings.simplefilter('ignore')                           # a class that was not drawn at all
         return np.nanmean(made, 0)
 
 
+def _span(x) -> float:
+    "Half of the width of the middle 95 %."
+    return float(np.ptp(np.nanquantile(x, [.025, .975]))) / 2
+
+# %% ../nbs/11_evaluation.ipynb #96cf3064
 def multi_label_scores(
     truth,   # bool [M, K] which classes each test clip has
     scores,  # [M, K] higher: more likely
     groups=None,  # [M] files of the test clips
     draws: int = 200,  # bootstrap samples
 ) -> dict:
-    "`map`, `auc` and `dprime`, each a `Score`: means over the classes with test clips that are of them and others that are not."
+    "`map`, `auc` and `dprime`, each a `Score`: means over the classes with test clips that are of them and others."
     from sklearn.metrics import average_precision_score, roc_auc_score
     truth, scores, n = np.asarray(truth, bool), np.asarray(scores, np.float64), len(truth)
-    kept = np.flatnonzero(truth.any(0) & ~truth.all(0))
-    if not len(kept): raise EvaluationError(f"none of the {truth.shape[1]} classes has both test clips that are of it and others; add test clips")
-    truth, scores, out = truth[:, kept], scores[:, kept], truth.shape[1] - len(kept)
-    ap, auc = (np.mean([f(r, s) for r, s in zip(truth.T, scores.T)]) for f in (average_precision_score, roc_auc_score))
-    note = f'mean over {len(kept)} classes' + (f'; {out} more have no test clip, or all of them' if out else '')
-    pairs, least = (truth.sum(0) * (~truth).sum(0)).sum(), 1 - .05 ** (1 / len(np.unique(_files(n, groups))))
-    drawn = _redrawn(truth, scores, groups, draws)
-    span = lambda x: float(np.ptp(np.nanquantile(x, [.025, .975]))) / 2
-    error = [span(x) if np.ptp(x) else least for x in drawn.T]
-    d, far = d_prime(auc, pairs), span([d_prime(a, pairs) for a in drawn[:, 1]])
-    return dict(map=Score(float(ap), error[0], float(truth.mean()), n, note=note), auc=Score(float(auc), error[1], .5, n, note=note),
-                dprime=Score(d, far or d - d_prime(auc - least, pairs), 0., n, note=note))
+    kept = truth.any(0) & ~truth.all(0)
+    if not kept.any():
+        raise EvaluationError(f"none of the {len(kept)} classes has both test clips that are of it and others")
+    out, truth, scores = int((~kept).sum()), truth[:, kept], scores[:, kept]
+    mean = lambda area: float(np.mean([area(r, s) for r, s in zip(truth.T, scores.T)]))
+    ap, auc, drawn = mean(average_precision_score), mean(roc_auc_score), _redrawn(truth, scores, groups, draws)
+    note = f'mean over {kept.sum()} classes' + (f'; {out} more have no test clip, or all of them' if out else '')
+    least = 1 - .05 ** (1 / len(np.unique(_files(n, groups))))    # perfect on few is not certain: the rule of three
+    e_ap, e_auc = (_span(x) if np.ptp(x) else least for x in drawn.T)
+    pairs = (truth.sum(0) * (~truth).sum(0)).sum()
+    d = d_prime(auc, pairs)
+    e_d = _span([d_prime(a, pairs) for a in drawn[:, 1]]) or d - d_prime(auc - least, pairs)
+    return dict(map=Score(ap, e_ap, float(truth.mean()), n, note=note), auc=Score(auc, e_auc, .5, n, note=note),
+                dprime=Score(d, e_d, 0., n, note=note))
 
 # %% ../nbs/11_evaluation.ipynb #813b5e31
 def _decisions(x, Y, tx, C, fit) -> np.ndarray:
-    "Score of each class for each row of `tx`, [M, K], by one classifier for each; 0 for a class that all or no training clips have."
+    "Score of each class for each row of `tx`, [M, K], by one classifier each; 0 for a class of all or of none."
     out = np.zeros((len(tx), Y.shape[1]))
     for k in np.flatnonzero(Y.any(0) & ~Y.all(0)): out[:, k] = fit(x, Y[:, k], C).decision_function(tx)
     return out
 
 
-def window_decisions(
+def _shared_C(x, Y, held, fit, grid=(0.001, 0.01, 0.1, 1.0)) -> float:
+    "One penalty for all classes: the strongest that has the best mean average precision on the held-out clips."
+    some = Y[held].any(0) & ~Y[held].all(0)
+    if not some.any(): return 0.01
+    right = Y[held].T[some]
+    found = [_decisions(x[~held], Y[~held], x[held], C, fit).T[some] for C in grid]
+    return grid[int(np.argmax([ranking_areas(s, right, np.ones(right.shape))[0].mean() for s in found]))]
+
+
+def _window_decisions(
     x,   # [N, W, C] features of the training clips, by window
     Y,   # bool [N, K] their classes
     tx,  # [M, W, C] of the test clips
     fit=None,     # function(x, y, C) -> classifier with decision_function; None: logistic regression
     groups=None,  # [N] files or recordings of the training clips
 ) -> np.ndarray:  # [M, K]
-    "Score of each class: one classifier for each, every window a training sample, the windows' scores averaged at the test."
+    "Score of each class: one classifier for each, every window a sample, the windows' scores averaged at the test."
     import warnings
-    (N, W, C), K, fit = np.shape(x), Y.shape[1], fit or _fit
+    N, W, C = np.shape(x)
     flat, test = _standardise(*(np.asarray(a, np.float64).reshape(-1, C) for a in (x, tx)))
-    each, held = np.repeat(Y, W, 0), np.repeat(_held_out(N, groups), W)
-    some = each[held].any(0) & ~each[held].all(0)
+    each, held, fit = np.repeat(Y, W, 0), np.repeat(_held_out(N, groups), W), fit or _fit
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
-        def right(c): return np.nanmean(ranking_areas(_decisions(flat[~held], each[~held], flat[held], c, fit).T[some], each[held].T[some], np.ones((some.sum(), held.sum())))[0])
-        best = max((0.001, 0.01, 0.1, 1.0), key=right) if some.any() else 0.01               # one penalty for all classes, of equals the strongest
-        return _decisions(flat, each, test, best, fit).reshape(len(tx), W, K).mean(1)
+        return _decisions(flat, each, test, _shared_C(flat, each, held, fit), fit).reshape(len(tx), W, -1).mean(1)
 
-
+# %% ../nbs/11_evaluation.ipynb #1e40a51b
 def multi_label_probe(
     train_x,  # [N, C] frozen features of the training clips
     train_y,  # [N] labels as in a manifest
@@ -460,9 +475,11 @@ def multi_label_probe(
     "`map`, `auc` and `dprime` of a logistic regression for each class on standardised features."
     (x, y), (tx, ty) = _features('train', train_x, train_y), _features('test', test_x, test_y)
     classes, Y = one_hot(np.concatenate([y, ty]), True)
-    if (Y[:len(y)].all(0) | ~Y[:len(y)].any(0)).all():
-        raise EvaluationError(f"a probe needs a class that some training clips have and others have not, got {len(classes)} classes; check the label column")
-    return multi_label_scores(Y[len(y):], window_decisions(x[:, None], Y[:len(y)], tx[:, None], groups=groups), test_groups)
+    own = Y[:len(y)]
+    if (own.all(0) | ~own.any(0)).all():
+        raise EvaluationError("a probe needs a class that some training clips have and others have not, "
+                              f"got {len(classes)} classes; check the manifest's label column")
+    return multi_label_scores(Y[len(y):], _window_decisions(x[:, None], own, tx[:, None], groups=groups), test_groups)
 
 # %% ../nbs/11_evaluation.ipynb #5d7fb3a1
 def ranking_scores(
@@ -472,12 +489,13 @@ def ranking_scores(
     groups=None,   # [N] files of the queries
     far=0.0,       # [M] subtracted from q g
 ) -> dict:
-    "`map`, `auc` and `dprime` of the gallery's order, each a `Score`: means over queries of how far in front the clips of the same class stand."
+    """`map`, `auc` and `dprime` of the gallery's order, each a `Score`: means over queries of how far in front the
+    clips of the same class stand."""
     parts = []
     for b in blocks(len(q), len(g), 1e6):
         right = same[b]
         may = np.ones(right.shape) if allowed is None else allowed(b).astype(float)
-        ap, auc = ranking_areas(np.round(q[b] @ g.T - far, 12), right, may)                # a collapsed network: all equal, chance
+        ap, auc = ranking_areas(np.round(q[b] @ g.T - far, 12), right, may)  # a collapsed network: all equal, chance
         P, n = (right * may).sum(1), may.sum(1)
         parts.append((np.nan_to_num(ap), auc, P / np.maximum(n, 1), P * (n - P)))
     ap, auc, chance, pairs = (np.concatenate(x) for x in zip(*parts))
@@ -486,7 +504,8 @@ def ranking_scores(
     files, (a, n) = _files(len(ap), groups), (auc[asked].mean(), int(asked.sum()))
     e, d = half_width(auc[asked], files[asked]), d_prime(a, pairs.sum())
     span = abs(d_prime(min(a + e, 1), pairs.sum()) - d_prime(max(a - e, 0), pairs.sum())) / 2
-    note = 'right: one class in common' + (f'; {len(ap) - n} queries have no other class or none of theirs in the gallery' if n < len(ap) else '')
+    note = 'right: one class in common' + (f'; {len(ap) - n} queries have no other class or none of theirs in the '
+                                           f'gallery' if n < len(ap) else '')
     return dict(map=Score(float(ap.mean()), half_width(ap, files), float(chance.mean()), len(ap), note=note),
                 auc=Score(float(a), e, .5, n, note=note), dprime=Score(d, span, 0., n, note=note))
 
@@ -497,19 +516,25 @@ def class_counts(
     "How many clips of each class there are on each side."
     rows = [(c, side) for label, side in zip(table['label'], table['split']) for c in split_labels(label)]
     t = pd.crosstab(*map(pd.Series, zip(*rows))) if rows else pd.DataFrame()
-    return pd.DataFrame({'class': list(t.index), **{side: t[side].to_numpy() if side in t else 0 for side in ('train', 'test')}})
+    return pd.DataFrame(
+        {'class': list(t.index), **{side: t[side].to_numpy() if side in t else 0 for side in ('train', 'test')}}
+    )
 
-
+# %% ../nbs/11_evaluation.ipynb #f419ddb7
 def say_classes(
     table,  # of a manifest
     file: str = '',  # where all counts stand
 ) -> dict:
-    "What is said below a report where clips have several classes: the rule, and how many clips each class has; else nothing."
+    """What is said below a report where clips have several classes: the rule, and how many clips each class has;
+    else nothing."""
     if not multi_label(table['label']): return {}
     n = class_counts(table)
     each = [f"{c} {a}/{b}" for c, a, b in n.itertuples(index=False)]
-    if len(n) > 12: each = [f"{n['train'].min()} to {n['train'].max()} / {n['test'].min()} to {n['test'].max()}" + (f', each in {file}' if file else '')]
-    return {'classes': f"{len(n)}, several per clip: mAP, AUC and d' are means over classes; two clips are of the same class when they share one",
+    if len(n) > 12:
+        each = [f"{n['train'].min()} to {n['train'].max()} / {n['test'].min()} to "
+                f"{n['test'].max()}" + (f', each in {file}' if file else '')]
+    return {'classes': f"{len(n)}, several per clip: mAP, AUC and d' are means over classes; two clips are of the "
+                       f"same class when they share one",
             'clips per class': f"training / test: {', '.join(each)}"}
 
 # %% ../nbs/11_evaluation.ipynb #ca17afe2
@@ -707,9 +732,10 @@ def window_batches(
 # %% ../nbs/11_evaluation.ipynb #0ad36511
 METRICS = dict(
     linear_video='video, linear probe', linear_audio='audio, linear probe', knn_video='video, 20 nearest neighbours',
-    **{f'linear_{x}_{k}': f'{x}, linear probes, {t}' for x in ('video', 'audio') for k, t in dict(map='mAP', auc='AUC', dprime="d'").items()},
-    **{f'retrieval_class_{d}_{k}': f'{w} of its classes, {t}' for d, w in dict(v2a='picture finds sounds', a2v='sound finds pictures').items()
-       for k, t in dict(map='mAP', auc='AUC', dprime="d'").items()},
+    **{f'{name}_{k}': f'{what}, {t}' for k, t in dict(map='mAP', auc='AUC', dprime="d'").items() for name, what in dict(
+        linear_video='video, linear probes', linear_audio='audio, linear probes',
+        retrieval_class_v2a='picture finds sounds of its classes',
+        retrieval_class_a2v='sound finds pictures of its classes').items()},
     retrieval_class_v2a_r1='picture finds a sound of its class', retrieval_class_a2v_r1='sound finds a picture of its class',
     retrieval_instance_v2a_r1='picture finds its own sound', retrieval_instance_v2a_auc='own sound beats those of other files',
     auroc_wrong_track='bank score knows wrong tracks (AUROC)',
@@ -844,7 +870,8 @@ def measure(
 # %% ../nbs/11_evaluation.ipynb #6205f9fa
 def _beside(score, others, more=()):
     "The score (or each of several) with the values of other scores as baselines."
-    if isinstance(score, dict): return {k: _beside(s, {n: o[k] for n, o in others.items()}, more) for k, s in score.items()}
+    if isinstance(score, dict):
+        return {k: _beside(s, {n: o[k] for n, o in others.items()}, more) for k, s in score.items()}
     baselines = score.baselines | {k: o.value for k, o in others.items()} | dict(more)
     return Score(score.value, score.error, score.chance, score.n, baselines, score.note)
 
@@ -855,12 +882,13 @@ def probe_score(
     modality: str,  # 'video' or 'audio'
     probe=linear_probe,  # or knn_accuracy
 ) -> Score | dict:
-    "A probe of the pooled features, beside the untrained net's and the trivial features'; of clips with several classes `multi_label_probe`'s three scores."
+    "A probe (`multi_label_probe` where it applies) of pooled features, beside the untrained net's and trivial ones."
     tr, te = parts['train'], parts['test']
     if not len(tr) or not len(te):
         raise EvaluationError("no labelled clips in both splits; fill the manifest's columns label and split (train, test)")
     if probe is linear_probe and multi_label(m.column('label', tr), m.column('label', te)): probe = multi_label_probe
-    args = dict(test_groups=m.column('path', te)) | (dict(groups=m.column('path', tr)) if probe is not knn_accuracy else {})
+    args = dict(test_groups=m.column('path', te))
+    if probe is not knn_accuracy: args['groups'] = m.column('path', tr)
     run = lambda source, key: probe(m.at(source, key, tr), m.column('label', tr), m.at(source, key, te), m.column('label', te), **args)
     plain = ('colour', 'motion_colour') if modality == 'video' else ('spectrum', 'loudness')
     key = f'{modality}_pooled'
@@ -874,21 +902,6 @@ def _nets_beside_lively(m, rows, run):
     return _beside(nets['trained'], dict(untrained=nets['untrained'], motion_loudness=lively))
 
 
-def class_ranking(
-    m: Measured,  # features of the clips
-    parts: dict,  # rows for each question
-    direction: str,  # 'v2a' or 'a2v'
-) -> dict:
-    "`ranking_scores` across modalities among clips of other files, beside the same others as `class_score`."
-    te, file = parts['test'], _files(len(parts['test']), m.column('path', parts['test']))
-    same = SameClass(*[m.column('label', te)] * 2)
-    def other(b): return file[b, None] != file
-    def run(v, a):
-        q, g = (v, a) if direction == 'v2a' else (a, v)
-        return ranking_scores(unit(q), unit(g), same, other, file)
-    return _nets_beside_lively(m, te, run)
-
-
 def class_score(
     m: Measured,  # features of the clips
     parts: dict,  # rows for each question
@@ -900,6 +913,21 @@ def class_score(
     def run(v, a):
         q, g = (v, a) if direction == 'v2a' else (a, v)
         return retrieval_class(q, g, m.column('label', te), m.column('path', te))
+    return _nets_beside_lively(m, te, run)
+
+# %% ../nbs/11_evaluation.ipynb #f2ca5083
+def _class_ranking(
+    m: Measured,  # features of the clips
+    parts: dict,  # rows for each question
+    direction: str,  # 'v2a' or 'a2v'
+) -> dict:
+    "`ranking_scores` across modalities among clips of other files, beside the same others as `class_score`."
+    te, file = parts['test'], _files(len(parts['test']), m.column('path', parts['test']))
+    same = SameClass(*[m.column('label', te)] * 2)
+    def other(b): return file[b, None] != file
+    def run(v, a):
+        q, g = (v, a) if direction == 'v2a' else (a, v)
+        return ranking_scores(unit(q), unit(g), same, other, file)
     return _nets_beside_lively(m, te, run)
 
 # %% ../nbs/11_evaluation.ipynb #6db64f21
@@ -960,7 +988,7 @@ def _ask(m, parts, bank):
     ask = {f'linear_{x}': lambda x=x: probe_score(m, parts, x) for x in ('video', 'audio')} | dict(knn_video=lambda: probe_score(m, parts, 'video', knn_accuracy))
     ask |= {f'retrieval_class_{d}_r1': lambda d=d: class_score(m, parts, d) for d in ('v2a', 'a2v')}
     if len(parts['test']) and multi_label(m.column('label', parts['test'])):
-        ask |= {f'retrieval_class_{d}': lambda d=d: class_ranking(m, parts, d) for d in ('v2a', 'a2v')}
+        ask |= {f'retrieval_class_{d}': lambda d=d: _class_ranking(m, parts, d) for d in ('v2a', 'a2v')}
     ask |= {f'retrieval_instance_v2a_{k}': lambda k=k: instance_score(m, parts, k) for k in ('r1', 'auc')}
     ask |= dict(auroc_wrong_track=lambda: wrong_track_score(m, parts, bank))
     scores, skipped = {}, {}
@@ -1189,7 +1217,7 @@ def side_key(
     "`weights_key` of what one sense passes through."
     return digest([weights_key(getattr(model, f'{sense}_{part}')) for part in ('model', 'pool', 'proj')])
 
-
+# %% ../nbs/11_evaluation.ipynb #10e8a983
 def feature_key(
     weights: str,  # of `weights_key`
     data: OneSense,
@@ -1250,7 +1278,7 @@ def _selavi(
     pools, size = dict(max=torch.nn.functional.max_pool3d, avg=torch.nn.functional.avg_pool3d), [min(2, s) for s in maps.shape[2:]]
     return {f'video_selavi_{n}': torch.nn.functional.normalize(f(maps.float(), size).flatten(1), dim=1).half() for n, f in pools.items()}
 
-
+# %% ../nbs/11_evaluation.ipynb #d1815348
 def describe(
     model,       # AVModel in eval mode
     sense: str,  # 'video', 'audio' or 'both'
@@ -1399,8 +1427,8 @@ def against(
     spread = s.spread | (dict(untrained=(float(np.std(fresh)), len(fresh))) if fresh else {})
     return dataclasses.replace(s, baselines=base, spread=spread)
 
-
-def against_each(run, feats: dict, key: str, plain=()) -> dict:
+# %% ../nbs/11_evaluation.ipynb #c0f09545
+def _against_each(run, feats: dict, key: str, plain=()) -> dict:
     "The same for a `run` that returns several scores by name; it is called once for each network and feature."
     made = {(n, key): run(n, key) for n in feats if n != 'plain'} | {('plain', k): run('plain', k) for k in plain}
     def pick(name):
@@ -1471,18 +1499,19 @@ def audio_score(
         right.append((te, hit))
     return _over_folds(right, y, groups)
 
-
-def audio_rankings(
+# %% ../nbs/11_evaluation.ipynb #34c2fe55
+def _audio_rankings(
     s: Subject,
     f: Features,  # of one network
     key: str,     # which of its features
     kind: str = 'svm',  # 'svm', 'logistic' or 'knn'
 ) -> dict:
-    "`multi_label_scores` of a classifier for each class on features of sound, mean over folds; of nearest neighbours, of their votes."
+    "`multi_label_scores` of a classifier for each class on features of sound ('knn': of votes), mean over folds."
     x, y, groups, files, each = f.each(key), s.column('label'), s.column('recording'), s.column('path'), []
+    fit = dict(svm=_svm, logistic=_fit).get(kind)
     for tr, te in progress(folds_of(s.manifest.table).values(), desc=kind, unit='fold'):
         classes, Y = one_hot(np.concatenate([y[tr], y[te]]), True)
-        if kind != 'knn': scores = window_decisions(x[tr], Y[:len(tr)], x[te], dict(svm=_svm, logistic=_fit)[kind], groups[tr])
+        if fit: scores = _window_decisions(x[tr], Y[:len(tr)], x[te], fit, groups[tr])
         else:
             known, votes = _knn_votes(x[tr].mean(1), y[tr], x[te].mean(1), y[te])
             scores = np.zeros((len(te), len(classes)))
@@ -1493,22 +1522,26 @@ def audio_rankings(
 
 def _unknown(y, known) -> int:
     "How many of the labels y have no class of the known ones."
-    return int((~class_matrix(y, one_hot(known, True)[0]).any(1)).sum() if multi_label(y, known) else (~np.isin(y, known)).sum())
+    if not multi_label(y, known): return int((~np.isin(y, known)).sum())
+    return int((~class_matrix(y, one_hot(known, True)[0]).any(1)).sum())
 
-
+# %% ../nbs/11_evaluation.ipynb #c240fa89
 def audio_protocol(s: Subject) -> dict:
-    "Audio classification on pooled features: SVM, logistic regression, nearest neighbours; folds or train/test (methods A.11, D.3)."
-    feats, y = s.features('audio'), s.column('label')
+    "Audio classification on pooled features: SVM, logistic regression, nearest neighbours (methods A.11, D.3)."
+    feats, y, out = s.features('audio'), s.column('label'), {}
     quiet = feats['plain'].mean('loudness', False)[:, 0] < -60
-    s.about['features'] = "the globally pooled map of each window, C chosen on held-out recordings; AVID's script reads grids of 4, 6, 8 and 12 cells from its stages, with C = 10"
+    s.about['features'] = ("the globally pooled map of each window, C chosen on held-out recordings; "
+                           "AVID's script reads grids of 4, 6, 8 and 12 cells from its stages, with C = 10")
     s.about['silent clips'] = f"{int(quiet.sum())} of {len(y)} are below -60 dB"
     unknown = sum(_unknown(y[te], y[tr]) for tr, te in folds_of(s.manifest.table).values())
-    if unknown: s.about['classes without a training clip'] = f"{unknown} test clips are of such classes and count as wrong"
-    if s.manifest.multi_label:
-        made = {kind: against_each(lambda n, k: audio_rankings(s, feats[n], k, kind), feats, 'audio_pooled', ('spectrum', 'loudness')) for kind in ('svm', 'logistic', 'knn')}
-        return {f'audio_{kind}_{k}': score for kind, scores in made.items() for k, score in scores.items()}
-    return {f'audio_{kind}': against(lambda n, k: audio_score(s, feats[n], k, kind), feats, 'audio_pooled', ('spectrum', 'loudness'))
-            for kind in ('svm', 'logistic', 'knn')}
+    if unknown:
+        s.about['classes without a training clip'] = f"{unknown} test clips are of such classes and count as wrong"
+    several, plain = s.manifest.multi_label, ('spectrum', 'loudness')
+    for kind in ('svm', 'logistic', 'knn'):
+        def run(n, k): return (_audio_rankings if several else audio_score)(s, feats[n], k, kind)
+        made = (_against_each if several else against)(run, feats, 'audio_pooled', plain)
+        out |= {f'audio_{kind}_{k}': score for k, score in made.items()} if several else {f'audio_{kind}': made}
+    return out
 
 # %% ../nbs/11_evaluation.ipynb #77c05350
 def draw_shots(
@@ -1549,12 +1582,17 @@ def few_shot(
 def fewshot_protocol(s: Subject) -> dict:
     "One-vs-all linear SVM on 1, 5, 20 labelled videos of a class, many draws (methods A.11.4)."
     if s.manifest.multi_label:
-        raise EvaluationError("few-shot draws labelled clips of one class each, and clips of this set have several; ask linear, audio or retrieval")
+        raise EvaluationError("few-shot draws labelled clips of one class each, and clips of this set have several; "
+                              "ask linear, audio or retrieval")
     feats, tr, te, y = s.features('video'), s.side('train'), s.side('test'), s.column('label')
     def run(n, name, key):
         x = feats[name].mean(key)
         return few_shot(x[tr], y[tr], x[te], y[te], n, s.opts.draws, s.opts.seed, s.column('path', te))
-    return {f'fewshot_{n}': against(lambda name, k: run(n, name, k), feats, 'video_pooled', ('colour', 'motion_colour')) for n in numbers(s.opts.shots)}
+
+    return {
+        f'fewshot_{n}': against(lambda name, k: run(n, name, k), feats, 'video_pooled', ('colour', 'motion_colour'))
+        for n in numbers(s.opts.shots)
+    }
 
 # %% ../nbs/11_evaluation.ipynb #84d85c21
 _POOLINGS = {'global': ('{}_pooled', True), 'selavi_max': ('{}_selavi_max', False), 'selavi_avg': ('{}_selavi_avg', False), 'embedding': ('{}', True)}  # name -> (feature, cosine?)
@@ -1567,12 +1605,15 @@ def retrieval(
     groups=None,  # [N] files of the queries
     cosine: bool = True,  # else the Euclidean distance
 ) -> dict:
-    """`r1`, ... and `mrr`, each a `Score` (chance: everything tied), and the numbers `median_rank`, `chance_rank`; where clips have several classes
-    also `map`, `auc` and `dprime`."""
+    """`r1`, ... and `mrr`, each a `Score` (chance: everything tied), and the numbers `median_rank`, `chance_rank`;
+    where clips have several classes also `map`, `auc` and `dprime`."""
     same = SameClass(qy, gy)
     q, g = (unit(q), unit(g)) if cosine else (np.asarray(q, np.float64), np.asarray(g, np.float64))
     far = 0.0 if cosine else (g * g).sum(1) / 2                            # q g - g g / 2 falls with the distance of q and g
-    parts = [(*first_right(q[b] @ g.T - far, right), right.sum(1)) for b in blocks(len(q), len(g)) for right in [same[b]]]
+    parts = []
+    for b in blocks(len(q), len(g)):
+        right = same[b]
+        parts.append((*first_right(q[b] @ g.T - far, right), right.sum(1)))
     *counts, many = (np.concatenate(c) for c in zip(*parts))
     blind = np.zeros(len(qy), int), np.full(len(qy), len(gy)), many
     rank, chance = (c[0] + (c[1] + 1) / (c[2] + 1) for c in (counts, blind))   # of the first right one, ties by lot, on average
@@ -1623,7 +1664,7 @@ def stage_names(
     "Names of a network's last stages, four at most; of one without stages, '' (its output)."
     return [n for n, _ in encoder.named_modules() if _STAGE.fullmatch(n)][-4:] or ['']
 
-
+# %% ../nbs/11_evaluation.ipynb #58ee1e22
 def stage_maps(
     encoder: torch.nn.Module,
     x: torch.Tensor,  # [B, 3, T, H, W]
@@ -1760,11 +1801,11 @@ def run(self: Classifying):
 
 # %% ../nbs/11_evaluation.ipynb #a2650659
 def _sums(file) -> tuple:
-    "(passes done, head -> (sum of probabilities [N, classes], right clips [N])) of a file that `dense` has written, or (0, {})."
+    "(passes done, head -> (sum of probabilities [N, classes], right clips [N])) of a file of `dense`, or (0, {})."
     if file is None or not Path(file).exists(): return 0, {}
     with np.load(file) as z: return int(z['done']), {k[:-4]: (z[k], z[k[:-4] + '.right']) for k in z if k.endswith('.sum')}
 
-
+# %% ../nbs/11_evaluation.ipynb #5fc7a05e
 @torch.inference_mode()
 def dense(
     net,              # VideoClassifier in eval mode
@@ -1775,8 +1816,9 @@ def dense(
     workers: int = 0, batch: int = 50,
     file=None,        # sums so far, written after each pass: an interrupted call goes on from there
 ) -> dict:
-    """head -> (right by video [N] with softmax averaged over its clips, share of right clips [N]), where clips have several classes
-    (mean probability of each class [N, classes], share of clips whose first class is one of the video's); rows in the order of the data."""
+    """head -> (right by video [N] with softmax averaged over its clips, share of right clips [N]); where clips have
+    several classes (mean probability of each [N, classes], share of clips whose likeliest class is one of the video's).
+    Rows in the order of the data."""
     device, (done, total) = next(net.parameters()).device, _sums(file)
     y = np.array([labels[int(r)] for r in data.rows])
     several = y.ndim == 2
@@ -1784,7 +1826,8 @@ def dense(
     for w in range(done, passes):
         got = {}
         for b in clip_loader(data, batch, w, workers=0 if data.packed else workers, shuffle=False, drop_last=False):
-            for n, z in net(see(_middle(b.frames, see.size).to(device), 0, 0, b.index)[0]).items(): got.setdefault(n, []).append((z.sigmoid() if several else z.softmax(1)).cpu().double().numpy())
+            for n, z in net(see(_middle(b.frames, see.size).to(device), 0, 0, b.index)[0]).items():
+                got.setdefault(n, []).append((z.sigmoid() if several else z.softmax(1)).cpu().double().numpy())
             bar.update(len(b))
         for n, p in got.items():
             p = np.concatenate(p); s, right = total.setdefault(n, (np.zeros_like(p), np.zeros(len(y))))
@@ -1806,7 +1849,7 @@ def _new_classifier(model, cfg, classes, frozen, dropout, seed):
 
 # %% ../nbs/11_evaluation.ipynb #3ee67d97
 def _classify(s: Subject, model, c: ClassifierConfig, frozen: bool, tag: str) -> dict:
-    "Train a classifier on the training side and test it: head -> what `dense` says of all, and of drawn clips. A finished one is not trained again."
+    "Train a classifier on one side, test it on the other: head -> what `dense` says; a finished one is kept."
     from avnb.views import views_from
     cfg, t = video_config(s.cfg, c, s.packed), s.manifest.table
     names = one_hot(s.column('label', s.side('train')), s.manifest.multi_label)[0].tolist()
@@ -1839,22 +1882,6 @@ def _video_scores(s, c, frozen, name):
     return out
 
 
-def _video_rankings(s, c, frozen, name):
-    "mAP, AUC and d' of each head where clips have several classes, beside untrained networks that were treated in the same way."
-    te, found, out = s.side('test'), {}, {}
-    files, (classes, Y) = s.column('path', te), one_hot(s.column('label'), True)
-    place = np.searchsorted(classes, one_hot(s.column('label', s.side('train')), True)[0])
-    for n, m in (dict(trained=s.model) | s.twins('video')).items():
-        for head, (p, _) in _classify(s, m, c, frozen, f'{name}-{n}').items():
-            scores = np.zeros((len(te), len(classes)))                     # 0: of classes that no training clip has
-            scores[:, place] = p
-            found.setdefault(head, {})[n] = multi_label_scores(Y[te], scores, files)
-    for head, nets in found.items():
-        made = against_each(lambda n, _: nets[n], nets, '')
-        out |= {f'{name}_{head}_{k}' if frozen else f'{name}_{k}': x for k, x in made.items()}
-    return out
-
-
 def linear_protocol(s: Subject) -> dict:
     "Linear probes of frozen stages with the published pooling, and logistic regression on pooled features and embedding (methods A.11.3, D.3)."
     several = s.manifest.multi_label
@@ -1866,11 +1893,27 @@ def linear_protocol(s: Subject) -> dict:
         def run(n, k):
             x = feats[n].mean(k, False)
             return (multi_label_probe if several else linear_probe)(x[tr], y[tr], x[te], y[te], files[tr], files[te])
-        made = (against_each if several else against)(run, feats, key, ('colour', 'motion_colour'))
+        made = (_against_each if several else against)(run, feats, key, ('colour', 'motion_colour'))
         out |= {f'linear_{name}_{k}': x for k, x in made.items()} if several else {f'linear_{name}': made}
     return out
 
 # %% ../nbs/11_evaluation.ipynb #603974de
+def _video_rankings(s, c, frozen, name):
+    "mAP, AUC and d' of each head where clips have several classes, beside untrained networks treated in the same way."
+    te, found, out = s.side('test'), {}, {}
+    files, (classes, Y) = s.column('path', te), one_hot(s.column('label'), True)
+    place = np.searchsorted(classes, one_hot(s.column('label', s.side('train')), True)[0])
+    for n, m in (dict(trained=s.model) | s.twins('video')).items():
+        for head, (p, _) in _classify(s, m, c, frozen, f'{name}-{n}').items():
+            scores = np.zeros((len(te), len(classes)))                     # 0: of classes that no training clip has
+            scores[:, place] = p
+            found.setdefault(head, {})[n] = multi_label_scores(Y[te], scores, files)
+    for head, nets in found.items():
+        made = _against_each(lambda n, _: nets[n], nets, '')
+        out |= {f'{name}_{head}_{k}' if frozen else f'{name}_{k}': x for k, x in made.items()}
+    return out
+
+
 def finetune_protocol(s: Subject) -> dict:
     "Full fine-tuning for action recognition: clip@1 and video@1 of dense prediction (methods A.11.1, A.11.2); untrained networks learn from scratch."
     return (_video_rankings if s.manifest.multi_label else _video_scores)(s, s.opts.finetune, False, 'finetune')
@@ -1984,5 +2027,6 @@ def run_protocol(
     counts = folder / f'classes-{protocol}.csv'
     counts.unlink(missing_ok=True)
     if 'classes' in each[0]:
-        with atomic_write(counts, 'w') as f: class_counts(done[0][1].manifest.table).to_csv(f, index=False, lineterminator='\n')
+        table = class_counts(done[0][1].manifest.table)
+        with atomic_write(counts, 'w') as f: table.to_csv(f, index=False, lineterminator='\n')
     return write_report(scores | dict(about=about), folder / f'report-{protocol}.json')

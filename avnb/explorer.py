@@ -410,11 +410,13 @@ def clips_to_show(
         if (p / 'manifest.csv').is_file(): return Manifest.load(p / 'manifest.csv')
         if not p.exists(): raise ExplorerError(f"there is no {p}; give a folder of videos, a manifest.csv or a list of files")
         p = p / 'clips' if (p / 'clips').is_dir() else p
-        inside = [] if p.is_file() else [f for f, why in sorted(walk_files(p)) if not why and Path(f).suffix.lower() in VIDEOS | set(SOUND_FILES)]
-        clips = [p] if p.is_file() else [p / unescape_name(f) for f in inside]
+        there = [] if p.is_file() else [f for f, why in sorted(walk_files(p)) if not why]
+        known = [f for f in there if Path(f).suffix.lower() in VIDEOS | set(SOUND_FILES)]
+        clips = [p] if p.is_file() else [p / unescape_name(f) for f in known]
     files = [Path(c).absolute() for c in clips]
     if not files: raise ExplorerError(f"no videos and no sounds to show; known endings: {' '.join(sorted(VIDEOS | set(SOUND_FILES)))}")
-    folder = Path(os.path.commonpath([f.parent for f in files])); paths = [escape_name(f.relative_to(folder).as_posix()) for f in files]
+    folder = Path(os.path.commonpath([f.parent for f in files]))
+    paths = [escape_name(f.relative_to(folder).as_posix()) for f in files]
     return Manifest(folder, pd.DataFrame(dict(id=paths, path=paths, start_s=0.0, seconds=0.0)))
 
 # %% ../nbs/14_explorer.ipynb #43e52531

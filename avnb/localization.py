@@ -24,9 +24,8 @@ from fastcore.basics import patch
 
 from .clips import WHOLE, ClipError, boxes_in, clip_lengths, middle_square, sees, square_area
 from .core import AvnbError, digest, progress, rng
-from .evaluation import (FeatureCache, SameClass, Score, Subject, embedding_scores, evaluation_parts, feature_key, half_width,
-                             readable, refuse_overlap, say_classes, weights_key, whole, window_batches,
-                             write_report)
+from .evaluation import (FeatureCache, SameClass, Score, Subject, embedding_scores, evaluation_parts, feature_key,
+                             half_width, readable, refuse_overlap, say_classes, weights_key, whole, window_batches, write_report)
 
 # %% ../nbs/12_localization.ipynb #39ed1e97
 class LocalizationError(AvnbError):
@@ -372,11 +371,14 @@ def in_view(
 def partners(
     labels,  # [B]
 ) -> tuple[np.ndarray, np.ndarray]:
-    "For each clip of a batch: the next clip, and the next one of another class, that is with no class in common (-1 where there is none)."
+    """For each clip of a batch: the next clip, and the next one of another class, that is with no class in common
+    (-1 where there is none)."""
     same, n = SameClass(labels, labels), len(labels)
     after = (np.arange(n)[:, None] + np.arange(1, n)) % n if n > 1 else np.zeros((n, 0), int)
     other = ~np.take_along_axis(same[:], after, 1)
-    return (np.arange(n) + 1) % n, np.where(other.any(1), np.take_along_axis(after, other.argmax(1)[:, None], 1)[:, 0] if n > 1 else 0, -1)
+    return (np.arange(n) + 1) % n, np.where(
+        other.any(1), np.take_along_axis(after, other.argmax(1)[:, None], 1)[:, 0] if n > 1 else 0, -1
+    )
 
 # %% ../nbs/12_localization.ipynb #55034015
 def model_maps(
@@ -1087,9 +1089,8 @@ def slide(
     per_second: float = 4.0,  # windows
 ) -> tuple:
     "(frames uint8 [N, 3, T, H, H], waveform float32 [N, L], centres [N] s): what the model gets of a clip, in order of time."
-    clip = middle_square(clip)[0]
-    d, v, length = cfg.data, cfg.view, len(clip.frames) / clip.fps
-    _check_sound(clip, d.rate)
+    _check_sound(clip, cfg.data.rate)
+    clip, d, v, length = middle_square(clip)[0], cfg.data, cfg.view, len(clip.frames) / clip.fps
     n = max(1, round(length * per_second))
     at = (np.arange(n) + 0.5) * length / n
     offsets = (np.arange(v.frames) - (v.frames - 1) / 2) * v.stride / d.fps

@@ -10,7 +10,7 @@ __all__ = ['COLUMNS', 'BLOCK', 'LOOKS', 'CHUNK', 'SILENT_DB', 'STILL', 'VIDEOS',
            'boxes_of', 'from_vggss', 'from_flickr_soundnet', 'from_folder', 'from_csv']
 
 # %% ../nbs/02_manifest.ipynb #2b508a12
-import csv, fnmatch, hashlib, json, os, re
+import csv, fnmatch, hashlib, json, os, re, unicodedata
 from collections import Counter, deque
 from dataclasses import dataclass
 from pathlib import Path
@@ -217,37 +217,50 @@ def _rows_of(path: Path, sep: str = ',', errors: str = 'strict', **how):
         with open(path, encoding='utf-8-sig', errors=errors, newline='') as f:
             reader = csv.reader(f, delimiter=sep, **how)
             yield from ((reader.line_num, cells) for cells in reader if any(cells))
-    except UnicodeDecodeError as e: raise ManifestError(f"{path} is not a CSV table in UTF-8 ({e}); save it again as UTF-8") from None
-    except csv.Error as e: raise ManifestError(f"{path} is not a CSV table: {e}") from None
-    except OSError as e: raise ManifestError(f"{path} cannot be read: {e.strerror}") from None
+    except UnicodeDecodeError as e:
+        raise ManifestError(f"{path} is not a CSV table in UTF-8 ({e}); save it again as UTF-8") from None
+    except csv.Error as e:
+        raise ManifestError(f"{path} is not a CSV table: {e}") from None
+    except OSError as e:
+        raise ManifestError(f"{path} cannot be read: {e.strerror}") from None
 
-
+# %% ../nbs/02_manifest.ipynb #e399b3a0
 def _table(path: Path, need=(), sep: str = ',', errors: str = 'strict') -> pd.DataFrame:
     "A table with a head, every cell as text; its index is the line in the file. `ManifestError` names what is wrong."
     rows = list(_rows_of(path, sep, errors))
-    if not rows: raise ManifestError(f"{path} is not a CSV table: it is empty")
+    if not rows:
+        raise ManifestError(f"{path} is not a CSV table: it is empty")
     head = [c.strip() or f'column {k}' for k, c in enumerate(rows[0][1], 1)]
     twice = [c for c, n in Counter(head).items() if n > 1]
-    if twice: raise ManifestError(f"{path}: two columns are called {twice[0]!r}; rename one")
+    if twice:
+        raise ManifestError(f"{path}: two columns are called {twice[0]!r}; rename one")
     if lacks := [c for c in need if c not in head]:
-        raise ManifestError(f"{path}: lacks the column{'s' * (len(lacks) > 1)} {', '.join(lacks)}; it has {', '.join(head)}")
+        raise ManifestError(
+            f"{path}: lacks the column{'s' * (len(lacks) > 1)} {', '.join(lacks)}; it has {', '.join(head)}"
+        )
     for line, cells in rows[1:]:
         if len(cells) != len(head):
-            raise ManifestError(f"{path}, line {line}: expected {len(head)} cells as in the first line, got {len(cells)}; "
-                                "put text with a separator in it in quotes")
+            raise ManifestError(
+                f"{path}, line {line}: expected {len(head)} cells as in the first line, got {len(cells)}; "
+                "put text with a separator in it in quotes"
+            )
     return pd.DataFrame([cells for _, cells in rows[1:]], [line for line, _ in rows[1:]], head, dtype=str)
 
 # %% ../nbs/02_manifest.ipynb #98dcdc11
 def _csv(table, old: Path, new: Path) -> bytes:
     "The table as CSV, its paths relative to the folder `new`."
     t, (old, new) = table.copy(), (Path(p).resolve() for p in (old, new))
-    if old != new: t = t.assign(**{c: [p and _moved(p, old, new) for p in t[c]] for c in ('path', 'track_path') if c in t})
-    for c in ('width', 'height', 'rate', 'channels', *(c for c in _FEW[1:] if c in t)): t[c] = t[c].astype('Int64')
+    if old != new:
+        files = [c for c in ('path', 'track_path', 'audio_path') if c in t]
+        t = t.assign(**{c: [p and _moved(p, old, new) for p in t[c]] for c in files})
+    for c in ('width', 'height', 'rate', 'channels', *(c for c in _FEW[1:] if c in t)):
+        t[c] = t[c].astype('Int64')
     return t.to_csv(index=False, lineterminator='\n').encode()
 
 
 def _moved(path: str, old, new) -> str:
-    "A path of a table in the folder `old`, for one in the folder `new`. A link in it stays a link: its name may say the class."
+    """A path of a table in the folder `old`, for one in the folder `new`. A link in it stays a link: its name may
+    say the class."""
     return _as_text(os.path.relpath(os.path.join(old, unescape_name(path)), new))
 
 
@@ -260,6 +273,11 @@ def _as_text(path: str) -> str:
     "A relative path as tables hold it; './' before what could be taken for an absolute one."
     text = escape_name(path)
     return f'./{text}' if _absolute(text) else text
+
+
+def _composed(text: str) -> str:
+    "Letters with their accents as one sign each: Apple's systems take them apart in file names, lists do not."
+    return text if text.isascii() else unicodedata.normalize('NFC', text)
 
 # %% ../nbs/02_manifest.ipynb #8073dd0b
 @patch
@@ -288,11 +306,18 @@ def load(
 ) -> 'Manifest':
     "Read a table; raises `ManifestError` that says which row or column is wrong."
     path = Path(path)
-    if path.is_dir(): path = path / 'manifest.csv'
-    if not path.exists(): raise ManifestError(f"there is no {path}; `avnb index FOLDER` writes one")
+    if path.is_dir():
+        path = path / 'manifest.csv'
+    if not path.exists():
+        raise ManifestError(f"there is no {path}; `avnb index FOLDER` writes one")
     t, lack = _table(path), _beside(path, f'{path.stem}.missing.csv')
-    if not len(t): raise ManifestError(f"{path} has no rows")
-    return Manifest(path.parent, _checked(t.reset_index(drop=True), path), _table(lack).reset_index(drop=True) if lack.exists() else None)
+    if not len(t):
+        raise ManifestError(f"{path} has no rows")
+    return Manifest(
+        path.parent,
+        _checked(t.reset_index(drop=True), path),
+        _table(lack).reset_index(drop=True) if lack.exists() else None,
+    )
 
 # %% ../nbs/02_manifest.ipynb #a6ae7e71
 BLOCK, LOOKS, CHUNK = 10, 4, 60                                 # loudness blocks per s, pictures per s, s read at once
@@ -376,63 +401,69 @@ def examine(
     row = lambda s, n: dict(base, id=_window_id(name, s, seconds, hop), start_s=s, seconds=n, error='')
     return [row(s, n) | _measure(power, change, s, n) for s, n in _windows(info['duration_s'], seconds, hop)]
 
-# %% ../nbs/02_manifest.ipynb #1732c3c5
+# %% ../nbs/02_manifest.ipynb #a54cc15d
 def _no_file(file) -> str:
     "Why something is not a file that can be opened, '' if it is one."
     if os.path.isfile(file): return ''
     if not os.path.lexists(file): return 'not there'
-    if not os.path.exists(file): return f"a broken link: it leads to {escape_name(os.readlink(file))}, which cannot be reached"
+    if not os.path.exists(file):
+        return f"a broken link: it leads to {escape_name(os.readlink(file))}, which cannot be reached"
     return 'a folder' if os.path.isdir(file) else 'not a plain file (a pipe or a device?)'
 
-
+# %% ../nbs/02_manifest.ipynb #1732c3c5
 def walk_files(
     folder,
-):               # -> (path in the folder as text, '' or why it is no file), one after the other
+):  # -> (path in the folder as text, '' or why it is no file), one after the other
     "What lies below a folder and is not hidden, links followed. Raises `ManifestError` where one may not look."
     home, own, links, known = os.path.realpath(folder), [''], deque(), set()
     while own or links:
         here = own.pop() if own else links.popleft()
-        try: entries = sorted(os.scandir(os.path.join(folder, here)), key=lambda e: e.name)
-        except OSError as e: raise ManifestError(f"cannot look into {e.filename}: {e.strerror}; change its permissions or move it away") from None
+        try:
+            entries = sorted(os.scandir(os.path.join(folder, here)), key=lambda e: e.name)
+        except OSError as e:
+            what = f"cannot look into {e.filename}: {e.strerror}; change its permissions or move it away"
+            raise ManifestError(what) from None
         around = os.path.realpath(os.path.join(folder, here)) if any(e.is_symlink() for e in entries) else ''
         for e in entries:
             path = os.path.join(here, e.name)
             if e.name[0] == '.': continue
             if e.is_dir(follow_symlinks=False): own.append(path)
             elif e.is_symlink() and os.path.isdir(e.path):
-                if (around, e.name) not in known and not _holds(os.path.realpath(e.path), around, home): links.append(path)
+                seen = (around, e.name) in known or _holds(os.path.realpath(e.path), around, home)
                 known.add((around, e.name))
+                if not seen: links.append(path)
             else: yield _as_text(path), '' if e.is_file(follow_symlinks=False) else _no_file(e.path)
 
-
+# %% ../nbs/02_manifest.ipynb #4c1eb53e
 def _holds(folder: str, *others: str) -> bool:
     "Whether a folder is one of the others or above it; all are real paths."
     return any(os.path.commonpath([folder, x]) == folder for x in others)
 
 # %% ../nbs/02_manifest.ipynb #295869b1
-VIDEOS = set('''.264 .265 .360 .3g2 .3gp .3gpp .amv .asf .avc .avi .avs2 .avs3 .bik .cine .dav .dif .divx .dv .dvr-ms .evo .f4v .flc .fli .flv
-    .gif .gxf .h264 .h265 .hevc .hdmov .insv .ismv .ivf .lrv .m1v .m2p .m2t .m2ts .m2v .m4v .mj2 .mjpeg .mjpg .mk3d .mkv .mod .mov .mp4 .mp4v
-    .mpe .mpeg .mpg .mpv .mts .mxf .mxg .nsv .nut .obu .ogm .ogv .ogx .qt .rm .rmvb .roq .smk .swf .tod .tp .trp .ts .viv .vob .vro .webm .wmv
-    .wtv .xesc .y4m'''.split())
-AUDIOS = set('''.aac .ac3 .adts .aif .aifc .aiff .alac .amr .ape .au .awb .caf .dts .eac3 .flac .gsm .m4a .m4b .m4r .mka .mp1 .mp2 .mp3 .mpa .mpc
-    .oga .ogg .opus .ra .snd .spx .tta .voc .w64 .wav .wave .weba .wma .wv'''.split())
-_OTHERS = set('''.7z .arrow .ass .bmp .bz2 .c .cfg .ckpt .csv .db .doc .docx .feather .gz .h .h5 .hdf5 .heic .heif .htm .html .ico .idx .ini .ipynb
-    .jpeg .jpg .js .json .jsonl .lmdb .log .lrc .lz4 .mat .md .md5 .npy .npz .parquet .pdf .pickle .pkl .plist .png .ppt .pptx .pt .pth .py .rar
-    .rst .rtf .safetensors .sh .sha1 .sha256 .sqlite .srt .ssa .svg .tar .tex .tfrecord .tgz .thm .tif .tiff .toml .torrent .tsv .txt .url .vtt
-    .webp .xls .xlsx .xml .xmp .xz .yaml .yml .zip .zst'''.split())
-_HALF = set('.aria2 .crdownload .download .filepart .opdownload .part .partial .ytdl'.split())   # downloads that have not come to their end
-_KNOWN = (VIDEOS | AUDIOS | _OTHERS | _HALF) - {'.ogg'}           # an .ogg may be either
+VIDEOS = set('''.264 .265 .360 .3g2 .3gp .3gpp .amv .asf .avc .avi .avs2 .avs3 .bik .cine .dav .dif .divx .dv .dvr-ms
+    .evo .f4v .flc .fli .flv .gif .gxf .h264 .h265 .hdmov .hevc .insv .ismv .ivf .lrv .m1v .m2p .m2t .m2ts .m2v .m4v
+    .mj2 .mjpeg .mjpg .mk3d .mkv .mod .mov .mp4 .mp4v .mpe .mpeg .mpg .mpv .mts .mxf .mxg .nsv .nut .obu .ogm .ogv
+    .ogx .qt .rm .rmvb .roq .smk .swf .tod .tp .trp .ts .viv .vob .vro .webm .wmv .wtv .xesc .y4m'''.split())
+AUDIOS = set('''.aac .ac3 .adts .aif .aifc .aiff .alac .amr .ape .au .awb .caf .dts .eac3 .flac .gsm .m4a .m4b .m4r .mka
+    .mp1 .mp2 .mp3 .mpa .mpc .oga .ogg .opus .ra .snd .spx .tta .voc .w64 .wav .wave .weba .wma .wv'''.split())
+_OTHERS = set('''.7z .arrow .ass .bmp .bz2 .c .cfg .ckpt .csv .db .doc .docx .feather .gz .h .h5 .hdf5 .heic .heif
+    .htm .html .ico .idx .ini .ipynb .jpeg .jpg .js .json .jsonl .lmdb .log .lrc .lz4 .mat .md .md5 .npy .npz .parquet
+    .pdf .pickle .pkl .plist .png .ppt .pptx .pt .pth .py .rar .rst .rtf .safetensors .sh .sha1 .sha256 .sqlite .srt
+    .ssa .svg .tar .tex .tfrecord .tgz .thm .tif .tiff .toml .torrent .tsv .txt .url .vtt .webp .xls .xlsx .xml .xmp
+    .xz .yaml .yml .zip .zst'''.split())
+_HALF = set('.aria2 .crdownload .download .filepart .opdownload .part .partial .ytdl'.split())  # unfinished downloads
+_KNOWN = (VIDEOS | AUDIOS | _OTHERS | _HALF) - {'.ogg'}          # an .ogg may be either
 
 
 def _opens(folder, path: str, sounds: bool) -> bool:
-    "Whether a file is a video (or with `sounds` a sound) by its content; a picture is a video of a tenth of a second at most."
+    "Whether a file is a video (or with `sounds` a sound) by its content; a still picture lasts 0.1 s at most."
     try: info = probe(Path(folder, unescape_name(path)))
     except MediaError: return False
     return info['duration_s'] > 0.1 and bool(info['video_codec'] or sounds and info['audio_codec'])
 
-
+# %% ../nbs/02_manifest.ipynb #1a07c905
 def _files(folder: Path, endings=VIDEOS) -> tuple[list, dict, str]:
-    "(paths of its videos, sorted; path -> why of what cannot be told or is not whole; a sentence on what is left out, by ending)."
+    "(paths of its videos, sorted; path -> why of what is not whole or cannot be told; a sentence on what is left out)."
     if not folder.exists(): raise ManifestError(f"there is no folder {folder}")
     if not folder.is_dir(): raise ManifestError(f"{folder} is a file; give the folder that holds the videos")
     found, left, others = [], {}, Counter()
@@ -443,19 +474,29 @@ def _files(folder: Path, endings=VIDEOS) -> tuple[list, dict, str]:
         elif end not in _KNOWN and _opens(folder, path, bool(endings & AUDIOS)): found.append(path)
         else: others[end or 'without ending'] += 1
     if not found: raise ManifestError(f"{folder} {_nothing(left, others)}")
-    said = [f'{n} {e}' for e, n in others.most_common()] + [f'{p} ({why})' for p, why in list(left.items())[:3]] + ['...'] * (len(left) > 3)
-    return sorted(found), left, said and f"{escape_name(folder.name) or folder}: {len(found)} files are read, {others.total() + len(left)} left out: {', '.join(said)}"
+    return sorted(found), left, _left_out(folder, len(found), left, others)
 
+# %% ../nbs/02_manifest.ipynb #084e638a
+def _left_out(folder: Path, found: int, left: dict, others: Counter) -> str:
+    "A sentence on what is not read, by ending; '' for nothing."
+    said = [f'{n} {end}' for end, n in others.most_common()] + [f'{p} ({why})' for p, why in list(left.items())[:3]]
+    if not said: return ''
+    name, more = escape_name(folder.name) or folder, ', ...' * (len(left) > 3)
+    return f"{name}: {found} files are read, {others.total() + len(left)} left out: {', '.join(said)}{more}"
 
+# %% ../nbs/02_manifest.ipynb #5fab98c5
 def _nothing(left: dict, others: Counter) -> str:
     "What a folder holds in which there is no video, and what to do."
     if not others and not left: return 'is empty; put videos into it'
-    first = f"; the first of {len(left)} that cannot be used, {next(iter(left))}: {next(iter(left.values()))}" if left else ''
-    return f"holds {others.total() + len(left)} files but no video ({', '.join(f'{n} {e}' for e, n in others.most_common(5))}){first}"
+    kinds = ', '.join(f'{n} {e}' for e, n in others.most_common(5))
+    text = f"holds {others.total() + len(left)} files but no video ({kinds})"
+    for path, why in list(left.items())[:1]: text += f"; the first of {len(left)} that cannot be used, {path}: {why}"
+    return text
 
 # %% ../nbs/02_manifest.ipynb #916874de
 def _names(files) -> dict[str, str]:
-    "File -> id: its path without the ending, '/' as '__'; with the ending where two would be alike, and with ~2 where they still are."
+    """File -> id: its path without the ending, '/' as '__'; with the ending where two would be alike, with ~2 where
+    they still are."""
     full = {f: f.removeprefix('./').replace('/', '__').strip() for f in files}
     short = {f: _brief(os.path.splitext(n)[0].strip()) for f, n in full.items()}
     full = {f: _brief(n) for f, n in full.items()}
@@ -471,7 +512,7 @@ def _names(files) -> dict[str, str]:
 
 
 def _brief(name: str) -> str:
-    "A name that leaves room for an ending: files are called by the id (truth, pictures), and a name has 255 bytes at most."
+    "A name with room for an ending: pictures and truths are called by the id, and a name has 255 bytes at most."
     raw = name.encode()
     return name if len(raw) <= 200 else f"{raw[:180].decode(errors='ignore')}~{digest(name)[:8]}"
 
@@ -485,7 +526,8 @@ def _entries(x, names: dict, folder: Path) -> list[str]:
     if not isinstance(x, (str, Path)): return [escape_name(str(p)) for p in x]
     one = escape_name(str(x))
     if one in names or one in names.values() or not os.path.isfile(x) or _inside(x, folder) in names: return [one]
-    with open(x, encoding='utf-8-sig', errors='surrogateescape') as f: return [escape_name(line.strip('\r\n')) for line in f]
+    with open(x, encoding='utf-8-sig', errors='surrogateescape') as f:
+        return [escape_name(line.strip('\r\n')) for line in f]
 
 
 def _inside(path, folder) -> str:
@@ -498,18 +540,21 @@ def _readings(entry: str) -> list[str]:
     cuts = [m.start() for m in re.finditer(r'\s#', entry)]
     return [x for x in (entry.strip(), *(entry[:c].strip() for c in reversed(cuts))) if x]
 
-
+# %% ../nbs/02_manifest.ipynb #b9e18601
 class _Names:
     "Files by everything that may name one of them."
     def __init__(self, names: dict, folder):
-        self.names, self.folder, self.ids, self.last = names, folder, {i: f for f, i in names.items()}, {}
-        for f in names: self.last.setdefault(f.split('/')[-1], []).append(f)
+        self.names, self.folder, self.ids, self.last = names, folder, {_composed(i): f for f, i in names.items()}, {}
+        self.paths = {_composed(f): f for f in names}
+        for f in names: self.last.setdefault(_composed(f.split('/')[-1]), []).append(f)
 
     def literal(self, x: str) -> list[str]:
         "The files with exactly this path, id or name."
-        if x in self.names: return [x]
+        x, here = _composed(x), _composed(_inside(x, self.folder))
+        if x in self.paths: return [self.paths[x]]
         if x in self.ids: return [self.ids[x]]
-        return self.last.get(x) or [f for f in [_inside(x, self.folder)] if f in self.names]
+        if x in self.last: return self.last[x]
+        return [self.paths[here]] if here in self.paths else []
 
     def pattern(self, x: str) -> list[str]:
         "The files whose path or id fits the pattern."
@@ -518,7 +563,7 @@ class _Names:
     def window(self, x: str) -> list[str]:
         "The file of which this may be the id of a window."
         m = re.fullmatch(r'(.+)_\d{6,}\.\d{1,3}', x)
-        return [self.ids[m[1]]] if m and m[1] in self.ids else []
+        return [self.ids[_composed(m[1])]] if m and _composed(m[1]) in self.ids else []
 
 # %% ../nbs/02_manifest.ipynb #7fdcb002
 @dataclass
@@ -529,34 +574,39 @@ class _Choice:
     parts: set      # files that may have such windows; all of them for a pattern
     open: list      # entries that fit no file: they must fit a window
 
-
+# %% ../nbs/02_manifest.ipynb #2dac151b
 def _choose(x, names: dict, folder: Path, windows: bool, what: str) -> _Choice:
     "Read a list against the files that are there; a `ManifestError` names an entry that can fit nothing."
     known, made = _Names(names, folder), _Choice(set(), [], set(), [])
     for entry in _entries(x, names, folder):
         tries = _readings(entry)
         if not tries or entry.strip()[0] == '#' and not known.literal(tries[0]): continue
-        literal = next((f for t in tries if (f := known.literal(t))), [])
-        fits, pattern = next(((f, t) for t in tries if (f := known.pattern(t))), ([], '')) if not literal else (literal, '')
+        fits, pattern = next((known.literal(t) for t in tries if known.literal(t)), []), ''
+        if not fits: fits, pattern = next(((f, t) for t in tries if (f := known.pattern(t))), ([], ''))
         made.files |= set(fits)
         if pattern: made.windows.append(pattern)
-        if fits: continue
-        last = tries[-1]
-        wild, of = bool(set(last) & set('*?[')), known.window(last)
-        if _absolute(last) or '..' in Path(last).parts: raise ManifestError(f"{what}: {last!r} leads out of {folder}; write it relative to that folder")
-        if not windows or not (of or wild): raise ManifestError(_unfitting(what, last, names, folder))
-        made.windows.append(last)
-        made.open.append(last)
-        made.parts |= set(of or names)
+        if not fits: _choose_windows(made, tries[-1], known, windows, what)
     return made
 
 
+def _choose_windows(made: _Choice, entry: str, known: _Names, windows: bool, what: str):
+    "Note an entry that fits no file, if it may fit windows."
+    wild, of = bool(set(entry) & set('*?[')), known.window(entry)
+    if _absolute(entry) or '..' in Path(entry).parts:
+        raise ManifestError(f"{what}: {entry!r} leads out of {known.folder}; write it relative to that folder")
+    if not windows or not (of or wild): raise ManifestError(_unfitting(what, entry, known.names, known.folder))
+    made.windows.append(entry)
+    made.open.append(entry)
+    made.parts |= set(of or known.names)
+
+# %% ../nbs/02_manifest.ipynb #716f25a8
 def _unfitting(what: str, entry: str, names: dict, folder) -> str:
     "A sentence on an entry that fits nothing, with what it may have meant."
     import difflib
     near = difflib.get_close_matches(entry, [*names, *names.values()], 1)
-    return (f"{what}: {entry!r} fits no file or window in {folder}; entries are paths like 'dogs/a.mp4', names, ids, or patterns like 'dogs/*'"
-            + (f". Is it {near[0]!r}?" if near else ''))
+    hint = f". Is it {near[0]!r}?" if near else ''
+    return (f"{what}: {entry!r} fits no file or window in {folder}; entries are paths like 'dogs/a.mp4', names, ids, "
+            f"or patterns like 'dogs/*'{hint}")
 
 # %% ../nbs/02_manifest.ipynb #cc6ae09c
 def _stamp(folder, f) -> list:
@@ -605,10 +655,11 @@ def _examine_one(job) -> list[dict]:
     "The rows of one file; what is no file that can be opened gives one row with the reason."
     folder, path, name, *how = job
     why = _no_file(os.path.join(folder, unescape_name(path)))
-    if why: return [dict(path=path, id=name, start_s=0.0, seconds=0.0, error=why)]
+    if why:
+        return [dict(path=path, id=name, start_s=0.0, seconds=0.0, error=why)]
     return [dict(r, path=path) for r in examine(folder, unescape_name(path), name, *how)]
 
-
+# %% ../nbs/02_manifest.ipynb #cebc29ac
 def _examine_all(folder, jobs, workers, seconds, hop, engine='local'):
     "Yield `(file, rows)` as files are done; `jobs` are (file, id) pairs."
     left, home = dict(jobs), os.path.abspath(folder)
@@ -617,8 +668,12 @@ def _examine_all(folder, jobs, workers, seconds, hop, engine='local'):
             del left[jobs[k][0]]
             yield jobs[k][0], rows
     except ManifestError as e:
-        if 'died' not in str(e): raise
-        raise ManifestError(f"{e}; it was at {next(iter(left))} or soon after it. Exclude that file and run again (what is done is kept), or use workers=1") from None
+        if 'died' not in str(e):
+            raise
+        raise ManifestError(
+            f"{e}; it was at {next(iter(left))} or soon after it. Exclude that file and run again (what is done is "
+            f"kept), or use workers=1"
+        ) from None
 
 # %% ../nbs/02_manifest.ipynb #c308c256
 def _partial(out: Path) -> Path:
@@ -664,12 +719,20 @@ def _known(out, folder, names, seconds, hop, keep) -> Manifest:
     changed = [f for f, file in now.items() if ('' if _no_file(file) else sha256_file(file)) != hashes[f]]
     want = []
     for f in sorted(now):
-        windows = [(_window_id(names[f], s, seconds, hop), s, n) for s, n in _windows(lengths[f], seconds, hop)] if not errors[f] else [(names[f], 0.0, 0.0)]
+        windows = (
+            [(_window_id(names[f], s, seconds, hop), s, n) for s, n in _windows(lengths[f], seconds, hop)]
+            if not errors[f]
+            else [(names[f], 0.0, 0.0)]
+        )
         want += [w for w in windows if keep(f, w[0])]
     others = want != list(zip(t['id'], t['start_s'], t['seconds'])) and not (new or gone)
-    if not (new or gone or changed or others): return _listened(old, t['file'], folder, names, seconds, hop)
+    if not (new or gone or changed or others):
+        return _listened(old, t['file'], folder, names, seconds, hop)
     what = {'new files': new, 'files gone': gone, 'files changed': changed}
-    what = ', '.join(f"{len(x)} {k} ({x[0]}{', ...' * (len(x) > 1)})" for k, x in what.items() if x) or 'other windows or ids'
+    what = (
+        ', '.join(f"{len(x)} {k} ({x[0]}{', ...' * (len(x) > 1)})" for k, x in what.items() if x)
+        or 'other windows or ids'
+    )
     raise ManifestError(f"{out} exists and is different: {what}. Give another out=, delete it, or say overwrite=True")
 
 # %% ../nbs/02_manifest.ipynb #c54064a4
@@ -692,25 +755,27 @@ class _Wanted:
     def __init__(self, folder, include, exclude, windows: bool):
         found, left, self.said = _files(folder)
         names = _names([*found, *left])
-        self.only, self.less = (_choose(x, names, folder, windows, what) for x, what in ((include, 'include'), (exclude, 'exclude')))
+        self.only = _choose(include, names, folder, windows, 'include')
+        self.less = _choose(exclude, names, folder, windows, 'exclude')
         self.all = not self.only.files and not self.only.parts
-        wanted = {f: i for f, i in names.items() if self.all or f in self.only.files | self.only.parts}
-        wanted = {f: i for f, i in wanted.items() if f not in self.less.files}
-        self.names = {f: i for f, i in wanted.items() if f not in left}
-        self.left = pd.DataFrame([dict(id=wanted[f], path=f, why=why) for f, why in left.items() if f in wanted])
+        some = (set(names) if self.all else self.only.files | self.only.parts) - self.less.files
+        self.names = {f: i for f, i in names.items() if f in some and f not in left}
+        self.left = pd.DataFrame([dict(id=names[f], path=f, why=why) for f, why in left.items() if f in some])
 
     def keep(self, file: str, window: str) -> bool:
         "Whether a window of a wanted file is wanted."
-        return (self.all or file in self.only.files or _hit(self.only.windows, window)) and not _hit(self.less.windows, window)
+        return (self.all or file in self.only.files or _hit(self.only.windows, window)) and not _hit(
+            self.less.windows, window
+        )
 
     def check(self, folder, rows):
         "Refuse an entry that turned out to fit no window."
-        ids = [r['id'] for r in rows]
+        ids = {r['id']: r['id'] for r in rows}
         for what, choice in (('include', self.only), ('exclude', self.less)):
             for entry in choice.open:
-                if not any(_hit([entry], i) for i in ids): raise ManifestError(_unfitting(what, entry, {i: i for i in ids}, folder))
+                if not any(_hit([entry], i) for i in ids): raise ManifestError(_unfitting(what, entry, ids, folder))
 
-
+# %% ../nbs/02_manifest.ipynb #2d0272c5
 def index_folder(
     folder: str | Path,             # the videos, in any depth
     out: str | Path | None = None,  # the table to write; None: manifest.csv in the folder
@@ -722,7 +787,8 @@ def index_folder(
     overwrite: bool = False,        # replace an existing table that differs
     engine: str = 'local',          # or 'dask=tcp://HOST:PORT': see `in_parallel`
 ) -> Manifest:
-    "Examine every video of a folder and write the table; an interrupted run goes on where it stopped. Raises `ManifestError`."
+    """Examine every video of a folder and write the table; an interrupted run goes on where it stopped. Raises
+    `ManifestError`."""
     folder = Path(folder)
     out = Path(out or folder / 'manifest.csv')
     if any(x is not None and not x > 0 for x in (seconds, hop)):
@@ -788,6 +854,9 @@ def doctor(
              _span('frame rate', good['fps'], 'fps'), _span('sound', good['rate'].where(good['rate'] > 0), 'Hz'),
              _span('loudness', good['loudness_db'], 'dB'),
              f"  pictures as  {kinds('video_codec')}", f"  sound as     {kinds('audio_codec')}"]
+    if n := len(manifest.missing):
+        first = manifest.missing.iloc[0]
+        lines.insert(1, f"  left out     {n}, the first: {first['path']} ({first['why']})")
     sick = t[t['complaint'] != ''].sort_values(['error', 'silence_ratio', 'still_ratio'], ascending=False, kind='stable')
     kind = sick['complaint'].str.replace(r'copy of [^,]+', 'copy', regex=True)
     kind = kind.str.replace(r'sound track \d+ of 0 to \d+', 'several sound tracks', regex=True)
@@ -800,13 +869,15 @@ def doctor(
 
 # %% ../nbs/02_manifest.ipynb #3554b946
 def _sources(manifest: Manifest) -> pd.Series:
-    "What tells for each row whose windows are of one recording: its content, or the real path of the file where that is not known."
+    """What tells for each row whose windows are of one recording: its content, or the real path of the file where
+    that is not known."""
     t, real = manifest.table, {}
-    for p in t['path'][t['content_hash'] == ''].unique(): real[p] = os.path.realpath(manifest.folder / unescape_name(p))
+    for p in t['path'][t['content_hash'] == ''].unique():
+        real[p] = os.path.realpath(manifest.folder / unescape_name(p))
     named = t['path'] if len(set(real.values())) == len(real) else t['path'].map(lambda p: escape_name(real.get(p, p)))
     return t['content_hash'].where(t['content_hash'] != '', named)
 
-
+# %% ../nbs/02_manifest.ipynb #9c818453
 def split_by_file(
     manifest: Manifest,
     test: float = 0.25,  # share of the files
@@ -815,11 +886,16 @@ def split_by_file(
     "The same table with `split` filled: all windows of a file, and of its copies, on one side. Raises `ManifestError`."
     t = manifest.table
     group = _sources(manifest)
-    groups = sorted(set(group[manifest.usable().table.index]), key=lambda g: hashlib.sha256(f'{seed} {g}'.encode()).digest())
-    if not 0 < test < 1: raise ManifestError(f"test: expected a share between 0 and 1, got {test}")
+    groups = sorted(
+        set(group[manifest.usable().table.index]), key=lambda g: hashlib.sha256(f'{seed} {g}'.encode()).digest()
+    )
+    if not 0 < test < 1:
+        raise ManifestError(f"test: expected a share between 0 and 1, got {test}")
     if len(groups) < 2:
-        raise ManifestError(f"a test needs files the model has not seen, and there is only {len(groups)} usable file; add videos")
-    held_out = set(groups[:min(max(1, round(test * len(groups))), len(groups) - 1)])
+        raise ManifestError(
+            f"a test needs files the model has not seen, and there is only {len(groups)} usable file; add videos"
+        )
+    held_out = set(groups[: min(max(1, round(test * len(groups))), len(groups) - 1)])
     return Manifest(manifest.folder, t.assign(split=np.where(group.isin(held_out), 'test', 'train')), manifest.missing)
 
 # %% ../nbs/02_manifest.ipynb #77f360c5
@@ -831,7 +907,8 @@ def _dosed(kind, fraction, g) -> np.ndarray:
 
 # %% ../nbs/02_manifest.ipynb #16430d88
 def _donors(wrong, kinds, file, g) -> np.ndarray:
-    "For each row of `wrong` int [W] the row whose sound it hears, of other classes (int [N, L], -1: none) and file (int [N])."
+    """For each row of `wrong` int [W] the row whose sound it hears, of other classes (int [N, L], -1: none) and file
+    (int [N])."""
     def clash(i, j):
         a, b = kinds[i], kinds[j]
         shared = (a[..., :, None] == b[..., None, :]) & (a[..., :, None] >= 0)
@@ -839,17 +916,20 @@ def _donors(wrong, kinds, file, g) -> np.ndarray:
     heard, every = g.permutation(wrong), np.arange(len(wrong))
     for k in np.flatnonzero(clash(wrong, heard)):
         for some in (g.integers(len(wrong), size=32), every):
-            can = some[~clash(wrong[k], heard[some]) & ~clash(wrong[some], heard[k])] if clash(wrong[k], heard[k]) else ()
+            if not clash(wrong[k], heard[k]): continue
+            can = some[~clash(wrong[k], heard[some]) & ~clash(wrong[some], heard[k])]
             if not len(can): continue
             j = g.choice(can)
             heard[k], heard[j] = heard[j], heard[k]
-    for k in np.flatnonzero(clash(wrong, heard)):                             # one class is more than half of them: others' sounds are heard again
+    for k in np.flatnonzero(clash(wrong, heard)):                 # one class is more than half: sounds are heard again
         can = np.flatnonzero(~clash(wrong[k], np.arange(len(kinds))))
-        if not len(can): raise ManifestError("wrong tracks need a sound of another class or file, and there is only one; add clips, or use fraction=0")
+        if not len(can):
+            raise ManifestError("wrong tracks need a sound of another class or file, and there is only one; "
+                                "add clips, or use fraction=0")
         heard[k] = g.choice(can)
     return heard
 
-
+# %% ../nbs/02_manifest.ipynb #2f381540
 def _kinds(labels: list) -> np.ndarray:
     "Classes of each row as numbers, int [N, L] with -1 where there are fewer than L."
     number = {c: k for k, c in enumerate(sorted(frozenset().union(*labels)))}
@@ -864,18 +944,22 @@ def inject_noise(
     seed: int = 0,        # which rows, and whose sound
     split: str = 'train',  # '' for all rows
 ) -> Manifest:
-    """The same clips, a share of them with another clip's sound track: columns `track`, `track_path`, `track_start_s` and `track_seconds`.
+    """The same clips, a share of them with another clip's sound track: columns `track`, `track_path`, `track_start_s`
+    and `track_seconds`.
 
-    Class-stratified: the same share of each `label` is made wrong (give or take one clip), and the sound comes from a row that shares no class with it, so that
-    the pair is truly wrong; rows without a label hear any other file. Windows of one file, and copies of it, never exchange sounds. Every sound of a wrong row is
-    heard by another wrong row, once, unless one class is more than half of them. With the same seed, rows wrong at a smaller fraction are wrong at a larger one.
-    Rows already known to be faulty are left alone. Raises `ManifestError`."""
+    Class-stratified: the same share of each `label` is made wrong (give or take one clip), and the sound comes from a
+    row that shares no class with it, so that the pair is truly wrong; rows without a label hear any other file.
+    Windows of one file, and copies of it, never exchange sounds. Every sound of a wrong row is heard by another wrong row,
+    once, unless one class is more than half of them. With the same seed, rows wrong at a smaller fraction are wrong at
+    a larger one. Rows already known to be faulty are left alone. Raises `ManifestError`."""
     t, m = manifest.table, manifest.where(split=split) if split else manifest
     if not 0 <= fraction <= 1: raise ManifestError(f"fraction: expected a share between 0 and 1, got {fraction}")
-    if 'track' in t: raise ManifestError("this manifest has injected noise already (column track); start from the one without")
+    if 'track' in t:
+        raise ManifestError("this manifest has injected noise already (column track); start from the one without")
     e = m.usable().table
     e = e[e['faulty_kind'].isin(['', 'none'])]
-    if not len(e): raise ManifestError(f"no clean, usable row with split {split!r}; the manifest has {sorted(set(t['split']))}")
+    if not len(e):
+        raise ManifestError(f"no clean, usable row with split {split!r}; the manifest has {sorted(set(t['split']))}")
     part = Manifest(manifest.folder, e)
     stratum, file = (np.unique(x.to_numpy(str), return_inverse=True)[1] for x in (e['label'], _sources(part)))
     wrong = np.flatnonzero(_dosed(stratum, fraction, rng(seed, 0, 0, 'noise')))
@@ -883,14 +967,20 @@ def inject_noise(
     heard = _donors(wrong, _kinds(part.labels), file, rng(seed, 0, 0, 'donors'))
     return Manifest(manifest.folder, _retracked(t, e.index[wrong], e.iloc[heard]), manifest.missing)
 
-
+# %% ../nbs/02_manifest.ipynb #52eac762
 def _retracked(t, rows, donors) -> pd.DataFrame:
     "The table with the donors' sounds noted for these rows."
     t = t.assign(track='', track_path='', track_start_s=np.nan, track_seconds=np.nan)
     if 'audio_track' in t: t['track_audio_track'] = ''
-    new = dict(track=donors['id'], track_path=donors['path'], track_start_s=donors['start_s'], track_seconds=_seconds(donors), faulty_kind='wrong_track',
-               content_hash=[digest([a, b, float(c)])
-                             for a, b, c in zip(t['content_hash'][rows], _contents(donors), donors['start_s'])])
+    pairs = zip(t['content_hash'][rows], _contents(donors), donors['start_s'])
+    new = dict(
+        track=donors['id'],
+        track_path=donors['path'],
+        track_start_s=donors['start_s'],
+        track_seconds=_seconds(donors),
+        faulty_kind='wrong_track',
+        content_hash=[digest([a, b, float(c)]) for a, b, c in pairs],
+    )
     if 'audio_track' in t: new['track_audio_track'] = donors['audio_track']
     for c, x in new.items(): t.loc[rows, c] = x if isinstance(x, str) else np.asarray(x)
     return t
@@ -904,8 +994,8 @@ def _seconds(t) -> np.ndarray:
 
 @patch
 def heard(self: Manifest, i: int):
-    """(file, second where the clip begins in it, number of its sound track or None) whose sound the i-th row hears, where
-    noise was injected or `audio_track` names a track; None: what its own file plays."""
+    """(file, second where the clip begins in it, number of its sound track or None) whose sound the i-th row hears,
+    where noise was injected or `audio_track` names a track; None: what its own file plays."""
     of = lambda column: self.table[column].iloc[i] if column in self.table else ''
     at = 'track_' if of('track') else ''
     number = of(at + 'audio_track')
@@ -942,23 +1032,32 @@ def _need(folder, of: str, *patterns: str) -> list[Path]:
     raise ManifestError(f"{folder} holds no {patterns[0]}. To read {of}, get {what}; it goes there as {where}")
 
 # %% ../nbs/02_manifest.ipynb #7205235e
+def _rank(path: str, endings) -> tuple:
+    "Sorts videos before sounds, and these before files whose ending says nothing."
+    end = os.path.splitext(path)[1].lower()
+    return 0 if end in endings & VIDEOS else 1 if end in endings else 2, path
+
+
 def _by_name(folder, endings) -> dict[str, list[str]]:
-    "Name without ending -> paths of the files with one of the endings, videos before sounds, and after them those whose ending says nothing."
-    have, sayings = {}, _KNOWN | AUDIOS | endings
-    rank = lambda p: (0 if (end := os.path.splitext(p)[1].lower()) in endings & VIDEOS else 1 if end in endings else 2, p)
+    """Name without ending -> paths of the files with one of the endings, and after them of those whose ending says
+    nothing."""
+    have, telling = {}, _KNOWN | AUDIOS | endings
     for path, _ in walk_files(folder):
-        name = path.rsplit('/', 1)[-1]
+        name = _composed(path.rsplit('/', 1)[-1])
         stem, end = os.path.splitext(name)
         if end.lower() in endings: have.setdefault(stem, []).append(path)
-        elif end.lower() not in sayings:
+        elif end.lower() not in telling:
             for x in {stem, name}: have.setdefault(x, []).append(path)
-    for paths in have.values(): paths.sort(key=rank)
+    for paths in have.values(): paths.sort(key=lambda p: _rank(p, endings))
     return have
 
 # %% ../nbs/02_manifest.ipynb #fa6b4a7a
 def _find(have, *wanted: tuple[str, str]) -> str:
     "Path of the first of the wanted (folder above or '', name) that is there, else ''."
-    return next((p for above, name in wanted for p in have.get(name, ()) if not above or above in p.split('/')[:-1]), '')
+    for above, name in wanted:
+        for p in have.get(_composed(name), ()):
+            if not above or _composed(above) in _composed(p).split('/')[:-1]: return p
+    return ''
 
 # %% ../nbs/02_manifest.ipynb #efee9161
 _TAIL = re.compile(r'_(\d+(?:\.\d+)?)$', re.A)
@@ -977,10 +1076,14 @@ def _segments(have: dict, ids) -> dict:
     return found
 
 
+def _near(x: float, second: float) -> bool:
+    "Whether a number in a name may be this second: to the millisecond, cut to whole seconds, or in milliseconds."
+    return abs(x - second) < .0015 or x == int(second) or abs(x - 1000 * second) < 1.5
+
+
 def _segment(found: dict, recording: str, start: float, end: float) -> tuple[str, bool]:
-    "(path of the file named by these seconds, or by the recording alone; whether it is the latter); ('', False) where there is none."
-    near = lambda x, s: abs(x - s) < .0015 or x == int(s) or abs(x - 1000 * s) < 1.5
-    fits = [(len(n), p) for n, p in found.get(recording, ()) if all(map(near, n, (start, end)))]
+    "(path of the file named by these seconds or by the recording alone, or ''; whether it is the latter)."
+    fits = [(len(n), p) for n, p in found.get(recording, ()) if all(map(_near, n, (start, end)))]
     numbers, path = max(fits, default=(1, ''), key=lambda x: x[0])
     return path, numbers == 0
 
@@ -1003,55 +1106,71 @@ def opened(
 
 # %% ../nbs/02_manifest.ipynb #aa7661d0
 class _Shelf:
-    "The files below a folder, found as lists name them: a row has `path`, or `find` (for `_find`), or `segment` (recording, start, end)."
+    """The files below a folder, found as lists name them: a row has `path`, `find` (of `_find`), or `segment`
+    (recording, start, end)."""
     def __init__(self, folder, endings, rows):
         searched = any('find' in r or 'segment' in r for r in rows)
-        self.have = _by_name(folder, endings) if searched else {}
+        self.folder, self.have = folder, _by_name(folder, endings) if searched else {}
         self.cuts = _segments(self.have, (r['segment'][0] for r in rows if 'segment' in r))
 
     def place(self, row) -> tuple[str, bool]:
         "(path or '', whether the file may be the whole recording)."
-        if row.get('path'): return row['path'], False
+        if row.get('path'): return _spelt(self.folder, row['path']), False
         if 'segment' in row: return _segment(self.cuts, *row['segment'])
         return _find(self.have, *row['find']), False
 
 
+def _spelt(folder, path: str) -> str:
+    "A listed path as the file is spelt: with other signs for its accents, or with '/' for a backslash."
+    ways = [path, path.replace('\\', '/')]
+    forms = ways + [unicodedata.normalize(n, way) for way in ways for n in ('NFC', 'NFD')]
+    return next((f for f in forms if os.path.lexists(os.path.join(folder, unescape_name(f)))), path)
+
+# %% ../nbs/02_manifest.ipynb #bd497f56
 def _within(row: dict, cut, duration: float):
-    "Where a listed window lies in the file that was found: `start_s`, `seconds`, or an `error`. `cut`: start and end in a recording, if the file may be all of it."
+    """Fill in `start_s` and `seconds` (or an `error`) of a listed window. `cut`: start and end in a recording the
+    file may be all of."""
     start, length = row['start_s'], row.get('seconds', np.inf)
     if cut and duration > 2 * (cut[1] - cut[0]):
         start, length = cut[0], cut[1] - cut[0]
         if duration < cut[1] - 1:
-            row['error'] = f"lasts {duration:g} s: neither the {length:g} s that are listed nor a recording that reaches second {cut[1]:g}"
-    elif start >= duration > 0: row['error'] = f"the listed window begins at {start:g} s, and the file ends at {duration:g} s"
+            row['error'] = (f"lasts {duration:g} s: neither the {length:g} s that are listed "
+                            f"nor a recording that reaches second {cut[1]:g}")
+    elif start >= duration > 0:
+        row['error'] = f"the listed window begins at {start:g} s, and the file ends at {duration:g} s"
     row.update(start_s=start, seconds=max(0.0, round(min(length, duration - start), 6)))
 
-
+# %% ../nbs/02_manifest.ipynb #1f2a63d2
 def _read(folder, rows: list[dict], protocol: str, of: str = '', endings=VIDEOS, check=True) -> Manifest:
-    """The manifest of listed files. Each row has `id`, a place (see `_Shelf`), perhaps `start_s`, `seconds`, `split`, `label` and more;
-    with a `why` it was left out for that reason."""
+    """The manifest of listed files. Each row has `id`, a place (see `_Shelf`), perhaps `start_s`, `seconds`, `split`,
+    `label` and more; with a `why` it was left out for that reason."""
     shelf, there, cuts, missing = _Shelf(folder, endings, rows), [], [], []
     for r in rows:
         path, bare = shelf.place(r)
         cut, want = r.pop('segment', (0, 0, 0))[1:], r.pop('find', [('', r['id'])])
         why = r.get('why') or (_no_file(os.path.join(folder, unescape_name(path))) if path else 'not there')
         if why: missing.append(dict(r, path=path or '/'.join(x for x in want[0] if x), why=why))
-        else: there.append(dict(r, start_s=r.get('start_s', 0.0), path=path, protocol=protocol)); cuts.append(cut if bare else None)
+        else:
+            there.append(dict(r, start_s=r.get('start_s', 0.0), path=path, protocol=protocol))
+            cuts.append(cut if bare else None)
     if not there: raise ManifestError(_none_there(folder, rows, missing, of))
     for r, cut, info in zip(there, cuts, opened(folder, [r['path'] for r in there], check)):
         r.update(info)
         if info: _within(r, cut, info['duration_s'])
-    m = Manifest(folder, pd.DataFrame(there).drop(columns='why', errors='ignore'), pd.DataFrame(missing).fillna('').astype(str) if missing else None)
-    if missing: print(f"{protocol}: {len(missing)} of {m.listed} listed files are left out, named in .missing; the first: {missing[0]['path']} ({missing[0]['why']})")
+    lack = pd.DataFrame(missing).fillna('').astype(str) if missing else None
+    m = Manifest(folder, pd.DataFrame(there).drop(columns='why', errors='ignore'), lack)
+    if missing: print(f"{protocol}: {len(missing)} of {m.listed} listed files are left out, named in .missing; "
+                      f"the first: {missing[0]['path']} ({missing[0]['why']})")
     return m
 
-
+# %% ../nbs/02_manifest.ipynb #c6037ba1
 def _none_there(folder, rows, missing, of: str) -> str:
     "Why no file of a list can be used, and what to do: mend what was meant to lead to them, or get them."
     what, where = _SETS.get(of, ('the files', 'the paths in the table, relative to its folder'))
     first = f"the first is {missing[0]['path']} ({missing[0]['why']})" if missing else "the list is empty"
     links = [f'{p} is {why}' for p, why in walk_files(folder) if 'link' in why]
-    todo = f"{len(links)} links there lead nowhere ({links[0]}); mend them" if links else f"Get {what}; they go there as {where}"
+    todo = f"Get {what}; they go there as {where}"
+    if links: todo = f"{len(links)} links there lead nowhere ({links[0]}); mend them"
     return f"{folder}: none of the {len(rows)} listed files of {of or 'the list'} can be used; {first}. {todo}"
 
 # %% ../nbs/02_manifest.ipynb #f4e6645a
@@ -1064,33 +1183,37 @@ def _split_number(split) -> int:
 def _lines_of(path: Path):
     "(where: file and line, the line) of a text list; empty lines are passed over. `ManifestError` for what is no text."
     try: text = path.read_text(encoding='utf-8-sig')
-    except (OSError, UnicodeDecodeError) as e: raise ManifestError(f"{path} cannot be read as a list: {e}; get it again") from None
+    except (OSError, UnicodeDecodeError) as e:
+        raise ManifestError(f"{path} cannot be read as a list: {e}; get it again") from None
     return [(f'{path.name}, line {k}', x) for k, x in enumerate(text.splitlines(), 1) if x.strip()]
 
-
+# %% ../nbs/02_manifest.ipynb #cdcc1526
 def _ucf_row(where: str, line: str, number: dict, side: str) -> dict:
     "The row of a line `CLASS/v_CLASS_g01_c01.avi`, in training lists with the number of the class."
     x = line.split()
     label, name = x[0].split('/')[0], os.path.splitext(os.path.basename(x[0]))[0]
     if number.get(label) is None or len(x) > 1 and number[label] != x[1]:
-        raise ManifestError(f"{where}: {line!r} does not fit classInd.txt, where {label} has number {number.get(label)}")
+        raise ManifestError(f"{where}: {line!r} does not fit classInd.txt, where {label} has number "
+                            f"{number.get(label)}")
     if len(name.split('_')) < 3: raise ManifestError(f"{where}: expected CLASS/v_CLASS_g01_c01.avi, got {line!r}")
-    source = f"{label}_{name.split('_')[-2]}"
-    return dict(id=name, find=[(label, name)], split=side, label=join_labels([label]), class_index=number[label], recording=source)
+    return dict(id=name, find=[(label, name)], split=side, label=join_labels([label]), class_index=number[label],
+                recording=f"{label}_{name.split('_')[-2]}")
 
-
+# %% ../nbs/02_manifest.ipynb #52a645d6
 def from_ucf101(
     folder: str | Path,  # holds UCF-101/ and ucfTrainTestlist/
     split: int = 1,      # published split: 1, 2 or 3
 ) -> Manifest:
     "UCF101 with one of its three splits; more columns: class_index (from 1), recording. Raises `ManifestError`."
-    known = _need(folder, 'ucf101', 'ucfTrainTestlist/classInd.txt', 'classInd.txt', '*/ucfTrainTestlist/classInd.txt')[0]
-    number = {}
+    places = ('ucfTrainTestlist/classInd.txt', 'classInd.txt', '*/ucfTrainTestlist/classInd.txt')
+    known, number, rows = _need(folder, 'ucf101', *places)[0], {}, []
     for where, line in _lines_of(known):
-        if len(x := line.split()) != 2: raise ManifestError(f"{where}: expected the number of a class and its name, got {line!r}")
+        if len(x := line.split()) != 2:
+            raise ManifestError(f"{where}: expected the number of a class and its name, got {line!r}")
         number[x[1]] = x[0]
-    lists = {side: _need(known.parent, 'ucf101', f'{side}list{_split_number(split):02d}.txt')[0] for side in ('train', 'test')}
-    rows = [_ucf_row(where, line, number, side) for side, f in lists.items() for where, line in _lines_of(f)]
+    for side in ('train', 'test'):
+        listed = _need(known.parent, 'ucf101', f'{side}list{_split_number(split):02d}.txt')[0]
+        rows += [_ucf_row(where, line, number, side) for where, line in _lines_of(listed)]
     return _read(folder, rows, f'UCF101 split {split}', 'ucf101')
 
 # %% ../nbs/02_manifest.ipynb #b09145b0
@@ -1098,15 +1221,17 @@ def from_hmdb51(
     folder: str | Path,  # holds the classes' folders and testTrainMulti_7030_splits/
     split: int = 1,      # published split: 1, 2 or 3
 ) -> Manifest:
-    "HMDB51 with one of its three splits (70 and 30 clips per class; the others stand in no row). Raises `ManifestError`."
-    end, rows = f'_test_split{_split_number(split)}.txt', []
+    """HMDB51 with one of its three splits (70 and 30 clips per class; the others stand in no row). Raises
+    `ManifestError`."""
+    end, rows, sides = f'_test_split{_split_number(split)}.txt', [], {'0': '', '1': 'train', '2': 'test'}
     for f in _need(folder, 'hmdb51', f'testTrainMulti_7030_splits/*{end}', f'*{end}', f'*/*{end}'):
         label = f.name.removesuffix(end)
         for where, line in _lines_of(f):
             name, number = (line.rsplit(None, 1) + [''])[:2]
-            if number not in ('0', '1', '2'): raise ManifestError(f"{where}: expected 'NAME.avi 0', 1 or 2, got {line!r}")
-            name = os.path.splitext(name)[0]
-            if number != '0': rows.append(dict(id=f'{label}__{name}', find=[(label, name)], split=('train', 'test')[int(number) - 1], label=join_labels([label])))
+            if number not in sides: raise ManifestError(f"{where}: expected 'NAME.avi 0', 1 or 2, got {line!r}")
+            name, side = os.path.splitext(name)[0], sides[number]
+            if side:
+                rows.append(dict(id=f'{label}__{name}', find=[(label, name)], split=side, label=join_labels([label])))
     return _read(folder, rows, f'HMDB51 split {split}', 'hmdb51')
 
 # %% ../nbs/02_manifest.ipynb #03e89f6c
@@ -1124,83 +1249,128 @@ def clock_seconds(
     if m[2] and (m[4] or seconds >= 60) or m[1] and minutes >= 60: return np.nan
     return 3600 * hours + 60 * minutes + seconds
 
-
+# %% ../nbs/02_manifest.ipynb #71102196
 def _times(column, file: str, unit: float = 1.0, thousands: bool = True, empty: bool = False) -> np.ndarray:
-    "A column of times as seconds; a `ManifestError` names line and cell. `unit`: of plain numbers, s; `empty`: NaN for empty cells instead of an error."
+    """A column of times as seconds; a `ManifestError` names line and cell. `unit`: of plain numbers, s; `empty`: NaN
+    for empty cells instead of an error."""
     made = []
     for line, text in column.items():
         s = clock_seconds(text, thousands) * (1 if ':' in text else unit)
         if np.isnan(s) and not (empty and text.strip().lower() in _NOTHING) or unit != 1 and ':' in text:
-            raise ManifestError(f"{file}, line {line}: expected a time in {column.name}, such as 2.5, 1:02.5 or 00:01:02.5"
-                                f"{' (with a point for a decimal)' * (',' in text)}{' as milliseconds' * (unit != 1)}, got {text!r}")
+            how = ' (with a point for a decimal)' * (',' in text) + ' as milliseconds' * (unit != 1)
+            raise ManifestError(f"{file}, line {line}: expected a time in {column.name}, such as 2.5, 1:02.5 or "
+                                f"00:01:02.5{how}, "
+                                f"got {text!r}")
         made.append(s)
     return np.array(made, float)
 
 # %% ../nbs/02_manifest.ipynb #cc812a62
+def _kinetics_rows(f: Path, side: str, split: str) -> list[dict]:
+    "The rows of one list; none for a table that is no list of Kinetics."
+    if not {'youtube_id', 'time_start', 'time_end'} <= set(next(_rows_of(f), (0, ()))[1]): return []
+    t, rows = _table(f), []
+    starts, ends = (_times(t[c], f.name) for c in ('time_start', 'time_end'))
+    for y, a, b, label in zip(t['youtube_id'], starts, ends, t['label'] if 'label' in t else [''] * len(t)):
+        name = f"{y}_{int(a):06d}_{int(b):06d}"
+        rows.append(dict(id=name, segment=(y, a, b), seconds=b - a, split=split, label=join_labels([label]),
+                         published_split=side, recording=y))
+    return rows
+
+# %% ../nbs/02_manifest.ipynb #0797e6d4
 def from_kinetics(
     folder: str | Path,  # holds the lists, and the videos in any depth
     check: bool = True,  # open every file (50 to 100 per second and core); False: believe the list's lengths
 ) -> Manifest:
-    "Kinetics (400, 600 or 700): train, and the validation part as test; more columns: published_split, recording. Raises `ManifestError`."
+    """Kinetics (400, 600, 700): train, and the validation part as test; more columns: published_split, recording.
+    Raises `ManifestError`."""
     rows, sides = [], dict(train='train', val='test', test='held_out')
     for f in _need(folder, 'kinetics', 'annotations/*.csv', '*.csv'):
-        side = next((s for s in ('train', 'val', 'test') if s in f.stem), None)
-        if side is None or not {'youtube_id', 'time_start', 'time_end'} <= set(next(_rows_of(f), (0, ()))[1]): continue
-        t = _table(f)
-        labels = t['label'] if 'label' in t else [''] * len(t)
-        for y, a, b, label in zip(t['youtube_id'], _times(t['time_start'], f.name), _times(t['time_end'], f.name), labels):
-            name = f"{y}_{int(a):06d}_{int(b):06d}"
-            rows.append(dict(id=name, segment=(y, a, b), seconds=b - a, split=sides[side], label=join_labels([label]), published_split=side, recording=y))
+        side = next((s for s in sides if s in f.stem), None)
+        if side: rows += _kinetics_rows(f, side, sides[side])
     return _read(folder, rows, 'Kinetics, tested on its validation part', 'kinetics', check=check)
 
 # %% ../nbs/02_manifest.ipynb #bff963d9
+def _is_head(cells: list) -> bool:
+    "Whether the first line of VGGSound's list names columns: neither a second nor a split stands where they should."
+    return len(cells) == 4 and np.isnan(clock_seconds(cells[1])) and cells[3].strip().lower() not in ('train', 'test')
+
+# %% ../nbs/02_manifest.ipynb #8d9f5725
 def from_vggsound(
     folder: str | Path,  # holds vggsound.csv, and the clips in any depth
     check: bool = True,  # open every file; False: believe that each holds 10 s
 ) -> Manifest:
-    "VGGSound: lines `youtube id, second, label, train or test`, with a head or without; more columns: recording. Raises `ManifestError`."
-    file = _need(folder, 'vggsound', 'vggsound.csv', '*/vggsound.csv')[0]
-    listed, rows = list(_rows_of(file, skipinitialspace=True)), []
-    if listed and len(listed[0][1]) == 4 and np.isnan(clock_seconds(listed[0][1][1])) and listed[0][1][3].strip().lower() not in ('train', 'test'): del listed[0]
+    """VGGSound: lines `youtube id, second, label, train or test`, with a head or without; more columns: recording.
+    Raises `ManifestError`."""
+    file, rows = _need(folder, 'vggsound', 'vggsound.csv', '*/vggsound.csv')[0], []
+    listed = list(_rows_of(file, skipinitialspace=True))
+    if listed and _is_head(listed[0][1]): del listed[0]
     for line, cells in listed:
-        if len(cells) != 4: raise ManifestError(f"{file.name}, line {line}: expected four columns (youtube id, second, label, split), got {len(cells)}")
+        where = f'{file.name}, line {line}'
+        if len(cells) != 4:
+            raise ManifestError(f"{where}: expected four columns (youtube id, second, label, split), got {len(cells)}")
         y, second, label, split = (c.strip() for c in cells)
         a = clock_seconds(second)
         if np.isnan(a) or split.lower() not in ('train', 'test'):
-            raise ManifestError(f"{file.name}, line {line}: expected a second such as 30 and train or test, got {second!r} and {split!r}")
-        rows.append(dict(id=_cut_id(y, a), segment=(y, a, a + 10), seconds=10.0, split=split.lower(), label=join_labels([label]), recording=y))
+            raise ManifestError(f"{where}: expected a second such as 30 and train or test, got {second!r} and "
+                                f"{split!r}")
+        rows.append(
+            dict(
+                id=_cut_id(y, a),
+                segment=(y, a, a + 10),
+                seconds=10.0,
+                split=split.lower(),
+                label=join_labels([label]),
+                recording=y,
+            )
+        )
     return _read(folder, rows, 'VGGSound', 'vggsound', VIDEOS | AUDIOS, check)
 
-
-def _cut_id(recording: str, second: float) -> str: return f'{recording}_{int(second):06d}' if second == int(second) else f'{recording}_{second:010.3f}'
+# %% ../nbs/02_manifest.ipynb #7ae556e0
+def _cut_id(recording: str, second: float) -> str:
+    "The id of a clip of VGGSound: `ID_000030`."
+    return f'{recording}_{int(second):06d}' if second == int(second) else f'{recording}_{second:010.3f}'
 
 # %% ../nbs/02_manifest.ipynb #c33563d1
+def _audioset_row(where: str, cells: list, names: dict, side: str) -> dict:
+    "The row of a line `YTID, start, end, codes of classes`; the codes may have lost their quotes."
+    if len(cells) < 4:
+        raise ManifestError(f"{where}: expected a YouTube id, start, end and codes of classes, got "
+                            f"{', '.join(cells)!r}")
+    y, (a, b) = cells[0].strip(), map(clock_seconds, cells[1:3])
+    mids = [x.strip() for x in ','.join(cells[3:]).split(',') if x.strip()]
+    if not 0 <= a < b:
+        raise ManifestError(f"{where}: expected seconds of start and end, got {cells[1]!r} and {cells[2]!r}")
+    if unknown := [x for x in mids if x not in names]:
+        raise ManifestError(f"{where}: the class {unknown[0]!r} is not in class_labels_indices.csv")
+    return dict(
+        id=f'{y}_{a:.10g}',
+        segment=(y, a, b),
+        seconds=b - a,
+        recording=y,
+        split='test' if side == 'eval' else 'train',
+        label=join_labels(names[x] for x in mids),
+        published_split=side,
+    )
+
+# %% ../nbs/02_manifest.ipynb #6eb79a39
 def from_audioset(
     folder: str | Path,  # holds the lists of segments and of classes, and the clips in any depth
     check: bool = True,  # open every file; False: believe the list's lengths
 ) -> Manifest:
-    "AudioSet: both training lists as train, the evaluation list as test; more columns: published_split, recording. Raises `ManifestError`."
-    t = _table(_need(folder, 'audioset', 'class_labels_indices.csv', '*/class_labels_indices.csv')[0], ('mid', 'display_name'))
-    names, known, rows = dict(zip(t['mid'].str.strip(), t['display_name'])), {}, []
+    """AudioSet: both training lists as train, the evaluation list as test; more columns: published_split, recording.
+    Raises `ManifestError`."""
+    t = _table(
+        _need(folder, 'audioset', 'class_labels_indices.csv', '*/class_labels_indices.csv')[0], ('mid', 'display_name')
+    )
+    names, rows = dict(zip(t['mid'].str.strip(), t['display_name'])), []
     for f in _need(folder, 'audioset', '*_segments.csv', '*/*_segments.csv'):
         side = f.name.removesuffix('_segments.csv')
-        for line, cells in _rows_of(f, skipinitialspace=True):
-            if cells[0].startswith('#'): continue
-            y, a, b, mids = _audioset_cells(f'{f.name}, line {line}', cells, names)
-            if mids not in known: known[mids] = join_labels(names[x] for x in mids)
-            rows.append(dict(id=f'{y}_{a:.10g}', segment=(y, a, b), seconds=b - a, recording=y, split='test' if side == 'eval' else 'train',
-                             label=known[mids], published_split=side))
+        rows += [
+            _audioset_row(f'{f.name}, line {line}', cells, names, side)
+            for line, cells in _rows_of(f, skipinitialspace=True)
+            if not cells[0].startswith('#')
+        ]
     return _read(folder, rows, 'AudioSet', 'audioset', VIDEOS | AUDIOS, check)
-
-
-def _audioset_cells(where: str, cells: list, names: dict) -> tuple:
-    "(recording, start, end, codes of classes) of a line; the codes may have lost their quotes."
-    if len(cells) < 4: raise ManifestError(f"{where}: expected a YouTube id, start, end and codes of classes, got {', '.join(cells)!r}")
-    y, (a, b) = cells[0].strip(), map(clock_seconds, cells[1:3])
-    mids = tuple(x.strip() for x in ','.join(cells[3:]).split(',') if x.strip())
-    if not 0 <= a < b: raise ManifestError(f"{where}: expected seconds of start and end, got {cells[1]!r} and {cells[2]!r}")
-    if unknown := [x for x in mids if x not in names]: raise ManifestError(f"{where}: the class {unknown[0]!r} is not in class_labels_indices.csv")
-    return y, a, b, mids
 
 # %% ../nbs/02_manifest.ipynb #e7ff87f3
 def _by_source(rows: list[dict], test: float, seed: int):
@@ -1219,18 +1389,24 @@ def _by_source(rows: list[dict], test: float, seed: int):
 # %% ../nbs/02_manifest.ipynb #97e4a180
 def from_esc50(
     folder: str | Path,  # holds meta/esc50.csv and audio/
-    fold: int | str | None = 'all',  # published fold to test on; 'all': each in turn (column fold); None: a split by recording, for a part of the set
+    fold: int | str | None = 'all',  # published fold to test on; 'all': each; None: split by recording (a part)
     seed: int = 0,       # of that split
 ) -> Manifest:
     "ESC-50, 2,000 sounds of 5 s in 50 classes; more columns: class_index (from 0), published_fold, recording. Raises `ManifestError`."
-    t = _table(_need(folder, 'esc50', 'meta/esc50.csv', 'esc50.csv', '*/meta/esc50.csv')[0], ('filename', 'fold', 'target', 'category', 'src_file'))
-    if fold not in (None, 'all', 1, 2, 3, 4, 5): raise ManifestError(f"fold: expected 1 to 5, 'all', or None for a split by recording, got {fold!r}")
-    if not len(t): raise ManifestError(f"{folder}: esc50.csv has no rows; get it again")
-    first = t['fold'].min() if fold == 'all' else str(fold)                 # the others are tested too: `evaluation.folds_of` reads the column fold
-    rows = [dict(id=os.path.splitext(x['filename'])[0], find=[('', os.path.splitext(x['filename'])[0])], label=join_labels([x['category']]),
-                 split='test' if x['fold'] == first else 'train', class_index=x['target'], published_fold=x['fold'], recording=x['src_file'],
-                 **(dict(fold=x['fold']) if fold == 'all' else {})) for x in t.to_dict('records')]
-    protocol = ('ESC-50, five folds' if fold == 'all' else f'ESC-50 fold {fold}') + (f' of a part of {len(rows)} clips' if len(rows) != 2000 else '')
+    file = _need(folder, 'esc50', 'meta/esc50.csv', 'esc50.csv', '*/meta/esc50.csv')[0]
+    t, rows = _table(file, ('filename', 'fold', 'target', 'category', 'src_file')), []
+    if fold not in (None, 'all', 1, 2, 3, 4, 5):
+        raise ManifestError(f"fold: expected 1 to 5, 'all', or None for a split by recording, got {fold!r}")
+    if not len(t): raise ManifestError(f"{file} has no rows; get it again")
+    first = t['fold'].min() if fold == 'all' else str(fold)       # the others are tested too, see `evaluation.folds_of`
+    for x in t.to_dict('records'):
+        name = os.path.splitext(x['filename'])[0]
+        side = 'test' if x['fold'] == first else 'train'
+        rows.append(dict(id=name, find=[('', name)], label=join_labels([x['category']]), split=side,
+                         class_index=x['target'], published_fold=x['fold'], recording=x['src_file']))
+        if fold == 'all': rows[-1]['fold'] = x['fold']
+    protocol = 'ESC-50, five folds' if fold == 'all' else f'ESC-50 fold {fold}'
+    if len(rows) != 2000: protocol += f' of a part of {len(rows)} clips'
     if fold is None:
         _by_source(rows, 0.5, seed)
         protocol = f'{len(rows)} clips of ESC-50, split by recording: not the published protocol, too few to order methods by'
@@ -1274,9 +1450,12 @@ def boxes_of(
     r = manifest.table.iloc[i]
     if not isinstance(r.get('boxes'), str) or not r['boxes']:
         raise ManifestError(f"{r['id']}: the table holds no boxes for it; from_vggss, from_flickr_soundnet and from_csv read them")
-    try: return Boxes(np.array(json.loads(r['boxes']), float).reshape(-1, 4), int(r.get('votes') or 1), float(r.get('boxes_at_s') or 'nan'))
+    try:
+        xyxy, votes, at = json.loads(r['boxes']), int(r.get('votes') or 1), float(r.get('boxes_at_s') or 'nan')
+        return Boxes(np.array(xyxy, float).reshape(-1, 4), votes, at)
     except (ValueError, TypeError) as e:
-        raise ManifestError(f"{r['id']}: expected boxes as [[x0, y0, x1, y1], ...], a number of votes and of seconds, got {r['boxes']!r}: {e}") from None
+        raise ManifestError(f"{r['id']}: expected boxes as [[x0, y0, x1, y1], ...], and numbers as votes and seconds, "
+                            f"got {r['boxes']!r}: {e}") from None
 
 # %% ../nbs/02_manifest.ipynb #25af8376
 def _with_stills(folder, rows: list[dict], protocol, of, check=True) -> Manifest:
@@ -1296,20 +1475,27 @@ def _with_stills(folder, rows: list[dict], protocol, of, check=True) -> Manifest
     return m
 
 # %% ../nbs/02_manifest.ipynb #d1971416
+def _vggss_entries(file: Path) -> list[tuple]:
+    "(name, recording, second, class, boxes) of each entry."
+    try:
+        return [(x['file'], *re.fullmatch(r'(.+)_(\d+)', x['file']).groups(), x['class'], x['bbox'])
+                for x in json.loads(file.read_text())]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
+        raise ManifestError(f"{file} is not the list of VGG-SS, whose entries have file (ID_000030), class and bbox "
+                            f"({type(e).__name__}: {e}); get it again") from None
+
+
 def from_vggss(
     folder: str | Path,  # holds vggss.json and the clips, or frames/ and audio/
     check: bool = True,  # open every file
 ) -> Manifest:
     "VGG-SS: 5,158 test clips of VGGSound with boxes on the picture in their middle, 5 s. Raises `ManifestError`."
     file, rows = _need(folder, 'vggss', 'vggss.json', 'metadata/vggss.json')[0], []
-    try: listed = [(x['file'], *re.fullmatch(r'(.+)_(\d+)', x['file']).groups(), x['class'], x['bbox']) for x in json.loads(file.read_text())]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
-        raise ManifestError(f"{file} is not the list of VGG-SS, whose entries have file (ID_000030), class and bbox ({type(e).__name__}: {e}); get it again") from None
-    for name, y, second, label, boxes in listed:
+    for name, y, second, label, boxes in _vggss_entries(file):
         try: own = _box_columns(boxes, time_s=5.0, who=name)
-        except ManifestError as e: own = dict(why=str(e))                  # one damaged entry of 5,158 does not stop the others
-        segment = y, int(second), int(second) + 10
-        rows.append(dict(id=name, segment=segment, seconds=10.0, split='test', label=join_labels([label]), recording=y, **own))
+        except ManifestError as e: own = dict(why=str(e))         # one damaged entry of 5,158 does not stop the others
+        rows.append(dict(id=name, segment=(y, int(second), int(second) + 10), seconds=10.0, split='test',
+                         label=join_labels([label]), recording=y, **own))
     return _with_stills(folder, rows, 'VGG-SS', 'vggss', check)
 
 # %% ../nbs/02_manifest.ipynb #96139581
@@ -1336,9 +1522,14 @@ def from_folder(
     folder: str | Path,  # CLASS/file, or SPLIT/CLASS/file; files at the top have no class
 ) -> Manifest:
     "Videos and sounds whose folder names their class, and above it perhaps train, val or test. Raises `ManifestError`."
-    try: found, left, said = _files(Path(folder), VIDEOS | AUDIOS)
-    except ManifestError as e: raise ManifestError(f"{e}; videos and sounds go into folders named by their class, as in dog/bark.mp4") from None
-    if said: print(said)
+    try:
+        found, left, said = _files(Path(folder), VIDEOS | AUDIOS)
+    except ManifestError as e:
+        raise ManifestError(
+            f"{e}; videos and sounds go into folders named by their class, as in dog/bark.mp4"
+        ) from None
+    if said:
+        print(said)
     sides, rows = dict(train='train', training='train', val='val', validation='val', test='test', testing='test'), []
     for p, name in _names([*found, *left]).items():
         above = p.removeprefix('./').split('/')[:-1]
@@ -1348,8 +1539,9 @@ def from_folder(
     return _read(folder, rows, 'folders')
 
 # %% ../nbs/02_manifest.ipynb #d594b03f
-_ALIASES = dict(path=('path', 'file', 'filename', 'file_name', 'video', 'video_path', 'audio_path'), id=('id',), split=('split', 'subset', 'set'),
-                label=('label', 'class', 'category', 'coarse_class', 'event_label'), faulty_kind=('faulty_kind',), boxes_at_s=('boxes_at_s', 'time_s'))
+_ALIASES = dict(path=('path', 'file', 'filename', 'file_name', 'video', 'video_path', 'audio_path'), id=('id',),
+                split=('split', 'subset', 'set'), label=('label', 'class', 'category', 'coarse_class', 'event_label'),
+                faulty_kind=('faulty_kind',), boxes_at_s=('boxes_at_s', 'time_s'))
 _ROLES = dict(start='starts?|begins?|onset', end='ends?|stop|offset', length='duration|dur|length')
 _ROLE = re.compile('(?:clip|segment|seg|event|window|time|timestamp|t)?'
                    f"(?:{'|'.join(f'(?P<{k}>{v})' for k, v in _ROLES.items())})"
@@ -1362,78 +1554,105 @@ def _time_columns(columns) -> dict[str, list]:
     for c in columns:
         m = _ROLE.fullmatch(re.sub('[^a-z]', '', c.lower()))
         if c == 'seconds': roles['length'].insert(0, (c, 1.0))
-        elif m and not (c == 'duration_s' and 'seconds' in columns): roles[next(k for k in roles if m[k])].append((c, .001 if m['ms'] else 1.0))
+        elif m and not (c == 'duration_s' and 'seconds' in columns):
+            roles[next(k for k in roles if m[k])].append((c, .001 if m['ms'] else 1.0))
     return roles
 
-
+# %% ../nbs/02_manifest.ipynb #91272e02
 def _one_time(t, columns: list, file: str, thousands: bool) -> np.ndarray:
     "The times in one or several columns, s, NaN where empty; several must agree."
     made = [_times(t[c], file, unit, thousands, empty=True) for c, unit in columns]
     if not made: return np.full(len(t), np.nan)
     for x, (c, _) in zip(made, columns):
         if (off := np.abs(x - made[0]) > .051).any():
-            raise ManifestError(f"{file}, line {t.index[off][0]}: {columns[0][0]} says {made[0][off][0]:g} s and {c} says {x[off][0]:g} s; keep one of the columns")
+            one, two = f'{columns[0][0]} says {made[0][off][0]:g} s', f'{c} says {x[off][0]:g} s'
+            raise ManifestError(f"{file}, line {t.index[off][0]}: {one} and {two}; keep one of the columns")
     return made[0]
 
+# %% ../nbs/02_manifest.ipynb #26784581
+def _ambiguous(t, roles: dict, file: str):
+    "Refuse columns of times that may mean two things, or none that is a time."
+    frames = [c for c in t if re.search('(start|end|stop|onset|begin).*(frame|sample)', c.lower())]
+    if frames and not any(roles.values()):
+        raise ManifestError(f"{file}: {frames[0]} is no time; give start and end in seconds, or leave the column out "
+                            f"to read whole files")
+    has = lambda word, role: any(word in c.lower() for c, _ in roles[role])
+    if has('offset', 'end') and not has('onset', 'start'):
+        raise ManifestError(f"{file}: a column offset without onset may be a start or an end; call it start or end")
+    if roles['start'] and not roles['end'] + roles['length']:
+        print(f"{file}: no column gives an end or a length, so each clip goes on to the end of its file")
 
+# %% ../nbs/02_manifest.ipynb #8e56b424
 def _windows_of(t, file: str, thousands: bool) -> pd.DataFrame:
     "The table with numbers `start_s` and `seconds` (NaN: to the end of the file) instead of its columns of times."
     roles = _time_columns(t)
-    if frames := [] if any(roles.values()) else [c for c in t if re.search('(start|end|stop|onset|begin).*(frame|sample)', c.lower())]:
-        raise ManifestError(f"{file}: {frames[0]} is no time; give start and end in seconds, or leave the column out to read whole files")
-    if roles['start'] and not roles['end'] + roles['length']: print(f"{file}: no column gives an end or a length, so each clip goes on to the end of its file")
-    if any('offset' in c.lower() for c, _ in roles['end']) and not any('onset' in c.lower() for c, _ in roles['start']):
-        raise ManifestError(f"{file}: a column offset without onset may be a start or an end; call it start or end")
+    _ambiguous(t, roles, file)
     start, end, length = (_one_time(t, roles[k], file, thousands) for k in roles)
     start = np.nan_to_num(start)
     seconds = np.where(np.isnan(end), length, end - start)
+    odd = (np.abs(length - seconds) > .051) & (length < end - .051)        # neither the window's length nor the file's
     wrong = {'an end after the start': (seconds <= 0) & ~np.isnan(end), 'a length above 0': seconds <= 0,
-             'a duration of the window, or of a file that reaches its end': (np.abs(length - seconds) > .051) & (length < end - .051)}
+             'a duration of the window, or of a file that reaches its end': odd}
     for what, bad in wrong.items():
-        if bad.any():
-            cells = ', '.join(f'{c} {t[c].iloc[bad.argmax()]!r}' for k in roles for c, _ in roles[k])
-            raise ManifestError(f"{file}, line {t.index[bad.argmax()]}: expected {what}, got {cells}")
+        if not bad.any(): continue
+        cells = ', '.join(f'{c} {t[c].iloc[bad.argmax()]!r}' for k in roles for c, _ in roles[k])
+        raise ManifestError(f"{file}, line {t.index[bad.argmax()]}: expected {what}, got {cells}")
     return t.drop(columns=[c for k in roles.values() for c, _ in k]).assign(start_s=start, seconds=seconds)
 
 # %% ../nbs/02_manifest.ipynb #7a217adf
-def _collect_boxes(t, file: str) -> pd.DataFrame:
+def _collect_boxes(t) -> pd.DataFrame:
     "One row per picture that boxes were drawn on, with all of them."
     sides, rows = ['x0', 'y0', 'x1', 'y1'], []
     for _, g in t.groupby([c for c in ('path', 'start_s', 'boxes_at_s') if c in t], sort=False):
-        b, at = g[sides], g['boxes_at_s'].iloc[0] if 'boxes_at_s' in g else ''
-        if at and np.isnan(clock_seconds(at)): raise ManifestError(f"{g['path'].iloc[0]}: expected the moment of its picture in s, got {at!r}")
-        b = b[~b.map(lambda x: x.strip().lower() in _NOTHING).all(axis=1)].to_numpy().tolist()    # four empty cells: nothing that sounds can be seen
+        b, at, who = g[sides], g['boxes_at_s'].iloc[0] if 'boxes_at_s' in g else '', g['path'].iloc[0]
+        if at and np.isnan(clock_seconds(at)):
+            raise ManifestError(f"{who}: expected the moment of its picture in s, got {at!r}")
+        empty = b.map(lambda x: x.strip().lower() in _NOTHING).all(axis=1)             # nothing that sounds can be seen
         at = f'{clock_seconds(at):.10g}' if at else ''
-        rows.append(dict(g.iloc[0].drop(sides), **_box_columns(b, time_s=at, who=g['path'].iloc[0], slack=.05)))
+        rows.append(
+            dict(g.iloc[0].drop(sides), **_box_columns(b[~empty].to_numpy().tolist(), time_s=at, who=who, slack=0.05))
+        )
     return pd.DataFrame(rows)
 
-
+# %% ../nbs/02_manifest.ipynb #eec9c850
 def _separator(path: Path) -> str:
-    "What divides the cells of a table: of comma, semicolon, tab and bar the one whose head has a column of paths, else the one with most cells."
-    heads = {s: [c.strip().lower() for c in next(_rows_of(path, s, 'surrogateescape'), (0, ['']))[1]] for s in ',;\t|'}
-    return max(heads, key=lambda s: (bool(set(heads[s]) & set(_ALIASES['path'])), len(heads[s])))
+    """What divides the cells of a table: of ',;', tab and bar the one whose head has a column of paths, else the one
+    with most cells."""
+    def head(s): return [c.strip().lower() for c in next(_rows_of(path, s, 'surrogateescape'), (0, ['']))[1]]
+    return max(',;\t|', key=lambda s: (bool(set(head(s)) & set(_ALIASES['path'])), len(head(s))))
 
+# %% ../nbs/02_manifest.ipynb #cbf1416b
+def _utf8(text: str) -> bool:
+    "Whether all bytes that a text was read from are UTF-8."
+    return text.isascii() or not re.search('[\udc80-\udcff]', text)
 
-def _utf8(text: str) -> bool: return text.isascii() or not re.search('[\udc80-\udcff]', text)
-
-
-def from_csv(
-    path: str | Path,  # the table, with commas, semicolons, tabs or bars between its cells; its paths are relative to its folder
-) -> Manifest:
-    "The manifest of a table of files, one row each or several with windows or boxes. Raises `ManifestError`."
-    path = Path(path)
-    sep = _separator(path)
+# %% ../nbs/02_manifest.ipynb #09e877af
+def _paths_table(path: Path, sep: str) -> pd.DataFrame:
+    "A table with a column `path`, usual names of columns made our own. Only paths may hold what is not UTF-8."
     t = _table(path, sep=sep, errors='surrogateescape')
     lower = {c.lower(): c for c in reversed(list(t))}
     for name, others in _ALIASES.items():
         if found := next((lower[c] for c in others if c in lower), None): t = t.rename(columns={found: name})
-    if 'path' not in t: raise ManifestError(f"{path}: no column names the files; expected one of {', '.join(_ALIASES['path'])}, got {', '.join(t)}")
-    t['path'] = [escape_name(p) if not _utf8(p) else p for p in t['path']]
+    if 'path' not in t:
+        names = ', '.join(_ALIASES['path'])
+        raise ManifestError(f"{path}: no column names the files; expected one of {names}, got {', '.join(t)}")
+    t['path'] = [p if _utf8(p) else escape_name(p) for p in t['path']]
     for c in t:
-        if not (good := t[c].map(_utf8).to_numpy(bool)).all():
-            raise ManifestError(f"{path.name}, line {t.index[~good][0]}: what stands in {c!r} is not UTF-8; save the table again as UTF-8")
-    t = _windows_of(t, path.name, thousands=sep != ';')
-    if {'x0', 'y0', 'x1', 'y1'} <= set(t): t = _collect_boxes(t, path.name)
+        good = t[c].map(_utf8).to_numpy(bool)
+        if not good.all():
+            where = f"{path.name}, line {t.index[~good][0]}"
+            raise ManifestError(f"{where}: what stands in {c!r} is not UTF-8; save the table again as UTF-8")
+    return t
+
+# %% ../nbs/02_manifest.ipynb #344c78e8
+def from_csv(
+    path: str | Path,  # the table, with commas, semicolons, tabs or bars between its cells; paths are relative to it
+) -> Manifest:
+    "The manifest of a table of files, one row each or several with windows or boxes. Raises `ManifestError`."
+    path = Path(path)
+    sep = _separator(path)
+    t = _windows_of(_paths_table(path, sep), path.name, thousands=sep != ';')
+    if {'x0', 'y0', 'x1', 'y1'} <= set(t): t = _collect_boxes(t)
     if 'id' not in t:
         nth = (t.groupby('path').cumcount() + 1).astype(str)               # several windows, or pictures, of a file
         t['id'] = t['path'].map(_names(t['path'].unique())) + np.where(t['path'].duplicated(keep=False), '@' + nth, '')

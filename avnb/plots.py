@@ -365,7 +365,15 @@ def for_column(
     return fig
 
 # %% ../nbs/13_plots.ipynb #e24522a3
+_SEVERAL = dict(  # how the order of clips with several classes is measured
+    map='average precision, the mean over classes',
+    auc='how often a clip of the class stands before one that is not of it, 0.5 is guessing',
+    dprime='the same in standard deviations (0 is guessing), without an upper limit')
 MEANING = {  # name -> one plain sentence
+    **{f'linear_{x}_{k}': f'Linear classifiers on frozen {x} features, one for each class, put clips of it in front: {t}.'
+       for x in ('video', 'audio') for k, t in _SEVERAL.items()},
+    **{f'retrieval_class_v2a_{k}': f'Given a silent video, sounds that share a class with it come in front: {t}.' for k, t in _SEVERAL.items()},
+    **{f'retrieval_class_a2v_{k}': f'Given a sound, silent videos that share a class with it come in front: {t}.' for k, t in _SEVERAL.items()},
     'linear_video': 'A linear classifier on frozen video features names the class of new clips: share that is right.',
     'linear_audio': 'A linear classifier on frozen audio features names the class of new clips: share that is right.',
     'knn_video': 'The nearest training clips, by video features, vote for the class: share that is right.',
@@ -452,8 +460,10 @@ def show_scores(
     fig, ax = plt.subplots(figsize=(9, .58*len(scores) + 1.2), layout='constrained')
     for y, score in enumerate(scores.values()): _draw_score(ax, y, score)
     ax.set_yticks(range(len(scores)), [heading(k) for k in scores]); ax.tick_params(axis='y', length=0)
-    low = min(0, *(s['value'] - s['error'] for s in scores.values()))
-    ax.set(xlim=(low - .02, 1.02), ylim=(len(scores) - .4, -.6), xlabel='share (1 is best)'); ax.spines['left'].set_visible(False)
+    ends = [s['value'] + side * s['error'] for s in scores.values() for side in (-1, 1)]
+    low, high = min([0, *filter(np.isfinite, ends)]), max([1, *filter(np.isfinite, ends)])      # d' has no upper limit
+    ax.set(xlim=(low - .02 * high, 1.02 * high), ylim=(len(scores) - .4, -.6), xlabel='share (1 is best)')
+    ax.spines['left'].set_visible(False)
     looks = (dict(marker='o', color=hue(0), ms=8), dict(marker='|', color='0.5', ms=11, mew=2.2),
              dict(marker='D', mfc='none', mec='0.5', mew=1.4), dict(marker='o', mfc='none', mec='0.5', mew=1.4))
     marks = [ax.plot([], [], ls='', **look)[0] for look in looks]

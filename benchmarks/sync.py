@@ -41,7 +41,7 @@ MORE_VIDEO = {
 }
 MORE_SOUND = {
     **dict.fromkeys(('pcm_s8', 'pcm_s24be', 'pcm_f32be', 'pcm_alaw'), SoundCodec()),
-    **dict.fromkeys(('adpcm_yamaha', 'dfpwm'), SoundCodec((44100,))),
+    'adpcm_yamaha': SoundCodec((44100,)),
     'g722': SoundCodec((16000,), ('mono',), delay=22),
     'g726': SoundCodec((8000,), ('mono',), options=(('code_size', '4'),)),
     'real_144': SoundCodec((8000,), ('mono',), delay=160),
@@ -50,7 +50,6 @@ VIDEO, SOUND = {**recordings.VIDEO, **MORE_VIDEO}, {**recordings.SOUND, **MORE_S
 COUNTED = dict(counted=True)
 CONTAINERS = {c.ending: c for c in (
     *recordings.CONTAINERS,
-    Container('ismv', 'ismv', '', '', MS),
     Container('mxf', 'mxf', '', '', rates=(48000,), **COUNTED),
     Container('gxf', 'gxf', '', '', rates=(48000,), **COUNTED),
     Container('dv', 'dv', '', '', rates=(48000,), **COUNTED),
@@ -82,14 +81,14 @@ def written(made, path) -> bool:
     try:
         recordings.write(made, path)
         with av.open(str(path)) as c: seen = sum(1 for _ in c.decode(c.streams.video[0]))
-        with av.open(str(path)) as c: heard = [(f.pts * f.time_base, mono(f)) for f in c.decode(c.streams.audio[0])]
+        with av.open(str(path)) as c: frames = list(c.decode(c.streams.audio[0]))
+        times, samples = np.array([(float(f.pts * f.time_base), f.samples) for f in frames]).T
     except (av.error.FFmpegError, AttributeError, IndexError, OSError, TypeError, ValueError):
         return False
-    times, samples = np.array([float(t) for t, _ in heard]), np.array([len(x) for _, x in heard])
     away = np.abs(times[:-1] - times[:1] - (np.cumsum(samples) - samples)[:-1] / rate).max(initial=0)
-    found = np.array([t for _, t in recordings.heard(np.concatenate([x for _, x in heard]), rate, 1)])
+    found = np.array([t for _, t in recordings.heard(np.concatenate([mono(f) for f in frames]), rate, 1)])
     whole = len(found) == len(PLACES) and np.abs(np.diff(found) - np.diff(made.tracks[0].bursts)).max() < 0.005
-    return seen >= 0.95 * len(made.times) and whole and away < 0.05
+    return seen >= 0.95 * len(made.times) and whole and away < 0.005 and {f.sample_rate for f in frames} == {rate}
 
 
 def mono(f) -> np.ndarray:

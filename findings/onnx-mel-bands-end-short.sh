@@ -35,8 +35,8 @@ inputs = {'bands': BANDS, 'points': POINTS, 'rate': RATE, 'low': LOW, 'high': HI
 nodes = [*(constant(*x) for x in inputs.items()), helper.make_node('MelWeightMatrix', list(inputs), ['weights'])]
 graph = helper.make_graph(nodes, 'mel', [], [helper.make_tensor_value_info('weights', TensorProto.FLOAT, None)])
 model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 17)], ir_version=8)
-session = onnxruntime.InferenceSession(model.SerializeToString(), providers=['CPUExecutionProvider'])
-by_runtime = session.run(None, {})[0]
+net = onnxruntime.InferenceSession(model.SerializeToString(), providers=['CPUExecutionProvider'])
+by_runtime = net.run(None, {})[0]
 by_reference = ReferenceEvaluator(model).run(None, {})[0]
 assert np.allclose(by_runtime, by_reference)
 hz = np.arange(POINTS // 2 + 1) * RATE / POINTS

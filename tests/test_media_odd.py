@@ -15,7 +15,7 @@ def rows(folder, name):
 
 def held(times, t):
     "The number of the frame that is on the screen at `t`: the last whose time has come, or the first."
-    return max(int(np.searchsorted(times, t + 1e-6, 'right')) - 1, 0)
+    return max(int(np.searchsorted(times, t + 5.01e-4, 'right')) - 1, 0)
 
 
 @pytest.fixture(scope='module')

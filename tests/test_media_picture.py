@@ -85,13 +85,15 @@ def test_mirrored_files_are_shown_as_their_matrix_says(real_data, tmp_path, name
     assert np.array_equal(c.frames, mirrored(flat.frames)) and not np.array_equal(c.frames, flat.frames)
 
 
+@pytest.mark.parametrize('ending', ['mkv', 'mp4'])
 @pytest.mark.parametrize('order, way', [('flip=horizontal', (-1, 0, 0, 1)), ('flip=vertical', (1, 0, 0, -1)),
                                         ('rotate=90', (0, -1, 1, 0)), ('rotate=180', (-1, 0, 0, -1))])
-def test_orientation_inside_the_h264_stream(stored, tmp_path, order, way):
-    "Some cameras write it among the pictures (SEI) and not into the container."
-    data, x = stored
-    (tmp_path / 'flat.mp4').write_bytes(data)
-    with av.open(str(tmp_path / 'flat.mp4')) as source, av.open(str(tmp_path / 'sei.mkv'), 'w') as c:
+def test_orientation_inside_the_h264_stream(tmp_path, order, way, ending):
+    "Some cameras write it among the pictures (SEI): once, with the first, for all; also after a seek."
+    flat, f = tmp_path / 'flat.mp4', tmp_path / f'sei.{ending}'
+    x = np.random.default_rng(0).integers(0, 255, (48, 3, 5, 3), dtype=np.uint8).repeat(16, 1).repeat(16, 2)
+    write_clip(flat, x, None, 16)
+    with av.open(str(flat)) as source, av.open(str(f), 'w') as c:
         v = source.streams.video[0]
         s = c.add_stream_from_template(v)
         note = av.bitstream.BitStreamFilterContext('h264_metadata=display_orientation=insert:' + order, v)
@@ -99,7 +101,9 @@ def test_orientation_inside_the_h264_stream(stored, tmp_path, order, way):
             for q in note.filter(p if p.size else None):
                 q.stream = s
                 c.mux(q)
-    assert np.array_equal(first(tmp_path / 'sei.mkv'), put(x, *way))
+    for start in (2.21, .01, 1.135, .26):                         # between frames: Matroska rounds their times to 1 ms
+        got, plain = (read_clip(p, start, .5, 16).frames for p in (f, flat))
+        assert all(np.array_equal(a, put(b, *way)) for a, b in zip(got, plain)), start
 
 
 @pytest.mark.parametrize('orientation, turns', [(1, 0), (8, 1), (3, 2), (6, 3)])
