@@ -1170,7 +1170,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'avnb.training._saved': ('training.html#_saved', 'avnb/training.py'),
                                'avnb.training._soft_instruments': ('training.html#_soft_instruments', 'avnb/training.py'),
                                'avnb.training._tensorboard': ('training.html#_tensorboard', 'avnb/training.py'),
-                               'avnb.training._version': ('training.html#_version', 'avnb/training.py'),
                                'avnb.training._word': ('training.html#_word', 'avnb/training.py'),
                                'avnb.training.alone': ('training.html#alone', 'avnb/training.py'),
                                'avnb.training.claim': ('training.html#claim', 'avnb/training.py'),

@@ -20,6 +20,7 @@ import torch.distributed as dist
 from fastcore.basics import patch
 from torch import Tensor
 
+from . import __version__
 from .attention import attention_scores, consistency_loss, guided_maps, local_max_loss, places, ramp, within_modal_xid
 from .clips import STOPS, ClipDataset, ClipError, Ledger, clip_loader
 from .core import AvnbError, TrainConfig, atomic_write, digest, load_config, progress, rng, save_config, to_dict
@@ -583,7 +584,7 @@ def state_dict(self: State) -> dict:
     return dict(parts, step=self.step, epoch=self.epoch, position=self.position, done=self.epoch >= self.cfg.optim.epochs,
                 sums={k: total(x) for k, x in self.sums.items()}, n=self.n, ledger=self.all_bad().entries(),
                 config=to_dict(self.cfg), key=run_key(self.cfg, self.manifest), manifest_hash=self.manifest.hash,
-                versions=dict(avnb=_version(), torch=str(torch.__version__), numpy=np.__version__))
+                versions=dict(avnb=__version__, torch=str(torch.__version__), numpy=np.__version__))
 
 # %% ../nbs/10_training.ipynb #cc5f1924
 @patch
@@ -608,11 +609,6 @@ def all_bad(self: State) -> Ledger:
     whole = Ledger(self.ledger.total, self.ledger.budget)
     for e in sum(parts, []): whole.seen.setdefault(e['id'], dict(e, count=0))['count'] += e['count']
     return whole
-
-
-def _version() -> str:
-    from importlib.metadata import version
-    return version('avnb')
 
 # %% ../nbs/10_training.ipynb #58577663
 @patch
