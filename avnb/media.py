@@ -29,7 +29,8 @@ class MediaError(AvnbError):
         super().__init__(str(path), reason)
         self.path, self.reason = str(path), reason
 
-    def __str__(self): return f"{self.path}: {self.reason}".encode('utf-8', 'surrogateescape').decode('utf-8', 'backslashreplace')
+    def __str__(self):
+        return f"{self.path}: {self.reason}".encode('utf-8', 'surrogateescape').decode('utf-8', 'backslashreplace')
 
 # %% ../nbs/01_media.ipynb #e02c8660
 @dataclass(eq=False)
@@ -456,10 +457,10 @@ def _in_order(frames, fed):
     yield from pairs
 
 # %% ../nbs/01_media.ipynb #b7606294
-def _way(frame) -> tuple[bool, bool, bool]:
-    "What brings a decoded frame upright: swap rows and columns; then reverse the rows; reverse the columns."
+def _said(frame) -> tuple[bool, bool, bool] | None:
+    "What a decoded frame says of how to lay it down: swap rows and columns; then reverse the rows; reverse the columns."
     try: a, b, _, c, d = np.frombuffer(frame.side_data['DISPLAYMATRIX'], np.int32)[:5].tolist()
-    except KeyError: return False, False, False
+    except KeyError: return None
     except ValueError:                                          # one kind of side data that PyAV cannot name hides all
         a, b = np.cos(np.deg2rad(frame.rotation)), -np.sin(np.deg2rad(frame.rotation))
         c, d = -b, a
@@ -467,11 +468,28 @@ def _way(frame) -> tuple[bool, bool, bool]:
     return (True, b < 0, c < 0) if turned else (False, d < 0, a < 0)
 
 
+def _way(frame) -> tuple[bool, bool, bool]:
+    "How a frame is laid down: as it says itself, or as was noted with it (see `_laid`)."
+    return _said(frame) or frame.opaque or (False, False, False)
+
+
 def _upright(x, way) -> np.ndarray:
     "Pixels [H,W,3] laid down in another way, without a copy."
     turned, rows, columns = way
     x = x.swapaxes(0, 1) if turned else x
     return x[::-1 if rows else 1, ::-1 if columns else 1]
+
+# %% ../nbs/01_media.ipynb #2281480b
+_ways: dict = {}                                                # container's name -> what its first frame said, where it did
+
+
+def _laid(v, frames):
+    "`(seconds, frame)` with a note on each frame of what the last one before it said of how to lay it down."
+    way = _ways.get(v.container.name)
+    for t, f in frames:
+        way = _said(f) or way
+        if way: f.opaque = way
+        yield t, f
 
 # %% ../nbs/01_media.ipynb #54e1bd64
 def _display(v, frame) -> tuple[float, float]:
@@ -487,6 +505,7 @@ class _Track:
         self.n, self.untold = len(t), np.isnan(t[:, 1]).mean() > 0.5    # packets, and whether most of them lack a pts
         t = t[~np.isnan(t[:, :2]).all(1)]
         self.dts, self.pts = (np.where(np.isnan(t[:, i]), t[:, 1 - i], t[:, i]) * tick for i in (0, 1))
+        self.pts += (self.pts < self.dts - _WRAP / 180000) * _WRAP / 90000     # shown after the clock was full, decoded before
         self.long, self.byte, self.key = np.nan_to_num(t[:, 2]) * tick, t[:, 3], t[:, 4] > 0
         self.shift, self.back = np.zeros(len(t)), _back(s)
 
@@ -664,6 +683,8 @@ def _zero(path, packets, main):
     first = next(_decode(main, noted()), None)
     if first is None: raise MediaError(path, f"nothing of its {_codec(main)} track can be decoded")
     main.codec_context.flush_buffers()
+    if main.type == 'video' and (way := _said(first[1])): _ways[main.container.name] = way
+    else: _ways.pop(main.container.name, None)
     return _remember(key, first[0]), read
 
 # %% ../nbs/01_media.ipynb #ba9b8048
@@ -701,25 +722,19 @@ def _seek(path, c, streams, zero, t0: float, t1: float):
     return None
 
 # %% ../nbs/01_media.ipynb #aa0789ee
-_NEAR = 1e-6                                                     # s: two times closer than this are equal
+_NEAR = 1e-6               # s: two times closer than this are equal
+_GRACE = 5e-4 + _NEAR      # s before its stored time from which a frame is shown: half a tick of the coarsest clock, 1 ms
 
 
-def _near(v) -> float:
-    """Seconds by which a frame may come too late and still be in time: a tick where frames do not last whole ticks, as
-    its time was rounded, and that of the first; 0.5 ms at most."""
-    rounded = abs(_ticks(v) - round(_ticks(v))) > 1e-4
-    return _NEAR + (min(float(v.time_base), 0.0005) if rounded else 0.0)
-
-
-def _held(pairs, wants, near=_NEAR):
+def _held(pairs, wants):
     "For each wanted time (rising, s) the last `(time, item)` at or before it, or else the first; nothing without any."
     before, k = None, 0
     for here in pairs:
-        while before is not None and wants[k] < here[0] - near:
+        while before is not None and wants[k] < here[0] - _GRACE:
             yield before
             if (k := k + 1) == len(wants): return
         before = here
-        if here[0] >= wants[-1] - near: break
+        if here[0] >= wants[-1] - _GRACE: break
     if before is not None: yield from [before] * (len(wants) - k)
 
 # %% ../nbs/01_media.ipynb #832f94b8
@@ -729,7 +744,7 @@ def _plan(v, packets, wants):
     shown = [p for p in packets if not p.is_discard]
     if any(p.pts is None or p.dts is None for p in shown): return None
     by_time = sorted((_at(p), p.pts) for p in shown)
-    return {pts for _, pts in _held(by_time, wants, _near(v))}
+    return {pts for _, pts in _held(by_time, wants)}
 
 # %% ../nbs/01_media.ipynb #3a0cc624
 _MATRICES = (0, 1, 2, 4, 5, 6, 7, 9)                             # of H.273, those that FFmpeg's scaler converts; 2: not said
@@ -806,7 +821,7 @@ def _pictures(v, packets, wants, size, zero, whole, threads=1):
     from av.video.reformatter import VideoReformatter
     keep = None if whole else _plan(v, packets, wants)
     if not whole: packets = packets[_begin(v, packets, wants[0]) or 0:]
-    made, seen, times, full, scaler, near = [], set(), [], [], VideoReformatter(), _near(v)
+    made, seen, times, full, scaler = [], set(), [], [], VideoReformatter()
 
     def noted():
         for t, f in _decode(v, packets, keep):
@@ -816,7 +831,7 @@ def _pictures(v, packets, wants, size, zero, whole, threads=1):
             yield t, f
     last = target = end = None
     with ThreadPoolExecutor(1) as pool:
-        for t, f in _held(noted(), wants, near):
+        for t, f in _held(_laid(v, noted()), wants):
             target = target or _target(v, f, size)
             if f is last: made.append(made[-1])
             elif threads > 1: made.append(pool.submit(_picture, f, target, scaler))
@@ -824,10 +839,10 @@ def _pictures(v, packets, wants, size, zero, whole, threads=1):
             last, end = f, t + _lasts(v, f)
             if threads > 1: made[-8:][0].result()               # only a few large frames wait
         if threads > 1: made = [m.result() for m in made]
-    late = not made or times[0] > max(wants[0], zero) + near or not (full[0] or times[0] <= zero)
+    late = not made or times[0] > max(wants[0], zero) + _GRACE or not (full[0] or times[0] <= zero)
     if not whole and (late or (keep and not keep <= seen)): return None
     if not made: return np.zeros((0, 0, 0, 3), np.uint8), zero
-    return np.stack(made), np.inf if times[-1] > wants[-1] + near else end
+    return np.stack(made), np.inf if times[-1] > wants[-1] + _GRACE else end
 
 # %% ../nbs/01_media.ipynb #4d8fb0d1
 def _lasts(v, frame) -> float:
@@ -977,8 +992,9 @@ def _attempt(path, start, wants, size, n, rate, audio, video, how, threads=1, tr
         pictures = np.zeros((0, 0, 0, 3), np.uint8), np.inf
         if video: pictures = _pictures(v, got[v.index], wants, size, zero, how == 'decode', threads)
         if pictures is None: return None
-        ends = pictures[1] - zero, (_end(got[a.index]) if a is not None else -np.inf) - zero
-        padding = _padding(path, start, wants - zero, *ends)
+        end = max(pictures[1], _end(got[a.index]) if a is not None else -np.inf)
+        padding = int((wants >= end - _NEAR).sum())             # after both picture and sound
+        if padding == len(wants): raise _too_late(path, c, streams, zero, start)
         sound = _track(a, got, t0, n, rate) if audio else (np.zeros(n, np.float32), n, 0.0)
         return (pictures[0], padding), sound, a is not None
 
@@ -988,13 +1004,12 @@ def _end(packets) -> float:
     return max((_at(p) + _long(p) for p in packets[-64:]), default=-np.inf)     # decoded last is not shown last
 
 
-def _padding(path, start, wants, picture, sound) -> int:
-    "How many of `wants` lie after the ends of both picture and sound (all in s from zero); `MediaError` if all do."
-    after = int((wants >= max(picture, sound) - _NEAR).sum())
-    if after < len(wants): return after
-    also = f" and of the sound at {sound:.3f} s" if sound > picture + _NEAR else ""
-    reason = f"start {start:g} s lies after the end of the picture at {picture:.3f} s{also}; choose an earlier start"
-    raise MediaError(path, reason)
+def _too_late(path, c, streams, zero, start) -> MediaError:
+    "The error that says when picture and sound end (s from `zero`, the file's s)."
+    ends = [end - zero for end in _lengths(path, c, streams, zero)[0]]
+    what = f"start {start:g} s lies after the end of the picture at {ends[0]:.3f} s"
+    also = f" and of the sound at {ends[1]:.3f} s" if ends[1:] and ends[1] > ends[0] + _NEAR else ""
+    return MediaError(path, f"{what}{also}; choose an earlier start")
 
 # %% ../nbs/01_media.ipynb #ef565bc1
 def _track(a, got, t0, n, rate):
