@@ -505,6 +505,7 @@ class _Track:
         self.n, self.untold = len(t), np.isnan(t[:, 1]).mean() > 0.5    # packets, and whether most of them lack a pts
         t = t[~np.isnan(t[:, :2]).all(1)]
         self.dts, self.pts = (np.where(np.isnan(t[:, i]), t[:, 1 - i], t[:, i]) * tick for i in (0, 1))
+        self.pts += (self.pts < self.dts - _WRAP / 180000) * _WRAP / 90000     # shown after the clock was full, decoded before
         self.long, self.byte, self.key = np.nan_to_num(t[:, 2]) * tick, t[:, 3], t[:, 4] > 0
         self.shift, self.back = np.zeros(len(t)), _back(s)
 
@@ -977,13 +978,12 @@ def _end(packets) -> float:
     return max((_at(p) + _long(p) for p in packets[-64:]), default=-np.inf)     # decoded last is not shown last
 
 
-def _padding(path, start, wants, picture, sound) -> int:
-    "How many of `wants` lie after the ends of both picture and sound (all in s from zero); `MediaError` if all do."
-    after = int((wants >= max(picture, sound) - _NEAR).sum())
-    if after < len(wants): return after
-    also = f" and of the sound at {sound:.3f} s" if sound > picture + _NEAR else ""
-    reason = f"start {start:g} s lies after the end of the picture at {picture:.3f} s{also}; choose an earlier start"
-    raise MediaError(path, reason)
+def _too_late(path, c, streams, zero, start) -> MediaError:
+    "The error that says when picture and sound end (s from `zero`, the file's s)."
+    ends = [end - zero for end in _lengths(path, c, streams, zero)[0]]
+    what = f"start {start:g} s lies after the end of the picture at {ends[0]:.3f} s"
+    also = f" and of the sound at {ends[1]:.3f} s" if ends[1:] and ends[1] > ends[0] + _NEAR else ""
+    return MediaError(path, f"{what}{also}; choose an earlier start")
 
 # %% ../nbs/01_media.ipynb #ef565bc1
 def _track(a, got, t0, n, rate):
@@ -1026,8 +1026,9 @@ def _attempt(path, start, wants, size, n, rate, audio, video, how, threads=1, tr
         pictures = np.zeros((0, 0, 0, 3), np.uint8), np.inf
         if video: pictures = _pictures(v, got[v.index], wants, size, zero, how == 'decode', threads)
         if pictures is None: return None
-        ends = pictures[1] - zero, (_end(got[a.index]) if a is not None else -np.inf) - zero
-        padding = _padding(path, start, wants - zero, *ends)
+        end = max(pictures[1], _end(got[a.index]) if a is not None else -np.inf)
+        padding = int((wants >= end - _NEAR).sum())             # after both picture and sound
+        if padding == len(wants): raise _too_late(path, c, streams, zero, start)
         sound = _track(a, got, t0, n, rate) if audio else (np.zeros(n, np.float32), n, 0.0)
         return (pictures[0], padding), sound, a is not None
 

@@ -882,7 +882,8 @@ def instruments(self: State) -> tuple:  # (numbers by name, scores for histogram
     bank, w = self.bank, self.cfg.weight
     rows = torch.from_numpy(rng(self.cfg.run.seed, 0, 0, 'instruments').permutation(self.data.rows)[:_LOOK]).to(self.device)
     v, a, written = (bank.collect(x, rows) for x in (bank.video, bank.audio, bank.written))
-    rows, v, a = rows[written], v[written], a[written]
+    good = written & (v * a).sum(1).isfinite()
+    rows, v, a = rows[good], v[good], a[good]
     if len(rows) < 2: return {}, {}
     kinds = self.manifest.table['faulty_kind'].to_numpy(str)[rows.cpu().numpy()]
     numbers, seen = score_instruments(v, a, kinds, self.objective.groups[rows])
