@@ -66,7 +66,7 @@ def test_full_disk_simulated(run, monkeypatch):
     from avnb.training import fit
     cfg, real, calls = run(), avnb.core.os.fsync, []
     def full(f):
-        if '.pt.' in os.readlink(f'/proc/self/fd/{f}'):
+        if '/checkpoints/' in os.readlink(f'/proc/self/fd/{f}'):
             calls.append(f)
             if len(calls) == 2: raise OSError(errno.ENOSPC, 'No space left on device')
         return real(f)
