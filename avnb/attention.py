@@ -14,8 +14,23 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .core import AvnbError
-from .nce import (_check_distribution, _check_rest, _check_rows, _check_shapes, _check_values, _check_weights, _cross_entropy, _is, _keep,
-                      _number, _reduce, _scores, _used, _wide, xid_loss)
+from avnb.nce import (
+    _check_distribution,
+    _check_rest,
+    _check_rows,
+    _check_shapes,
+    _check_values,
+    _check_weights,
+    _cross_entropy,
+    _is,
+    _keep,
+    _number,
+    _reduce,
+    _scores,
+    _used,
+    _wide,
+    xid_loss,
+)
 
 # %% ../nbs/09_attention.ipynb #c1471142
 class AttentionError(AvnbError):
@@ -24,49 +39,55 @@ class AttentionError(AvnbError):
 # %% ../nbs/09_attention.ipynb #c33d194b
 def _need(ok, name, expected, came):
     "Raise `AttentionError` unless `ok`."
-    if not ok: raise AttentionError(f"{name}: expected {expected}, got {came}")
+    if not ok:
+        raise AttentionError(f'{name}: expected {expected}, got {came}')
 
 # %% ../nbs/09_attention.ipynb #f0390242
 def _check_floats(name, x, dims, shape):
     "Raise `AttentionError` unless x is a floating point tensor, not empty, with one of the numbers of axes in `dims`; costs nothing on a device."
     ok = isinstance(x, Tensor) and x.is_floating_point() and x.ndim in dims and x.numel() > 0
-    _need(ok, name, f"a floating point tensor {shape}, not empty", _is(x))
+    _need(ok, name, f'a floating point tensor {shape}, not empty', _is(x))
 
 
 def _check_query(local, query):
     "Raise `AttentionError` unless there is a query for each clip, of the size of its cells."
-    _check_floats('query', query, (2,), f"[{len(local)}, {local.shape[-1]}]")
-    _need(query.shape == (len(local), local.shape[-1]), 'query', f"[{len(local)}, {local.shape[-1]}]", _is(query))
+    _check_floats('query', query, (2,), f'[{len(local)}, {local.shape[-1]}]')
+    _need(query.shape == (len(local), local.shape[-1]), 'query', f'[{len(local)}, {local.shape[-1]}]', _is(query))
 
 # %% ../nbs/09_attention.ipynb #61bb5684
 def attention_maps(
-    local: Tensor,       # [B,P,D] local embeddings, unit norm; or [B,T,P,D] for a map per time step
-    query: Tensor,       # [B,D] what is asked, unit norm
+    local: Tensor,  # [B,P,D] local embeddings, unit norm; or [B,T,P,D] for a map per time step
+    query: Tensor,  # [B,D] what is asked, unit norm
     tau_m: float = 0.1,  # temperature of the map; 0.1 allows flat and peaked ones (ours)
     normalize: str = 'softmax',  # 'softmax' over P, 'sigmoid', or 'minmax' (0 where all scores are equal)
-    validate: bool = True,       # check the values, at the price of waiting for the device
-) -> tuple[Tensor, Tensor]:      # scores (cosines) and maps, each [B,P] or [B,T,P]
+    validate: bool = True,  # check the values, at the price of waiting for the device
+) -> tuple[Tensor, Tensor]:  # scores (cosines) and maps, each [B,P] or [B,T,P]
     """Similarity of each place to a query (CMAC-R; the operator is ours, usual in sound localisation). `AttentionError` for bad arguments.
 
     With a query from the other modality it is the guided map, the target; with one from the same modality, the student."""
-    _need(normalize in ('softmax', 'sigmoid', 'minmax'), 'normalize', "'softmax', 'sigmoid' or 'minmax'", repr(normalize))
+    _need(
+        normalize in ('softmax', 'sigmoid', 'minmax'), 'normalize', "'softmax', 'sigmoid' or 'minmax'", repr(normalize)
+    )
     _number('tau_m', tau_m, 0, above=True, error=AttentionError)
     _check_floats('local', local, (3, 4), '[B,P,D] or [B,T,P,D]')
     _check_query(local, query)
-    for name, x in (('local', local), ('query', query)) if validate else (): _check_rows(name, x, error=AttentionError)
+    for name, x in (('local', local), ('query', query)) if validate else ():
+        _check_rows(name, x, error=AttentionError)
     with torch.autocast(local.device.type, enabled=False):
         x, q = _wide(local, query)
         scores = torch.einsum('b...pd,bd->b...p', x, q)
-    if normalize == 'softmax': return scores, (scores / tau_m).softmax(-1)
-    if normalize == 'sigmoid': return scores, (scores / tau_m).sigmoid()
+    if normalize == 'softmax':
+        return scores, (scores / tau_m).softmax(-1)
+    if normalize == 'sigmoid':
+        return scores, (scores / tau_m).sigmoid()
     low, high = scores.amin(-1, keepdim=True), scores.amax(-1, keepdim=True)
-    return scores, (scores - low) / torch.where(high > low, high - low, 1)                    # flat: 0, and its gradient finite
+    return scores, (scores - low) / torch.where(high > low, high - low, 1)  # flat: 0, and its gradient finite
 
 # %% ../nbs/09_attention.ipynb #4cc553a0
 def places(
     local: Tensor,  # [B,D,T,...]: video_local [B,D,T',H',W'] or audio_local [B,D,T'',F'']
     per_step: bool = False,  # keep time: one set of places per time step
-) -> Tensor:        # [B,P,D], or [B,T,P,D] with per_step; unit norm
+) -> Tensor:  # [B,P,D], or [B,T,P,D] with per_step; unit norm
     "Local embeddings as `attention_maps` wants them: image cells or frequency cells, averaged over time or not. `AttentionError` for other shapes."
     _check_floats('local', local, (4, 5), '[B,D,T,H,W] or [B,D,T,F]')
     x = local.flatten(3).permute(0, 2, 3, 1)
@@ -75,7 +96,7 @@ def places(
 # %% ../nbs/09_attention.ipynb #e6126289
 def energy_scores(
     features: Tensor,  # [B,C,...] feature map
-) -> Tensor:           # [B,...] mean over channels of the squared activation
+) -> Tensor:  # [B,...] mean over channels of the squared activation
     "Activation energy of each position, the parameter-free student (V3 of CMAC-R; ours)."
     _check_floats('features', features, range(2, 9), '[B,C,...]')
     return features.pow(2).mean(1)
@@ -84,32 +105,50 @@ def energy_scores(
 def attention_scores(
     out,  # AVOutput, or anything with its fields
     per_frame: bool = False,  # regional scores for each time step instead of the mean over time
-    pool_time: bool = True,   # frequency scores over the mean of time; False: of each cell of the time-frequency grid
-) -> dict[str, Tensor]:  # 'video_self', 'video_guided' [B,H'W'] ([B,T',H'W'] per frame), 'audio_self', 'audio_guided' [B,F''] ([B,T''F''])
+    pool_time: bool = True,  # frequency scores over the mean of time; False: of each cell of the time-frequency grid
+) -> dict[
+    str, Tensor
+]:  # 'video_self', 'video_guided' [B,H'W'] ([B,T',H'W'] per frame), 'audio_self', 'audio_guided' [B,F''] ([B,T''F''])
     "Scores of both attentions in both directions: students ('self') and targets ('guided') of `consistency_loss`."
     v, a = places(out.video_local, per_frame), places(out.audio_local, not pool_time)
-    a = a if pool_time else a.flatten(1, 2)                                # one map over the grid, not one per step
+    a = a if pool_time else a.flatten(1, 2)  # one map over the grid, not one per step
+
     def alone(name, x, flat):
         score, query = getattr(out, f'{name}_score', None), getattr(out, f'{name}_query', None)
-        return attention_maps(x, getattr(out, name) if query is None else query, validate=False)[0] if score is None else flat(score.flatten(2))
+        return (
+            attention_maps(x, getattr(out, name) if query is None else query, validate=False)[0]
+            if score is None
+            else flat(score.flatten(2))
+        )
+
     guided = [attention_maps(x, q, validate=False)[0] for x, q in ((v, out.audio), (a, out.video))]
-    return dict(video_self=alone('video', v, lambda s: s if per_frame else s.mean(1)), video_guided=guided[0],
-                audio_self=alone('audio', a, lambda s: s.mean(1) if pool_time else s.flatten(1)), audio_guided=guided[1])
+    return dict(
+        video_self=alone('video', v, lambda s: s if per_frame else s.mean(1)),
+        video_guided=guided[0],
+        audio_self=alone('audio', a, lambda s: s.mean(1) if pool_time else s.flatten(1)),
+        audio_guided=guided[1],
+    )
 
 # %% ../nbs/09_attention.ipynb #0a84cb49
 def guided_maps(
     out,  # AVOutput, or anything with its fields
-    tau_m: float = 0.1,   # temperature of the maps
-) -> dict[str, Tensor]:   # 'video_guided', 'video_self' [B,T',H',W']; 'audio_guided', 'audio_self' [B,F'']; 'audio_tf_*' [B,T'',F'']
+    tau_m: float = 0.1,  # temperature of the maps
+) -> dict[
+    str, Tensor
+]:  # 'video_guided', 'video_self' [B,T',H',W']; 'audio_guided', 'audio_self' [B,F'']; 'audio_tf_*' [B,T'',F'']
     "Maps to look at, each a distribution: pictures per frame over their cells, sound over frequency cells and over the full grid."
     _number('tau_m', tau_m, 0, above=True, error=AttentionError)
     maps = {k: (s / tau_m).softmax(-1) for k, s in attention_scores(out, per_frame=True).items()}
-    for k in ('video_guided', 'video_self'): maps[k] = maps[k].unflatten(-1, out.video_local.shape[3:])
+    for k in ('video_guided', 'video_self'):
+        maps[k] = maps[k].unflatten(-1, out.video_local.shape[3:])
     tf = places(out.audio_local, per_step=True)
     score, query = (getattr(out, f'audio_{k}', None) for k in ('score', 'query'))
     for k, q in (('guided', out.video), ('self', out.audio if query is None else query)):
-        maps[f'audio_tf_{k}'] = attention_maps(tf.flatten(1, 2), q, tau_m, validate=False)[1].unflatten(-1, tf.shape[1:3])
-    if score is not None: maps['audio_tf_self'] = (score.flatten(1) / tau_m).softmax(-1).view_as(score)
+        maps[f'audio_tf_{k}'] = attention_maps(tf.flatten(1, 2), q, tau_m, validate=False)[1].unflatten(
+            -1, tf.shape[1:3]
+        )
+    if score is not None:
+        maps['audio_tf_self'] = (score.flatten(1) / tau_m).softmax(-1).view_as(score)
     return maps
 
 # %% ../nbs/09_attention.ipynb #c518e00d
@@ -119,7 +158,7 @@ def _distance(student, target, distance, tau_m):
         log_m, log_t = (student / tau_m).log_softmax(-1), (target / tau_m).log_softmax(-1)
         return F.kl_div(log_m, log_t, log_target=True, reduction='none').sum(-1)
     cosine = F.cosine_similarity((student / tau_m).softmax(-1), (target / tau_m).softmax(-1), dim=-1, eps=1e-12)
-    return 1 - cosine if distance == 'cosine' else 2 - 2 * cosine          # |x - y|^2 of unit vectors is 2 - 2 x.y
+    return 1 - cosine if distance == 'cosine' else 2 - 2 * cosine  # |x - y|^2 of unit vectors is 2 - 2 x.y
 
 
 def _check_consistency(student, target, distance, tau_m, weights, reduction, validate):
@@ -128,21 +167,28 @@ def _check_consistency(student, target, distance, tau_m, weights, reduction, val
     _need(reduction in ('mean', 'none'), 'reduction', "'mean' or 'none'", repr(reduction))
     _number('tau_m', tau_m, 0, above=True, error=AttentionError)
     both = ('student_scores', student), ('target_scores', target)
-    for name, x in both: _check_floats(name, x, (2, 3), '[B,P] or [B,T,P]')
-    _need(target.shape == student.shape, 'target_scores', f"the shape of student_scores, {list(student.shape)}", _is(target))
+    for name, x in both:
+        _check_floats(name, x, (2, 3), '[B,P] or [B,T,P]')
+    _need(
+        target.shape == student.shape,
+        'target_scores',
+        f'the shape of student_scores, {list(student.shape)}',
+        _is(target),
+    )
     _check_weights(weights, len(student), validate, AttentionError)
-    for name, x in both if validate else (): _need(bool(x.isfinite().all()), name, 'finite numbers', 'NaN or infinity')
+    for name, x in both if validate else ():
+        _need(bool(x.isfinite().all()), name, 'finite numbers', 'NaN or infinity')
 
 # %% ../nbs/09_attention.ipynb #213506ec
 def consistency_loss(
-    student_scores: Tensor,    # [B,P] or [B,T,P]: of one modality alone
-    target_scores: Tensor,     # same shape: guided by the other modality
-    distance: str = 'kl',      # 'kl' sum_p t log(t/m) in nats, 'l2' squared distance of the maps at unit norm, 'cosine'
-    tau_m: float = 0.1,        # temperature of both maps
+    student_scores: Tensor,  # [B,P] or [B,T,P]: of one modality alone
+    target_scores: Tensor,  # same shape: guided by the other modality
+    distance: str = 'kl',  # 'kl' sum_p t log(t/m) in nats, 'l2' squared distance of the maps at unit norm, 'cosine'
+    tau_m: float = 0.1,  # temperature of both maps
     stop_gradient: bool = True,  # hold the whole target still
     weights: Tensor | None = None,  # [B], >= 0, for example positive_weights
-    reduction: str = 'mean',   # 'mean': sum_i w_i d(i) / sum_i w_i (0 if all w are 0); 'none': d(i) [B]
-    validate: bool = True,     # check the values, at the price of waiting for the device
+    reduction: str = 'mean',  # 'mean': sum_i w_i d(i) / sum_i w_i (0 if all w are 0); 'none': d(i) [B]
+    validate: bool = True,  # check the values, at the price of waiting for the device
 ) -> Tensor:
     """How far the map of one modality alone is from the one guided by the other (CMAC-R; the abstract names the two, the rest is ours).
 
@@ -161,26 +207,28 @@ def _check_cells(local, query, tau, weights, mask, reduction, validate):
     _number('tau', tau, 0, above=True, error=AttentionError)
     _need(reduction in ('mean', 'none'), 'reduction', "'mean' or 'none'", repr(reduction))
     ok = mask is None or (isinstance(mask, Tensor) and mask.dtype == torch.bool and mask.shape == (len(query),) * 2)
-    _need(ok, 'mask', f"bool [{len(query)}, {len(query)}]", _is(mask))
+    _need(ok, 'mask', f'bool [{len(query)}, {len(query)}]', _is(mask))
     _check_weights(weights, len(query), validate, AttentionError)
-    for name, x in (('local', local), ('query', query)) if validate else (): _check_rows(name, x, error=AttentionError)
+    for name, x in (('local', local), ('query', query)) if validate else ():
+        _check_rows(name, x, error=AttentionError)
 
 
 def local_max_loss(
-    local: Tensor,      # [B,P,D] cells of each clip, unit norm
-    query: Tensor,      # [B,D] the other modality's embeddings, unit norm
+    local: Tensor,  # [B,P,D] cells of each clip, unit norm
+    query: Tensor,  # [B,D] the other modality's embeddings, unit norm
     tau: float = 0.07,  # temperature
     weights: Tensor | None = None,  # [B], >= 0
-    mask: Tensor | None = None,     # bool [B,B]: clips that may be compared; None: all
-    reduction: str = 'mean',        # 'mean': sum_i w_i l(i) / sum_i w_i; 'none': l(i) [B]
-    validate: bool = True,          # check the values, at the price of waiting for the device
+    mask: Tensor | None = None,  # bool [B,B]: clips that may be compared; None: all
+    reduction: str = 'mean',  # 'mean': sum_i w_i l(i) / sum_i w_i; 'none': l(i) [B]
+    validate: bool = True,  # check the values, at the price of waiting for the device
 ) -> Tensor:
     "Contrast of each clip's best cell, both directions summed (EZ-VSL, eq. 2; beside CMAC-R, not part of it). `AttentionError` for bad arguments."
     _check_cells(local, query, tau, weights, mask, reduction, validate)
     with torch.autocast(local.device.type, enabled=False):
         x, q = _wide(local, query)
         best = torch.einsum('ipd,jd->ijp', x, q).amax(2) / tau
-        if mask is not None: best = best.masked_fill(~(mask | torch.eye(len(q), dtype=torch.bool, device=q.device)), -torch.inf)
+        if mask is not None:
+            best = best.masked_fill(~(mask | torch.eye(len(q), dtype=torch.bool, device=q.device)), -torch.inf)
         own = best.diagonal()
         return _reduce(best.logsumexp(1) - own + best.logsumexp(0) - own, weights, reduction)
 
@@ -192,28 +240,33 @@ def map_stats(
     "'entropy': mean entropy over log P, in [0, 1]; 'spread': how much maps differ between clips, mean KL to the average map in nats."
     _check_floats('maps', maps, (2,), '[B,P]')
     _need(maps.shape[1] > 1, 'maps', '[B,P] with more than one place', _is(maps))
-    if validate: _check_distribution('maps', maps, error=AttentionError)
+    if validate:
+        _check_distribution('maps', maps, error=AttentionError)
     h = torch.special.entr(maps.detach()).sum(-1).mean()
-    return dict(entropy=float(h) / math.log(maps.shape[1]), spread=float(torch.special.entr(maps.detach().mean(0)).sum() - h))
+    return dict(
+        entropy=float(h) / math.log(maps.shape[1]), spread=float(torch.special.entr(maps.detach().mean(0)).sum() - h)
+    )
 
 # %% ../nbs/09_attention.ipynb #babbf292
 def ramp(
-    step: int,     # training step, from 0
-    total: int,    # steps in all
+    step: int,  # training step, from 0
+    total: int,  # steps in all
     share: float,  # share of the steps over which it rises; 0: at once
-) -> float:        # in [0, 1]
+) -> float:  # in [0, 1]
     "Linear rise from 0 to 1 over the first `share` of training, then 1 (ours)."
-    _number('share', share, 0, 1, error=AttentionError); _number('step', step, 0, error=AttentionError)
-    return min(1., step / (share * total)) if share * total > 0 else 1.
+    _number('share', share, 0, 1, error=AttentionError)
+    _number('step', step, 0, error=AttentionError)
+    return min(1.0, step / (share * total)) if share * total > 0 else 1.0
 
 # %% ../nbs/09_attention.ipynb #452bb30e
 def _within(query, cross, within, index, tau, target, mask, reading):
     "One direction of the readings R1 to R3: l [B]."
     n = cross.shape[-2]
     s_cross, s_within = _scores(query, cross, tau), _scores(query, within, tau)
-    if reading == 'R2': return _cross_entropy(s_cross, index, target, mask) + _cross_entropy(s_within, index, None, mask)
+    if reading == 'R2':
+        return _cross_entropy(s_cross, index, target, mask) + _cross_entropy(s_within, index, None, mask)
     usable = torch.ones(n, dtype=torch.bool, device=index.device) if mask is None else mask
-    inside = _keep(usable, index, n, exclude_self=reading == 'R1')           # R1: the own row is no negative
+    inside = _keep(usable, index, n, exclude_self=reading == 'R1')  # R1: the own row is no negative
     keep = torch.cat([usable.expand(len(index), n), inside.expand(len(index), n)], 1)
     own = F.one_hot(index, n).to(s_cross)
     target = own if target is None else target.to(s_cross)
@@ -223,33 +276,42 @@ def _within(query, cross, within, index, tau, target, mask, reading):
 # %% ../nbs/09_attention.ipynb #7421bcc8
 def _check_within(within, bar, mask, validate):
     "Raise `AttentionError` unless `within` is a pair of keys, as many, as long and as fit as the candidates."
-    _need(isinstance(within, (tuple, list)) and len(within) == 2, 'within', 'a pair (video keys, sound keys)', _is(within))
+    _need(
+        isinstance(within, (tuple, list)) and len(within) == 2, 'within', 'a pair (video keys, sound keys)', _is(within)
+    )
     for k, x in enumerate(within):
         _check_floats(f'within[{k}]', x, (2, 3), f"of the candidates' shape, {list(bar.shape)}")
         _need(x.shape == bar.shape, f'within[{k}]', f"the candidates' shape, {list(bar.shape)}", _is(x))
-        if validate: _check_rows(f'within[{k}]', x, _used(x, mask), AttentionError)
+        if validate:
+            _check_rows(f'within[{k}]', x, _used(x, mask), AttentionError)
 
 
 def within_modal_xid(
-    v: Tensor, a: Tensor,          # [B,D] live embeddings, unit norm
-    v_bar: Tensor, a_bar: Tensor,  # candidates, [N,D] or [B,M,D], unit norm
-    index: Tensor,                 # int64 [B], own place
-    tau: float = 0.07,             # temperature
+    v: Tensor,
+    a: Tensor,  # [B,D] live embeddings, unit norm
+    v_bar: Tensor,
+    a_bar: Tensor,  # candidates, [N,D] or [B,M,D], unit norm
+    index: Tensor,  # int64 [B], own place
+    tau: float = 0.07,  # temperature
     targets: tuple[Tensor, Tensor] | None = None,  # (T_v, T_a) [B,N] over the cross-modal keys
     weights: Tensor | None = None,  # [B], >= 0
-    mask: Tensor | None = None,    # bool [N] or [B,N], for both kinds of keys
-    reduction: str = 'mean',       # 'mean' or 'none', as in xid_loss
-    validate: bool = True,         # check the values
-    reading: str = 'R1',           # 'R0' (xid_loss itself), 'R1', 'R2' or 'R3'
-    within: tuple[Tensor, Tensor] | None = None,  # (video keys, sound keys) for the sums within; None: the candidates themselves
+    mask: Tensor | None = None,  # bool [N] or [B,N], for both kinds of keys
+    reduction: str = 'mean',  # 'mean' or 'none', as in xid_loss
+    validate: bool = True,  # check the values
+    reading: str = 'R1',  # 'R0' (xid_loss itself), 'R1', 'R2' or 'R3'
+    within: tuple[Tensor, Tensor]
+    | None = None,  # (video keys, sound keys) for the sums within; None: the candidates themselves
 ) -> Tensor:
     "Contrast with within-modal keys, both directions summed (CMAC-R; readings of one sentence). `NceError` as `xid_loss`; `AttentionError` for `reading` and `within`."
     _need(reading in ('R0', 'R1', 'R2', 'R3'), 'reading', "'R0', 'R1', 'R2' or 'R3'", repr(reading))
-    if reading == 'R0': return xid_loss(v, a, v_bar, a_bar, index, tau, targets, weights, mask, reduction, validate)
+    if reading == 'R0':
+        return xid_loss(v, a, v_bar, a_bar, index, tau, targets, weights, mask, reduction, validate)
     _check_shapes(v, a, v_bar, a_bar, index, mask)
     _check_rest(len(v), v_bar.shape[-2], tau, targets, weights, mask, reduction, validate)
-    if validate: _check_values(v, a, v_bar, a_bar, index, mask)
-    if within is not None: _check_within(within, v_bar, mask, validate)
+    if validate:
+        _check_values(v, a, v_bar, a_bar, index, mask)
+    if within is not None:
+        _check_within(within, v_bar, mask, validate)
     (T_v, T_a), (k_v, k_a) = targets or (None, None), within or (v_bar, a_bar)
     l = _within(v, a_bar, k_v, index, tau, T_v, mask, reading) + _within(a, v_bar, k_a, index, tau, T_a, mask, reading)
     return _reduce(l, weights, reduction)

@@ -24,27 +24,34 @@ class Steps:
 
     def __call__(
         self,
-        name: str,   # of the step
-        key,         # all that it depends on, JSON
+        name: str,  # of the step
+        key,  # all that it depends on, JSON
         result: Path,  # what it leaves behind
-        make,        # function that does it
-        say: str,    # what it does, in words
+        make,  # function that does it
+        say: str,  # what it does, in words
     ):
         "Do a step, or say why it is skipped."
         key, start = digest([name, READING, key]), time.time()
-        if self.done.get(name) == key and Path(result).exists(): print(f"[{name}] skipped because {result} is there and nothing it depends on has changed", flush=True)
+        if self.done.get(name) == key and Path(result).exists():
+            print(f'[{name}] skipped because {result} is there and nothing it depends on has changed', flush=True)
         else:
-            print(f"[{name}] {say}", flush=True)
-            make(); self.done[name] = key
-            with atomic_write(self.file, 'w') as f: json.dump(self.done, f, indent=1)
+            print(f'[{name}] {say}', flush=True)
+            make()
+            self.done[name] = key
+            with atomic_write(self.file, 'w') as f:
+                json.dump(self.done, f, indent=1)
         self.times[name] = time.time() - start
 
 # %% ../nbs/15_cli.ipynb #22c0ae45
-_DEMO = dict(data=dict(fps=8.0, size=64, seconds=2.0, rate=16000, batch=50, workers=0),
-             view=dict(frames=4, stride=1, audio_seconds=1.0, size=64, mels=64, area_min=0.5, offset=0.1),
-             xid=dict(tau=0.1, candidates='batch'), weight=dict(on=True, start=0.4), cmac=dict(contrast='R1', alpha=1.0, local_max=0.5),
-             optim=dict(epochs=27, lr=2e-3, weight_decay=1e-2))
-TINY = ['model.width=8', 'optim.epochs=2', 'data.batch=20']                 # a rehearsal
+_DEMO = dict(
+    data=dict(fps=8.0, size=64, seconds=2.0, rate=16000, batch=50, workers=0),
+    view=dict(frames=4, stride=1, audio_seconds=1.0, size=64, mels=64, area_min=0.5, offset=0.1),
+    xid=dict(tau=0.1, candidates='batch'),
+    weight=dict(on=True, start=0.4),
+    cmac=dict(contrast='R1', alpha=1.0, local_max=0.5),
+    optim=dict(epochs=27, lr=2e-3, weight_decay=1e-2),
+)
+TINY = ['model.width=8', 'optim.epochs=2', 'data.batch=20']  # a rehearsal
 
 
 def demo_config(
@@ -52,18 +59,20 @@ def demo_config(
     manifest: str | Path,
     packed: str | Path,
     seed: int = 0,
-    options=(),          # 'group.name=value' each
+    options=(),  # 'group.name=value' each
 ) -> TrainConfig:
     "The demo's config, with changes as written behind --set."
     cfg = replace(TrainConfig(), _DEMO)
-    cfg = replace(cfg, dict(data=dict(manifest=str(manifest), packed=str(packed)), run=dict(folder=str(folder), seed=seed)))
+    cfg = replace(
+        cfg, dict(data=dict(manifest=str(manifest), packed=str(packed)), run=dict(folder=str(folder), seed=seed))
+    )
     return set_options(cfg, list(options))
 
 # %% ../nbs/15_cli.ipynb #208db0e1
 def _way_through(
     step: Steps,
     cfg: TrainConfig,
-    manifest,       # Manifest of all clips, held-out ones included
+    manifest,  # Manifest of all clips, held-out ones included
     examples: list,  # rows to draw overlays of
     title: str,
 ):
@@ -71,74 +80,135 @@ def _way_through(
     from avnb.clips import pack
     from avnb.localization import Watch, evaluate_run
     from avnb.training import fit, load_run
+
     d, folder = cfg.data, Path(cfg.run.folder)
     packing = dict(hash=manifest.hash, fps=d.fps, size=d.size, seconds=d.seconds, rate=d.rate)
-    step('pack', packing, Path(d.packed), lambda: pack(manifest, d.packed, d.seconds, d.fps, d.size, d.rate), f'decoding {len(manifest)} clips once, to {d.size} px and {d.fps:g} frames a second')
+    step(
+        'pack',
+        packing,
+        Path(d.packed),
+        lambda: pack(manifest, d.packed, d.seconds, d.fps, d.size, d.rate),
+        f'decoding {len(manifest)} clips once, to {d.size} px and {d.fps:g} frames a second',
+    )
     key = dict(config={k: v for k, v in to_dict(cfg).items() if k != 'run'}, seed=cfg.run.seed, hash=manifest.hash)
-    step('train', key, folder / 'config.toml', lambda: fit(cfg, monitors=[Watch(64 if cfg.run.maps else 0)]), f'{cfg.optim.epochs} epochs; the config is in {folder}/config.toml, the curves in {folder}/log.csv')
-    step('evaluate', key, folder / 'report.json', lambda: evaluate_run(load_run(folder), manifest), 'scores on held-out clips, beside chance, an untrained net and simple statistics')
-    step('render', [key, examples, title], folder / 'index.html', lambda: (_render(load_run(folder), manifest, examples), _page(folder, title)), f'{len(examples)} overlay videos and a page')
+    step(
+        'train',
+        key,
+        folder / 'config.toml',
+        lambda: fit(cfg, monitors=[Watch(64 if cfg.run.maps else 0)]),
+        f'{cfg.optim.epochs} epochs; the config is in {folder}/config.toml, the curves in {folder}/log.csv',
+    )
+    step(
+        'evaluate',
+        key,
+        folder / 'report.json',
+        lambda: evaluate_run(load_run(folder), manifest),
+        'scores on held-out clips, beside chance, an untrained net and simple statistics',
+    )
+    step(
+        'render',
+        [key, examples, title],
+        folder / 'index.html',
+        lambda: (_render(load_run(folder), manifest, examples), _page(folder, title)),
+        f'{len(examples)} overlay videos and a page',
+    )
 
 # %% ../nbs/15_cli.ipynb #1f97a89f
 def _page(folder, title):
     "The run's page, with its bank scores."
     from avnb.plots import run_page
     from avnb.training import load_run
-    run = load_run(folder); w = run.bank.written
+
+    run = load_run(folder)
+    w = run.bank.written
     kind = run.manifest.table['faulty_kind'].astype(str).to_numpy()[w.numpy()]
     scores = (run.bank.video * run.bank.audio).sum(1)[w].numpy()
     return run_page(folder, scores, kind if len(set(kind)) > 1 else None, title=title)
 
 # %% ../nbs/15_cli.ipynb #4406511f
 def look(
-    run,               # training.Run
+    run,  # training.Run
     path: str | Path,  # a video with sound
-    start: float = 0.0, seconds: float = 4.0,  # which part, s
-    size: int = 288,   # short side of the frames, pixels
-    heard=None,        # of `Manifest.heard`: what is heard from `start` on instead of the file's own sound
+    start: float = 0.0,
+    seconds: float = 4.0,  # which part, s
+    size: int = 288,  # short side of the frames, pixels
+    heard=None,  # of `Manifest.heard`: what is heard from `start` on instead of the file's own sound
 ):
     "A part of a video, and where the model attends in it: (`Clip`, `Attended`)."
     from avnb.clips import with_track
     from avnb.localization import attend
     from avnb.media import probe, read_clip
+
     length = probe(path)['duration_s'] or seconds
     first = max(0.0, min(start, length - 0.5))
     seconds = min(seconds, max(0.5, length - first))
-    clip = with_track(read_clip(path, first, seconds, 16.0, size, run.cfg.data.rate), heard, max(0.0, first - start), seconds)
+    clip = with_track(
+        read_clip(path, first, seconds, 16.0, size, run.cfg.data.rate), heard, max(0.0, first - start), seconds
+    )
     return clip, attend(run.model, clip, run.cfg)
 
 
 def _drawing(clip, a, truth=None, title: str = '') -> dict:
     "What the pictures of `plots` need besides clip and maps; `truth` of the file, where known."
     from avnb.explorer import truth_of
+
     sources = truth_of(truth['sources'], clip.start, truth['fps'], len(clip.frames), clip.fps) if truth else []
-    return dict(boxes=sources or None, spec=a.spec, hz=a.hz, seconds=a.seconds + clip.start, freq_map=a.audio_guided, area=a.area,
-                band=next((s['band'] for s in sources if s['sounding']), None), title=': '.join(x for x in (title or clip.id, a.sees) if x))
+    return dict(
+        boxes=sources or None,
+        spec=a.spec,
+        hz=a.hz,
+        seconds=a.seconds + clip.start,
+        freq_map=a.audio_guided,
+        area=a.area,
+        band=next((s['band'] for s in sources if s['sounding']), None),
+        title=': '.join(x for x in (title or clip.id, a.sees) if x),
+    )
 
 # %% ../nbs/15_cli.ipynb #f03059a2
 def _overlay(clip, a, out: str | Path, truth=None, title: str = '') -> Path:
     "Overlay video of what `look` has seen."
     from avnb.plots import overlay_video
-    return overlay_video(out, clip, {'guided by the sound': a.video_guided, 'sight alone': a.video_self}, **_drawing(clip, a, truth, title))
+
+    return overlay_video(
+        out,
+        clip,
+        {'guided by the sound': a.video_guided, 'sight alone': a.video_self},
+        **_drawing(clip, a, truth, title),
+    )
 
 
 def render_clip(
-    run,               # training.Run
+    run,  # training.Run
     path: str | Path,  # a video
-    out: str | Path,   # the film to write
-    start: float = 0.0, seconds: float = 4.0,  # which part, s
-    truth=None, title: str = '', heard=None,   # of `_drawing` and `look`
+    out: str | Path,  # the film to write
+    start: float = 0.0,
+    seconds: float = 4.0,  # which part, s
+    truth=None,
+    title: str = '',
+    heard=None,  # of `_drawing` and `look`
 ) -> Path:
     "Overlay video: the clip, where the sound points, where sight alone points, the spectrogram and its frequencies."
     return _overlay(*look(run, path, start, seconds, heard=heard), out, truth, title)
 
 
-def render_still(run, path: str | Path, out: str | Path, start: float = 0.0, seconds: float = 2.0, truth=None, title: str = '', heard=None) -> Path:
+def render_still(
+    run,
+    path: str | Path,
+    out: str | Path,
+    start: float = 0.0,
+    seconds: float = 2.0,
+    truth=None,
+    title: str = '',
+    heard=None,
+) -> Path:
     "The same as a picture for a paper or a page."
     from avnb.plots import show_attention
+
     clip, a = look(run, path, start, seconds, heard=heard)
     Path(out).parent.mkdir(parents=True, exist_ok=True)
-    show_attention(clip.frames, a.video_guided, start=clip.start, fps=clip.fps, **_drawing(clip, a, truth, title)).savefig(out, dpi=100)
+    show_attention(
+        clip.frames, a.video_guided, start=clip.start, fps=clip.fps, **_drawing(clip, a, truth, title)
+    ).savefig(out, dpi=100)
     return Path(out)
 
 # %% ../nbs/15_cli.ipynb #58180100
@@ -146,12 +216,16 @@ def _render(run, manifest, rows):
     "Overlay videos of some rows into the run's `overlays/`, stills into `figures/`, with boxes and bands where the truth is known."
     from avnb.core import progress, unescape_name
     from avnb.localization import clip_truth
+
     places = dict(zip(manifest.table.index, range(len(manifest))))
     for r in progress(rows, total=len(rows), desc='overlays', unit='video'):
         row = manifest.table.loc[r]
-        path, known = manifest.folder / unescape_name(row['path']), manifest.folder / 'truth' / f"{row['id']}.json"
+        path, known = manifest.folder / unescape_name(row['path']), manifest.folder / 'truth' / f'{row["id"]}.json'
         truth = clip_truth(json.loads(known.read_text()), other=bool(row.get('track'))) if known.exists() else None
-        name, title = str(row['id']).replace('/', '_').replace(os.sep, '_'), f"{Path(row['path']).stem} {row['label']}".strip()
+        name, title = (
+            str(row['id']).replace('/', '_').replace(os.sep, '_'),
+            f'{Path(row["path"]).stem} {row["label"]}'.strip(),
+        )
         when = float(row['start_s']), min(4.0, float(row['seconds']))
         for f, kind in ((render_clip, 'overlays/{}.mp4'), (render_still, 'figures/{}.png')):
             f(run, path, Path(run.folder, kind.format(name)), *when, truth, title, manifest.heard(places[r]))
@@ -159,21 +233,29 @@ def _render(run, manifest, rows):
 # %% ../nbs/15_cli.ipynb #5059cad3
 def demo_world(
     folder: str | Path = 'runs/demo',
-    clips: int = 3200,     # held-out ones included
+    clips: int = 3200,  # held-out ones included
     test: float = 0.25,
     seed: int = 0,
-    options=(),            # 'group.name=value' each
+    options=(),  # 'group.name=value' each
     workers: int = 2,
-    films: int = 6,        # overlay videos
+    films: int = 6,  # overlay videos
 ):
     "The whole way on a generated world: `folder/index.html` and `folder/report.json`."
     from avnb.manifest import Manifest
     from avnb.world import write_world
-    folder = Path(folder); folder.mkdir(parents=True, exist_ok=True); step = Steps(folder)
+
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    step = Steps(folder)
     cfg = demo_config(folder, folder / 'world' / 'manifest.csv', folder / 'packed', seed, options)
     setting = dict(clips=clips, faulty=0.4, seed=seed, test=test, preset='easy')
-    step('world', setting, folder / 'world' / 'manifest.csv', lambda: write_world(folder / 'world', workers=workers, **setting),
-         f'{clips} clips of 2 s with known sources, 12 classes, 40 % of the training clips faulty')
+    step(
+        'world',
+        setting,
+        folder / 'world' / 'manifest.csv',
+        lambda: write_world(folder / 'world', workers=workers, **setting),
+        f'{clips} clips of 2 s with known sources, 12 classes, 40 % of the training clips faulty',
+    )
     manifest = Manifest.load(folder / 'world' / 'manifest.csv')
     examples = manifest.table.index[manifest.table.split == 'test'][:films].tolist()
     _way_through(step, cfg, manifest, examples, 'A small world that sounds')
@@ -183,33 +265,58 @@ def demo_world(
 def finish(step: Steps, folder: Path):
     "Say what was made, where, and what to type next."
     from avnb.evaluation import score_table
+
     report = json.loads((folder / 'report.json').read_text())
     print(score_table(report))
-    print('time: ' + ', '.join(f'{k} {v:.0f} s' for k, v in step.times.items()) + f'; together {sum(step.times.values()) / 60:.1f} min')
-    print(f'look at  {folder}/index.html   (table, curves, overlays with sound; opens in any browser)\n         {folder}/report.json  {folder}/log.csv  {folder}/overlays/\nnext     make lab   (the first guide, in JupyterLab)')
+    print(
+        'time: '
+        + ', '.join(f'{k} {v:.0f} s' for k, v in step.times.items())
+        + f'; together {sum(step.times.values()) / 60:.1f} min'
+    )
+    print(
+        f'look at  {folder}/index.html   (table, curves, overlays with sound; opens in any browser)\n         {folder}/report.json  {folder}/log.csv  {folder}/overlays/\nnext     make lab   (the first guide, in JupyterLab)'
+    )
     return report
 
 # %% ../nbs/15_cli.ipynb #09811e7a
 def demo_own(
-    data: str | Path,      # folder of videos
+    data: str | Path,  # folder of videos
     folder: str | Path,
     seed: int = 0,
     options=(),
-    seconds: float = 2.0, hop: float = 1.0,  # windows, s
+    seconds: float = 2.0,
+    hop: float = 1.0,  # windows, s
     workers: int = 2,
-    films: int = 8,        # overlay videos, of as many files
+    films: int = 8,  # overlay videos, of as many files
 ):
     "The whole way on one's own videos: windows of files as instances, whole files held out."
     from avnb.core import unescape_name
     from avnb.manifest import Manifest, doctor, index_folder, split_by_file, walk_files
-    data, folder = Path(data), Path(folder); folder.mkdir(parents=True, exist_ok=True); step = Steps(folder)
+
+    data, folder = Path(data), Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    step = Steps(folder)
     listing = folder / 'windows.csv'
-    def index(): split_by_file(index_folder(data, out=folder / 'files.csv', seconds=seconds, hop=hop, workers=workers, overwrite=True), test=0.25, seed=seed).save(listing, overwrite=True)
+
+    def index():
+        split_by_file(
+            index_folder(data, out=folder / 'files.csv', seconds=seconds, hop=hop, workers=workers, overwrite=True),
+            test=0.25,
+            seed=seed,
+        ).save(listing, overwrite=True)
+
     there = sorted(f for f, why in walk_files(data) if not why) if data.is_dir() else []
     stats = [(data / unescape_name(f)).stat() for f in there]
     files = [(f, s.st_size, int(s.st_mtime)) for f, s in zip(there, stats)]
-    step('index', dict(data=str(data.absolute()), files=files, seconds=seconds, hop=hop, seed=seed), listing, index, f'what is in {data}, in windows of {seconds:g} s')
-    manifest = Manifest.load(listing); print(doctor(manifest))
+    step(
+        'index',
+        dict(data=str(data.absolute()), files=files, seconds=seconds, hop=hop, seed=seed),
+        listing,
+        index,
+        f'what is in {data}, in windows of {seconds:g} s',
+    )
+    manifest = Manifest.load(listing)
+    print(doctor(manifest))
     usable = manifest.usable()
     cfg = demo_config(folder, listing, folder / 'packed', seed, options)
     examples = usable.table[usable.table.split == 'test'].groupby('path').head(1).index[:films].tolist()
@@ -219,25 +326,50 @@ def demo_own(
 # %% ../nbs/15_cli.ipynb #3765489a
 def adder(sub):
     "A function that adds a verb to the subparsers `sub`: verb(name, run, about, example) -> its parser."
+
     def verb(name, run, about, example):
-        q = sub.add_parser(name, help=about, description=about[0].upper() + about[1:] + '.', epilog='example:\n' + textwrap.indent(example, '  '),
-                           formatter_class=argparse.RawDescriptionHelpFormatter)
-        q.set_defaults(run=run); return q
+        q = sub.add_parser(
+            name,
+            help=about,
+            description=about[0].upper() + about[1:] + '.',
+            epilog='example:\n' + textwrap.indent(example, '  '),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        q.set_defaults(run=run)
+        return q
+
     return verb
 
 # %% ../nbs/15_cli.ipynb #a42b88b7
 def _settings(q, seed=True):
     "Options shared by what trains."
-    if seed: q.add_argument('--seed', type=int, default=0, help='all randomness follows from it (default 0)')
-    q.add_argument('--set', action='append', default=[], metavar='GROUP.NAME=VALUE', help='change a setting, for example --set soft.lam=0.25; may be repeated')
+    if seed:
+        q.add_argument('--seed', type=int, default=0, help='all randomness follows from it (default 0)')
+    q.add_argument(
+        '--set',
+        action='append',
+        default=[],
+        metavar='GROUP.NAME=VALUE',
+        help='change a setting, for example --set soft.lam=0.25; may be repeated',
+    )
 
 # %% ../nbs/15_cli.ipynb #8524ba63
 def _demo_verb(verb):
     "avnb demo"
-    q = verb('demo', _run_demo, 'the whole way through: clips, training, scores, overlay videos with sound', 'avnb demo\navnb demo my_videos --set optim.epochs=40')
+    q = verb(
+        'demo',
+        _run_demo,
+        'the whole way through: clips, training, scores, overlay videos with sound',
+        'avnb demo\navnb demo my_videos --set optim.epochs=40',
+    )
     q.add_argument('data', nargs='?', help='folder of your own videos; without it a small world is generated')
     q.add_argument('--folder', help='where to write (default runs/demo, or runs/demo-NAME for your own videos)')
-    q.add_argument('--workers', type=int, default=os.cpu_count() or 1, help='processes that write and decode clips (default: one per core)')
+    q.add_argument(
+        '--workers',
+        type=int,
+        default=os.cpu_count() or 1,
+        help='processes that write and decode clips (default: one per core)',
+    )
     q.add_argument('--tiny', action='store_true', help='a rehearsal in under a minute; its numbers mean nothing')
     _settings(q)
 
@@ -245,91 +377,204 @@ def _demo_verb(verb):
 def _run_demo(a):
     "avnb demo"
     options, less = (TINY if a.tiny else []) + a.set, dict(films=2) if a.tiny else {}
-    if a.data is None: demo_world(a.folder or 'runs/demo', seed=a.seed, options=options, workers=a.workers, **less | (dict(clips=96) if a.tiny else {}))
-    else: demo_own(a.data, a.folder or f'runs/demo-{Path(a.data).absolute().name}', a.seed, options, workers=a.workers, **less)
+    if a.data is None:
+        demo_world(
+            a.folder or 'runs/demo',
+            seed=a.seed,
+            options=options,
+            workers=a.workers,
+            **less | (dict(clips=96) if a.tiny else {}),
+        )
+    else:
+        demo_own(
+            a.data, a.folder or f'runs/demo-{Path(a.data).absolute().name}', a.seed, options, workers=a.workers, **less
+        )
 
 # %% ../nbs/15_cli.ipynb #c71c9680
 def _world_verb(verb):
     "avnb world"
-    q = verb('world', _run_world, 'write a small world that sounds: clips with every answer known; --check measures its shortcuts', 'avnb world data/world --clips 2000 --classes 12 --faulty 0.4 --seed 0 --preset easy\navnb world data/world --check')
+    q = verb(
+        'world',
+        _run_world,
+        'write a small world that sounds: clips with every answer known; --check measures its shortcuts',
+        'avnb world data/world --clips 2000 --classes 12 --faulty 0.4 --seed 0 --preset easy\navnb world data/world --check',
+    )
     q.add_argument('out', help='folder to write, or to check')
-    for name, kind, default, text in (('clips', int, 2000, 'how many, held-out ones included'), ('classes', int, 12, 'kinds that sound, 9 to 20'), ('faulty', float, 0.4, 'share of faulty positives among the training clips'),
-                                      ('test', float, 0.25, 'share held out, all of them right'), ('seed', int, 0, 'all of it follows from the seed'), ('workers', int, os.cpu_count() or 1, 'processes')):
+    for name, kind, default, text in (
+        ('clips', int, 2000, 'how many, held-out ones included'),
+        ('classes', int, 12, 'kinds that sound, 9 to 20'),
+        ('faulty', float, 0.4, 'share of faulty positives among the training clips'),
+        ('test', float, 0.25, 'share held out, all of them right'),
+        ('seed', int, 0, 'all of it follows from the seed'),
+        ('workers', int, os.cpu_count() or 1, 'processes'),
+    ):
         q.add_argument(f'--{name}', type=kind, default=default, help=f'{text} (default {default})')
     q.add_argument('--preset', default='easy', help='difficulty: easy or study (default easy)')
-    q.add_argument('--check', action='store_true', help='measure what no model should be able to exploit; exit code 1 if a gate is open')
+    q.add_argument(
+        '--check',
+        action='store_true',
+        help='measure what no model should be able to exploit; exit code 1 if a gate is open',
+    )
 
 # %% ../nbs/15_cli.ipynb #98ea7d9b
 def _run_world(a):
     "avnb world"
     from avnb.world import check_world, gate_table, write_world
+
     if a.check:
-        gates = check_world(a.out, workers=a.workers); print(gate_table(gates)); return int(not all(g.ok for g in gates))
+        gates = check_world(a.out, workers=a.workers)
+        print(gate_table(gates))
+        return int(not all(g.ok for g in gates))
     m = write_world(a.out, a.clips, a.classes, a.faulty, a.seed, a.preset, a.test, a.workers)
-    print(f'{len(m)} clips in {a.out}/clips, what is true of them in {a.out}/truth, the table in {a.out}/manifest.csv; measure its shortcuts with  avnb world {a.out} --check')
+    print(
+        f'{len(m)} clips in {a.out}/clips, what is true of them in {a.out}/truth, the table in {a.out}/manifest.csv; measure its shortcuts with  avnb world {a.out} --check'
+    )
 
 # %% ../nbs/15_cli.ipynb #b43f38af
 def _index_verb(verb):
     "avnb index"
-    q = verb('index', _run_index, 'list and examine the videos of a folder', 'avnb index my_videos --out my.csv --seconds 2 --hop 1')
-    q.add_argument('folder', help='of videos, searched with all folders in it'); q.add_argument('--out', default='manifest.csv', help='the table to write (default manifest.csv); an interrupted index goes on where it stopped')
-    q.add_argument('--seconds', type=float, help='cut long videos into windows of this length'); q.add_argument('--hop', type=float, help='from one window to the next, s')
+    q = verb(
+        'index',
+        _run_index,
+        'list and examine the videos of a folder',
+        'avnb index my_videos --out my.csv --seconds 2 --hop 1',
+    )
+    q.add_argument('folder', help='of videos, searched with all folders in it')
+    q.add_argument(
+        '--out',
+        default='manifest.csv',
+        help='the table to write (default manifest.csv); an interrupted index goes on where it stopped',
+    )
+    q.add_argument('--seconds', type=float, help='cut long videos into windows of this length')
+    q.add_argument('--hop', type=float, help='from one window to the next, s')
     entries = "a path, name, id or pattern like 'dogs/*', or a text file of them; what fits nothing is an error"
     q.add_argument('--include', help=f'what to keep: {entries}')
     q.add_argument('--exclude', help='what to leave out, likewise')
-    q.add_argument('--test', type=float, default=0.25, help='share of the files held out (default 0.25)'); q.add_argument('--workers', type=int, default=os.cpu_count() or 1, help='processes (default: one per core)')
+    q.add_argument('--test', type=float, default=0.25, help='share of the files held out (default 0.25)')
+    q.add_argument('--workers', type=int, default=os.cpu_count() or 1, help='processes (default: one per core)')
     _engine(q)
 
 
-def _engine(q): q.add_argument('--engine', default='local', help="where the work is done: 'local' (default), or a dask cluster, 'dask=tcp://HOST:8786', that sees the same folders")
+def _engine(q):
+    q.add_argument(
+        '--engine',
+        default='local',
+        help="where the work is done: 'local' (default), or a dask cluster, 'dask=tcp://HOST:8786', that sees the same folders",
+    )
 
 # %% ../nbs/15_cli.ipynb #771934c2
 def _run_index(a):
     "avnb index"
     from avnb.manifest import doctor, index_folder, split_by_file
-    m = split_by_file(index_folder(a.folder, a.out, a.seconds, a.hop, a.workers, a.include, a.exclude, engine=a.engine), a.test); m.save(a.out, overwrite=True); print(doctor(m))
+
+    m = split_by_file(
+        index_folder(a.folder, a.out, a.seconds, a.hop, a.workers, a.include, a.exclude, engine=a.engine), a.test
+    )
+    m.save(a.out, overwrite=True)
+    print(doctor(m))
 
 # %% ../nbs/15_cli.ipynb #c0987880
 def _noise_verb(verb):
     "avnb noise"
-    q = verb('noise', _run_noise, 'a copy of a manifest in which some clips hear the sound of others, noted row by row', 'avnb noise my.csv noisy.csv --fraction 0.25')
-    q.add_argument('manifest', help='the table of clips that avnb index wrote; it is not changed, nor are the files'); q.add_argument('out', help='the table to write; pack and train read it like any other')
-    for name, kind, default, text in (('fraction', float, 0.25, 'share of the training clips of each class that get a wrong sound track; those of a smaller share are among those of a larger one'), ('seed', int, 0, 'which clips, and whose sound')):
+    q = verb(
+        'noise',
+        _run_noise,
+        'a copy of a manifest in which some clips hear the sound of others, noted row by row',
+        'avnb noise my.csv noisy.csv --fraction 0.25',
+    )
+    q.add_argument('manifest', help='the table of clips that avnb index wrote; it is not changed, nor are the files')
+    q.add_argument('out', help='the table to write; pack and train read it like any other')
+    for name, kind, default, text in (
+        (
+            'fraction',
+            float,
+            0.25,
+            'share of the training clips of each class that get a wrong sound track; those of a smaller share are among those of a larger one',
+        ),
+        ('seed', int, 0, 'which clips, and whose sound'),
+    ):
         q.add_argument(f'--{name}', type=kind, default=default, help=f'{text} (default {default})')
 
 
 def _run_noise(a):
     "avnb noise"
     from avnb.manifest import Manifest, inject_noise
-    m = inject_noise(Manifest.load(a.manifest), a.fraction, a.seed); m.save(a.out)
-    wrong = (m.table['faulty_kind'] == 'wrong_track').sum(); print(f"{wrong} of {(m.table['split'] == 'train').sum()} training clips have a wrong sound track (columns track, faulty_kind): {a.out}, hash {m.hash[:12]}")
+
+    m = inject_noise(Manifest.load(a.manifest), a.fraction, a.seed)
+    m.save(a.out)
+    wrong = (m.table['faulty_kind'] == 'wrong_track').sum()
+    print(
+        f'{wrong} of {(m.table["split"] == "train").sum()} training clips have a wrong sound track (columns track, faulty_kind): {a.out}, hash {m.hash[:12]}'
+    )
 
 # %% ../nbs/15_cli.ipynb #3390040e
 def _pack_verb(verb):
     "avnb pack"
-    q = verb('pack', _run_pack, 'decode the clips of a manifest once: into arrays, or into shards of small files', 'avnb pack manifest.csv packed --fps 8 --size 64\navnb pack manifest.csv packed --layout shards --verify')
-    q.add_argument('manifest', help='the table of clips that avnb index wrote'); q.add_argument('out', help='folder to make; its size is said before it starts, and an interrupted pack goes on where it stopped')
-    for name, kind, default, text in (('seconds', float, 2.0, 'length of a clip, s'), ('fps', float, 16.0, 'frames per second'), ('size', int, 96, 'side of the frames, pixels'), ('rate', int, 16000, 'sampling rate, Hz'), ('workers', int, os.cpu_count() or 1, 'processes')):
+    q = verb(
+        'pack',
+        _run_pack,
+        'decode the clips of a manifest once: into arrays, or into shards of small files',
+        'avnb pack manifest.csv packed --fps 8 --size 64\navnb pack manifest.csv packed --layout shards --verify',
+    )
+    q.add_argument('manifest', help='the table of clips that avnb index wrote')
+    q.add_argument(
+        'out',
+        help='folder to make; its size is said before it starts, and an interrupted pack goes on where it stopped',
+    )
+    for name, kind, default, text in (
+        ('seconds', float, 2.0, 'length of a clip, s'),
+        ('fps', float, 16.0, 'frames per second'),
+        ('size', int, 96, 'side of the frames, pixels'),
+        ('rate', int, 16000, 'sampling rate, Hz'),
+        ('workers', int, os.cpu_count() or 1, 'processes'),
+    ):
         q.add_argument(f'--{name}', type=kind, default=default, help=f'{text} (default {default})')
-    q.add_argument('--layout', choices=['raw', 'shards'], default='raw', help='raw (default): arrays, for sets that fit a disk and machines without decoders; shards: tar files of mp4 and wav, more than ten times smaller, also over http')
-    q.add_argument('--verify', action='store_true', help='read everything again and compare check sums; exit code 2 if a clip is damaged'); _engine(q)
+    q.add_argument(
+        '--layout',
+        choices=['raw', 'shards'],
+        default='raw',
+        help='raw (default): arrays, for sets that fit a disk and machines without decoders; shards: tar files of mp4 and wav, more than ten times smaller, also over http',
+    )
+    q.add_argument(
+        '--verify',
+        action='store_true',
+        help='read everything again and compare check sums; exit code 2 if a clip is damaged',
+    )
+    _engine(q)
 
 # %% ../nbs/15_cli.ipynb #14e398bc
 def _run_pack(a):
     "avnb pack"
     from avnb.clips import ClipError, pack, verify
     from avnb.manifest import Manifest
-    packed = pack(Manifest.load(a.manifest), a.out, a.seconds, a.fps, a.size, a.rate, a.workers, layout=a.layout, engine=a.engine); print(packed)
-    if a.verify and (found := verify(packed, a.workers, a.engine)): raise ClipError(f'{len(found)} places are damaged, the first: {found[0][1]}; delete that file and pack again')
-    if a.verify: print('verified: every check sum fits')
+
+    packed = pack(
+        Manifest.load(a.manifest), a.out, a.seconds, a.fps, a.size, a.rate, a.workers, layout=a.layout, engine=a.engine
+    )
+    print(packed)
+    if a.verify and (found := verify(packed, a.workers, a.engine)):
+        raise ClipError(f'{len(found)} places are damaged, the first: {found[0][1]}; delete that file and pack again')
+    if a.verify:
+        print('verified: every check sum fits')
 
 # %% ../nbs/15_cli.ipynb #429e4553
 def _train_verb(verb):
     "avnb train"
-    q = verb('train', _run_train, 'train as a config says; an interrupted run goes on, a finished one is skipped', 'avnb train --config my.toml --set run.folder=runs/my\ntorchrun --nproc-per-node 2 -m avnb train --config my.toml')
+    q = verb(
+        'train',
+        _run_train,
+        'train as a config says; an interrupted run goes on, a finished one is skipped',
+        'avnb train --config my.toml --set run.folder=runs/my\ntorchrun --nproc-per-node 2 -m avnb train --config my.toml',
+    )
     q.add_argument('--config', help='a TOML file; settings it does not name keep their defaults')
-    q.add_argument('--resume', default='auto', help="'auto' (default): go on from the newest checkpoint that is whole; 'none': only into a new folder; or the file of a checkpoint of another run to start from. Ctrl-C, SIGTERM and SIGUSR1 finish the step, save and leave with exit code 75")
-    q.add_argument('--print-config', action='store_true', help='print the config as TOML and leave: a file to start from')
+    q.add_argument(
+        '--resume',
+        default='auto',
+        help="'auto' (default): go on from the newest checkpoint that is whole; 'none': only into a new folder; or the file of a checkpoint of another run to start from. Ctrl-C, SIGTERM and SIGUSR1 finish the step, save and leave with exit code 75",
+    )
+    q.add_argument(
+        '--print-config', action='store_true', help='print the config as TOML and leave: a file to start from'
+    )
     _settings(q, seed=False)
 
 # %% ../nbs/15_cli.ipynb #e11044cb
@@ -337,78 +582,162 @@ def _run_train(a):
     "avnb train"
     from avnb.localization import Watch
     from avnb.training import RunStopped, fit
+
     cfg = set_options(load_config(a.config) if a.config else TrainConfig(), a.set)
     if a.print_config:
         import tomli_w
-        print(tomli_w.dumps(to_dict(cfg))); return 0
-    try: print(fit(cfg, None if a.resume == 'none' else a.resume, [Watch(64 if cfg.run.maps else 0)]))   # is the attention's teacher good?
-    except RunStopped as e: print(f'avnb train: {e}', file=sys.stderr); return e.exit_code
+
+        print(tomli_w.dumps(to_dict(cfg)))
+        return 0
+    try:
+        print(
+            fit(cfg, None if a.resume == 'none' else a.resume, [Watch(64 if cfg.run.maps else 0)])
+        )  # is the attention's teacher good?
+    except RunStopped as e:
+        print(f'avnb train: {e}', file=sys.stderr)
+        return e.exit_code
 
 # %% ../nbs/15_cli.ipynb #65cdc32a
-RUN, _AS = 'avnb evaluate {} runs/demo', 'FOLDER: the set as it was unpacked; an empty folder says what to get and where it goes'
+RUN, _AS = (
+    'avnb evaluate {} runs/demo',
+    'FOLDER: the set as it was unpacked; an empty folder says what to get and where it goes',
+)
 PROTOCOL_HELP = dict(
-    report=('everything the clips have answers for, in one table: probes, neighbours, retrieval, wrong tracks, pointing, frequencies', RUN,
-            'Needs a run of avnb train. Also the clips of another manifest: --manifest. Minutes for a thousand clips on one core.\n--set windows=4            windows of each clip that are averaged'),
-    finetune=('full fine-tuning for action recognition: clip@1 and video@1, beside untrained networks that learn from scratch',
-              'avnb evaluate finetune runs/my --data ucf101=sets/UCF101 --splits 1,2,3 --recipe ucf101_8',
-              'Trains the head (finetune.warmup), then all, and predicts every test video from ten clips. Published sizes want a GPU and hours; untrained networks take as long each.\n'
-              f'--data ucf101=FOLDER       {_AS}\n--data hmdb51=FOLDER\n--splits 1,2,3             the mean over three splits; default: the first\n--set finetune.epochs=2    passes after the warm-up (default 16)\n--set seeds=0              no untrained networks to compare with (default 3)'),
-    linear=('linear probes of every frozen stage with the published pooling, of the pooled features and of the embedding',
-            RUN + '\navnb evaluate linear runs/my --data kinetics=sets/k400 --recipe kinetics_linear',
-            'The network is frozen, its batch norm too. Any manifest with label and split will do; '
-            "clips with several classes give mAP, AUC and d' instead of accuracy.\n"
-            f'--data kinetics=FOLDER     {_AS}\n--data vggsound=FOLDER\n--data audioset=FOLDER\n--set linear.epochs=2      passes over the training clips (default 12)'),
-    fewshot=('one-vs-all linear SVM on 1, 5 and 20 labelled videos of a class: mean and spread over draws', RUN,
-             "Embeds every clip once (windows=10 of each), then draws. Pictures only.\n--set shots=1,5            labelled videos of a class (default 1,5,20)\n--set draws=20             draws of each (default 50)"),
-    retrieval=('test clips find training clips of their class, within video, within audio, across; then their own partner', RUN + ' --set windows=4',
-               'R@1, 5, 10, 20, median rank and MRR; pooling by name: global, selavi_max and selavi_avg, embedding. Shares its features with fewshot and audio.\n--set levels=1,5           k of R@k (default 1,5,10,20)\n--set windows=4            windows of each clip that are averaged (default 10)'),
-    audio=('SVM, logistic regression and nearest neighbours on pooled features of sound, windows averaged',
-           'avnb evaluate audio runs/my --data esc50=sets/ESC-50\navnb evaluate audio runs/my --data esc50=sets/part --splits none',
-           'ESC-50: all five folds, or single ones (--splits 1,2). A part of it: --splits none splits by recording, which is not the published protocol and says so.\n'
-           f'--data esc50=FOLDER        {_AS}\n--data dcase2014=FOLDER\n--data audioset=FOLDER     several classes per clip: mAP, AUC and d\'\n--set windows=4            windows of each clip (default 10)\n'
-           "--set front=stats.npz      the authors' mean and std per frequency, for their checkpoints"),
-    localization=('published boxes: cIoU and AUC under four threshold rules, pointing, silent and off-screen sounds',
-                  'avnb evaluate localization AVID-CMA.pth.tar --data vggss=sets/VGG-SS --out runs/vggss',
-                  'Videos, or stills with a sound of the same name. Beside centre, contrast and other maps that ask no sound.\n'
-                  f'--data vggss=FOLDER        {_AS}\n--data flickr_soundnet=FOLDER\n--data csv=boxes.csv       your own: columns file, time_s, x0, y0, x1, y1 (fractions of the frame)\n'
-                  "--set front=stats.npz      the authors' mean and std per frequency, for their checkpoints"))
+    report=(
+        'everything the clips have answers for, in one table: probes, neighbours, retrieval, wrong tracks, pointing, frequencies',
+        RUN,
+        'Needs a run of avnb train. Also the clips of another manifest: --manifest. Minutes for a thousand clips on one core.\n--set windows=4            windows of each clip that are averaged',
+    ),
+    finetune=(
+        'full fine-tuning for action recognition: clip@1 and video@1, beside untrained networks that learn from scratch',
+        'avnb evaluate finetune runs/my --data ucf101=sets/UCF101 --splits 1,2,3 --recipe ucf101_8',
+        'Trains the head (finetune.warmup), then all, and predicts every test video from ten clips. Published sizes want a GPU and hours; untrained networks take as long each.\n'
+        f'--data ucf101=FOLDER       {_AS}\n--data hmdb51=FOLDER\n--splits 1,2,3             the mean over three splits; default: the first\n--set finetune.epochs=2    passes after the warm-up (default 16)\n--set seeds=0              no untrained networks to compare with (default 3)',
+    ),
+    linear=(
+        'linear probes of every frozen stage with the published pooling, of the pooled features and of the embedding',
+        RUN + '\navnb evaluate linear runs/my --data kinetics=sets/k400 --recipe kinetics_linear',
+        'The network is frozen, its batch norm too. Any manifest with label and split will do; '
+        "clips with several classes give mAP, AUC and d' instead of accuracy.\n"
+        f'--data kinetics=FOLDER     {_AS}\n--data vggsound=FOLDER\n--data audioset=FOLDER\n--set linear.epochs=2      passes over the training clips (default 12)',
+    ),
+    fewshot=(
+        'one-vs-all linear SVM on 1, 5 and 20 labelled videos of a class: mean and spread over draws',
+        RUN,
+        'Embeds every clip once (windows=10 of each), then draws. Pictures only.\n--set shots=1,5            labelled videos of a class (default 1,5,20)\n--set draws=20             draws of each (default 50)',
+    ),
+    retrieval=(
+        'test clips find training clips of their class, within video, within audio, across; then their own partner',
+        RUN + ' --set windows=4',
+        'R@1, 5, 10, 20, median rank and MRR; pooling by name: global, selavi_max and selavi_avg, embedding. Shares its features with fewshot and audio.\n--set levels=1,5           k of R@k (default 1,5,10,20)\n--set windows=4            windows of each clip that are averaged (default 10)',
+    ),
+    audio=(
+        'SVM, logistic regression and nearest neighbours on pooled features of sound, windows averaged',
+        'avnb evaluate audio runs/my --data esc50=sets/ESC-50\navnb evaluate audio runs/my --data esc50=sets/part --splits none',
+        'ESC-50: all five folds, or single ones (--splits 1,2). A part of it: --splits none splits by recording, which is not the published protocol and says so.\n'
+        f"--data esc50=FOLDER        {_AS}\n--data dcase2014=FOLDER\n--data audioset=FOLDER     several classes per clip: mAP, AUC and d'\n--set windows=4            windows of each clip (default 10)\n"
+        "--set front=stats.npz      the authors' mean and std per frequency, for their checkpoints",
+    ),
+    localization=(
+        'published boxes: cIoU and AUC under four threshold rules, pointing, silent and off-screen sounds',
+        'avnb evaluate localization AVID-CMA.pth.tar --data vggss=sets/VGG-SS --out runs/vggss',
+        'Videos, or stills with a sound of the same name. Beside centre, contrast and other maps that ask no sound.\n'
+        f'--data vggss=FOLDER        {_AS}\n--data flickr_soundnet=FOLDER\n--data csv=boxes.csv       your own: columns file, time_s, x0, y0, x1, y1 (fractions of the frame)\n'
+        "--set front=stats.npz      the authors' mean and std per frequency, for their checkpoints",
+    ),
+)
 
 # %% ../nbs/15_cli.ipynb #08d5e8d9
 def _evaluate_verb(verb):
     "avnb evaluate"
-    q = verb('evaluate', _run_evaluate, 'scores on held-out clips, each beside chance, untrained networks and simple statistics', 'avnb evaluate report runs/demo\navnb evaluate retrieval runs/demo --set windows=4\n'
-             'avnb evaluate audio runs/demo --data esc50=sets/ESC-50\navnb evaluate finetune --help')
-    one = adder(q.add_subparsers(dest='protocol', metavar='PROTOCOL', required=True, title='protocols', description='avnb evaluate PROTOCOL --help says what each asks, needs and writes'))
+    q = verb(
+        'evaluate',
+        _run_evaluate,
+        'scores on held-out clips, each beside chance, untrained networks and simple statistics',
+        'avnb evaluate report runs/demo\navnb evaluate retrieval runs/demo --set windows=4\n'
+        'avnb evaluate audio runs/demo --data esc50=sets/ESC-50\navnb evaluate finetune --help',
+    )
+    one = adder(
+        q.add_subparsers(
+            dest='protocol',
+            metavar='PROTOCOL',
+            required=True,
+            title='protocols',
+            description='avnb evaluate PROTOCOL --help says what each asks, needs and writes',
+        )
+    )
     for name, (about, example, more) in PROTOCOL_HELP.items():
-        what, *settings = more.split('\n'); p = one(name, _run_evaluate, about, example.format(name)); p.description += '\n' + textwrap.fill(what, 110)
-        p.epilog += '\n\nfor this protocol:\n' + textwrap.indent('\n'.join(settings), '  ') + '\n\n' + ('written: OUT/report.json, .txt and .tex' if name == 'report' else
-            f'written: OUT/report-{name}.json, .txt and .tex; OUT/missing-{name}.csv names listed files that are not there, with the reason.\n'
-            'An interrupted command goes on: what was embedded once is in OUT/cache.')
+        what, *settings = more.split('\n')
+        p = one(name, _run_evaluate, about, example.format(name))
+        p.description += '\n' + textwrap.fill(what, 110)
+        p.epilog += (
+            '\n\nfor this protocol:\n'
+            + textwrap.indent('\n'.join(settings), '  ')
+            + '\n\n'
+            + (
+                'written: OUT/report.json, .txt and .tex'
+                if name == 'report'
+                else f'written: OUT/report-{name}.json, .txt and .tex; OUT/missing-{name}.csv names listed files that are not there, with the reason.\n'
+                'An interrupted command goes on: what was embedded once is in OUT/cache.'
+            )
+        )
         _evaluate_options(p, name)
 
 # %% ../nbs/15_cli.ipynb #590f9739
 def _evaluate_options(p, name):
     "What a protocol takes."
     plain = name == 'report'
-    p.add_argument('network', metavar='NETWORK', help="a run's folder" + ('' if plain else ", weights of save_pretrained, or a checkpoint of AVID-CMA"))
-    p.add_argument('--manifest', help='clips to evaluate on: a manifest.csv with label and split (default: those of the run)')
-    p.add_argument('--data', metavar='SET=FOLDER', help='or a published set: ucf101, hmdb51, kinetics, vggsound, audioset, esc50, dcase2014, vggss, flickr_soundnet; or folder (of a folder per class), csv')
-    p.add_argument('--out', help="where everything goes (default: the run's folder" + ('' if plain else ", in evaluation/") + ')')
-    p.add_argument('--set', action='append', default=[], metavar='NAME=VALUE', help='change a setting; overlap=true goes on although test clips were trained on')
-    if plain: p.set_defaults(splits=None); return
+    p.add_argument(
+        'network',
+        metavar='NETWORK',
+        help="a run's folder" + ('' if plain else ', weights of save_pretrained, or a checkpoint of AVID-CMA'),
+    )
+    p.add_argument(
+        '--manifest', help='clips to evaluate on: a manifest.csv with label and split (default: those of the run)'
+    )
+    p.add_argument(
+        '--data',
+        metavar='SET=FOLDER',
+        help='or a published set: ucf101, hmdb51, kinetics, vggsound, audioset, esc50, dcase2014, vggss, flickr_soundnet; or folder (of a folder per class), csv',
+    )
+    p.add_argument(
+        '--out', help="where everything goes (default: the run's folder" + ('' if plain else ', in evaluation/') + ')'
+    )
+    p.add_argument(
+        '--set',
+        action='append',
+        default=[],
+        metavar='NAME=VALUE',
+        help='change a setting; overlap=true goes on although test clips were trained on',
+    )
+    if plain:
+        p.set_defaults(splits=None)
+        return
     p.add_argument('--splits', help='published splits or folds, for example 1,2,3 (ucf101, hmdb51: 1; esc50: all)')
-    p.add_argument('--recipe', default='', help='published settings: ucf101_8, ucf101_32, hmdb51_8, hmdb51_32, kinetics_linear; or the evaluate-NAME.toml of an earlier call')
+    p.add_argument(
+        '--recipe',
+        default='',
+        help='published settings: ucf101_8, ucf101_32, hmdb51_8, hmdb51_32, kinetics_linear; or the evaluate-NAME.toml of an earlier call',
+    )
 
 # %% ../nbs/15_cli.ipynb #a2f7aa5f
 def _clips_of(a) -> list:
     "The manifests that a command names, one for each split."
     from avnb.manifest import READERS, Manifest
-    if a.manifest: return [Manifest.load(a.manifest)]
+
+    if a.manifest:
+        return [Manifest.load(a.manifest)]
     name, _, folder = a.data.partition('=')
-    if name not in READERS or not folder: raise AvnbError(f"--data {a.data}: expected SET=FOLDER with SET one of {', '.join(READERS)}")
-    if not a.splits: return [READERS[name](folder)]
-    if name not in ('ucf101', 'hmdb51', 'esc50'): raise AvnbError(f"--splits {a.splits}: {name} comes with one split; ucf101 and hmdb51 have 1, 2 and 3, esc50 has folds 1 to 5 and none")
-    if not all(x.isdigit() or x == 'none' for x in a.splits.split(',')): raise AvnbError(f"--splits {a.splits}: expected numbers, for example 1,2,3, or none")
+    if name not in READERS or not folder:
+        raise AvnbError(f'--data {a.data}: expected SET=FOLDER with SET one of {", ".join(READERS)}')
+    if not a.splits:
+        return [READERS[name](folder)]
+    if name not in ('ucf101', 'hmdb51', 'esc50'):
+        raise AvnbError(
+            f'--splits {a.splits}: {name} comes with one split; ucf101 and hmdb51 have 1, 2 and 3, esc50 has folds 1 to 5 and none'
+        )
+    if not all(x.isdigit() or x == 'none' for x in a.splits.split(',')):
+        raise AvnbError(f'--splits {a.splits}: expected numbers, for example 1,2,3, or none')
     return [READERS[name](folder, None if x == 'none' else int(x)) for x in a.splits.split(',')]
 
 # %% ../nbs/15_cli.ipynb #a843e643
@@ -416,19 +745,28 @@ def _run_evaluate(a):
     "avnb evaluate"
     from avnb.evaluation import open_network, recipe, run_protocol, score_table
     from avnb.localization import localization_protocol
-    if a.protocol == 'report': return _run_report(a)
+
+    if a.protocol == 'report':
+        return _run_report(a)
     opts = set_options(recipe(a.recipe), a.set)
-    model, cfg, trained = open_network(a.network, opts.front); own, folder = not (a.manifest or a.data), Path(a.network)
-    if own and trained is None: raise AvnbError(f"{a.network} brings no clips: say --manifest manifest.csv or --data SET=FOLDER")
-    out = Path(a.out) if a.out else folder / 'evaluation' if folder.is_dir() else Path('runs', folder.name.split('.')[0])
-    if own: a.manifest = there if (there := cfg.data.manifest) and Path(there).exists() else folder / 'manifest.csv'
+    model, cfg, trained = open_network(a.network, opts.front)
+    own, folder = not (a.manifest or a.data), Path(a.network)
+    if own and trained is None:
+        raise AvnbError(f'{a.network} brings no clips: say --manifest manifest.csv or --data SET=FOLDER')
+    out = (
+        Path(a.out) if a.out else folder / 'evaluation' if folder.is_dir() else Path('runs', folder.name.split('.')[0])
+    )
+    if own:
+        a.manifest = there if (there := cfg.data.manifest) and Path(there).exists() else folder / 'manifest.csv'
     packed = None
     if own and cfg.data.packed and Path(cfg.data.packed).exists():
         from avnb.clips import PackedSet
+
         packed = PackedSet.load(cfg.data.packed)
     more = dict(make=localization_protocol, sense='both', sides=False) if a.protocol == 'localization' else {}
     report = run_protocol(a.protocol, model, cfg, _clips_of(a), opts, out, packed, trained, **more)
-    print(score_table(report)); print(f'as JSON, text and LaTeX: {out}/report-{a.protocol}.*')
+    print(score_table(report))
+    print(f'as JSON, text and LaTeX: {out}/report-{a.protocol}.*')
 
 
 def _run_report(a):
@@ -436,46 +774,78 @@ def _run_report(a):
     from avnb.evaluation import EvalConfig, score_table
     from avnb.localization import evaluate_run
     from avnb.training import load_run
+
     opts, out = set_options(EvalConfig(windows=4), a.set), Path(a.out or a.network, 'report.json')
     other = [_clips_of(a)[0], ''] if a.manifest or a.data else [None, None]
-    print(score_table(evaluate_run(load_run(a.network), *other, opts.windows, out, opts.overlap))); print(f'as JSON, text and LaTeX: {out.with_suffix("")}.*')
+    print(score_table(evaluate_run(load_run(a.network), *other, opts.windows, out, opts.overlap)))
+    print(f'as JSON, text and LaTeX: {out.with_suffix("")}.*')
 
 # %% ../nbs/15_cli.ipynb #e980800f
 def _attend_verb(verb):
     "avnb attend"
-    q = verb('attend', _run_attend, 'write an overlay video with sound: where a trained model looks in a video', 'avnb attend runs/demo my.mp4 --start 3 --seconds 5 --out look.mp4')
-    q.add_argument('run_folder', metavar='RUN'); q.add_argument('video'); q.add_argument('--out', help='the mp4 to write (default: the run\'s overlays/ folder)')
-    q.add_argument('--start', type=float, default=0.0, help='s (default 0)'); q.add_argument('--seconds', type=float, default=4.0, help='s (default 4)')
+    q = verb(
+        'attend',
+        _run_attend,
+        'write an overlay video with sound: where a trained model looks in a video',
+        'avnb attend runs/demo my.mp4 --start 3 --seconds 5 --out look.mp4',
+    )
+    q.add_argument('run_folder', metavar='RUN')
+    q.add_argument('video')
+    q.add_argument('--out', help="the mp4 to write (default: the run's overlays/ folder)")
+    q.add_argument('--start', type=float, default=0.0, help='s (default 0)')
+    q.add_argument('--seconds', type=float, default=4.0, help='s (default 4)')
 
 # %% ../nbs/15_cli.ipynb #bd2047b5
 def _run_attend(a):
     "avnb attend"
     from avnb.training import load_run
+
     clip, seen = look(load_run(a.run_folder), a.video, a.start, a.seconds)
-    if seen.sees: print(f'{clip.id}: {seen.sees}')
+    if seen.sees:
+        print(f'{clip.id}: {seen.sees}')
     print(_overlay(clip, seen, a.out or Path(a.run_folder, 'overlays', Path(a.video).stem + '.mp4')))
 
 # %% ../nbs/15_cli.ipynb #405b547b
 def _lab_verb(verb):
     "avnb lab"
     q = verb('lab', _run_lab, 'open JupyterLab at the first guide', 'avnb lab\navnb lab --port 8890 --no-browser')
-    q.add_argument('--port', type=int, default=8888); q.add_argument('--no-browser', action='store_true')
+    q.add_argument('--port', type=int, default=8888)
+    q.add_argument('--no-browser', action='store_true')
 
 # %% ../nbs/15_cli.ipynb #764b7c51
 def _run_lab(a):
     "avnb lab"
     import subprocess
+
     guide = Path('nbs', 'guides', '0_first_look.ipynb')
-    if not guide.exists(): raise AvnbError('avnb lab opens the notebooks of a clone: run it in the folder that holds nbs/')
-    return subprocess.run([sys.executable, '-m', 'jupyterlab', str(guide), f'--port={a.port}'] + ['--no-browser'] * a.no_browser).returncode
+    if not guide.exists():
+        raise AvnbError('avnb lab opens the notebooks of a clone: run it in the folder that holds nbs/')
+    return subprocess.run(
+        [sys.executable, '-m', 'jupyterlab', str(guide), f'--port={a.port}'] + ['--no-browser'] * a.no_browser
+    ).returncode
 
 # %% ../nbs/15_cli.ipynb #1729df80
 def parser() -> argparse.ArgumentParser:
     "The command line of avnb."
-    p = argparse.ArgumentParser('avnb', description='Learn from unlabelled video how sight and sound find each other, and look at what was learned.',
-                                epilog='start with  avnb demo  and then  avnb lab;  avnb VERB --help  says more', formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = argparse.ArgumentParser(
+        'avnb',
+        description='Learn from unlabelled video how sight and sound find each other, and look at what was learned.',
+        epilog='start with  avnb demo  and then  avnb lab;  avnb VERB --help  says more',
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     verb = adder(p.add_subparsers(dest='verb', metavar='VERB', required=True))
-    for add in (_demo_verb, _world_verb, _index_verb, _noise_verb, _pack_verb, _train_verb, _evaluate_verb, _attend_verb, _lab_verb): add(verb)
+    for add in (
+        _demo_verb,
+        _world_verb,
+        _index_verb,
+        _noise_verb,
+        _pack_verb,
+        _train_verb,
+        _evaluate_verb,
+        _attend_verb,
+        _lab_verb,
+    ):
+        add(verb)
     return p
 
 # %% ../nbs/15_cli.ipynb #a9c38fb3
@@ -484,7 +854,11 @@ def main(argv: list[str] | None = None) -> int:
     a = parser().parse_args(argv)
     if hasattr(sys.stdout, 'reconfigure'):
         sys.stdout.reconfigure(errors='backslashreplace')  # a file name need not be UTF-8
-    try: return a.run(a) or 0
-    except AvnbError as e: print(f'avnb {a.verb}: {e}', file=sys.stderr); return 2
+    try:
+        return a.run(a) or 0
+    except AvnbError as e:
+        print(f'avnb {a.verb}: {e}', file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
-        print(f'avnb {a.verb}: stopped; the same command goes on from here', file=sys.stderr); return 130
+        print(f'avnb {a.verb}: stopped; the same command goes on from here', file=sys.stderr)
+        return 130

@@ -28,15 +28,17 @@ class ClipError(AvnbError):
 @dataclass
 class Batch:
     "Clips as they go to the device; row b of every field belongs to the same clip."
-    index: 'torch.Tensor'        # int64 [B], row in the full manifest = row in the bank
-    frames: 'torch.Tensor'       # uint8 [B,3,T,H,W]
-    waveform: 'torch.Tensor'     # float32 [B,L] in [-1, 1]
-    bad: list = field(default_factory=list)  # ledger entries: dicts of id, path, reason
-    frame_times: 'torch.Tensor' = None       # float32 [B,T], s from the clip's start
-    audio_start: 'torch.Tensor' = None       # float32 [B], s from the clip's start
-    area: 'torch.Tensor' = None              # float64 [B,4], the part of the frame that is seen, as of `square_area`
 
-    def __len__(self): return len(self.index)
+    index: 'torch.Tensor'  # int64 [B], row in the full manifest = row in the bank
+    frames: 'torch.Tensor'  # uint8 [B,3,T,H,W]
+    waveform: 'torch.Tensor'  # float32 [B,L] in [-1, 1]
+    bad: list = field(default_factory=list)  # ledger entries: dicts of id, path, reason
+    frame_times: 'torch.Tensor' = None  # float32 [B,T], s from the clip's start
+    audio_start: 'torch.Tensor' = None  # float32 [B], s from the clip's start
+    area: 'torch.Tensor' = None  # float64 [B,4], the part of the frame that is seen, as of `square_area`
+
+    def __len__(self):
+        return len(self.index)
 
 # %% ../nbs/04_clips.ipynb #fd23db6c
 @patch
@@ -49,16 +51,18 @@ def to(self: Batch, device) -> Batch:
 @patch
 def pin_memory(self: Batch) -> Batch:
     "The same batch in memory that a GPU can read by itself, so that `to` really need not wait; the loader calls it where there is a GPU."
-    return replace(self, index=self.index.pin_memory(), frames=self.frames.pin_memory(), waveform=self.waveform.pin_memory())
+    return replace(
+        self, index=self.index.pin_memory(), frames=self.frames.pin_memory(), waveform=self.waveform.pin_memory()
+    )
 
 # %% ../nbs/04_clips.ipynb #21be258b
 def draw_moments(
-    u: np.ndarray,         # [B,2] uniform numbers in [0, 1)
-    length: np.ndarray,    # [B] seconds of each clip
+    u: np.ndarray,  # [B,2] uniform numbers in [0, 1)
+    length: np.ndarray,  # [B] seconds of each clip
     video_seconds: float,  # from the first to the end of the last frame of a view, s
     audio_seconds: float,  # sound of a view, s
-    offset: float,         # picture outside of the sound, s at most
-) -> tuple:                # (video starts, audio starts), s, [B] each
+    offset: float,  # picture outside of the sound, s at most
+) -> tuple:  # (video starts, audio starts), s, [B] each
     "Random starts as in AVID (video_db.py): sound anywhere in the clip, picture within it, give or take `offset`."
     a = u[:, 0] * np.maximum(length - audio_seconds, 0)
     last = np.maximum(length - video_seconds, 0)
@@ -68,51 +72,66 @@ def draw_moments(
 
 # %% ../nbs/04_clips.ipynb #5e513b57
 def even_moments(
-    w: int,                # which window, 0 .. n - 1
-    n: int,                # windows in a clip
-    length: np.ndarray,    # [B] seconds of each clip
-    video_seconds: float, audio_seconds: float,
-) -> tuple:                # (video starts, audio starts), s, [B] each
+    w: int,  # which window, 0 .. n - 1
+    n: int,  # windows in a clip
+    length: np.ndarray,  # [B] seconds of each clip
+    video_seconds: float,
+    audio_seconds: float,
+) -> tuple:  # (video starts, audio starts), s, [B] each
     "Starts of window `w` of `n` evenly spaced ones (ours); a single one sits in the middle."
     if not 0 <= w < n:
-        raise ClipError(f"window {w} of {n}: expected 0 to {n - 1}; with train=False the loader's `epoch` is the number of the window")
+        raise ClipError(
+            f"window {w} of {n}: expected 0 to {n - 1}; with train=False the loader's `epoch` is the number of the window"
+        )
     a = np.maximum(length - audio_seconds, 0) * (w / (n - 1) if n > 1 else 0.5)
     return np.clip(a + (audio_seconds - video_seconds) / 2, 0, np.maximum(length - video_seconds, 0)), a
 
 # %% ../nbs/04_clips.ipynb #901d5fc3
 class ClipDataset:
     "Clips of a manifest at moments drawn from (seed, epoch, row); unreadable ones are replaced and reported."
+
     def __init__(
         self,
-        manifest: Manifest,   # the clips; its index holds the rows of the full manifest
-        data,                 # core.DataConfig: seconds, fps, size, rate
-        view,                 # core.ViewConfig: frames, stride, audio_seconds, offset
-        seed: int = 0,        # the run's seed
-        packed=None,          # PackedSet or ShardSet, or its folder; None: data.packed, '' for the files
-        train: bool = True,   # random moments; else evenly spaced ones
-        windows: int = 1,     # evenly spaced moments in a clip; the key's epoch counts them
+        manifest: Manifest,  # the clips; its index holds the rows of the full manifest
+        data,  # core.DataConfig: seconds, fps, size, rate
+        view,  # core.ViewConfig: frames, stride, audio_seconds, offset
+        seed: int = 0,  # the run's seed
+        packed=None,  # PackedSet or ShardSet, or its folder; None: data.packed, '' for the files
+        train: bool = True,  # random moments; else evenly spaced ones
+        windows: int = 1,  # evenly spaced moments in a clip; the key's epoch counts them
     ):
-        if not len(manifest): raise ClipError("the manifest holds no clip; check data.split and what `avnb index` found")
+        if not len(manifest):
+            raise ClipError('the manifest holds no clip; check data.split and what `avnb index` found')
         packed = data.packed if packed is None else packed
         packed = PackedSet.load(packed) if packed and not isinstance(packed, PackedSet) else packed or None
-        self.shards = packed if packed and packed.meta.get('layout') else None  # still to be decoded: by `data.workers` processes
-        self.packed = None if self.shards else packed                    # arrays: nothing left to do
-        self.manifest, self.data, self.view, self.seed, self.train, self.windows = manifest, data, view, seed, train, windows
-        self.rows = manifest.bank                                        # rows of the full manifest
-        self.place = {int(r): k for k, r in enumerate(self.rows)}        # and where they stand here
+        self.shards = (
+            packed if packed and packed.meta.get('layout') else None
+        )  # still to be decoded: by `data.workers` processes
+        self.packed = None if self.shards else packed  # arrays: nothing left to do
+        self.manifest, self.data, self.view, self.seed, self.train, self.windows = (
+            manifest,
+            data,
+            view,
+            seed,
+            train,
+            windows,
+        )
+        self.rows = manifest.bank  # rows of the full manifest
+        self.place = {int(r): k for k, r in enumerate(self.rows)}  # and where they stand here
         self.length = clip_lengths(manifest, data.seconds)
         self.video_seconds = ((view.frames - 1) * view.stride + 1) / data.fps
         if packed:
             self.slots = packed.slots(manifest, data)
-            self.areas = packed.areas(self.slots)                        # of each row: the part of the frame that its pictures show
+            self.areas = packed.areas(self.slots)  # of each row: the part of the frame that its pictures show
 
-    def __len__(self): return len(self.rows)
+    def __len__(self):
+        return len(self.rows)
 
 # %% ../nbs/04_clips.ipynb #6cced354
 def clip_lengths(
     manifest: Manifest,  # the clips
-    seconds: float,      # data.seconds
-) -> np.ndarray:         # [N] float64, s
+    seconds: float,  # data.seconds
+) -> np.ndarray:  # [N] float64, s
     "Usable seconds of each clip: `seconds`, or what the manifest says is there."
     t = manifest.table
     return np.fmin(np.fmin(_seconds(t), np.asarray(t.get('track_seconds', np.nan))), seconds)
@@ -121,56 +140,66 @@ def clip_lengths(
 @patch
 def moments(
     self: ClipDataset,
-    rows,        # [B] rows of the full manifest
+    rows,  # [B] rows of the full manifest
     epoch: int,  # pass over the data; with train=False the number of the window
-) -> tuple:      # (frame numbers int64 [B,T], first samples int64 [B]) on the clip's grids
+) -> tuple:  # (frame numbers int64 [B,T], first samples int64 [B]) on the clip's grids
     "Which frames and which stretch of sound the key (epoch, row) stands for."
     d, w = self.data, self.view
     length = self.length[[self.place[int(r)] for r in rows]]
-    if self.train: v, a = draw_moments(uniforms(self.seed, epoch, rows, 'time', 2), length, self.video_seconds, w.audio_seconds, w.offset)
-    else: v, a = even_moments(epoch, self.windows, length, self.video_seconds, w.audio_seconds)
+    if self.train:
+        v, a = draw_moments(
+            uniforms(self.seed, epoch, rows, 'time', 2), length, self.video_seconds, w.audio_seconds, w.offset
+        )
+    else:
+        v, a = even_moments(epoch, self.windows, length, self.video_seconds, w.audio_seconds)
     frames = np.round(v * d.fps).astype(np.int64)[:, None] + np.arange(w.frames) * w.stride
-    last = np.maximum(np.ceil(np.round(length * d.fps, 6)).astype(np.int64) - 1, 0)       # a clip that is too short repeats its last frame
+    last = np.maximum(
+        np.ceil(np.round(length * d.fps, 6)).astype(np.int64) - 1, 0
+    )  # a clip that is too short repeats its last frame
     return np.minimum(frames, last[:, None]), np.floor(a * d.rate).astype(np.int64)
 
 # %% ../nbs/04_clips.ipynb #e80756c4
 def square_area(
     height,  # of the frame, pixels; a number or [N]
-    width,   # likewise
+    width,  # likewise
 ) -> np.ndarray:  # float64 [..., 4]
     "The square in the middle of a frame: x0, y0, x1, y1 as fractions of the frame; NaN where the frame has no pixels."
     height, width = np.asarray(height), np.asarray(width)
     side = np.minimum(height, width)
     y, x = (height - side) // 2, (width - side) // 2
-    with np.errstate(invalid='ignore'): return np.stack([x / width, y / height, (x + side) / width, (y + side) / height], -1)
+    with np.errstate(invalid='ignore'):
+        return np.stack([x / width, y / height, (x + side) / width, (y + side) / height], -1)
 
 
 def middle_square(
     clip: Clip,
 ) -> tuple:  # (Clip, float64 [4])
     "The clip with the square in the middle of its frames, and which part of the frame that is; a clip without frames stays as it is."
-    if not len(clip.frames): return clip, WHOLE
+    if not len(clip.frames):
+        return clip, WHOLE
     h, w = clip.frames.shape[1:3]
     area = square_area(h, w)
     x0, y0, x1, y1 = np.round(area * [w, h, w, h]).astype(int)
     return replace(clip, frames=np.ascontiguousarray(clip.frames[:, y0:y1, x0:x1])), area
 
 
-WHOLE = np.array([0., 0., 1., 1.])                               # all of the frame
+WHOLE = np.array([0.0, 0.0, 1.0, 1.0])  # all of the frame
 
 # %% ../nbs/04_clips.ipynb #ed8bffe7
 def boxes_in(
-    boxes,       # [..., 4] x0, y0, x1, y1, fractions of the whole frame; NaN: no box
-    area,        # [4] the part of the frame that is seen, likewise
-    side: int,   # of the picture of that part, pixels
+    boxes,  # [..., 4] x0, y0, x1, y1, fractions of the whole frame; NaN: no box
+    area,  # [4] the part of the frame that is seen, likewise
+    side: int,  # of the picture of that part, pixels
 ) -> np.ndarray:  # float64 [..., 4]
     "Boxes as fractions of a part of the frame, cut at its edges; NaN where the cut leaves less than a pixel."
     lo, hi = np.asarray(area, float).reshape(2, 2)
     if not np.isfinite(lo).all():
-        raise ClipError("boxes cannot be compared with these pictures: the packed set does not say which part of the frame "
-                        "they show. Pack it again, or give `adopt` the frames' height and width (whole=)")
+        raise ClipError(
+            'boxes cannot be compared with these pictures: the packed set does not say which part of the frame '
+            "they show. Pack it again, or give `adopt` the frames' height and width (whole=)"
+        )
     moved = (np.asarray(boxes, float) - [*lo, *lo]) / [*(hi - lo), *(hi - lo)]
-    cut = np.clip(moved, 0, 1)                                   # NaN stays NaN
+    cut = np.clip(moved, 0, 1)  # NaN stays NaN
     lost = (cut != moved).any(-1) & ((cut[..., 2:] - cut[..., :2]).min(-1) < (1 - 1e-9) / side)
     return np.where(lost[..., None], np.nan, cut)
 
@@ -186,12 +215,13 @@ def sees(
 # %% ../nbs/04_clips.ipynb #f1f891bf
 def with_track(
     clip: Clip,
-    track,             # (file, second where the clip begins in it, sound track) of `Manifest.heard`; None: its own
-    at: float,         # s into the clip where this stretch begins
-    seconds: float,    # its length, s
+    track,  # (file, second where the clip begins in it, sound track) of `Manifest.heard`; None: its own
+    at: float,  # s into the clip where this stretch begins
+    seconds: float,  # its length, s
 ) -> Clip:
     "A clip as it is heard where the manifest names another sound."
-    if track is None: return clip
+    if track is None:
+        return clip
     path, start, number = track
     c = read_clip(path, start + at, seconds, rate=clip.rate, video=False, track=number)
     heard = ('waveform', 'pad_samples', 'has_audio', 'out_of_phase')
@@ -199,13 +229,18 @@ def with_track(
 
 
 def read_pair(
-    path, start: float, track=None,  # a row's file, second and track, of `_job`
-    at: float = 0.0,   # s into the clip
-    *, seconds: float, **how,        # of `read_clip`
+    path,
+    start: float,
+    track=None,  # a row's file, second and track, of `_job`
+    at: float = 0.0,  # s into the clip
+    *,
+    seconds: float,
+    **how,  # of `read_clip`
 ) -> Clip:
     "A stretch of a clip with the sound that the manifest says. Raises `MediaError` where that file has none."
     clip = with_track(read_clip(path, start + at, seconds, audio=track is None, **how), track, at, seconds)
-    if not clip.has_audio: raise MediaError(track[0] if track else path, "has no sound")
+    if not clip.has_audio:
+        raise MediaError(track[0] if track else path, 'has no sound')
     return clip
 
 
@@ -218,26 +253,27 @@ def _job(manifest, k) -> tuple:
 @patch
 def read_one(
     self: ClipDataset,
-    row: int,            # row of the full manifest
+    row: int,  # row of the full manifest
     frames: np.ndarray,  # [T] frame numbers on the clip's grid
-    first: int,          # first sample of the sound
-) -> tuple:              # (uint8 [T,H,W,3], float32 [L], area float64 [4])
+    first: int,  # first sample of the sound
+) -> tuple:  # (uint8 [T,H,W,3], float32 [L], area float64 [4])
     "Decode one view of one clip: the shortest stretch of the file, or of the shard's member, that holds its picture and its sound."
     d, k, n = self.data, self.place[int(row)], round(self.view.audio_seconds * self.data.rate)
-    if self.shards: return *self.shards.read_one(self.slots[k], frames, first, n), self.areas[k]
+    if self.shards:
+        return *self.shards.read_one(self.slots[k], frames, first, n), self.areas[k]
     lo = min(int(frames[0]), int(first / d.rate * d.fps))
     hi = max(int(frames[-1]) + 1, int(np.ceil((first + n) / d.rate * d.fps)))
     how = dict(fps=d.fps, size=d.size, rate=d.rate, grid=frames - lo)
     clip, area = middle_square(read_pair(*_job(self.manifest, k), at=lo / d.fps, seconds=(hi - lo) / d.fps, **how))
     skip = first - round(lo / d.fps * d.rate)
-    sound = clip.waveform[max(skip, 0):max(skip, 0) + n]
+    sound = clip.waveform[max(skip, 0) : max(skip, 0) + n]
     return clip.frames, np.pad(sound, (0, n - len(sound))), area
 
 # %% ../nbs/04_clips.ipynb #e63aa8c2
 @patch
 def replacements(
     self: ClipDataset,
-    row: int,    # the row that could not be read
+    row: int,  # the row that could not be read
     epoch: int,  # pass over the data
     n: int = 10,  # how many to offer
 ) -> np.ndarray:  # [n] rows of the full manifest
@@ -250,24 +286,29 @@ def _read_or_replace(self: ClipDataset, row, epoch, bad):
     "(row, frames, first, pictures, sound, area) of `row`, or of the first replacement that can be read."
     for r in [row, *(self.replacements(row, epoch) if self.train else [])]:
         frames, first = (x[0] for x in self.moments([r], epoch))
-        try: return (np.int64(r), frames, first, *self.read_one(r, frames, first))
-        except (MediaError, OSError) as e: bad.append(self._entry(r, getattr(e, 'reason', str(e))))
+        try:
+            return (np.int64(r), frames, first, *self.read_one(r, frames, first))
+        except (MediaError, OSError) as e:
+            bad.append(self._entry(r, getattr(e, 'reason', str(e))))
     raise ClipError(_nothing_left(self, bad))
 
 # %% ../nbs/04_clips.ipynb #3ce78caa
 @patch
 def _first_good(self: ClipDataset, row, epoch, bad):
     "`row`, or its first replacement that was readable when the set was packed."
-    if self.slots[self.place[int(row)]] not in self.packed.bad: return row
+    if self.slots[self.place[int(row)]] not in self.packed.bad:
+        return row
     for r in [row, *(self.replacements(row, epoch) if self.train else [])]:
         reason = self.packed.bad.get(int(self.slots[self.place[int(r)]]))
-        if reason is None: return r
+        if reason is None:
+            return r
         bad.append(self._entry(r, reason))
     raise ClipError(_nothing_left(self, bad))
 
 # %% ../nbs/04_clips.ipynb #adbd88aa
 @patch
-def _slots_of(self: ClipDataset, rows): return self.slots[[self.place[int(r)] for r in rows]]
+def _slots_of(self: ClipDataset, rows):
+    return self.slots[[self.place[int(r)] for r in rows]]
 
 
 @patch
@@ -280,23 +321,29 @@ def _entry(self: ClipDataset, row, reason):
 def _nothing_left(ds, bad) -> str:
     "Why no batch can be made."
     what = 'evaluation replaces nothing' if not ds.train else f'{len(bad) - 1} replacements failed too'
-    first = "clip {id} ({path}) cannot be read: {reason}".format(**bad[0])
-    return f"{first}; {what}. manifest.usable() leaves out what the index found unreadable."
+    first = 'clip {id} ({path}) cannot be read: {reason}'.format(**bad[0])
+    return f'{first}; {what}. manifest.usable() leaves out what the index found unreadable.'
 
 # %% ../nbs/04_clips.ipynb #e3837735
 @patch
 def fetch(
     self: ClipDataset,
-    rows,        # [B] rows of the full manifest
+    rows,  # [B] rows of the full manifest
     epoch: int,  # pass over the data; with train=False the number of the window
 ) -> Batch:
     "The clips `rows` at their moments of this epoch; a pure function of its arguments and the files."
     import torch
+
     rows, bad = np.array(rows, np.int64), []
-    if self.packed: rows = np.array([self._first_good(r, epoch, bad) for r in rows])
+    if self.packed:
+        rows = np.array([self._first_good(r, epoch, bad) for r in rows])
     frames, first = self.moments(rows, epoch)
     n = round(self.view.audio_seconds * self.data.rate)
-    if self.packed: pictures, sound, area = *self.packed.read(self._slots_of(rows), frames, first, n), self.areas[[self.place[int(r)] for r in rows]]
+    if self.packed:
+        pictures, sound, area = (
+            *self.packed.read(self._slots_of(rows), frames, first, n),
+            self.areas[[self.place[int(r)] for r in rows]],
+        )
     else:
         views = [self._read_or_replace(r, epoch, bad) for r in rows]
         rows, frames, first, pictures, sound, area = (np.stack([v[k] for v in views]) for k in range(6))
@@ -307,12 +354,14 @@ def fetch(
 # %% ../nbs/04_clips.ipynb #cc5c1a2c
 class Ledger:
     "What could not be read, why and how often; `ClipError` when it is more than the budget allows."
+
     def __init__(
         self,
-        total: int,           # clips in the data set
+        total: int,  # clips in the data set
         budget: float = 0.01,  # share of them that may be unreadable
-        entries=(),           # rows of an earlier ledger: dicts with id, path, reason, count
-    ): self.total, self.budget, self.seen = total, budget, {e['id']: dict(e) for e in entries}
+        entries=(),  # rows of an earlier ledger: dicts with id, path, reason, count
+    ):
+        self.total, self.budget, self.seen = total, budget, {e['id']: dict(e) for e in entries}
 
 
 @patch
@@ -321,7 +370,8 @@ def add(self: Ledger, bad: list):
     for e in bad:
         e = self.seen.setdefault(e['id'], dict(e, count=0))
         e['count'] += 1
-    if len(self.seen) > self.budget * self.total: raise ClipError(self.summary())
+    if len(self.seen) > self.budget * self.total:
+        raise ClipError(self.summary())
 
 # %% ../nbs/04_clips.ipynb #6c92ccba
 @patch
@@ -333,24 +383,28 @@ def entries(self: Ledger) -> list:
 @patch
 def summary(self: Ledger) -> str:
     "The worst ten, and what to do."
-    worst = '\n'.join(f"  {e['count']:4} x {e['id']}  {e['path']}: {e['reason']}" for e in self.entries()[:10])
-    return (f"{len(self.seen)} of {self.total} clips cannot be read, {len(self.seen) / self.total:.1%}; "
-            f"the budget is {self.budget:.1%}.\n{worst}\n"
-            "Mend these files, index again and use manifest.usable(), or raise data.bad_budget.")
+    worst = '\n'.join(f'  {e["count"]:4} x {e["id"]}  {e["path"]}: {e["reason"]}' for e in self.entries()[:10])
+    return (
+        f'{len(self.seen)} of {self.total} clips cannot be read, {len(self.seen) / self.total:.1%}; '
+        f'the budget is {self.budget:.1%}.\n{worst}\n'
+        'Mend these files, index again and use manifest.usable(), or raise data.bad_budget.'
+    )
 
 # %% ../nbs/04_clips.ipynb #9af9906a
 @patch
 def save(self: Ledger, path: str | Path):
     "Write ledger.csv: id, path, reason, count."
     import csv
+
     with atomic_write(path, 'w') as f:
         w = csv.DictWriter(f, ['id', 'path', 'reason', 'count'], lineterminator='\n')
-        w.writeheader(); w.writerows(self.entries())
+        w.writeheader()
+        w.writerows(self.entries())
 
 # %% ../nbs/04_clips.ipynb #ee1b1685
 def epoch_order(
-    n: int,      # clips
-    seed: int,   # the run's seed
+    n: int,  # clips
+    seed: int,  # the run's seed
     epoch: int,  # pass over the data
 ) -> np.ndarray:  # [n] a permutation
     "The order of the clips in one epoch."
@@ -358,31 +412,36 @@ def epoch_order(
 
 # %% ../nbs/04_clips.ipynb #2a2f98db
 def batch_plan(
-    rows: np.ndarray,         # [N] rows in the order of this epoch
-    batch: int,               # clips of a global batch
-    rank: int, world: int,    # which process, of how many
-    drop_last: bool,          # leave out a last batch that is not full
-) -> list:                    # arrays of rows, one per step
+    rows: np.ndarray,  # [N] rows in the order of this epoch
+    batch: int,  # clips of a global batch
+    rank: int,
+    world: int,  # which process, of how many
+    drop_last: bool,  # leave out a last batch that is not full
+) -> list:  # arrays of rows, one per step
     "What this process reads at each step: its slice of each global batch."
     if batch < 1 or batch % world:
-        raise ClipError(f"data.batch={batch} cannot be shared by {world} processes; choose a multiple of {world}")
+        raise ClipError(f'data.batch={batch} cannot be shared by {world} processes; choose a multiple of {world}')
     if drop_last and batch > len(rows):
-        raise ClipError(f"data.batch={batch} but only {len(rows)} clips; lower data.batch or add clips")
+        raise ClipError(f'data.batch={batch} but only {len(rows)} clips; lower data.batch or add clips')
     n, b = (len(rows) // batch if drop_last else -(-len(rows) // batch)), batch // world
-    plan = [rows[k * batch:(k + 1) * batch][rank * b:(rank + 1) * b] for k in range(n)]
+    plan = [rows[k * batch : (k + 1) * batch][rank * b : (rank + 1) * b] for k in range(n)]
     return [p for p in plan if len(p)]
 
 # %% ../nbs/04_clips.ipynb #dd3c959e
 def shard_order(
     shard: np.ndarray,  # int [N], the shard of each clip
-    mix: int,           # shards whose clips are mixed
-    seed: int, epoch: int,
-) -> np.ndarray:        # [N] a permutation
+    mix: int,  # shards whose clips are mixed
+    seed: int,
+    epoch: int,
+) -> np.ndarray:  # [N] a permutation
     "The order of the clips in one epoch: at any time only `mix` shards are in use."
     there = np.unique(shard)
-    if len(there) <= mix: return epoch_order(len(shard), seed, epoch)
+    if len(there) <= mix:
+        return epoch_order(len(shard), seed, epoch)
     turn = np.zeros(shard.max() + 1, np.int64)
-    turn[rng(seed, epoch, 0, 'shards').permutation(there)] = np.arange(len(there)) // mix    # which window a shard belongs to
+    turn[rng(seed, epoch, 0, 'shards').permutation(there)] = (
+        np.arange(len(there)) // mix
+    )  # which window a shard belongs to
     rest = epoch_order(len(shard), seed, epoch)
     return rest[np.argsort(turn[shard[rest]], kind='stable')]
 
@@ -390,20 +449,22 @@ def shard_order(
 @patch
 def order(self: ClipDataset, epoch: int) -> np.ndarray:
     "The order of the clips in one epoch, a function of (seed, epoch) and the set."
-    if not self.shards: return epoch_order(len(self), self.seed, epoch)
+    if not self.shards:
+        return epoch_order(len(self), self.seed, epoch)
     return shard_order(self.shards.at[self.slots, 0], self.shards.meta['mix'], self.seed, epoch)
 
 # %% ../nbs/04_clips.ipynb #9c836823
 def clip_loader(
     dataset: ClipDataset,
-    batch: int,               # clips of a global batch
-    epoch: int,               # pass over the data; with train=False the number of the window
-    start: int = 0,           # global batches already consumed in this epoch
-    rank: int = 0, world: int = 1,  # which process, of how many
-    workers: int = 0,         # reading processes; packed arrays need none
-    shuffle: bool = True,     # order of (seed, epoch); else the manifest's
-    drop_last: bool = True,   # leave out a last batch that is not full
-):                            # -> iterator of Batch
+    batch: int,  # clips of a global batch
+    epoch: int,  # pass over the data; with train=False the number of the window
+    start: int = 0,  # global batches already consumed in this epoch
+    rank: int = 0,
+    world: int = 1,  # which process, of how many
+    workers: int = 0,  # reading processes; packed arrays need none
+    shuffle: bool = True,  # order of (seed, epoch); else the manifest's
+    drop_last: bool = True,  # leave out a last batch that is not full
+):  # -> iterator of Batch
     "Batches of one epoch from position `start` on."
     rows = dataset.rows[dataset.order(epoch)] if shuffle else dataset.rows
     plan = batch_plan(rows, batch, rank, world, drop_last)[start:]
@@ -415,7 +476,8 @@ def _ahead(dataset, plan, epoch):
     with futures.ThreadPoolExecutor(1) as pool:
         nxt = pool.submit(_fetch, dataset, plan[0], epoch) if plan else None
         for rows in [*plan[1:], None]:
-            if nxt is None: return
+            if nxt is None:
+                return
             batch = nxt.result()
             nxt = pool.submit(_fetch, dataset, rows, epoch) if rows is not None else None
             yield batch
@@ -424,6 +486,7 @@ def _ahead(dataset, plan, epoch):
 def _fetch(dataset, rows, epoch):
     "A batch, in pinned memory where there is a GPU."
     import torch
+
     batch = dataset.fetch(rows, epoch)
     return batch.pin_memory() if torch.cuda.is_available() else batch
 
@@ -432,12 +495,15 @@ def _fetch(dataset, rows, epoch):
 def _apart():
     "While reading processes start: signals to stop wait, the new processes never see them, and do not run this program's script again."
     mask = getattr(signal, 'pthread_sigmask', lambda how, which: None)
-    multiprocessing.resource_tracker.ensure_running()                  # first: it takes the mask off
+    multiprocessing.resource_tracker.ensure_running()  # first: it takes the mask off
     multiprocessing.set_forkserver_preload(['torch.utils.data', 'av', __name__])
     main, old = sys.modules['__main__'], mask(getattr(signal, 'SIG_BLOCK', 0), STOPS)
     sys.modules['__main__'] = types.ModuleType('__main__')
-    try: yield
-    finally: sys.modules['__main__'] = main; mask(getattr(signal, 'SIG_SETMASK', 0), old)
+    try:
+        yield
+    finally:
+        sys.modules['__main__'] = main
+        mask(getattr(signal, 'SIG_SETMASK', 0), old)
 
 
 STOPS = [getattr(signal, s) for s in ('SIGINT', 'SIGTERM', 'SIGUSR1') if hasattr(signal, s)]
@@ -445,87 +511,139 @@ STOPS = [getattr(signal, s) for s in ('SIGINT', 'SIGTERM', 'SIGUSR1') if hasattr
 # %% ../nbs/04_clips.ipynb #f96e49c4
 def _reader(k):
     "What a reading process does first: pass over signals to stop, and end with the process that reads from it."
-    for s in STOPS: signal.signal(s, signal.SIG_IGN)
-    def last(): multiprocessing.parent_process().join(); os._exit(1)
+    for s in STOPS:
+        signal.signal(s, signal.SIG_IGN)
+
+    def last():
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
     threading.Thread(target=last, daemon=True).start()
 
 # %% ../nbs/04_clips.ipynb #3a23e016
 class _Planned:
     "A plan as torch's map-style data set: item k is batch k, or the error that there is none."
-    def __init__(self, dataset, plan, epoch): self.dataset, self.plan, self.epoch = dataset, plan, epoch
-    def __len__(self): return len(self.plan)
+
+    def __init__(self, dataset, plan, epoch):
+        self.dataset, self.plan, self.epoch = dataset, plan, epoch
+
+    def __len__(self):
+        return len(self.plan)
 
     def __getitem__(self, k):
-        try: return self.dataset.fetch(self.plan[k], self.epoch)
-        except ClipError as e: return e                                # raised by the loader, without the reader's traceback
+        try:
+            return self.dataset.fetch(self.plan[k], self.epoch)
+        except ClipError as e:
+            return e  # raised by the loader, without the reader's traceback
 
 
-def _same(x): return x
+def _same(x):
+    return x
 
 
 def _end(readers):
-    for p in readers: p.kill(); p.join()
+    for p in readers:
+        p.kill()
+        p.join()
 
 # %% ../nbs/04_clips.ipynb #a05b3cf9
 def _by_workers(dataset, plan, epoch, workers):
     "Fetch in `workers` processes, in order."
     import torch
+
     how = 'forkserver' if 'forkserver' in multiprocessing.get_all_start_methods() else 'spawn'
-    options = dict(batch_size=None, num_workers=workers, collate_fn=_same, prefetch_factor=2, pin_memory=torch.cuda.is_available(),
-                   multiprocessing_context=how, worker_init_fn=_reader)
+    options = dict(
+        batch_size=None,
+        num_workers=workers,
+        collate_fn=_same,
+        prefetch_factor=2,
+        pin_memory=torch.cuda.is_available(),
+        multiprocessing_context=how,
+        worker_init_fn=_reader,
+    )
     try:
-        with _apart(): it = iter(torch.utils.data.DataLoader(_Planned(dataset, plan, epoch), **options))
+        with _apart():
+            it = iter(torch.utils.data.DataLoader(_Planned(dataset, plan, epoch), **options))
     except (pickle.PicklingError, AttributeError) as e:
-        raise ClipError(f"reading processes cannot be given this data set ({e}): keep its class in a module, not in a notebook or script, or use workers=0") from e
-    end = functools.partial(_end, it._workers); atexit.register(end)   # a loader that nobody closes must not keep the program from ending
+        raise ClipError(
+            f'reading processes cannot be given this data set ({e}): keep its class in a module, not in a notebook or script, or use workers=0'
+        ) from e
+    end = functools.partial(_end, it._workers)
+    atexit.register(end)  # a loader that nobody closes must not keep the program from ending
     try:
         for batch in it:
-            if isinstance(batch, ClipError): raise batch
+            if isinstance(batch, ClipError):
+                raise batch
             yield batch
-    except (RuntimeError, EOFError, OSError) as e:                      # which of them depends on what the reader was doing when it died
-        for p in it._workers: p.join(1)
-        if all(p.exitcode is None for p in it._workers): raise
-        raise ClipError("a reading process was killed (out of memory, or of a container's shared memory, /dev/shm?); "
-                        "use fewer data.workers, or a packed set, and run again") from e
-    finally: it._shutdown_workers(); end(); atexit.unregister(end)
+    except (RuntimeError, EOFError, OSError) as e:  # which of them depends on what the reader was doing when it died
+        for p in it._workers:
+            p.join(1)
+        if all(p.exitcode is None for p in it._workers):
+            raise
+        raise ClipError(
+            "a reading process was killed (out of memory, or of a container's shared memory, /dev/shm?); "
+            'use fewer data.workers, or a packed set, and run again'
+        ) from e
+    finally:
+        it._shutdown_workers()
+        end()
+        atexit.unregister(end)
 
 # %% ../nbs/04_clips.ipynb #643c47c3
 class PackedSet:
     "Clips decoded once, in two memory-mapped arrays; needs numpy alone."
+
     def __init__(self, folder, meta, frames, audio):
-        self.folder, self.meta, self.frames, self.audio = Path(folder), meta, frames, audio  # frames uint8 [N,T,H,W,3], audio int16 [N,L]
-        self.keys = [tuple(k) for k in meta.get('keys', ())]      # of `row_keys`
-        self.bad = {int(k): v for k, v in meta['bad'].items()}    # row -> reason
-        self.whole = meta.get('whole')                            # [N,2] height and width of the frames before the square was cut; None: not known
+        self.folder, self.meta, self.frames, self.audio = (
+            Path(folder),
+            meta,
+            frames,
+            audio,
+        )  # frames uint8 [N,T,H,W,3], audio int16 [N,L]
+        self.keys = [tuple(k) for k in meta.get('keys', ())]  # of `row_keys`
+        self.bad = {int(k): v for k, v in meta['bad'].items()}  # row -> reason
+        self.whole = meta.get(
+            'whole'
+        )  # [N,2] height and width of the frames before the square was cut; None: not known
 
     @classmethod
     def load(cls, folder: str | Path) -> 'PackedSet':
         "Open what `pack` wrote, a `ShardSet` if it is one; `ClipError` when it is not there or not whole. Shards may be at a web address."
-        if '://' in str(folder): return ShardSet.at_url(str(folder))
-        folder = Path(folder); meta = _meta(folder)
-        if meta.get('layout') == 'shards': return ShardSet(folder, meta)
-        maps = [_open(folder, *a) for a in (('frames.u8', np.uint8, meta['frames']), ('audio.i16', np.int16, meta['audio']))]
+        if '://' in str(folder):
+            return ShardSet.at_url(str(folder))
+        folder = Path(folder)
+        meta = _meta(folder)
+        if meta.get('layout') == 'shards':
+            return ShardSet(folder, meta)
+        maps = [
+            _open(folder, *a) for a in (('frames.u8', np.uint8, meta['frames']), ('audio.i16', np.int16, meta['audio']))
+        ]
         return cls(folder, meta, *maps)
 
-    def __len__(self): return len(self.frames)
+    def __len__(self):
+        return len(self.frames)
 
     def __repr__(self):
         t, size = self.meta['frames'][1:3]
         kind = 'shards' if 'layout' in self.meta else 'arrays'
-        return f"{kind} in {self.folder.name}: {len(self):,} clips, {t} frames of {size} pixels, {len(self.bad)} unreadable"
+        return f'{kind} in {self.folder.name}: {len(self):,} clips, {t} frames of {size} pixels, {len(self.bad)} unreadable'
 
-    def __reduce__(self): return PackedSet.load, (self.folder,)    # a worker maps the files again instead of copying them
+    def __reduce__(self):
+        return PackedSet.load, (self.folder,)  # a worker maps the files again instead of copying them
 
 # %% ../nbs/04_clips.ipynb #145a57b7
 def _meta(folder: Path) -> dict:
     "What meta.json says; `ClipError` for a set whose clips were read by another rule than today's."
-    try: meta = json.loads((folder / 'meta.json').read_text())
+    try:
+        meta = json.loads((folder / 'meta.json').read_text())
     except (OSError, ValueError) as e:
-        why = f"no readable meta.json: {type(e).__name__}"
-        raise ClipError(f"{folder.name}: not a packed set ({why}); make one with avnb pack MANIFEST OUT") from e
+        why = f'no readable meta.json: {type(e).__name__}'
+        raise ClipError(f'{folder.name}: not a packed set ({why}); make one with avnb pack MANIFEST OUT') from e
     if (rule := meta.get('reading', 1)) != READING:
-        raise ClipError(f"{folder.name}: packed by an {'older' if rule < READING else 'newer'} version of avnb, which takes other pictures and sounds from the same "
-                        f"files (rule of reading {rule}, here {READING}); pack the manifest again into a new folder")
+        raise ClipError(
+            f'{folder.name}: packed by an {"older" if rule < READING else "newer"} version of avnb, which takes other pictures and sounds from the same '
+            f'files (rule of reading {rule}, here {READING}); pack the manifest again into a new folder'
+        )
     return meta
 
 # %% ../nbs/04_clips.ipynb #1babff7c
@@ -534,24 +652,27 @@ def _open(folder, name, dtype, shape, mode='r'):
     want = int(np.prod(shape)) * np.dtype(dtype).itemsize
     have = (folder / name).stat().st_size if (folder / name).exists() else 0
     if want != have:
-        raise ClipError(f"{folder.name}/{name}: expected {want:,} bytes for {tuple(shape)} {np.dtype(dtype)}, found {have:,}; "
-                        "the file is damaged: pack again")
+        raise ClipError(
+            f'{folder.name}/{name}: expected {want:,} bytes for {tuple(shape)} {np.dtype(dtype)}, found {have:,}; '
+            'the file is damaged: pack again'
+        )
     return np.memmap(folder / name, dtype, mode, shape=tuple(shape))
 
 # %% ../nbs/04_clips.ipynb #ea3a1181
 @patch
 def read(
     self: PackedSet,
-    slots: np.ndarray,   # [B] rows of the packed set
+    slots: np.ndarray,  # [B] rows of the packed set
     frames: np.ndarray,  # [B,T] frame numbers
-    first: np.ndarray,   # [B] first samples
-    n: int,              # samples
-) -> tuple:              # (uint8 [B,T,H,W,3], float32 [B,n])
+    first: np.ndarray,  # [B] first samples
+    n: int,  # samples
+) -> tuple:  # (uint8 [B,T,H,W,3], float32 [B,n])
     "Views of many clips at once; sound that would pass the end is filled with silence."
     frames = np.clip(frames, 0, self.frames.shape[1] - 1)
     sound = np.zeros((len(slots), n), np.int16)
     for out, s, a in zip(sound, slots, first):
-        got = self.audio[s, a:a + n]; out[:len(got)] = got
+        got = self.audio[s, a : a + n]
+        out[: len(got)] = got
     return self.frames[np.asarray(slots)[:, None], frames], sound * np.float32(1 / 32767)
 
 # %% ../nbs/04_clips.ipynb #10459b32
@@ -559,13 +680,15 @@ def read(
 def slots(
     self: PackedSet,
     manifest: Manifest,  # the clips wanted
-    data=None,           # core.DataConfig that must fit, or None
-) -> np.ndarray:         # int64 [N]
+    data=None,  # core.DataConfig that must fit, or None
+) -> np.ndarray:  # int64 [N]
     "Where each clip of `manifest` stands in this set; `ClipError` when they do not fit."
     for k in ('seconds', 'fps', 'size', 'rate') if data else ():
         if getattr(data, k) != self.meta[k]:
-            raise ClipError(f"packed set {self.folder.name}: was packed with {k}={self.meta[k]}, "
-                            f"the config says data.{k}={getattr(data, k)}; set data.{k} or pack again")
+            raise ClipError(
+                f'packed set {self.folder.name}: was packed with {k}={self.meta[k]}, '
+                f'the config says data.{k}={getattr(data, k)}; set data.{k} or pack again'
+            )
     here = {key[0]: (key, slot) for slot, key in enumerate(self.keys)}
     want = row_keys(manifest)
     wrong = [key for key in want if here.get(key[0], (None,))[0] != key]
@@ -573,9 +696,11 @@ def slots(
         first = wrong[0]
         was = here.get(first[0])
         why = f'is another file or place now: packed {was[0][1:]}, manifest {first[1:]}' if was else 'is not in it'
-        raise ClipError(f"packed set {self.folder.name} was made from another manifest (hash {self.meta['manifest_hash'][:12]}, "
-                        f"here {manifest.hash[:12]}): {len(wrong)} of {len(want)} clips do not fit; the first, {first[0]}, {why}. "
-                        "Pack this manifest into a new folder.")
+        raise ClipError(
+            f'packed set {self.folder.name} was made from another manifest (hash {self.meta["manifest_hash"][:12]}, '
+            f'here {manifest.hash[:12]}): {len(wrong)} of {len(want)} clips do not fit; the first, {first[0]}, {why}. '
+            'Pack this manifest into a new folder.'
+        )
     return np.array([here[key[0]][1] for key in want], np.int64)
 
 # %% ../nbs/04_clips.ipynb #5bd37a08
@@ -589,37 +714,45 @@ def row_keys(manifest: Manifest) -> list:
 def areas(
     self: PackedSet,
     slots: np.ndarray,  # [B] rows of the packed set
-) -> np.ndarray:        # float64 [B,4]
+) -> np.ndarray:  # float64 [B,4]
     "Which part of the frame the pictures show, as of `square_area`; NaN where the set does not say."
-    if self.whole is None: return np.full((len(slots), 4), np.nan)
+    if self.whole is None:
+        return np.full((len(slots), 4), np.nan)
     return square_area(*np.asarray(self.whole)[slots].T)
 
 # %% ../nbs/04_clips.ipynb #177a2d33
 class ShardSet(PackedSet):
     "Clips as small mp4 and wav files in WebDataset tar shards, found by their place in an index."
+
     def __init__(self, folder, meta, url='', check=True):  # url: where shards come from that are not in the folder
         import pandas as pd
+
         self.folder, self.meta, self.url, self.gone = Path(folder), meta, url, {}
         t = pd.read_csv(self.folder / 'index.csv', dtype=str, keep_default_na=False)
         self.keys = list(zip(t['id'], t['content_hash'], t['start_s'].map(float), t['seconds'].map(float)))
-        self.at = t[PLACES].to_numpy(np.int64)                              # [N,6]
+        self.at = t[PLACES].to_numpy(np.int64)  # [N,6]
         self.bad = {k: e for k, e in enumerate(t['error']) if e}
         self.whole = t[_FRAME].to_numpy(np.int64) if set(_FRAME) <= set(t) else None
         lost = [] if url or not check else _lost(self.folder, meta)
         if lost:
-            raise ClipError(f"{self.folder.name}: {len(lost)} of {len(meta['bytes'])} shards are missing or cut off, the first {_tar(lost[0])}; "
-                            "copy them again, or repeat the avnb pack that made them: it makes only these")
+            raise ClipError(
+                f'{self.folder.name}: {len(lost)} of {len(meta["bytes"])} shards are missing or cut off, the first {_tar(lost[0])}; '
+                'copy them again, or repeat the avnb pack that made them: it makes only these'
+            )
 
-    def __len__(self): return len(self.at)
+    def __len__(self):
+        return len(self.at)
 
-    def __reduce__(self): return ShardSet, (self.folder, self.meta, self.url, False)    # what a reader finds lost goes to the ledger
+    def __reduce__(self):
+        return ShardSet, (self.folder, self.meta, self.url, False)  # what a reader finds lost goes to the ledger
 
 # %% ../nbs/04_clips.ipynb #10596819
 PLACES = ['shard', 'mp4_at', 'mp4_bytes', 'wav_at', 'wav_bytes', 'crc32']
-_FRAME = ['frame_height', 'frame_width']                        # before the square was cut, pixels
+_FRAME = ['frame_height', 'frame_width']  # before the square was cut, pixels
 
 
-def _tar(k): return f'{k:06}.tar'
+def _tar(k):
+    return f'{k:06}.tar'
 
 
 def _lost(folder, meta) -> list:
@@ -631,18 +764,22 @@ def _lost(folder, meta) -> list:
 @patch
 def members(
     self: ShardSet,
-    slot: int,           # row of the packed set
+    slot: int,  # row of the packed set
 ) -> tuple[bytes, bytes]:  # mp4, wav
     "The two files of a clip as they stand in its shard. Raises `MediaError`."
     shard, *at, crc = (int(x) for x in self.at[slot])
     name = f'{self.folder.name}/{_tar(shard)}'
     first, end = min(at[0], at[2]), max(at[0] + at[1], at[2] + at[3])
     try:
-        with open(self.shard(shard), 'rb', buffering=0) as f: data = os.pread(f.fileno(), end - first, first)
-    except OSError as e: raise MediaError(name, f"shard cannot be read: {e.strerror}") from None
-    if len(data) < end - first: raise MediaError(name, f"shard is cut off: it ends before clip {slot}")
-    mp4, wav = (data[a - first:a - first + n] for a, n in (at[:2], at[2:]))
-    if zlib.crc32(wav, zlib.crc32(mp4)) != crc: raise MediaError(name, f"the check sum of clip {slot} does not fit: the shard is damaged")
+        with open(self.shard(shard), 'rb', buffering=0) as f:
+            data = os.pread(f.fileno(), end - first, first)
+    except OSError as e:
+        raise MediaError(name, f'shard cannot be read: {e.strerror}') from None
+    if len(data) < end - first:
+        raise MediaError(name, f'shard is cut off: it ends before clip {slot}')
+    mp4, wav = (data[a - first : a - first + n] for a, n in (at[:2], at[2:]))
+    if zlib.crc32(wav, zlib.crc32(mp4)) != crc:
+        raise MediaError(name, f'the check sum of clip {slot} does not fit: the shard is damaged')
     return mp4, wav
 
 # %% ../nbs/04_clips.ipynb #86671821
@@ -655,46 +792,60 @@ def shard(self: ShardSet, k: int) -> Path:
 @patch
 def read_one(
     self: ShardSet,
-    slot: int,           # row of the packed set
+    slot: int,  # row of the packed set
     frames: np.ndarray,  # [T] frame numbers, rising
-    first: int,          # first sample
-    n: int,              # samples
-) -> tuple:              # (uint8 [T,H,W,3], float32 [n])
+    first: int,  # first sample
+    n: int,  # samples
+) -> tuple:  # (uint8 [T,H,W,3], float32 [n])
     "Decode one view of one clip. Raises `MediaError`."
-    if int(slot) in self.bad: raise MediaError(self.keys[slot][0], self.bad[int(slot)])
+    if int(slot) in self.bad:
+        raise MediaError(self.keys[slot][0], self.bad[int(slot)])
     mp4, wav = self.members(slot)
     return picture_of(mp4, frames), sound_of(wav, int(first), n)
 
 # %% ../nbs/04_clips.ipynb #5c4461e3
-_AGAIN, _GONE = (1.0, 4.0), 60.0    # s to wait before a server is asked again; s for which a shard that did not come is not asked for: it has many clips (ours)
+_AGAIN, _GONE = (
+    (1.0, 4.0),
+    60.0,
+)  # s to wait before a server is asked again; s for which a shard that did not come is not asked for: it has many clips (ours)
 
 
 def _bring(url, path, size=None):
     "Fetch a file, unless it is there; processes that want the same one wait for each other, and a server that fails is asked again."
     import shutil, urllib.request
     from filelock import FileLock
+
     path.parent.mkdir(parents=True, exist_ok=True)
     whole = lambda: size is None or path.stat().st_size == size
     with FileLock(path.with_suffix('.lock')):
-        if size is not None and path.exists() and whole(): return path
+        if size is not None and path.exists() and whole():
+            return path
         for wait in (*_AGAIN, None):
             try:
-                with urllib.request.urlopen(url, timeout=60) as r, atomic_write(path) as f: shutil.copyfileobj(r, f, 1 << 20)
-                if whole(): return path
-                raise OSError(5, f"{url} has {path.stat().st_size:,} bytes, expected {size:,}")
+                with urllib.request.urlopen(url, timeout=60) as r, atomic_write(path) as f:
+                    shutil.copyfileobj(r, f, 1 << 20)
+                if whole():
+                    return path
+                raise OSError(5, f'{url} has {path.stat().st_size:,} bytes, expected {size:,}')
             except OSError as e:
-                if wait is None or 400 <= getattr(e, 'code', 0) < 500: raise      # what is not there will not come
+                if wait is None or 400 <= getattr(e, 'code', 0) < 500:
+                    raise  # what is not there will not come
                 time.sleep(wait)
 
 # %% ../nbs/04_clips.ipynb #2f06d6f4
 @patch(cls_method=True)
 def at_url(cls: ShardSet, url: str) -> ShardSet:
     "Open a set of shards at a web address."
-    if not url.startswith(('http://', 'https://')): raise ClipError(f"{url}: packed sets are read from folders, http:// and https://; mount other stores as a folder")
+    if not url.startswith(('http://', 'https://')):
+        raise ClipError(
+            f'{url}: packed sets are read from folders, http:// and https://; mount other stores as a folder'
+        )
     folder = Path(os.environ.get('AVNB_CACHE') or Path.home() / '.cache' / 'avnb') / digest(url)[:16]
     try:
-        for name in ('meta.json', 'index.csv'): _bring(f"{url.rstrip('/')}/{name}", folder / name)
-    except OSError as e: raise ClipError(f"{url}: not a packed set that can be reached ({e})") from e
+        for name in ('meta.json', 'index.csv'):
+            _bring(f'{url.rstrip("/")}/{name}', folder / name)
+    except OSError as e:
+        raise ClipError(f'{url}: not a packed set that can be reached ({e})') from e
     return ShardSet(folder, _meta(folder), url.rstrip('/'))
 
 # %% ../nbs/04_clips.ipynb #bdf8b7d4
@@ -703,25 +854,44 @@ def brought(self: ShardSet, k: int) -> Path:
     "The file of a shard, fetched if need be; those that were not read for the longest time make room."
     path = self.folder / _tar(k)
     with contextlib.suppress(FileNotFoundError):
-        if path.stat().st_size == self.meta['bytes'][k]: os.utime(path); return path
-    if k in self.gone and time.monotonic() < self.gone[k][0]: raise self.gone[k][1]
-    try: _bring(f'{self.url}/{_tar(k)}', path, self.meta['bytes'][k])
-    except OSError as e: self.gone[k] = time.monotonic() + _GONE, e; raise
+        if path.stat().st_size == self.meta['bytes'][k]:
+            os.utime(path)
+            return path
+    if k in self.gone and time.monotonic() < self.gone[k][0]:
+        raise self.gone[k][1]
+    try:
+        _bring(f'{self.url}/{_tar(k)}', path, self.meta['bytes'][k])
+    except OSError as e:
+        self.gone[k] = time.monotonic() + _GONE, e
+        raise
     there = sorted(self.folder.glob('*.tar'), key=lambda p: p.stat().st_mtime)
-    for old in there[:-2 * self.meta['mix']]: old.unlink(missing_ok=True)
+    for old in there[: -2 * self.meta['mix']]:
+        old.unlink(missing_ok=True)
     return path
 
 # %% ../nbs/04_clips.ipynb #c850ba6c
-_MIX = 64                                                                    # shards whose clips are mixed in shuffling (ours)
+_MIX = 64  # shards whose clips are mixed in shuffling (ours)
 
 
 def _plan_of(manifest, seconds, fps, size, rate, layout, chunk) -> dict:
     "What describes the set; `ClipError` for what cannot be packed."
-    if layout not in ('raw', 'shards'): raise ClipError(f"layout: expected 'raw' or 'shards', got {layout!r}")
-    if not len(manifest): raise ClipError("nothing to pack: the manifest holds no clip")
-    if layout == 'shards' and size % 2: raise ClipError(f"size={size}: the pictures of shards need an even number of pixels")
-    meta = dict(frames=[len(manifest), round(seconds * fps), size, size, 3], audio=[len(manifest), round(seconds * rate)], seconds=seconds, fps=fps,
-                size=size, rate=rate, reading=READING, manifest_hash=manifest.hash, keys=row_keys(manifest))
+    if layout not in ('raw', 'shards'):
+        raise ClipError(f"layout: expected 'raw' or 'shards', got {layout!r}")
+    if not len(manifest):
+        raise ClipError('nothing to pack: the manifest holds no clip')
+    if layout == 'shards' and size % 2:
+        raise ClipError(f'size={size}: the pictures of shards need an even number of pixels')
+    meta = dict(
+        frames=[len(manifest), round(seconds * fps), size, size, 3],
+        audio=[len(manifest), round(seconds * rate)],
+        seconds=seconds,
+        fps=fps,
+        size=size,
+        rate=rate,
+        reading=READING,
+        manifest_hash=manifest.hash,
+        keys=row_keys(manifest),
+    )
     return meta if layout == 'raw' else dict(meta, layout='shards', chunk=chunk, mix=_MIX)
 
 # %% ../nbs/04_clips.ipynb #760aa225
@@ -729,29 +899,39 @@ def _size_of(manifest, meta) -> tuple[int, str]:
     "Bytes that the set will take, and how that is known."
     if 'layout' not in meta:
         a, b = int(np.prod(meta['frames'])), int(np.prod(meta['audio'])) * 2
-        return a + b, f"{(a + b) / 1e6:,.1f} MB (frames {a / 1e6:,.1f}, sound {b / 1e6:,.1f})"
+        return a + b, f'{(a + b) / 1e6:,.1f} MB (frames {a / 1e6:,.1f}, sound {b / 1e6:,.1f})'
     sizes = []
     for k in np.unique(np.linspace(0, len(manifest) - 1, 8).astype(int)):
-        try: sizes.append(sum(map(len, _squeezed(_job(manifest, k), meta)[:2])) + 3072)        # heads and padding of the three members
-        except MediaError: pass
+        try:
+            sizes.append(
+                sum(map(len, _squeezed(_job(manifest, k), meta)[:2])) + 3072
+            )  # heads and padding of the three members
+        except MediaError:
+            pass
     each = int(np.mean(sizes)) if sizes else 0
-    return each * len(manifest), f"about {each * len(manifest) / 1e6:,.1f} MB ({each / 1e3:.1f} kB each in {len(sizes)} that were tried)"
+    return each * len(
+        manifest
+    ), f'about {each * len(manifest) / 1e6:,.1f} MB ({each / 1e3:.1f} kB each in {len(sizes)} that were tried)'
 
 # %% ../nbs/04_clips.ipynb #0295f2de
 def _begin(out, manifest, meta, key):
     "Announce the size, check the disk, make the files; returns the folder to work in."
     part = out.with_name(out.name + '.partial')
-    size, words = _size_of(manifest, meta); plan = part / 'plan.json'
-    print(f"packing {len(manifest):,} clips into {out.name}: {words}")
+    size, words = _size_of(manifest, meta)
+    plan = part / 'plan.json'
+    print(f'packing {len(manifest):,} clips into {out.name}: {words}')
     if plan.exists():
         if json.loads(plan.read_text()) != key:
-            raise ClipError(f"{part.name} is the beginning of another packed set; delete it or choose another folder")
+            raise ClipError(f'{part.name} is the beginning of another packed set; delete it or choose another folder')
         return part
-    free_space(part, size); part.mkdir(parents=True, exist_ok=True)
-    (part / 'journal.jsonl').unlink(missing_ok=True)                   # of files that are made anew below
+    free_space(part, size)
+    part.mkdir(parents=True, exist_ok=True)
+    (part / 'journal.jsonl').unlink(missing_ok=True)  # of files that are made anew below
     for name, k in () if 'layout' in meta else (('frames.u8', 1), ('audio.i16', 2)):
-        with open(part / name, 'wb') as f: f.truncate(int(np.prod(meta[name.split('.')[0]])) * k)
-    with atomic_write(plan, 'w') as f: json.dump(key, f)
+        with open(part / name, 'wb') as f:
+            f.truncate(int(np.prod(meta[name.split('.')[0]])) * k)
+    with atomic_write(plan, 'w') as f:
+        json.dump(key, f)
     return part
 
 # %% ../nbs/04_clips.ipynb #4004b216
@@ -760,9 +940,13 @@ def _journal(part, whole=lambda first, note: True):
     done, bad = {}, {}
     if (part / 'journal.jsonl').exists():
         for line in (part / 'journal.jsonl').read_text().splitlines():
-            try: first, new, note = json.loads(line)
-            except ValueError: continue                    # the line a kill cut short: its chunk is made again
-            if whole(first, note): done[first] = note; bad.update({int(k): v for k, v in new.items()})
+            try:
+                first, new, note = json.loads(line)
+            except ValueError:
+                continue  # the line a kill cut short: its chunk is made again
+            if whole(first, note):
+                done[first] = note
+                bad.update({int(k): v for k, v in new.items()})
     return done, bad
 
 # %% ../nbs/04_clips.ipynb #84341cd8
@@ -782,8 +966,10 @@ def _pack_chunk(job):
         try:
             c, whole[k - first] = _read(clip, meta)
             frames[k], audio[k] = c.frames, np.round(np.clip(c.waveform, -1, 1) * 32767).astype(np.int16)
-        except (MediaError, OSError) as e: bad[k] = str(getattr(e, 'reason', e))
-    frames.flush(); audio.flush()
+        except (MediaError, OSError) as e:
+            bad[k] = str(getattr(e, 'reason', e))
+    frames.flush()
+    audio.flush()
     return first, bad, [[zlib.crc32(x[rows]) for x in (frames, audio)], whole]
 
 # %% ../nbs/04_clips.ipynb #deb25171
@@ -796,25 +982,38 @@ def _squeezed(job, meta) -> tuple[bytes, bytes, list]:
 def _pack_shard(job):
     "Squeeze the clips of a shard into its tar; returns (first row, {row: reason}, [bytes, rows of `PLACES` without the shard, and of `_FRAME`])."
     from webdataset import TarWriter
+
     part, meta, first, clips = job
     name, bad, sums = Path(part) / _tar(first // meta['chunk']), {}, {}
     with atomic_write(name) as f, TarWriter(f, user='', group='', mtime=0, encoder=False) as tar:
         for k, clip in enumerate(clips, first):
-            about = dict(id=meta['keys'][k - first][0], start_s=clip[1], **{x: meta[x] for x in ('seconds', 'fps', 'size', 'rate')})
-            try: mp4, wav, whole = _squeezed(clip, meta)
-            except (MediaError, OSError) as e: bad[k] = str(getattr(e, 'reason', e)); continue
+            about = dict(
+                id=meta['keys'][k - first][0],
+                start_s=clip[1],
+                **{x: meta[x] for x in ('seconds', 'fps', 'size', 'rate')},
+            )
+            try:
+                mp4, wav, whole = _squeezed(clip, meta)
+            except (MediaError, OSError) as e:
+                bad[k] = str(getattr(e, 'reason', e))
+                continue
             tar.write(dict(__key__=f'{k:09}', mp4=mp4, wav=wav, json=json.dumps(about).encode()))
             sums[k] = zlib.crc32(wav, zlib.crc32(mp4)), *whole
-    with tarfile.open(name) as tar: at = {m.name: (m.offset_data, m.size) for m in tar}
+    with tarfile.open(name) as tar:
+        at = {m.name: (m.offset_data, m.size) for m in tar}
     places = {k: [*at[f'{k:09}.mp4'], *at[f'{k:09}.wav'], *rest] for k, rest in sums.items()}
     return first, bad, [name.stat().st_size, [places.get(k, [0] * 7) for k in range(first, first + len(clips))]]
 
 # %% ../nbs/04_clips.ipynb #bdb1d2b6
 def _results(f, work, workers, engine):
     "Results of all chunks as they come."
-    try: yield from (x for _, x in in_parallel(f, work, workers, engine))
+    try:
+        yield from (x for _, x in in_parallel(f, work, workers, engine))
     except ManifestError as e:
-        if 'died' in str(e): raise ClipError("a packing process was killed (out of memory?); call again with fewer workers, it goes on where it stopped") from e
+        if 'died' in str(e):
+            raise ClipError(
+                'a packing process was killed (out of memory?); call again with fewer workers, it goes on where it stopped'
+            ) from e
         raise
 
 # %% ../nbs/04_clips.ipynb #b948363d
@@ -822,89 +1021,132 @@ def _packed_already(out, key):
     "The set in `out` if it is this very one; None if some of its shards are lost; else an error."
     meta = _meta(out)
     if meta['key'] != key:
-        raise ClipError(f"{out.name} holds another packed set (other clips, size or rate); nothing was changed. "
-                        "Choose another folder, or delete that one.")
-    if meta.get('layout') and (lost := _lost(out, meta)): print(f"{len(lost)} shards of {out.name} are missing or cut off: they are made again"); return None
+        raise ClipError(
+            f'{out.name} holds another packed set (other clips, size or rate); nothing was changed. '
+            'Choose another folder, or delete that one.'
+        )
+    if meta.get('layout') and (lost := _lost(out, meta)):
+        print(f'{len(lost)} shards of {out.name} are missing or cut off: they are made again')
+        return None
     have = PackedSet.load(out)
-    print(f"skipped because {out.name} holds these {len(have):,} clips already")
+    print(f'skipped because {out.name} holds these {len(have):,} clips already')
     return have
 
 # %% ../nbs/04_clips.ipynb #cdfbfa58
 def _write_index(path, keys, places, bad):
     "index.csv of a set of shards."
     import pandas as pd
-    t = pd.DataFrame(keys, columns=['id', 'content_hash', 'start_s', 'seconds']).join(pd.DataFrame(places, columns=PLACES + _FRAME))
+
+    t = pd.DataFrame(keys, columns=['id', 'content_hash', 'start_s', 'seconds']).join(
+        pd.DataFrame(places, columns=PLACES + _FRAME)
+    )
     t['error'] = [bad.get(k, '') for k in range(len(t))]
-    with atomic_write(path, 'w') as f: f.write(t.to_csv(index=False, lineterminator='\n'))
+    with atomic_write(path, 'w') as f:
+        f.write(t.to_csv(index=False, lineterminator='\n'))
 
 # %% ../nbs/04_clips.ipynb #3402ac14
 def _finish(part, out, manifest, meta, chunk, bad, notes):
     "Write what describes the set, give the folder its name, open it."
-    manifest.save(part / 'manifest.csv', overwrite=True); bad = dict(sorted(bad.items()))
+    manifest.save(part / 'manifest.csv', overwrite=True)
+    bad = dict(sorted(bad.items()))
     if 'layout' not in meta:
-        meta = dict(meta, chunk=chunk, sums=[n[0] for n in notes], whole=[size for n in notes for size in n[1]], bad={str(k): v for k, v in bad.items()})
+        meta = dict(
+            meta,
+            chunk=chunk,
+            sums=[n[0] for n in notes],
+            whole=[size for n in notes for size in n[1]],
+            bad={str(k): v for k, v in bad.items()},
+        )
     else:
         meta = {k: v for k, v in meta.items() if k != 'keys'} | dict(bytes=[n[0] for n in notes])
         _write_index(part / 'index.csv', row_keys(manifest), [[k, *p] for k, n in enumerate(notes) for p in n[1]], bad)
-    with atomic_write(part / 'meta.json', 'w') as f: json.dump(meta, f)
-    for f in part.glob('.*.tmp'): f.unlink(missing_ok=True)            # from a process that was killed
-    if part != out: os.replace(part, out)
-    (out / 'plan.json').unlink(missing_ok=True)                        # last: until here a killed call goes on where it stopped
-    if bad: print(f"{len(bad)} of {len(manifest)} clips could not be read; the set knows them and their reasons, and training replaces them")
+    with atomic_write(part / 'meta.json', 'w') as f:
+        json.dump(meta, f)
+    for f in part.glob('.*.tmp'):
+        f.unlink(missing_ok=True)  # from a process that was killed
+    if part != out:
+        os.replace(part, out)
+    (out / 'plan.json').unlink(missing_ok=True)  # last: until here a killed call goes on where it stopped
+    if bad:
+        print(
+            f'{len(bad)} of {len(manifest)} clips could not be read; the set knows them and their reasons, and training replaces them'
+        )
     return PackedSet.load(out)
 
 # %% ../nbs/04_clips.ipynb #719ad92b
 def pack(
-    manifest: Manifest,      # clips to decode, all of them
-    out: str | Path,         # folder to make
-    seconds: float = 2.0,    # of each clip
-    fps: float = 16.0,       # frame grid, 1/s
-    size: int = 96,          # side of the square frames, pixels
-    rate: int = 16000,       # mono sound, Hz
-    workers: int = 2,        # decoding processes (0: this one)
-    chunk: int = 0,          # clips between two notes in the journal, or in a shard; 0: 32 and 512
-    layout: str = 'raw',     # 'raw': arrays, read without a decoder; 'shards': more than ten times smaller
-    engine: str = 'local',   # or 'dask=tcp://HOST:PORT': see manifest.in_parallel
+    manifest: Manifest,  # clips to decode, all of them
+    out: str | Path,  # folder to make
+    seconds: float = 2.0,  # of each clip
+    fps: float = 16.0,  # frame grid, 1/s
+    size: int = 96,  # side of the square frames, pixels
+    rate: int = 16000,  # mono sound, Hz
+    workers: int = 2,  # decoding processes (0: this one)
+    chunk: int = 0,  # clips between two notes in the journal, or in a shard; 0: 32 and 512
+    layout: str = 'raw',  # 'raw': arrays, read without a decoder; 'shards': more than ten times smaller
+    engine: str = 'local',  # or 'dask=tcp://HOST:PORT': see manifest.in_parallel
 ) -> PackedSet:
     "Decode every clip once into `out`; goes on where an interrupted call stopped, and skips a set that is whole."
     out, n, chunk = Path(out).absolute(), len(manifest), chunk or (32 if layout == 'raw' else 512)
     meta = _plan_of(manifest, seconds, fps, size, rate, layout, chunk)
     key = digest(meta)
-    if out.exists() and (have := _packed_already(out, key)): return have
+    if out.exists() and (have := _packed_already(out, key)):
+        return have
     part = out if out.exists() else _begin(out, manifest, meta, key)
-    whole = lambda first, note: layout == 'raw' or (f := part / _tar(first // chunk)).exists() and f.stat().st_size == note[0]
+    whole = lambda first, note: (
+        layout == 'raw' or (f := part / _tar(first // chunk)).exists() and f.stat().st_size == note[0]
+    )
     done, bad = _journal(part, whole)
     todo = [range(k, min(k + chunk, n)) for k in range(0, n, chunk) if k not in done]
-    if done: print(f"going on: {len(done)} of {len(done) + len(todo)} chunks were there")
-    work = [(str(part), dict(meta, keys=meta['keys'][r[0]:r[-1] + 1]), r[0], [_job(manifest, k) for k in r]) for r in todo]
-    with open(part / 'journal.jsonl', 'a') as log, progress(total=n, initial=min(n, len(done) * chunk), desc='pack', unit='clip') as bar:
+    if done:
+        print(f'going on: {len(done)} of {len(done) + len(todo)} chunks were there')
+    work = [
+        (str(part), dict(meta, keys=meta['keys'][r[0] : r[-1] + 1]), r[0], [_job(manifest, k) for k in r]) for r in todo
+    ]
+    with (
+        open(part / 'journal.jsonl', 'a') as log,
+        progress(total=n, initial=min(n, len(done) * chunk), desc='pack', unit='clip') as bar,
+    ):
         for first, new, note in _results(_pack_chunk if layout == 'raw' else _pack_shard, work, workers, engine):
-            done[first] = note; bad.update(new); log.write(json.dumps([first, new, note]) + '\n'); log.flush(); os.fsync(log.fileno()); bar.update(chunk)
+            done[first] = note
+            bad.update(new)
+            log.write(json.dumps([first, new, note]) + '\n')
+            log.flush()
+            os.fsync(log.fileno())
+            bar.update(chunk)
     return _finish(part, out, manifest, dict(meta, key=key), chunk, bad, [done[k] for k in sorted(done)])
 
 # %% ../nbs/04_clips.ipynb #cb3b287e
 def adopt(
-    folder: str | Path,   # holds `frames.u8` and `audio.i16`, row by row
-    manifest: Manifest,   # the rows
-    seconds: float, fps: float, size: int, rate: int,  # as in `pack`
-    whole=None,           # (height, width) of the frames that the squares were cut from, or [N,2]; None: not known, and no box can be compared with them
+    folder: str | Path,  # holds `frames.u8` and `audio.i16`, row by row
+    manifest: Manifest,  # the rows
+    seconds: float,
+    fps: float,
+    size: int,
+    rate: int,  # as in `pack`
+    whole=None,  # (height, width) of the frames that the squares were cut from, or [N,2]; None: not known, and no box can be compared with them
 ) -> PackedSet:
     "Make a packed set of arrays that were written by somebody else."
     meta = _plan_of(manifest, seconds, fps, size, rate, 'raw', 0)
     key = digest(meta)
-    if whole is not None: meta['whole'] = np.broadcast_to(whole, (len(manifest), 2)).tolist()
-    with atomic_write(Path(folder, 'meta.json'), 'w') as f: json.dump(dict(meta, key=key, bad={}), f)
+    if whole is not None:
+        meta['whole'] = np.broadcast_to(whole, (len(manifest), 2)).tolist()
+    with atomic_write(Path(folder, 'meta.json'), 'w') as f:
+        json.dump(dict(meta, key=key, bad={}), f)
     return PackedSet.load(folder)
 
 # %% ../nbs/04_clips.ipynb #d2896588
 def verify(
-    packed,                 # PackedSet or ShardSet, or its folder
-    workers: int = 2, engine: str = 'local',
-) -> list:                  # (row, reason) of what is damaged
+    packed,  # PackedSet or ShardSet, or its folder
+    workers: int = 2,
+    engine: str = 'local',
+) -> list:  # (row, reason) of what is damaged
     "Read all of a packed set and compare check sums; `ClipError` where there are none."
     packed = packed if isinstance(packed, PackedSet) else PackedSet.load(packed)
-    if 'sums' not in packed.meta and 'layout' not in packed.meta: raise ClipError(f"{packed.folder.name} was packed without check sums; pack it again")
-    n = len(packed); parts = np.array_split(np.arange(n), -(-n // 512)) if 'layout' in packed.meta else range(len(packed.meta['sums']))
+    if 'sums' not in packed.meta and 'layout' not in packed.meta:
+        raise ClipError(f'{packed.folder.name} was packed without check sums; pack it again')
+    n = len(packed)
+    parts = np.array_split(np.arange(n), -(-n // 512)) if 'layout' in packed.meta else range(len(packed.meta['sums']))
     found = [x for _, each in in_parallel(_verified, [(packed, p) for p in parts], workers, engine) for x in each]
     return sorted(found)
 
@@ -914,9 +1156,13 @@ def _verified(job):
     packed, part = job
     if 'layout' not in packed.meta:
         want, here = packed.meta['sums'][part], slice(part * packed.meta['chunk'], (part + 1) * packed.meta['chunk'])
-        return [(here.start, f"rows {here.start} to {min(here.stop, len(packed)) - 1}: the check sum does not fit")] * (want != [zlib.crc32(x[here]) for x in (packed.frames, packed.audio)])
+        return [(here.start, f'rows {here.start} to {min(here.stop, len(packed)) - 1}: the check sum does not fit')] * (
+            want != [zlib.crc32(x[here]) for x in (packed.frames, packed.audio)]
+        )
     found = []
     for k in part:
-        try: int(k) in packed.bad or packed.members(k)
-        except MediaError as e: found.append((int(k), str(e)))
+        try:
+            int(k) in packed.bad or packed.members(k)
+        except MediaError as e:
+            found.append((int(k), str(e)))
     return found

@@ -18,7 +18,9 @@ import numpy as np
 # %% ../nbs/00_core.ipynb #37fb0a5d
 class AvnbError(Exception):
     "Something the package can explain: the message says what was expected, what came, and what to do next."
-    def __str__(self): return super().__str__().encode('utf-8', 'surrogateescape').decode('utf-8', 'backslashreplace')
+
+    def __str__(self):
+        return super().__str__().encode('utf-8', 'surrogateescape').decode('utf-8', 'backslashreplace')
 
 
 class ConfigError(AvnbError):
@@ -33,7 +35,8 @@ def escape_name(
 ) -> str:
     r"""A file name as text that can be printed, kept in tables and sent: bytes that are not UTF-8 and control
     characters become `\xe9`."""
-    if name.isprintable() and '\\x' not in name: return name
+    if name.isprintable() and '\\x' not in name:
+        return name
     name = re.sub(r'\\(?=' + _ESCAPED + ')', r'\\x5c', name)
     text = name.encode('utf-8', 'surrogateescape').decode('utf-8', 'backslashreplace')
     return re.sub(r'[\x00-\x1f\x7f]', lambda m: f'\\x{ord(m[0]):02x}', text)
@@ -43,20 +46,23 @@ def unescape_name(
     text: str,  # from a table
 ) -> str:
     "The name that `escape_name` was given."
-    if '\\x' not in text: return text
-    raw = re.sub(r'\\' + _ESCAPED, lambda m: chr(int(m[1], 16) + 0xdc00 * (m[1] >= '80')), text)
+    if '\\x' not in text:
+        return text
+    raw = re.sub(r'\\' + _ESCAPED, lambda m: chr(int(m[1], 16) + 0xDC00 * (m[1] >= '80')), text)
     return os.fsdecode(os.fsencode(raw))
 
 # %% ../nbs/00_core.ipynb #b973c8ca
 def _word(x) -> int:
     "A 64-bit word for a key part: integers as they are, strings by their hash."
-    if isinstance(x, str): return int.from_bytes(hashlib.sha256(x.encode()).digest()[:8], 'little')
-    if isinstance(x, (int, np.integer)) and x >= 0: return int(x)
-    raise AvnbError(f"rng: expected non-negative integers or a string as key, got {x!r} ({type(x).__name__})")
+    if isinstance(x, str):
+        return int.from_bytes(hashlib.sha256(x.encode()).digest()[:8], 'little')
+    if isinstance(x, (int, np.integer)) and x >= 0:
+        return int(x)
+    raise AvnbError(f'rng: expected non-negative integers or a string as key, got {x!r} ({type(x).__name__})')
 
 # %% ../nbs/00_core.ipynb #e031d06c
 def rng(
-    seed: int,       # the run's seed
+    seed: int,  # the run's seed
     epoch: int = 0,  # pass over the data
     index: int = 0,  # row in the manifest
     view: int | str = 0,  # which draw: 'time', 'crop', 'audio', ...
@@ -66,11 +72,11 @@ def rng(
 
 # %% ../nbs/00_core.ipynb #9bb4e7e6
 def uniforms(
-    seed: int,   # the run's seed
+    seed: int,  # the run's seed
     epoch: int,  # pass over the data
-    indices,     # [B] rows in the manifest
+    indices,  # [B] rows in the manifest
     view: int | str,  # which draw
-    n: int,      # numbers per row
+    n: int,  # numbers per row
 ) -> np.ndarray:
     "Uniform numbers in [0, 1), float32 [B, n]; row b depends on (seed, epoch, indices[b], view) and on nothing else."
     rows = [rng(seed, epoch, int(i), view).random(n, dtype=np.float32) for i in indices]
@@ -97,20 +103,25 @@ def atomic_write(
             raise AvnbError(_why_not(path, e)) from e
         raise
     finally:
-        with contextlib.suppress(OSError): tmp.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            tmp.unlink(missing_ok=True)
 
 # %% ../nbs/00_core.ipynb #a953c727
 def _why_not(path, e) -> str:
     "A sentence for an operating system's refusal to write."
-    what = {28: "the disk is full; free some space or choose another folder", 13: "no permission; choose a folder you may write to",
-            30: "the file system is read-only; choose another folder",
-            20: "a part of this path is a file, not a folder; choose another folder"}.get(e.errno, str(e))
-    return f"cannot write {path}: {what}. Nothing was changed."
+    what = {
+        28: 'the disk is full; free some space or choose another folder',
+        13: 'no permission; choose a folder you may write to',
+        30: 'the file system is read-only; choose another folder',
+        20: 'a part of this path is a file, not a folder; choose another folder',
+    }.get(e.errno, str(e))
+    return f'cannot write {path}: {what}. Nothing was changed.'
 
 # %% ../nbs/00_core.ipynb #6832026e
 def sha256_file(path: str | Path) -> str:
     "Hex sha256 of a file's bytes."
-    with open(path, 'rb') as f: return hashlib.file_digest(f, 'sha256').hexdigest()
+    with open(path, 'rb') as f:
+        return hashlib.file_digest(f, 'sha256').hexdigest()
 
 
 def digest(x) -> str:
@@ -120,39 +131,49 @@ def digest(x) -> str:
 # %% ../nbs/00_core.ipynb #39f4d073
 def free_space(
     path: str | Path,  # where something will be written
-    need: int,         # bytes it will take
+    need: int,  # bytes it will take
 ) -> int:
     "Bytes free where `path` lives; `AvnbError` when `need` does not fit (with 5 % to spare)."
     p = Path(path).absolute()
-    while not p.exists(): p = p.parent
+    while not p.exists():
+        p = p.parent
     free = shutil.disk_usage(p).free
     if need * 1.05 > free:
-        raise AvnbError(f"{path}: needs {need / 1e9:.2f} GB and the disk has {free / 1e9:.2f} GB free; free some space or write elsewhere")
+        raise AvnbError(
+            f'{path}: needs {need / 1e9:.2f} GB and the disk has {free / 1e9:.2f} GB free; free some space or write elsewhere'
+        )
     return free
 
 # %% ../nbs/00_core.ipynb #a4039227
 def _forget(name):
     "Drop a half-imported package, so that it can be imported again."
-    for m in [m for m in sys.modules if m == name or m.startswith(name + '.')]: del sys.modules[m]
+    for m in [m for m in sys.modules if m == name or m.startswith(name + '.')]:
+        del sys.modules[m]
 
 # %% ../nbs/00_core.ipynb #313e98f7
 def import_torchvision():
     "torchvision, also where only its compiled operators do not fit the installed torch."
-    try: return importlib.import_module('torchvision')
+    try:
+        return importlib.import_module('torchvision')
     except RuntimeError as e:
-        if 'torchvision::nms does not exist' not in str(e): raise
+        if 'torchvision::nms does not exist' not in str(e):
+            raise
     import torch
+
     _forget('torchvision')
-    import_torchvision.lib = torch.library.Library('torchvision', 'FRAGMENT')        # kept alive: the operators die with it
-    for op in ('nms', 'qnms'): import_torchvision.lib.define(op + '(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')
+    import_torchvision.lib = torch.library.Library('torchvision', 'FRAGMENT')  # kept alive: the operators die with it
+    for op in ('nms', 'qnms'):
+        import_torchvision.lib.define(op + '(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')
     return importlib.import_module('torchvision')
 
 # %% ../nbs/00_core.ipynb #03e288e7
 def import_torchaudio():
     "torchaudio, also where only its compiled extension does not fit the installed torch."
-    try: return importlib.import_module('torchaudio')
+    try:
+        return importlib.import_module('torchaudio')
     except (OSError, RuntimeError) as e:
-        if not any(word in str(e) for word in ('_torchaudio', 'libtorchaudio', 'CUDA')): raise
+        if not any(word in str(e) for word in ('_torchaudio', 'libtorchaudio', 'CUDA')):
+            raise
     _forget('torchaudio')
     stub = types.ModuleType('torchaudio._extension')
     stub._IS_TORCHAUDIO_EXT_AVAILABLE = stub._IS_ALIGN_AVAILABLE = False
@@ -162,14 +183,15 @@ def import_torchaudio():
 
 # %% ../nbs/00_core.ipynb #47962151
 def progress(
-    it=None,           # what to go through
+    it=None,  # what to go through
     total: int | None = None,
-    desc: str = '',    # what is being done
+    desc: str = '',  # what is being done
     unit: str = 'clip',
     **kw,
 ):
     "A progress bar for a notebook or a terminal; silent in logs and tests. `AVNB_PROGRESS=0` or `1` overrides."
     from tqdm.auto import tqdm
+
     want = os.environ.get('AVNB_PROGRESS')
     in_notebook = 'ipykernel' in sys.modules and 'IN_TEST' not in os.environ
     off = want == '0' if want is not None else not (in_notebook or sys.stderr.isatty())
@@ -179,78 +201,86 @@ def progress(
 @dataclass(frozen=True)
 class DataConfig:
     "Where the clips are and how they are read."
-    manifest: str = ''         # manifest.csv of the training clips
-    packed: str = ''           # folder written by `avnb pack`; empty: decode the files
-    split: str = 'train'       # rows of the manifest to train on; empty: all
-    seconds: float = 2.0       # length of a clip, s
-    fps: float = 16.0          # frame grid of a clip, 1/s
-    size: int = 96             # side of the square frames, pixels
-    rate: int = 16000          # sampling rate of the sound, Hz
-    batch: int = 50            # clips in a step, over all processes
-    workers: int = 2           # decoding processes (0: none; a packed set needs none)
-    bad_budget: float = 0.01   # share of unreadable clips above which a run stops
+
+    manifest: str = ''  # manifest.csv of the training clips
+    packed: str = ''  # folder written by `avnb pack`; empty: decode the files
+    split: str = 'train'  # rows of the manifest to train on; empty: all
+    seconds: float = 2.0  # length of a clip, s
+    fps: float = 16.0  # frame grid of a clip, 1/s
+    size: int = 96  # side of the square frames, pixels
+    rate: int = 16000  # sampling rate of the sound, Hz
+    batch: int = 50  # clips in a step, over all processes
+    workers: int = 2  # decoding processes (0: none; a packed set needs none)
+    bad_budget: float = 0.01  # share of unreadable clips above which a run stops
 
 # %% ../nbs/00_core.ipynb #dca998cb
 @dataclass(frozen=True)
 class ViewConfig:
     "What a network sees of a clip (Robust-xID: crop, flip, jitter, volume, small offset; sizes are ours)."
-    frames: int = 4            # frames in a view
-    stride: int = 2            # every stride-th frame of the clip's grid
+
+    frames: int = 4  # frames in a view
+    stride: int = 2  # every stride-th frame of the clip's grid
     audio_seconds: float = 1.0  # sound in a view, s
-    size: int = 64             # side of the network's input, pixels
-    area_min: float = 0.5      # smallest crop, share of the frame's area
-    flip: float = 0.5          # chance of a mirrored clip
-    jitter: float = 0.4        # brightness, contrast, saturation: factor in 1 -+ jitter
-    hue: float = 0.05          # hue shift, turns
-    volume: float = 0.1        # loudness: factor in 1 -+ volume
-    offset: float = 0.25       # picture against sound, s at most
-    front: str = 'logmel'      # 'logmel', 'linear' (the authors' 257 bins), or an .npz file with mean and std per bin
-    mels: int = 64             # mel bands
-    n_fft: int = 512           # window of the spectrogram, samples
-    hop: int = 250             # step of the spectrogram, samples
+    size: int = 64  # side of the network's input, pixels
+    area_min: float = 0.5  # smallest crop, share of the frame's area
+    flip: float = 0.5  # chance of a mirrored clip
+    jitter: float = 0.4  # brightness, contrast, saturation: factor in 1 -+ jitter
+    hue: float = 0.05  # hue shift, turns
+    volume: float = 0.1  # loudness: factor in 1 -+ volume
+    offset: float = 0.25  # picture against sound, s at most
+    front: str = 'logmel'  # 'logmel', 'linear' (the authors' 257 bins), or an .npz file with mean and std per bin
+    mels: int = 64  # mel bands
+    n_fft: int = 512  # window of the spectrogram, samples
+    hop: int = 250  # step of the spectrogram, samples
 
 # %% ../nbs/00_core.ipynb #61c0bf45
 @dataclass(frozen=True)
 class ModelConfig:
     "The two networks and their heads."
-    net: str = 'tiny'          # 'tiny', 'avid' (the authors'), 'avid_fine', 'vit', 'r3d_18', 'mc3_18', 'r2plus1d_18', or VIDEO+AUDIO
-    width: int = 32            # channels of the first stage; 64 for the authors' weights and for torchvision's nets
-    dim: int = 128             # size of the shared embedding
-    pool: str = 'lse'          # global pooling: 'max', 'mean', 'lse' (log-sum-exp) or 'attention'
-    heads: str = 'self'        # attention from one sense alone: 'self' (guided by its own embedding), 'learned' or 'none'
+
+    net: str = (
+        'tiny'  # 'tiny', 'avid' (the authors'), 'avid_fine', 'vit', 'r3d_18', 'mc3_18', 'r2plus1d_18', or VIDEO+AUDIO
+    )
+    width: int = 32  # channels of the first stage; 64 for the authors' weights and for torchvision's nets
+    dim: int = 128  # size of the shared embedding
+    pool: str = 'lse'  # global pooling: 'max', 'mean', 'lse' (log-sum-exp) or 'attention'
+    heads: str = 'self'  # attention from one sense alone: 'self' (guided by its own embedding), 'learned' or 'none'
 
 # %% ../nbs/00_core.ipynb #885bfb63
 @dataclass(frozen=True)
 class XidConfig:
     "Cross-modal instance discrimination."
-    tau: float = 0.07          # temperature
-    candidates: str = 'full'   # 'batch', 'sampled' or 'full' bank
-    negatives: int = 1024      # rows drawn when sampled
-    momentum: float = 0.5      # of the memory bank
-    warm_epochs: float = 1.0   # candidates from the batch until the bank has been written
-    shard: bool = False        # each process holds a part of the bank and reads it in pieces (alone: all of it, in pieces)
+
+    tau: float = 0.07  # temperature
+    candidates: str = 'full'  # 'batch', 'sampled' or 'full' bank
+    negatives: int = 1024  # rows drawn when sampled
+    momentum: float = 0.5  # of the memory bank
+    warm_epochs: float = 1.0  # candidates from the batch until the bank has been written
+    shard: bool = False  # each process holds a part of the bank and reads it in pieces (alone: all of it, in pieces)
 
 
 @dataclass(frozen=True)
 class WeightConfig:
     "Weights against faulty positives."
+
     on: bool = False
-    start: float = 0.5         # share of the steps before they act
-    delta: float = 0.0         # shifts the curve, in standard deviations
-    kappa: float = 0.5         # slope: share of the scores' variance
-    w_min: float = 0.25        # no clip weighs less
-    floor: str = 'affine'      # 'affine' or 'clip'
+    start: float = 0.5  # share of the steps before they act
+    delta: float = 0.0  # shifts the curve, in standard deviations
+    kappa: float = 0.5  # slope: share of the scores' variance
+    w_min: float = 0.25  # no clip weighs less
+    floor: str = 'affine'  # 'affine' or 'clip'
 
 
 @dataclass(frozen=True)
 class SoftConfig:
     "Soft targets against faulty negatives."
-    estimator: str = ''        # '', 'bootstrap', 'swapped', 'neighbor' or 'cycle'
-    start: float = 0.5         # share of the steps before they act
-    lam: float = 0.5           # share of the soft part
-    tau_s: float = 0.02        # temperature of the similarities
-    tau_t: float = 0.07        # temperature of the reliability terms (cycle)
-    tau_n: float = 0.07        # temperature of 'neighbor'
+
+    estimator: str = ''  # '', 'bootstrap', 'swapped', 'neighbor' or 'cycle'
+    start: float = 0.5  # share of the steps before they act
+    lam: float = 0.5  # share of the soft part
+    tau_s: float = 0.02  # temperature of the similarities
+    tau_t: float = 0.07  # temperature of the reliability terms (cycle)
+    tau_n: float = 0.07  # temperature of 'neighbor'
     exclude_self: bool = False
     target_features: str = 'memory'  # 'memory' or 'live'
 
@@ -258,50 +288,56 @@ class SoftConfig:
 @dataclass(frozen=True)
 class CmacConfig:
     "Attention consistency (CMAC-R, a reconstruction). Who the student is, is `model.heads`; what the embedding pools, `model.pool`."
-    contrast: str = 'R0'       # within-modal keys in the contrast: 'R0' (none: xID), 'R1', 'R2' or 'R3'
-    alpha: float = 0.0         # weight of the consistency terms; 0: off
-    video: float = 1.0         # share of alpha for regional attention; 0: off
-    audio: float = 1.0         # share of alpha for frequency attention; 0: off
-    distance: str = 'kl'       # 'kl', 'l2' or 'cosine'
-    tau_m: float = 0.1         # temperature of the maps
-    ramp: float = 0.1          # share of the steps over which alpha rises
+
+    contrast: str = 'R0'  # within-modal keys in the contrast: 'R0' (none: xID), 'R1', 'R2' or 'R3'
+    alpha: float = 0.0  # weight of the consistency terms; 0: off
+    video: float = 1.0  # share of alpha for regional attention; 0: off
+    audio: float = 1.0  # share of alpha for frequency attention; 0: off
+    distance: str = 'kl'  # 'kl', 'l2' or 'cosine'
+    tau_m: float = 0.1  # temperature of the maps
+    ramp: float = 0.1  # share of the steps over which alpha rises
     stop_gradient: bool = True  # the guided map is held still
-    features: bool = True      # the networks learn from consistency too; false: the attention heads alone
-    tied: bool = True          # cells go through the clip's projection head; false: through one of their own
-    layer: str = 'last'        # map that is attended to: 'last', or the one 'before' (needs tied=false)
-    per_frame: bool = False    # one regional map per time step instead of one over the mean of time
-    pool_time: bool = True     # frequency attention over the mean of time; false: over the whole time-frequency grid
-    local_max: float = 0.0     # weight of a contrast of the best cell (as in EZ-VSL), which trains the cells themselves; 0: off
+    features: bool = True  # the networks learn from consistency too; false: the attention heads alone
+    tied: bool = True  # cells go through the clip's projection head; false: through one of their own
+    layer: str = 'last'  # map that is attended to: 'last', or the one 'before' (needs tied=false)
+    per_frame: bool = False  # one regional map per time step instead of one over the mean of time
+    pool_time: bool = True  # frequency attention over the mean of time; false: over the whole time-frequency grid
+    local_max: float = (
+        0.0  # weight of a contrast of the best cell (as in EZ-VSL), which trains the cells themselves; 0: off
+    )
 
 # %% ../nbs/00_core.ipynb #19e00985
 @dataclass(frozen=True)
 class OptimConfig:
     "Optimisation."
+
     epochs: int = 20
-    lr: float = 2e-3           # peak learning rate
+    lr: float = 2e-3  # peak learning rate
     weight_decay: float = 1e-5
     schedule: str = 'onecycle'  # 'onecycle' or 'constant'
-    clip: float = 0.0          # gradient norm at most; 0: no clipping
-    accumulate: int = 1        # parts of a batch that go through the networks one after the other, to save memory
+    clip: float = 0.0  # gradient norm at most; 0: no clipping
+    accumulate: int = 1  # parts of a batch that go through the networks one after the other, to save memory
 
 # %% ../nbs/00_core.ipynb #cf4b56d9
 @dataclass(frozen=True)
 class RunConfig:
     "Where a run lives and how it is watched."
+
     folder: str = 'runs/run'
     seed: int = 0
-    device: str = 'auto'       # 'auto', 'cpu' or 'cuda'
-    amp: bool = False          # bfloat16 autocast; the loss stays in float32
-    compile: bool = False      # torch.compile for the two networks
-    log_every: int = 10        # steps between log lines
+    device: str = 'auto'  # 'auto', 'cpu' or 'cuda'
+    amp: bool = False  # bfloat16 autocast; the loss stays in float32
+    compile: bool = False  # torch.compile for the two networks
+    log_every: int = 10  # steps between log lines
     checkpoint_every: int = 500  # steps between checkpoints
-    keep: int = 2              # checkpoints kept
-    maps: int = 8              # clips whose attention is kept at each epoch's end; 0: none
+    keep: int = 2  # checkpoints kept
+    maps: int = 8  # clips whose attention is kept at each epoch's end; 0: none
 
 # %% ../nbs/00_core.ipynb #9328c3e0
 @dataclass(frozen=True)
 class TrainConfig:
     "All settings of a training run; saved as `config.toml` beside its results."
+
     data: DataConfig = DataConfig()
     view: ViewConfig = ViewConfig()
     model: ModelConfig = ModelConfig()
@@ -320,14 +356,17 @@ def to_dict(cfg) -> dict:
 # %% ../nbs/00_core.ipynb #0731756b
 def _typed(name, value, want):
     "`value` if it has the type of the setting (an integer may stand for a float), else `ConfigError`."
-    if want is float and isinstance(value, int) and not isinstance(value, bool): return float(value)
-    if want is str and type(value) is int: return str(value)                # a list of one: shots=5
-    if type(value) is want: return value
-    raise ConfigError(f"{name}: expected {want.__name__}, got {value!r} ({type(value).__name__})")
+    if want is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if want is str and type(value) is int:
+        return str(value)  # a list of one: shots=5
+    if type(value) is want:
+        return value
+    raise ConfigError(f'{name}: expected {want.__name__}, got {value!r} ({type(value).__name__})')
 
 # %% ../nbs/00_core.ipynb #07a64055
 def replace(
-    cfg,            # a config or one of its groups
+    cfg,  # a config or one of its groups
     changes: dict,  # nested dictionary of new values
     where: str = '',  # prefix for messages
 ):
@@ -336,32 +375,43 @@ def replace(
     for k, v in changes.items():
         if k not in known:
             near = difflib.get_close_matches(k, known, 1, 0.4)
-            raise ConfigError(f"unknown setting {where + k!r}" + (f"; did you mean {where + near[0]!r}?" if near else '') + f" Known: {', '.join(known)}")
+            raise ConfigError(
+                f'unknown setting {where + k!r}'
+                + (f'; did you mean {where + near[0]!r}?' if near else '')
+                + f' Known: {", ".join(known)}'
+            )
         old = getattr(cfg, k)
         if is_dataclass(old):
-            if not isinstance(v, dict): raise ConfigError(f"{where + k}: is a group of settings; write {where + k}.NAME=VALUE")
+            if not isinstance(v, dict):
+                raise ConfigError(f'{where + k}: is a group of settings; write {where + k}.NAME=VALUE')
             new[k] = replace(old, v, f'{where}{k}.')
-        else: new[k] = _typed(where + k, v, type(old))
+        else:
+            new[k] = _typed(where + k, v, type(old))
     return dataclasses.replace(cfg, **new)
 
 # %% ../nbs/00_core.ipynb #82f4096f
 def _value(text: str):
     "A setting's value as typed on the command line: a TOML value, else the text itself."
     import tomllib
-    try: return tomllib.loads(f'x = {text}')['x']
-    except tomllib.TOMLDecodeError: return text
+
+    try:
+        return tomllib.loads(f'x = {text}')['x']
+    except tomllib.TOMLDecodeError:
+        return text
 
 # %% ../nbs/00_core.ipynb #2799ed47
 def set_options(
-    cfg,                 # a config
+    cfg,  # a config
     options: list[str],  # 'group.name=value' each
 ):
     "`cfg` with settings changed as written on a command line."
     for o in options:
         name, eq, text = o.partition('=')
-        if not eq: raise ConfigError(f"--set {o}: expected group.name=value, for example --set soft.lam=0.25")
+        if not eq:
+            raise ConfigError(f'--set {o}: expected group.name=value, for example --set soft.lam=0.25')
         value = {'true': True, 'false': False}.get(text.lower(), _value(text))
-        for part in reversed(name.strip().split('.')): value = {part: value}
+        for part in reversed(name.strip().split('.')):
+            value = {part: value}
         cfg = replace(cfg, value)
     return cfg
 
@@ -369,13 +419,22 @@ def set_options(
 def save_config(cfg, path: str | Path):
     "Write a config as TOML."
     import tomli_w
-    with atomic_write(path) as f: f.write(tomli_w.dumps(to_dict(cfg)).encode())
+
+    with atomic_write(path) as f:
+        f.write(tomli_w.dumps(to_dict(cfg)).encode())
 
 # %% ../nbs/00_core.ipynb #5a44da52
 def load_config(path: str | Path) -> TrainConfig:
     "Read a config written by `save_config` or by hand; settings that are not named keep their defaults."
     import tomllib
-    try: text = Path(path).read_text(encoding='utf-8')
-    except OSError as e: raise ConfigError(f"cannot read the config {path}: {e.strerror}; write one with `avnb train --print-config`") from e
-    try: return replace(TrainConfig(), tomllib.loads(text))
-    except tomllib.TOMLDecodeError as e: raise ConfigError(f"{path} is not TOML: {e}") from e
+
+    try:
+        text = Path(path).read_text(encoding='utf-8')
+    except OSError as e:
+        raise ConfigError(
+            f'cannot read the config {path}: {e.strerror}; write one with `avnb train --print-config`'
+        ) from e
+    try:
+        return replace(TrainConfig(), tomllib.loads(text))
+    except tomllib.TOMLDecodeError as e:
+        raise ConfigError(f'{path} is not TOML: {e}') from e

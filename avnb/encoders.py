@@ -20,7 +20,16 @@ from fastcore.basics import patch
 from torch import nn
 
 from . import __version__
-from .core import AvnbError, ConfigError, TrainConfig, atomic_write, free_space, import_torchvision, replace, to_dict
+from avnb.core import (
+    AvnbError,
+    ConfigError,
+    TrainConfig,
+    atomic_write,
+    free_space,
+    import_torchvision,
+    replace,
+    to_dict,
+)
 from .views import AudioView, VideoView, views_from
 
 # %% ../nbs/06_encoders.ipynb #3813d252
@@ -30,24 +39,29 @@ class EncoderError(AvnbError):
 # %% ../nbs/06_encoders.ipynb #f6b475b4
 class _Sum(torch.autograd.Function):
     "Sum over all processes, forward and backward."
+
     @staticmethod
     def forward(ctx, x):
-        x = x.clone(); dist.all_reduce(x)
+        x = x.clone()
+        dist.all_reduce(x)
         return x
 
     @staticmethod
     def backward(ctx, g):
-        g = g.clone(); dist.all_reduce(g)
+        g = g.clone()
+        dist.all_reduce(g)
         return g
 
 # %% ../nbs/06_encoders.ipynb #b2101416
 class BatchNorm(nn.modules.batchnorm._BatchNorm):
     "Batch norm for any number of axes; with several processes in training, moments of the global batch (equal shares of it each)."
 
-    def _check_input_dim(self, x): pass
+    def _check_input_dim(self, x):
+        pass
 
     def forward(self, x):
-        if not (self.training and dist.is_available() and dist.is_initialized()): return super().forward(x)
+        if not (self.training and dist.is_available() and dist.is_initialized()):
+            return super().forward(x)
         axes, shape, world = [0, *range(2, x.ndim)], [1, -1] + [1] * (x.ndim - 2), dist.get_world_size()
         mean = _Sum.apply(x.mean(axes)) / world
         x = x - mean.view(shape)
@@ -55,17 +69,20 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
         with torch.no_grad():
             n = x.numel() // x.shape[1] * world
             self.num_batches_tracked += 1
-            self.running_mean.lerp_(mean, self.momentum); self.running_var.lerp_(var * n / (n - 1), self.momentum)
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(var * n / (n - 1), self.momentum)
         return x * ((var + self.eps).rsqrt() * self.weight).view(shape) + self.bias.view(shape)
 
 # %% ../nbs/06_encoders.ipynb #73cb417e
 def norm_layer(
-    kind: str,      # 'batch' or 'group'
+    kind: str,  # 'batch' or 'group'
     channels: int,  # to normalise
 ) -> nn.Module:
     "Batch norm, or group norm in groups of 8 channels (fewer, larger groups where 8 does not divide)."
-    if kind == 'batch': return BatchNorm(channels)
-    if kind == 'group': return nn.GroupNorm(math.gcd(channels, max(1, channels // 8)), channels)
+    if kind == 'batch':
+        return BatchNorm(channels)
+    if kind == 'group':
+        return nn.GroupNorm(math.gcd(channels, max(1, channels // 8)), channels)
     raise EncoderError(f"norm: expected 'batch' or 'group', got {kind!r}")
 
 # %% ../nbs/06_encoders.ipynb #c75e57bb
@@ -79,29 +96,38 @@ class R2P1DBlock(nn.Module):
 
     def __init__(
         self,
-        cin: int,         # channels in
-        cout: int,        # channels out
-        stride=(1, 1),    # of time and of space
+        cin: int,  # channels in
+        cout: int,  # channels out
+        stride=(1, 1),  # of time and of space
         norm: str = 'batch',
         aligned: bool = False,  # strided kernels of even size
     ):
         super().__init__()
-        def conv(i, o, k, st): return nn.Conv3d(i, o, k, st, [int(d > 1) for d in k], bias=False)
-        def n(): return norm_layer(norm, cout)
+
+        def conv(i, o, k, st):
+            return nn.Conv3d(i, o, k, st, [int(d > 1) for d in k], bias=False)
+
+        def n():
+            return norm_layer(norm, cout)
+
         (t, s), kt, ks = stride, _kernel(stride[0], aligned), _kernel(stride[1], aligned)
         self.spt_conv1, self.spt_bn1 = conv(cin, cout, (1, ks, ks), (1, s, s)), n()
         self.tmp_conv1, self.tmp_bn1 = conv(cout, cout, (kt, 1, 1), (t, 1, 1)), n()
         self.spt_conv2, self.spt_bn2 = conv(cout, cout, (1, 3, 3), 1), n()
         self.tmp_conv2, self.out_bn = conv(cout, cout, (3, 1, 1), 1), n()
         self.shrink = (t, s, s) if aligned and t * s > 1 else None
-        if cin != cout or t * s > 1: self.res_conv = conv(cin, cout, (1, 1, 1), 1 if self.shrink else (t, s, s))
+        if cin != cout or t * s > 1:
+            self.res_conv = conv(cin, cout, (1, 1, 1), 1 if self.shrink else (t, s, s))
 
     def forward(self, x):
         y = F.relu(self.spt_bn1(self.spt_conv1(x)), inplace=True)
         y = F.relu(self.tmp_bn1(self.tmp_conv1(y)), inplace=True)
         y = F.relu(self.spt_bn2(self.spt_conv2(y)), inplace=True)
-        if self.shrink: x = F.avg_pool3d(x, self.shrink)
-        return F.relu(self.out_bn(self.tmp_conv2(y) + (self.res_conv(x) if hasattr(self, 'res_conv') else x)), inplace=True)
+        if self.shrink:
+            x = F.avg_pool3d(x, self.shrink)
+        return F.relu(
+            self.out_bn(self.tmp_conv2(y) + (self.res_conv(x) if hasattr(self, 'res_conv') else x)), inplace=True
+        )
 
 # %% ../nbs/06_encoders.ipynb #149fcf18
 def param_count(
@@ -113,13 +139,18 @@ def param_count(
 # %% ../nbs/06_encoders.ipynb #5ea13a41
 def _expect(x, name, rank, channels, shape, **least):
     "`EncoderError` unless x has this rank, these channels and at least so many frames, pixels or bands."
-    got = f"in {list(x.shape)}"
-    if x.ndim != rank: raise EncoderError(f"{name}: expected {shape}, got {x.ndim} dimensions {got}; avnb.views makes this shape")
+    got = f'in {list(x.shape)}'
+    if x.ndim != rank:
+        raise EncoderError(f'{name}: expected {shape}, got {x.ndim} dimensions {got}; avnb.views makes this shape')
     if x.shape[1] != channels:
-        raise EncoderError(f"{name}: expected {channels} channel(s) in {shape}, got {x.shape[1]} {got}; permute or convert the input")
+        raise EncoderError(
+            f'{name}: expected {channels} channel(s) in {shape}, got {x.shape[1]} {got}; permute or convert the input'
+        )
     for axis, (dim, n) in least.items():
         if x.shape[dim] < n:
-            raise EncoderError(f"{name}: expected at least {n} along {axis} of {shape}, got {x.shape[dim]} {got}; take more or larger ones")
+            raise EncoderError(
+                f'{name}: expected at least {n} along {axis} of {shape}, got {x.shape[dim]} {got}; take more or larger ones'
+            )
 
 # %% ../nbs/06_encoders.ipynb #8ffe19f0
 def _video_stem(width, stride, pool, norm, aligned):
@@ -127,7 +158,8 @@ def _video_stem(width, stride, pool, norm, aligned):
     k = stride + 4 if aligned else 7
     conv = nn.Conv3d(3, width, (3, k, k), (1, stride, stride), (1, 2, 2) if aligned else (1, 3, 3), bias=False)
     stem = [conv, norm_layer(norm, width), nn.ReLU(inplace=True)]
-    if pool: stem.append(nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1)))
+    if pool:
+        stem.append(nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1)))
     return nn.Sequential(*stem)
 
 # %% ../nbs/06_encoders.ipynb #05a78826
@@ -136,35 +168,50 @@ class VideoEncoder(nn.Module):
 
     def __init__(
         self,
-        width: int = 64,   # channels of the stem and of the first stage; each further stage has twice as many
-        depth: int = 2,    # blocks in a stage
-        strides=((1, 1), (2, 2), (2, 2), (2, 2)),  # of time and of space, one pair per stage; a last (2, 1) keeps a finer grid
-        stem_stride: int = 2,    # of space
+        width: int = 64,  # channels of the stem and of the first stage; each further stage has twice as many
+        depth: int = 2,  # blocks in a stage
+        strides=(
+            (1, 1),
+            (2, 2),
+            (2, 2),
+            (2, 2),
+        ),  # of time and of space, one pair per stage; a last (2, 1) keeps a finer grid
+        stem_stride: int = 2,  # of space
         stem_pool: bool = True,  # max-pool after the stem, stride 2 in space (leave it out for pictures of 112 px and less)
-        norm: str = 'batch',     # 'batch' or 'group'
-        aligned: bool = False,   # cells lie over their patch of the picture
+        norm: str = 'batch',  # 'batch' or 'group'
+        aligned: bool = False,  # cells lie over their patch of the picture
     ):
         super().__init__()
         self.conv1, self.stages, cin = _video_stem(width, stem_stride, stem_pool, norm, aligned), len(strides), width
         for i, stride in enumerate(strides):
-            cout = width * 2 ** i
-            blocks = [R2P1DBlock(cin if b == 0 else cout, cout, stride if b == 0 else (1, 1), norm, aligned) for b in range(depth)]
-            self.add_module(f'conv{i + 2}x', nn.Sequential(*blocks)); cin = cout
-        self.channels, self.before = cin, (f'conv{self.stages}x', cin // 2)          # the last map, and where the one before comes from
+            cout = width * 2**i
+            blocks = [
+                R2P1DBlock(cin if b == 0 else cout, cout, stride if b == 0 else (1, 1), norm, aligned)
+                for b in range(depth)
+            ]
+            self.add_module(f'conv{i + 2}x', nn.Sequential(*blocks))
+            cin = cout
+        self.channels, self.before = (
+            cin,
+            (f'conv{self.stages}x', cin // 2),
+        )  # the last map, and where the one before comes from
         # frames and pixels per cell
         self.cell = (math.prod(t for t, _ in strides), stem_stride * (1 + stem_pool) * math.prod(s for _, s in strides))
 
     def forward(self, x):
         _expect(x, 'video', 5, 3, 'frames as [B, 3, T, H, W]', T=(2, 2), H=(3, self.cell[1]), W=(4, self.cell[1]))
         x = self.conv1(x)
-        for i in range(self.stages): x = getattr(self, f'conv{i + 2}x')(x)
+        for i in range(self.stages):
+            x = getattr(self, f'conv{i + 2}x')(x)
         return x
 
 # %% ../nbs/06_encoders.ipynb #69f175c0
 @patch
 def __repr__(self: VideoEncoder):
-    return (f"VideoEncoder({self.stages} stages, {self.channels} channels, a cell per {self.cell[1]} x {self.cell[1]} pixels "
-            f"and {self.cell[0]} frames, {param_count(self) / 1e6:.2f} M parameters)")
+    return (
+        f'VideoEncoder({self.stages} stages, {self.channels} channels, a cell per {self.cell[1]} x {self.cell[1]} pixels '
+        f'and {self.cell[0]} frames, {param_count(self) / 1e6:.2f} M parameters)'
+    )
 
 # %% ../nbs/06_encoders.ipynb #55dd8cdd
 class AudioBlock(nn.Module):
@@ -172,14 +219,17 @@ class AudioBlock(nn.Module):
 
     def __init__(
         self,
-        cin: int,       # channels in
-        cout: int,      # channels out
+        cin: int,  # channels in
+        cout: int,  # channels out
         stride=(1, 1),  # of time and of frequency
         norm: str = 'batch',
         aligned: bool = False,  # strided kernels of even size
     ):
         super().__init__()
-        self.conv1, self.bn1 = nn.Conv2d(cin, cout, [_kernel(s, aligned) for s in stride], stride, 1, bias=False), norm_layer(norm, cout)
+        self.conv1, self.bn1 = (
+            nn.Conv2d(cin, cout, [_kernel(s, aligned) for s in stride], stride, 1, bias=False),
+            norm_layer(norm, cout),
+        )
         self.conv2, self.bn2 = nn.Conv2d(cout, cout, 3, 1, 1, bias=False), norm_layer(norm, cout)
 
     def forward(self, x):
@@ -193,30 +243,44 @@ class AudioEncoder(nn.Module):
     def __init__(
         self,
         width: int = 64,  # channels of the stem and of the first block; each further block has twice as many
-        strides=((2, 2), (2, 2), (2, 2), (1, 1)),  # of time and of frequency, one pair per block; (2, 1) keeps the frequencies
-        norm: str = 'batch',    # 'batch' or 'group'
+        strides=(
+            (2, 2),
+            (2, 2),
+            (2, 2),
+            (1, 1),
+        ),  # of time and of frequency, one pair per block; (2, 1) keeps the frequencies
+        norm: str = 'batch',  # 'batch' or 'group'
         aligned: bool = False,  # cells lie over their patch of the spectrogram
     ):
         super().__init__()
         k = 6 if aligned else 7
-        self.conv1 = nn.Sequential(nn.Conv2d(1, width, k, 2, (k - 1) // 2, bias=False), norm_layer(norm, width), nn.ReLU(inplace=True))
+        self.conv1 = nn.Sequential(
+            nn.Conv2d(1, width, k, 2, (k - 1) // 2, bias=False), norm_layer(norm, width), nn.ReLU(inplace=True)
+        )
         self.blocks, cin = len(strides), width
         for i, stride in enumerate(strides):
-            self.add_module(f'block{i + 1}', AudioBlock(cin, width * 2 ** i, stride, norm, aligned)); cin = width * 2 ** i
+            self.add_module(f'block{i + 1}', AudioBlock(cin, width * 2**i, stride, norm, aligned))
+            cin = width * 2**i
         self.channels, self.before = cin, (f'block{self.blocks - 1}', cin // 2)
-        self.cell = (2 * math.prod(t for t, _ in strides), 2 * math.prod(f for _, f in strides))  # frames and bands per cell
+        self.cell = (
+            2 * math.prod(t for t, _ in strides),
+            2 * math.prod(f for _, f in strides),
+        )  # frames and bands per cell
 
     def forward(self, x):
         _expect(x, 'sound', 4, 1, 'spectrogram as [B, 1, T, F]', T=(2, self.cell[0]), F=(3, self.cell[1]))
         x = self.conv1(x)
-        for i in range(self.blocks): x = getattr(self, f'block{i + 1}')(x)
+        for i in range(self.blocks):
+            x = getattr(self, f'block{i + 1}')(x)
         return x
 
 # %% ../nbs/06_encoders.ipynb #eda6dff6
 @patch
 def __repr__(self: AudioEncoder):
-    return (f"AudioEncoder({2 * self.blocks + 1} layers, {self.channels} channels, a cell per {self.cell[0]} frames and "
-            f"{self.cell[1]} bands, {param_count(self) / 1e6:.2f} M parameters)")
+    return (
+        f'AudioEncoder({2 * self.blocks + 1} layers, {self.channels} channels, a cell per {self.cell[0]} frames and '
+        f'{self.cell[1]} bands, {param_count(self) / 1e6:.2f} M parameters)'
+    )
 
 # %% ../nbs/06_encoders.ipynb #e9444ac0
 _POOLS = ('max', 'mean', 'lse', 'attention')
@@ -227,23 +291,29 @@ class Pool(nn.Module):
 
     def __init__(
         self,
-        channels: int,          # of the map
-        how: str = 'lse',       # 'max', 'mean', 'lse' or 'attention'
+        channels: int,  # of the map
+        how: str = 'lse',  # 'max', 'mean', 'lse' or 'attention'
         sharpness: float = 4.0,  # r of (1/r) log mean exp(r x); our default
     ):
         super().__init__()
-        if how not in _POOLS: raise EncoderError(f"pool: expected one of {', '.join(_POOLS)}, got {how!r}")
+        if how not in _POOLS:
+            raise EncoderError(f'pool: expected one of {", ".join(_POOLS)}, got {how!r}')
         self.how, self.sharpness = how, sharpness
-        if how == 'attention': self.score = nn.Linear(channels, 1)
+        if how == 'attention':
+            self.score = nn.Linear(channels, 1)
 
     def forward(self, x):
         x = x.flatten(2)
-        if self.how == 'max': return x.amax(2)
-        if self.how == 'mean': return x.mean(2)
-        if self.how == 'lse': return ((x * self.sharpness).logsumexp(2) - math.log(x.shape[2])) / self.sharpness
+        if self.how == 'max':
+            return x.amax(2)
+        if self.how == 'mean':
+            return x.mean(2)
+        if self.how == 'lse':
+            return ((x * self.sharpness).logsumexp(2) - math.log(x.shape[2])) / self.sharpness
         return (x * self.score(x.mT).softmax(1).mT).sum(2)
 
-    def extra_repr(self): return self.how
+    def extra_repr(self):
+        return self.how
 
 # %% ../nbs/06_encoders.ipynb #088d38a1
 class Head(nn.Module):
@@ -251,7 +321,7 @@ class Head(nn.Module):
 
     def __init__(
         self,
-        channels: int,   # in
+        channels: int,  # in
         dim: int = 128,  # out
         hidden: tuple = (1, 1),  # widths of the hidden layers, as multiples of `channels`
     ):
@@ -260,11 +330,13 @@ class Head(nn.Module):
         layers = [m for a, b in zip(widths, widths[1:]) for m in (nn.Linear(a, b), nn.ReLU(inplace=True))]
         self.projection = nn.Sequential(*layers, nn.Linear(widths[-1], dim))
 
-    def forward(self, x): return self.projection(x)
+    def forward(self, x):
+        return self.projection(x)
 
 # %% ../nbs/06_encoders.ipynb #846c02ee
 @patch
-def local(self: Head,
+def local(
+    self: Head,
     x: torch.Tensor,  # [B, C, ...] a map
 ) -> torch.Tensor:
     "Every cell of a map on the unit sphere, `[B, dim, ...]`."
@@ -290,6 +362,7 @@ class AVOutput:
     video_score                 [B, T', H', W']     a score per cell with heads="learned" or "energy"; else None
     audio_score                 [B, T'', F'']
     """
+
     video: torch.Tensor
     audio: torch.Tensor
     video_pooled: torch.Tensor
@@ -303,15 +376,20 @@ class AVOutput:
     video_score: torch.Tensor | None = None
     audio_score: torch.Tensor | None = None
 
-    def __repr__(self): return 'AVOutput(' + ', '.join(f'{k} {list(v.shape)}' for k, v in vars(self).items() if v is not None) + ')'
+    def __repr__(self):
+        return 'AVOutput(' + ', '.join(f'{k} {list(v.shape)}' for k, v in vars(self).items() if v is not None) + ')'
 
 # %% ../nbs/06_encoders.ipynb #d1d2089d
 def _attended(net, layer: str, tied: bool) -> int:
     "Channels of the map that is attended to; of the one before the last, the net keeps what its layer gives."
-    if layer not in ('last', 'before'): raise EncoderError(f"layer: expected 'last' or 'before', got {layer!r}")
-    if layer == 'last': return net.channels
-    if tied: raise EncoderError("layer='before' needs tied=False: the projection head is made for the last map")
-    if not hasattr(net, 'before'): raise EncoderError(f"layer='before': {type(net).__name__} has no map before the last one; use layer='last'")
+    if layer not in ('last', 'before'):
+        raise EncoderError(f"layer: expected 'last' or 'before', got {layer!r}")
+    if layer == 'last':
+        return net.channels
+    if tied:
+        raise EncoderError("layer='before' needs tied=False: the projection head is made for the last map")
+    if not hasattr(net, 'before'):
+        raise EncoderError(f"layer='before': {type(net).__name__} has no map before the last one; use layer='last'")
     name, channels = net.before
     net.get_submodule(name).register_forward_hook(lambda module, _, y: setattr(module, 'kept', y))
     return channels
@@ -320,7 +398,7 @@ def _attended(net, layer: str, tied: bool) -> int:
 def _kept(net, clips: int) -> torch.Tensor:
     "The map before the last one, as the last forward left it, `[clips, C, ...]`."
     x = net.get_submodule(net.before[0]).__dict__.pop('kept')
-    return x if len(x) == clips else x.unflatten(0, (clips, -1)).transpose(1, 2)        # frame by frame
+    return x if len(x) == clips else x.unflatten(0, (clips, -1)).transpose(1, 2)  # frame by frame
 
 # %% ../nbs/06_encoders.ipynb #bfd83a7f
 _HEADS = ('none', 'self', 'learned', 'energy')
@@ -333,59 +411,79 @@ class AVModel(nn.Module):
         self,
         video_model: VideoEncoder,
         audio_model: AudioEncoder,
-        dim: int = 128,      # of the shared sphere
-        pool: str = 'lse',   # 'max', 'mean', 'lse' or 'attention'
+        dim: int = 128,  # of the shared sphere
+        pool: str = 'lse',  # 'max', 'mean', 'lse' or 'attention'
         heads: str = 'self',  # attention heads: 'none', 'self', 'learned' or 'energy'
-        tied: bool = True,    # cells go through the clip's projection head; False: through one of their own
+        tied: bool = True,  # cells go through the clip's projection head; False: through one of their own
         layer: str = 'last',  # map that cells are of: 'last', or the one 'before' (with tied=False)
         features: bool = True,  # attention heads pass their gradient on to the networks
     ):
         super().__init__()
-        if heads not in _HEADS: raise EncoderError(f"heads: expected one of {', '.join(_HEADS)}, got {heads!r}")
+        if heads not in _HEADS:
+            raise EncoderError(f'heads: expected one of {", ".join(_HEADS)}, got {heads!r}')
         self.heads, self.tied, self.layer, self.features = heads, tied, layer, features
         cv, ca = (_attended(m, layer, tied) for m in (video_model, audio_model))
         self.video_model, self.audio_model = video_model, audio_model
         self.video_pool, self.audio_pool = Pool(video_model.channels, pool), Pool(audio_model.channels, pool)
-        self.video_proj, self.audio_proj = (Head(m.channels, dim, getattr(m, 'head', (1, 1))) for m in (video_model, audio_model))
+        self.video_proj, self.audio_proj = (
+            Head(m.channels, dim, getattr(m, 'head', (1, 1))) for m in (video_model, audio_model)
+        )
         if heads == 'self':
             self.video_guide, self.audio_guide = nn.Linear(dim, dim, bias=False), nn.Linear(dim, dim, bias=False)
-            for g in (self.video_guide, self.audio_guide): nn.init.eye_(g.weight)
-        if heads == 'learned': self.video_score, self.audio_score = nn.Conv3d(cv, 1, 1), nn.Conv2d(ca, 1, 1)
-        if not tied: self.video_cells, self.audio_cells = (Head(c, dim, getattr(m, 'head', (1, 1))) for c, m in ((cv, video_model), (ca, audio_model)))
+            for g in (self.video_guide, self.audio_guide):
+                nn.init.eye_(g.weight)
+        if heads == 'learned':
+            self.video_score, self.audio_score = nn.Conv3d(cv, 1, 1), nn.Conv2d(ca, 1, 1)
+        if not tied:
+            self.video_cells, self.audio_cells = (
+                Head(c, dim, getattr(m, 'head', (1, 1))) for c, m in ((cv, video_model), (ca, audio_model))
+            )
 
 # %% ../nbs/06_encoders.ipynb #6f86674f
 @patch
 def __repr__(self: AVModel):
-    return (f"AVModel({self.video_model},\n        {self.audio_model},\n        pool {self.video_pool.how}, heads {self.heads}, "
-            f"both end in {self.video_proj.projection[-1].out_features} dimensions)")
+    return (
+        f'AVModel({self.video_model},\n        {self.audio_model},\n        pool {self.video_pool.how}, heads {self.heads}, '
+        f'both end in {self.video_proj.projection[-1].out_features} dimensions)'
+    )
 
 # %% ../nbs/06_encoders.ipynb #3578d939
 @patch
-def forward(self: AVModel,
+def forward(
+    self: AVModel,
     video: torch.Tensor,  # [B, 3, T, H, W]
-    spec: torch.Tensor,   # [B, 1, T, F]
-    local: bool = True,   # also embed every cell; without it a step is a little faster
+    spec: torch.Tensor,  # [B, 1, T, F]
+    local: bool = True,  # also embed every cell; without it a step is a little faster
 ) -> AVOutput:
     "`AVOutput` of a batch; `EncoderError` for other shapes."
-    if len(video) != len(spec): raise EncoderError(f"expected as many clips as sounds, got {len(video)} and {len(spec)}")
+    if len(video) != len(spec):
+        raise EncoderError(f'expected as many clips as sounds, got {len(video)} and {len(spec)}')
     vm, am = self.video_model(video), self.audio_model(spec)
     vp, ap = self.video_pool(vm), self.audio_pool(am)
     v, a = _unit(self.video_proj(vp)), _unit(self.audio_proj(ap))
     out = AVOutput(v, a, vp, ap, vm, am)
-    if self.layer == 'before': vm, am = _kept(self.video_model, len(video)), _kept(self.audio_model, len(spec))
+    if self.layer == 'before':
+        vm, am = _kept(self.video_model, len(video)), _kept(self.audio_model, len(spec))
     video_cells, audio_cells = (self.video_proj, self.audio_proj) if self.tied else (self.video_cells, self.audio_cells)
-    if local: out.video_local, out.audio_local = video_cells.local(vm), audio_cells.local(am)
-    if not self.features: v, a, vm, am = (x.detach() for x in (v, a, vm, am))
-    if self.heads == 'self': out.video_query, out.audio_query = _unit(self.video_guide(v)), _unit(self.audio_guide(a))
-    if self.heads == 'learned': out.video_score, out.audio_score = self.video_score(vm)[:, 0], self.audio_score(am)[:, 0]
-    if self.heads == 'energy': out.video_score, out.audio_score = (x.square().mean(1) for x in (vm, am))
+    if local:
+        out.video_local, out.audio_local = video_cells.local(vm), audio_cells.local(am)
+    if not self.features:
+        v, a, vm, am = (x.detach() for x in (v, a, vm, am))
+    if self.heads == 'self':
+        out.video_query, out.audio_query = _unit(self.video_guide(v)), _unit(self.audio_guide(a))
+    if self.heads == 'learned':
+        out.video_score, out.audio_score = self.video_score(vm)[:, 0], self.audio_score(am)[:, 0]
+    if self.heads == 'energy':
+        out.video_score, out.audio_score = (x.square().mean(1) for x in (vm, am))
     return out
 
 # %% ../nbs/06_encoders.ipynb #17ef7af7
 def _convolve(cin, cout, kernel, stride):
     "Convolution, batch norm, ReLU; even kernels where it strides, so that cells lie over their patch."
     pad = [(k - 1) // 2 for k in kernel]
-    return nn.Sequential(nn.Conv2d(cin, cout, kernel, stride, pad, bias=False), norm_layer('batch', cout), nn.ReLU(inplace=True))
+    return nn.Sequential(
+        nn.Conv2d(cin, cout, kernel, stride, pad, bias=False), norm_layer('batch', cout), nn.ReLU(inplace=True)
+    )
 
 # %% ../nbs/06_encoders.ipynb #940c1175
 class TimeMix(nn.Module):
@@ -393,15 +491,17 @@ class TimeMix(nn.Module):
 
     def __init__(self, channels: int):
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(3, channels, 1, 1) * .1)
+        self.weight = nn.Parameter(torch.randn(3, channels, 1, 1) * 0.1)
 
     def forward(self, x, T):
-        x = x.unflatten(0, (-1, T)); w, p = self.weight, F.pad(x, (0, 0, 0, 0, 0, 0, 1, 1))
+        x = x.unflatten(0, (-1, T))
+        w, p = self.weight, F.pad(x, (0, 0, 0, 0, 0, 0, 1, 1))
         return (x * (1 + w[1]) + p[:, :-2] * w[0] + p[:, 2:] * w[2]).flatten(0, 1)
 
 # %% ../nbs/06_encoders.ipynb #78564232
 class TinyVideo(nn.Module):
     "`[B, 3, T, H, W]` -> map `[B, 4 width, T, H / 8, W / 8]`: frame by frame, with neighbours in time mixed twice."
+
     head, cell = (2,), (1, 8)
 
     def __init__(self, width: int = 32):
@@ -410,26 +510,32 @@ class TinyVideo(nn.Module):
         self.stem, self.down1 = _convolve(3, w, (6, 6), 2), _convolve(w, 2 * w, (4, 4), 2)
         self.down2, self.top = _convolve(2 * w, 4 * w, (4, 4), 2), _convolve(4 * w, 4 * w, (3, 3), 1)
         self.mix1, self.mix2 = TimeMix(2 * w), TimeMix(4 * w)
-        self.to(memory_format=torch.channels_last)                     # a third faster on a CPU, same numbers
+        self.to(memory_format=torch.channels_last)  # a third faster on a CPU, same numbers
 
     def forward(self, x):
         _expect(x, 'video', 5, 3, 'frames as [B, 3, T, H, W]', T=(2, 1), H=(3, 8), W=(4, 8))
-        T = x.shape[2]; x = self.mix1(self.down1(self.stem(x.transpose(1, 2).flatten(0, 1))), T)
+        T = x.shape[2]
+        x = self.mix1(self.down1(self.stem(x.transpose(1, 2).flatten(0, 1))), T)
         return self.top(self.mix2(self.down2(x), T)).unflatten(0, (-1, T)).transpose(1, 2)
 
     def __repr__(self):
-        return f"TinyVideo({self.channels} channels, a cell per 8 x 8 pixels and frame, {param_count(self) / 1e6:.2f} M parameters)"
+        return f'TinyVideo({self.channels} channels, a cell per 8 x 8 pixels and frame, {param_count(self) / 1e6:.2f} M parameters)'
 
 # %% ../nbs/06_encoders.ipynb #1f15d2c9
 class TinyAudio(nn.Module):
     "`[B, 1, T, F]` -> map `[B, 4 width, T / 8, F / 4]`: four convolutions on a spectrogram."
+
     head, cell = (2,), (8, 4)
 
     def __init__(self, width: int = 32):
         super().__init__()
         w, self.channels, self.before = width, 4 * width, ('layers.2', 4 * width)
-        self.layers = nn.Sequential(_convolve(1, w, (6, 6), 2), _convolve(w, 2 * w, (4, 4), 2),
-                                    _convolve(2 * w, 4 * w, (4, 3), (2, 1)), _convolve(4 * w, 4 * w, (3, 3), 1))
+        self.layers = nn.Sequential(
+            _convolve(1, w, (6, 6), 2),
+            _convolve(w, 2 * w, (4, 4), 2),
+            _convolve(2 * w, 4 * w, (4, 3), (2, 1)),
+            _convolve(4 * w, 4 * w, (3, 3), 1),
+        )
         self.to(memory_format=torch.channels_last)
 
     def forward(self, x):
@@ -437,55 +543,70 @@ class TinyAudio(nn.Module):
         return self.layers(x)
 
     def __repr__(self):
-        return f"TinyAudio({self.channels} channels, a cell per 8 frames and 4 bands, {param_count(self) / 1e6:.2f} M parameters)"
+        return f'TinyAudio({self.channels} channels, a cell per 8 frames and 4 bands, {param_count(self) / 1e6:.2f} M parameters)'
 
 # %% ../nbs/06_encoders.ipynb #554926ee
 def _shared_norm(net: nn.Module) -> nn.Module:
     "The net with our `BatchNorm` in the place of torch's."
     for name, m in net.named_children():
-        if isinstance(m, nn.modules.batchnorm._BatchNorm): setattr(net, name, BatchNorm(m.num_features, m.eps, m.momentum))
-        else: _shared_norm(m)
+        if isinstance(m, nn.modules.batchnorm._BatchNorm):
+            setattr(net, name, BatchNorm(m.num_features, m.eps, m.momentum))
+        else:
+            _shared_norm(m)
     return net
 
 
 def _fixed_width(name, width):
-    if width != 64: raise EncoderError(f"{name} has 64 channels in its first stage and no other size; set model.width=64, got {width}")
+    if width != 64:
+        raise EncoderError(
+            f'{name} has 64 channels in its first stage and no other size; set model.width=64, got {width}'
+        )
 
 # %% ../nbs/06_encoders.ipynb #aa831ff3
 class VideoResNet(nn.Module):
     "torchvision's 18-layer video nets without their classifier, `[B, 3, T, H, W]` -> map `[B, 512, T', H / 16, W / 16]`."
-    CELLS = dict(r3d_18=(8, 16), mc3_18=(1, 16), r2plus1d_18=(8, 16))          # frames and pixels per cell
+
+    CELLS = dict(r3d_18=(8, 16), mc3_18=(1, 16), r2plus1d_18=(8, 16))  # frames and pixels per cell
 
     def __init__(
         self,
         name: str = 'r2plus1d_18',  # 'r3d_18', 'mc3_18' or 'r2plus1d_18'
-        width: int = 64,            # there is no other
+        width: int = 64,  # there is no other
     ):
         super().__init__()
-        import_torchvision(); from torchvision.models import video
+        import_torchvision()
+        from torchvision.models import video
+
         _fixed_width(name, width)
         whole = _shared_norm(getattr(video, name)(weights=None))
         self.name, self.channels, self.before, self.cell = name, 512, ('layer3', 256), self.CELLS[name]
-        for part in ('stem', 'layer1', 'layer2', 'layer3', 'layer4'): self.add_module(part, getattr(whole, part))
+        for part in ('stem', 'layer1', 'layer2', 'layer3', 'layer4'):
+            self.add_module(part, getattr(whole, part))
 
     def forward(self, x):
         _expect(x, 'video', 5, 3, 'frames as [B, 3, T, H, W]', T=(2, 1), H=(3, self.cell[1]), W=(4, self.cell[1]))
         return self.layer4(self.layer3(self.layer2(self.layer1(self.stem(x)))))
 
-    def extra_repr(self): return self.name
+    def extra_repr(self):
+        return self.name
 
 # %% ../nbs/06_encoders.ipynb #310d60dd
 class AudioResNet(nn.Module):
     "torchvision's ResNet-18 on a spectrogram, `[B, 1, T, F]` -> map `[B, 512, T / 32, F / 32]`."
+
     channels, before, cell = 512, ('layer3', 256), (32, 32)
 
     def __init__(self, width: int = 64):
         super().__init__()
-        import_torchvision(); from torchvision.models import resnet18
+        import_torchvision()
+        from torchvision.models import resnet18
+
         _fixed_width('resnet18', width)
         whole = resnet18(weights=None, norm_layer=BatchNorm)
-        self.conv1 = nn.Conv2d(1, 64, 7, 2, 3, bias=False); nn.init.kaiming_normal_(self.conv1.weight, mode='fan_out', nonlinearity='relu')
-        for part in ('bn1', 'relu', 'maxpool', 'layer1', 'layer2', 'layer3', 'layer4'): self.add_module(part, getattr(whole, part))
+        self.conv1 = nn.Conv2d(1, 64, 7, 2, 3, bias=False)
+        nn.init.kaiming_normal_(self.conv1.weight, mode='fan_out', nonlinearity='relu')
+        for part in ('bn1', 'relu', 'maxpool', 'layer1', 'layer2', 'layer3', 'layer4'):
+            self.add_module(part, getattr(whole, part))
 
     def forward(self, x):
         _expect(x, 'sound', 4, 1, 'spectrogram as [B, 1, T, F]', T=(2, 32), F=(3, 32))
@@ -495,7 +616,7 @@ class AudioResNet(nn.Module):
 # %% ../nbs/06_encoders.ipynb #066b8d76
 def grid_positions(
     grid: tuple,  # cells along each axis
-    dim: int,     # channels
+    dim: int,  # channels
     device=None,
 ) -> torch.Tensor:
     "Sines and cosines of each axis' position, `[cells, dim]`; axes share the channels, what is left over stays 0."
@@ -503,7 +624,9 @@ def grid_positions(
     rates = 10000 ** (-torch.arange(per, device=device) / per)
     parts = []
     for axis, n in enumerate(grid):
-        angle = (torch.arange(n, device=device)[:, None] * rates).view([n if k == axis else 1 for k in range(len(grid))] + [per])
+        angle = (torch.arange(n, device=device)[:, None] * rates).view(
+            [n if k == axis else 1 for k in range(len(grid))] + [per]
+        )
         parts += [angle.sin().expand(*grid, per), angle.cos().expand(*grid, per)]
     return F.pad(torch.cat(parts, -1).flatten(0, -2), (0, dim - 2 * per * len(grid)))
 
@@ -513,64 +636,95 @@ class Transformer(nn.Module):
 
     def __init__(
         self,
-        cin: int = 3,           # channels in: 3 for video, 1 for sound
-        patch=(1, 8, 8),        # frames and pixels of a patch; for sound frames and bands
-        width: int = 32,        # an attention head has 24 channels, and there is one for every 4 of width
+        cin: int = 3,  # channels in: 3 for video, 1 for sound
+        patch=(1, 8, 8),  # frames and pixels of a patch; for sound frames and bands
+        width: int = 32,  # an attention head has 24 channels, and there is one for every 4 of width
         layers: int = 6,
     ):
         super().__init__()
-        import_torchvision(); from torchvision.models.vision_transformer import EncoderBlock
-        heads = max(1, width // 4); self.channels, self.patch, self.cell = 24 * heads, tuple(patch), (patch[0], patch[-1])
+        import_torchvision()
+        from torchvision.models.vision_transformer import EncoderBlock
+
+        heads = max(1, width // 4)
+        self.channels, self.patch, self.cell = 24 * heads, tuple(patch), (patch[0], patch[-1])
         self.patches = (nn.Conv3d if len(patch) == 3 else nn.Conv2d)(cin, self.channels, self.patch, self.patch)
-        self.blocks = nn.ModuleList(EncoderBlock(heads, self.channels, 4 * self.channels, 0.0, 0.0) for _ in range(layers))
+        self.blocks = nn.ModuleList(
+            EncoderBlock(heads, self.channels, 4 * self.channels, 0.0, 0.0) for _ in range(layers)
+        )
         self.norm = nn.LayerNorm(self.channels)
 
     def tokens(self, x):
         "Tokens before the last block, `[B, cells, C]`, and the grid of their cells."
         least = {f'axis {k + 2}': (k + 2, n) for k, n in enumerate(self.patch)}
         video = len(self.patch) == 3
-        _expect(x, 'video' if video else 'sound', 2 + len(self.patch), self.patches.in_channels,
-                'frames as [B, 3, T, H, W]' if video else 'spectrogram as [B, 1, T, F]', **least)
-        x = self.patches(x); grid = x.shape[2:]
+        _expect(
+            x,
+            'video' if video else 'sound',
+            2 + len(self.patch),
+            self.patches.in_channels,
+            'frames as [B, 3, T, H, W]' if video else 'spectrogram as [B, 1, T, F]',
+            **least,
+        )
+        x = self.patches(x)
+        grid = x.shape[2:]
         x = x.flatten(2).mT + grid_positions(grid, self.channels, x.device)
-        for block in self.blocks[:-1]: x = block(x)
+        for block in self.blocks[:-1]:
+            x = block(x)
         return x, grid
 
     def forward(self, x):
         x, grid = self.tokens(x)
         return self.norm(self.blocks[-1](x)).mT.unflatten(2, grid)
 
-    def extra_repr(self): return f'{self.channels} channels, a cell per {" x ".join(map(str, self.patch))}'
+    def extra_repr(self):
+        return f'{self.channels} channels, a cell per {" x ".join(map(str, self.patch))}'
 
 # %% ../nbs/06_encoders.ipynb #46e88187
 @patch
 @torch.no_grad()
-def self_attention(self: Transformer,
+def self_attention(
+    self: Transformer,
     x: torch.Tensor,  # the net's input
 ) -> torch.Tensor:
     "How much the last block's tokens ask each cell, the mean over those that ask: `[B, heads, cells ...]`, each head's map sums to 1."
-    x, grid = self.tokens(x); last = self.blocks[-1]; x = last.ln_1(x)
+    x, grid = self.tokens(x)
+    last = self.blocks[-1]
+    x = last.ln_1(x)
     weights = last.self_attention(x, x, x, need_weights=True, average_attn_weights=False)[1]
     return weights.mean(2).unflatten(2, grid)
 
 # %% ../nbs/06_encoders.ipynb #0f24dc69
-_VIDEO = dict(tiny=TinyVideo, avid=VideoEncoder, vit=lambda w: Transformer(3, (1, 8, 8), w),
-             avid_fine=lambda w: VideoEncoder(w, strides=((1, 1), (2, 2), (2, 2), (2, 1)), stem_pool=False),
-             **{n: lambda w, n=n: VideoResNet(n, w) for n in VideoResNet.CELLS})           # name -> function of the width
-_AUDIO = dict(tiny=TinyAudio, avid=AudioEncoder, vit=lambda w: Transformer(1, (8, 8), w),
-             avid_fine=lambda w: AudioEncoder(w, ((2, 2), (2, 2), (2, 1), (1, 1))), resnet18=AudioResNet)
+_VIDEO = dict(
+    tiny=TinyVideo,
+    avid=VideoEncoder,
+    vit=lambda w: Transformer(3, (1, 8, 8), w),
+    avid_fine=lambda w: VideoEncoder(w, strides=((1, 1), (2, 2), (2, 2), (2, 1)), stem_pool=False),
+    **{n: lambda w, n=n: VideoResNet(n, w) for n in VideoResNet.CELLS},
+)  # name -> function of the width
+_AUDIO = dict(
+    tiny=TinyAudio,
+    avid=AudioEncoder,
+    vit=lambda w: Transformer(1, (8, 8), w),
+    avid_fine=lambda w: AudioEncoder(w, ((2, 2), (2, 2), (2, 1), (1, 1))),
+    resnet18=AudioResNet,
+)
 
 
 def _named(name, nets, what):
     "The function of this name, or an `EncoderError` that names the nearest."
-    if name in nets: return nets[name]
+    if name in nets:
+        return nets[name]
     near = difflib.get_close_matches(name, nets, 1, 0.3)
-    raise EncoderError(f"no {what} network named {name!r}" + (f"; did you mean {near[0]!r}?" if near else '') + f" Known: {', '.join(nets)}")
+    raise EncoderError(
+        f'no {what} network named {name!r}'
+        + (f'; did you mean {near[0]!r}?' if near else '')
+        + f' Known: {", ".join(nets)}'
+    )
 
 # %% ../nbs/06_encoders.ipynb #25173e75
 def encoders(
     net: str = 'tiny',  # a name in VIDEO, or VIDEO+AUDIO
-    width: int = 32,    # channels of the first stage; 64 for the authors' own and for torchvision's
+    width: int = 32,  # channels of the first stage; 64 for the authors' own and for torchvision's
 ) -> tuple[nn.Module, nn.Module]:
     "The named video and audio network; `EncoderError` names the nearest when there is none."
     v, _, a = net.partition('+')
@@ -579,83 +733,138 @@ def encoders(
 
 # %% ../nbs/06_encoders.ipynb #6341c7c6
 @patch(cls_method=True)
-def from_config(cls: AVModel,
+def from_config(
+    cls: AVModel,
     cfg,  # a TrainConfig; its group `model` is read, and of `cmac` tied, layer and features
 ) -> AVModel:
     "The model a config describes, with fresh weights."
     m, c = cfg.model, cfg.cmac
-    return cls(*encoders(m.net, m.width), dim=m.dim, pool=m.pool, heads=m.heads, tied=c.tied, layer=c.layer, features=c.features)
+    return cls(
+        *encoders(m.net, m.width),
+        dim=m.dim,
+        pool=m.pool,
+        heads=m.heads,
+        tied=c.tied,
+        layer=c.layer,
+        features=c.features,
+    )
 
 # %% ../nbs/06_encoders.ipynb #c31b1756
 def _torch_file(path) -> dict:
     "What a torch file holds, if that is numbers, text and tensors; else an `EncoderError`."
-    try: return torch.load(path, map_location='cpu', weights_only=True)
+    try:
+        return torch.load(path, map_location='cpu', weights_only=True)
     except pickle.UnpicklingError as e:
         code = re.search(r'GLOBAL (\S+)', str(e))
-        what = f"it would call {code[1]} when read" if code else "it is a pickle or something else, not a file of weights, or is damaged"
-        raise EncoderError(f"{path} is refused: {what}. Ask for the state dict alone, or for safetensors") from None
-    except Exception as e:                                              # what a damaged file makes of the reader is anyone's guess
-        raise EncoderError(f"cannot read {path} as a torch file: {type(e).__name__} {str(e).partition(chr(10))[0][:120]}") from None
+        what = (
+            f'it would call {code[1]} when read'
+            if code
+            else 'it is a pickle or something else, not a file of weights, or is damaged'
+        )
+        raise EncoderError(f'{path} is refused: {what}. Ask for the state dict alone, or for safetensors') from None
+    except Exception as e:  # what a damaged file makes of the reader is anyone's guess
+        raise EncoderError(
+            f'cannot read {path} as a torch file: {type(e).__name__} {str(e).partition(chr(10))[0][:120]}'
+        ) from None
 
 # %% ../nbs/06_encoders.ipynb #d4923ebc
 def _fit(net: nn.Module, state: dict, what: str):
     "Load tensors into a net, or say which of them do not fit."
     own = {k: tuple(v.shape) for k, v in net.state_dict().items()}
     got = {k: tuple(v.shape) for k, v in state.items() if isinstance(v, torch.Tensor)}
-    lists = {'not in the file': [k for k in own if k not in got], 'not in the network': sorted(k for k in got if k not in own),
-             'of another shape': [f'{k} {list(got[k])} instead of {list(own[k])}' for k in own if k in got and own[k] != got[k]]}
-    wrong = [f"{len(x)} {k} ({', '.join(x[:3])}{', ...' * (len(x) > 3)})" for k, x in lists.items() if x]
-    if wrong: raise EncoderError(f"{what} holds weights of another network. Of {len(own)} tensors: {'; '.join(wrong)}")
-    net.load_state_dict({k: x.to(own_x.dtype) for (k, own_x), x in zip(net.state_dict().items(), (state[k] for k in own))})
+    lists = {
+        'not in the file': [k for k in own if k not in got],
+        'not in the network': sorted(k for k in got if k not in own),
+        'of another shape': [
+            f'{k} {list(got[k])} instead of {list(own[k])}' for k in own if k in got and own[k] != got[k]
+        ],
+    }
+    wrong = [f'{len(x)} {k} ({", ".join(x[:3])}{", ..." * (len(x) > 3)})' for k, x in lists.items() if x]
+    if wrong:
+        raise EncoderError(f'{what} holds weights of another network. Of {len(own)} tensors: {"; ".join(wrong)}')
+    net.load_state_dict(
+        {k: x.to(own_x.dtype) for (k, own_x), x in zip(net.state_dict().items(), (state[k] for k in own))}
+    )
 
 # %% ../nbs/06_encoders.ipynb #cd340866
 @patch
-def save_pretrained(self: AVModel,
-    folder: str | Path,      # to write model.safetensors and model.json into
-    cfg: TrainConfig,        # it was trained with
-    manifest: str = '',      # hash of the manifest it was trained on
+def save_pretrained(
+    self: AVModel,
+    folder: str | Path,  # to write model.safetensors and model.json into
+    cfg: TrainConfig,  # it was trained with
+    manifest: str = '',  # hash of the manifest it was trained on
     metrics: dict | None = None,  # what it reached, as in report.json
-    half: bool = False,      # matrices and kernels as float16: half the size, and 3 digits
+    half: bool = False,  # matrices and kernels as float16: half the size, and 3 digits
 ) -> Path:
     "Write weights and a side-car that says what they are; the folder."
     from safetensors.torch import save
-    state = {k: (x.half() if half and x.is_floating_point() and x.ndim > 1 else x).detach().cpu().contiguous() for k, x in self.state_dict().items()}
-    try: _fit(AVModel.from_config(cfg), state, 'this model')
-    except EncoderError as e: raise EncoderError(f"the config describes another network than this one: {e}") from None
+
+    state = {
+        k: (x.half() if half and x.is_floating_point() and x.ndim > 1 else x).detach().cpu().contiguous()
+        for k, x in self.state_dict().items()
+    }
+    try:
+        _fit(AVModel.from_config(cfg), state, 'this model')
+    except EncoderError as e:
+        raise EncoderError(f'the config describes another network than this one: {e}') from None
     data, folder = save(state), Path(folder)
-    about = dict(sha256=hashlib.sha256(data).hexdigest(), manifest=manifest, avnb=__version__, torch=torch.__version__, config=to_dict(cfg), metrics=metrics or {})
+    about = dict(
+        sha256=hashlib.sha256(data).hexdigest(),
+        manifest=manifest,
+        avnb=__version__,
+        torch=torch.__version__,
+        config=to_dict(cfg),
+        metrics=metrics or {},
+    )
     free_space(folder, len(data))
-    with atomic_write(folder / 'model.safetensors') as f: f.write(data)
-    with atomic_write(folder / 'model.json', 'w') as f: json.dump(about, f, indent=1)
+    with atomic_write(folder / 'model.safetensors') as f:
+        f.write(data)
+    with atomic_write(folder / 'model.json', 'w') as f:
+        json.dump(about, f, indent=1)
     return folder
 
 # %% ../nbs/06_encoders.ipynb #3e0408dd
 def _pretrained_files(path):
     "(weights, side-car) of a folder, or of a file of weights."
-    path = Path(path) if isinstance(path, str) else path                # may lie inside a package
+    path = Path(path) if isinstance(path, str) else path  # may lie inside a package
     weights = path / 'model.safetensors' if path.is_dir() else path
-    if not weights.is_file(): raise EncoderError(f"there is no {weights}; save_pretrained(FOLDER, cfg) writes one, load_avid_cma reads the authors'")
+    if not weights.is_file():
+        raise EncoderError(
+            f"there is no {weights}; save_pretrained(FOLDER, cfg) writes one, load_avid_cma reads the authors'"
+        )
     side = path / 'model.json' if path.is_dir() else path.with_suffix('.json')
-    if not side.is_file(): raise EncoderError(f"{side} is not there; it belongs to the weights and says which network they are of")
+    if not side.is_file():
+        raise EncoderError(f'{side} is not there; it belongs to the weights and says which network they are of')
     return weights, side
 
 # %% ../nbs/06_encoders.ipynb #bbbca878
 @patch(cls_method=True)
-def from_pretrained(cls: AVModel,
+def from_pretrained(
+    cls: AVModel,
     path: str | Path,  # folder or .safetensors file written by `save_pretrained`
 ) -> AVModel:
     "The saved model in evaluation mode, its `config` and all else known `about` it; `EncoderError` where that is not what the file holds."
     from safetensors import SafetensorError
     from safetensors.torch import load
+
     weights, side = _pretrained_files(path)
     try:
-        data = weights.read_bytes(); state = load(data); about = json.loads(side.read_text())
+        data = weights.read_bytes()
+        state = load(data)
+        about = json.loads(side.read_text())
         cfg, fits = replace(TrainConfig(), about['config']), about['sha256'] == hashlib.sha256(data).hexdigest()
     except (ValueError, KeyError, TypeError, ConfigError) as e:
-        raise EncoderError(f"{side.name} does not describe a network of this version ({type(e).__name__}: {e})") from None
-    except SafetensorError as e: raise EncoderError(f"{weights} is refused: it is not a file of safetensors, or is damaged ({e})") from None
-    model = cls.from_config(cfg); _fit(model, state, weights.name)
-    if not fits: raise EncoderError(f"{weights} is not the file that {side.name} describes (another sha256): one of them was changed or belongs to other weights")
+        raise EncoderError(
+            f'{side.name} does not describe a network of this version ({type(e).__name__}: {e})'
+        ) from None
+    except SafetensorError as e:
+        raise EncoderError(f'{weights} is refused: it is not a file of safetensors, or is damaged ({e})') from None
+    model = cls.from_config(cfg)
+    _fit(model, state, weights.name)
+    if not fits:
+        raise EncoderError(
+            f'{weights} is not the file that {side.name} describes (another sha256): one of them was changed or belongs to other weights'
+        )
     model.config, model.about = cfg, about
     return model.eval()
 
@@ -664,13 +873,29 @@ def avid_config(
     stats: str = '',  # .npz file with mean and std per frequency; '': one mean and spread for all
 ) -> TrainConfig:
     "The authors' input and network (AVID-CMA, configs/main/avid/kinetics/Cross-N1024.yaml)."
-    return replace(TrainConfig(), dict(
-        data=dict(seconds=2.0, fps=16.0, size=256, rate=24000), model=dict(net='avid', width=64, dim=128, pool='max', heads='none'),
-        view=dict(frames=8, stride=1, audio_seconds=2.0, size=224, area_min=0.08, hue=0.2, offset=0.5, front=stats or 'linear', n_fft=1024, hop=240)))
+    return replace(
+        TrainConfig(),
+        dict(
+            data=dict(seconds=2.0, fps=16.0, size=256, rate=24000),
+            model=dict(net='avid', width=64, dim=128, pool='max', heads='none'),
+            view=dict(
+                frames=8,
+                stride=1,
+                audio_seconds=2.0,
+                size=224,
+                area_min=0.08,
+                hue=0.2,
+                offset=0.5,
+                front=stats or 'linear',
+                n_fft=1024,
+                hop=240,
+            ),
+        ),
+    )
 
 
 def avid_views(
-    stats: str = '',     # as in `avid_config`
+    stats: str = '',  # as in `avid_config`
     train: bool = False,  # with their augmentation
 ) -> tuple[VideoView, AudioView]:
     "The authors' views: 224 px in ImageNet's colours, and their spectrogram `[B, 1, 200, 257]` of 2 s at 24 kHz."
@@ -678,15 +903,18 @@ def avid_views(
 
 # %% ../nbs/06_encoders.ipynb #81cbd18c
 def load_avid_cma(
-    path: str | Path,  # checkpoint file of the authors, for example AVID-CMA_Kinetics_InstX-N1024-PosW-N64-Top32_checkpoint.pth.tar
-    stats: str = '',   # as in `avid_config`
+    path: str
+    | Path,  # checkpoint file of the authors, for example AVID-CMA_Kinetics_InstX-N1024-PosW-N64-Top32_checkpoint.pth.tar
+    stats: str = '',  # as in `avid_config`
 ) -> AVModel:
     """The authors' network with the weights of one of their checkpoints (max pooling, no attention heads), in evaluation mode; `config` is
     `avid_config(stats)`. Input: normalised float video [B, 3, T, H, W] and spectrogram [B, 1, T, F]."""
     state, cfg = _torch_file(path), avid_config(stats)
     if not isinstance(state, dict) or not isinstance(state.get('model'), dict):
-        raise EncoderError(f"{path} is no checkpoint of AVID-CMA: expected a dictionary with the key 'model', got "
-                           + (f"the keys {', '.join(map(str, list(state)[:5]))}" if isinstance(state, dict) else type(state).__name__))
+        raise EncoderError(
+            f"{path} is no checkpoint of AVID-CMA: expected a dictionary with the key 'model', got "
+            + (f'the keys {", ".join(map(str, list(state)[:5]))}' if isinstance(state, dict) else type(state).__name__)
+        )
     model = AVModel.from_config(cfg)
     _fit(model, {k.removeprefix('module.'): v for k, v in state['model'].items()}, str(path))
     model.config = cfg
@@ -694,12 +922,13 @@ def load_avid_cma(
 
 # %% ../nbs/06_encoders.ipynb #138a9b29
 def load_backbone(
-    net: nn.Module,    # a VideoResNet, or any network here
+    net: nn.Module,  # a VideoResNet, or any network here
     path: str | Path,  # a torch file that holds its state dict
 ) -> nn.Module:
     "The same network with weights from a local file; a classifier in the file (`fc`) is left out."
     state = _torch_file(path)
-    if not isinstance(state, dict): raise EncoderError(f"{path}: expected a state dict (name -> tensor), got {type(state).__name__}")
+    if not isinstance(state, dict):
+        raise EncoderError(f'{path}: expected a state dict (name -> tensor), got {type(state).__name__}')
     _fit(net, {k: v for k, v in state.items() if not k.startswith('fc.')}, str(path))
     return net
 
@@ -712,7 +941,8 @@ class _Side(nn.Module):
         self.net, self.pool, self.head = net, pool, head
 
     def forward(self, x):
-        m = self.net(x); p = self.pool(m)
+        m = self.net(x)
+        p = self.pool(m)
         return F.normalize(self.head(p), dim=1), p, m
 
 # %% ../nbs/06_encoders.ipynb #c1122a1c
@@ -720,7 +950,7 @@ def _exported(side: nn.Module, x: torch.Tensor) -> tuple[bytes, float]:
     "A net as an exported program for batches of any size, and by how much its outputs differ once it is read again, for another batch."
     buffer = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.simplefilter('ignore')                                    # on tensors that share memory; what is read again is compared
+        warnings.simplefilter('ignore')  # on tensors that share memory; what is read again is compared
         torch.export.save(torch.export.export(side, (x,), dynamic_shapes=({0: torch.export.Dim('clips')},)), buffer)
     buffer.seek(0)
     pairs = zip(torch.export.load(buffer).module()(x[1:]), side(x[1:]))
@@ -729,16 +959,20 @@ def _exported(side: nn.Module, x: torch.Tensor) -> tuple[bytes, float]:
 # %% ../nbs/06_encoders.ipynb #9d5799b0
 def export_encoders(
     model: AVModel,
-    folder: str | Path,   # to write video.pt2 and audio.pt2 into
+    folder: str | Path,  # to write video.pt2 and audio.pt2 into
     video: torch.Tensor,  # [B, 3, T, H, W] an example; frames and size are fixed by it, B is not
-    spec: torch.Tensor,   # [B, 1, T, F] likewise
+    spec: torch.Tensor,  # [B, 1, T, F] likewise
 ) -> Path:
     "Write both sides as exported programs; `EncoderError` if one differs from the network by more than 1e-5."
-    for name, x, parts in (('video', video, (model.video_model, model.video_pool, model.video_proj)),
-                           ('audio', spec, (model.audio_model, model.audio_pool, model.audio_proj))):
+    for name, x, parts in (
+        ('video', video, (model.video_model, model.video_pool, model.video_proj)),
+        ('audio', spec, (model.audio_model, model.audio_pool, model.audio_proj)),
+    ):
         side, x = _Side(*parts).eval(), torch.cat([x, x.flip(0)])
         with torch.no_grad():
             program, off = _exported(side, x)
-        if off > 1e-5: raise EncoderError(f"the exported {name} network differs from the original by {off:.1e}")
-        with atomic_write(Path(folder, f'{name}.pt2')) as f: f.write(program)
+        if off > 1e-5:
+            raise EncoderError(f'the exported {name} network differs from the original by {off:.1e}')
+        with atomic_write(Path(folder, f'{name}.pt2')) as f:
+            f.write(program)
     return Path(folder)

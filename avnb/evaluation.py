@@ -41,13 +41,16 @@ class EvaluationError(AvnbError):
 @dataclass(frozen=True)
 class Score:
     "A measured value with what it has to be read against."
-    value: float    # what was measured
-    error: float    # half-width of its 95 % interval
-    chance: float   # what guessing reaches
-    n: int          # clips (or pairs) it was measured on
+
+    value: float  # what was measured
+    error: float  # half-width of its 95 % interval
+    chance: float  # what guessing reaches
+    n: int  # clips (or pairs) it was measured on
     baselines: dict = field(default_factory=dict)  # name -> value of a method that has learned nothing
     note: str = ''  # protocol, where it is not the usual one
-    spread: dict = field(default_factory=dict)  # what was repeated ('value' or a baseline) -> (standard deviation, times)
+    spread: dict = field(
+        default_factory=dict
+    )  # what was repeated ('value' or a baseline) -> (standard deviation, times)
 
 # %% ../nbs/11_evaluation.ipynb #ba8d2fa9
 @patch(as_prop=True)
@@ -59,14 +62,19 @@ def margin(self: Score) -> float:
 @patch
 def to_dict(self: Score) -> dict:
     "Plain numbers for `report.json`; note and spread only where there are any."
-    d = dict(value=float(self.value), error=float(self.error), chance=float(self.chance), n=int(self.n),
-             baselines={k: float(v) for k, v in self.baselines.items()})
+    d = dict(
+        value=float(self.value),
+        error=float(self.error),
+        chance=float(self.chance),
+        n=int(self.n),
+        baselines={k: float(v) for k, v in self.baselines.items()},
+    )
     spread = {k: [float(sd), int(times)] for k, (sd, times) in self.spread.items()}
     return d | (dict(note=self.note) if self.note else {}) | (dict(spread=spread) if spread else {})
 
 # %% ../nbs/11_evaluation.ipynb #94d88e0f
 def half_width(
-    hits,         # [N] successes in [0, 1]
+    hits,  # [N] successes in [0, 1]
     groups=None,  # [N] the file each comes from; None: one each
     draws: int = 2000,  # bootstrap samples
 ) -> float:
@@ -75,8 +83,10 @@ def half_width(
     _, g = np.unique(np.arange(len(hits)) if groups is None else np.asarray(groups), return_inverse=True)
     total, size = np.bincount(g, hits), np.bincount(g)
     k = len(size)
-    if k < 2: raise EvaluationError(f"an error estimate needs clips from at least two files, got {k}; evaluate on more files")
-    if np.ptp(hits) == 0: return 1 - 0.05 ** (1 / k)
+    if k < 2:
+        raise EvaluationError(f'an error estimate needs clips from at least two files, got {k}; evaluate on more files')
+    if np.ptp(hits) == 0:
+        return 1 - 0.05 ** (1 / k)
     times = rng(0, view='bootstrap').multinomial(k, np.full(k, 1 / k), draws)
     lo, hi = np.quantile((times @ total) / (times @ size), [0.025, 0.975])
     return float(hi - lo) / 2
@@ -86,15 +96,19 @@ def _features(name, x, y):
     "Features as float64 [N, C] and labels as an array, or an error that names the part."
     x, y = np.asarray(x, np.float64), np.asarray(y)
     if x.ndim != 2 or len(x) != len(y) or len(x) == 0:
-        raise EvaluationError(f"{name}: expected features [N, C] and N labels, N > 0; got {list(x.shape)} and {len(y)} labels")
+        raise EvaluationError(
+            f'{name}: expected features [N, C] and N labels, N > 0; got {list(x.shape)} and {len(y)} labels'
+        )
     bad = int((~np.isfinite(x)).any(1).sum())
-    if bad: raise EvaluationError(f"{name}: {bad} of {len(x)} rows hold NaN or infinity")
+    if bad:
+        raise EvaluationError(f'{name}: {bad} of {len(x)} rows hold NaN or infinity')
     return x, y
 
 # %% ../nbs/11_evaluation.ipynb #61055306
 def _fit(x, y, C, model=None):
     "A logistic regression; starts from the last one's weights when given."
     from sklearn.linear_model import LogisticRegression
+
     model = model or LogisticRegression(max_iter=200, tol=1e-3, warm_start=True)
     return model.set_params(C=C).fit(x, y)
 
@@ -106,19 +120,21 @@ def _held_out(n: int, groups) -> np.ndarray:
 
 # %% ../nbs/11_evaluation.ipynb #dbd659f0
 def choose_C(
-    x,            # [N, C] standardised features
-    y,            # [N] labels
+    x,  # [N, C] standardised features
+    y,  # [N] labels
     groups=None,  # [N] files: the held-out part shares none with the rest
     grid=(0.001, 0.01, 0.1, 1.0),  # inverse strengths of the penalty, rising
-    fit=None,     # function(x, y, C, last model) -> model that predicts; None: logistic regression
+    fit=None,  # function(x, y, C, last model) -> model that predicts; None: logistic regression
 ) -> float:
     "The strongest penalty that does best on a held-out fifth of the training files."
     import warnings
+
     held = _held_out(len(y), groups)
-    if len(np.unique(y[~held])) < 2 or not held.any(): return 0.01
+    if len(np.unique(y[~held])) < 2 or not held.any():
+        return 0.01
     model, right = None, []
     with warnings.catch_warnings():
-        warnings.simplefilter('ignore')                  # a search need not converge to rank the strengths
+        warnings.simplefilter('ignore')  # a search need not converge to rank the strengths
         for C in grid:
             model = (fit or _fit)(x[~held], y[~held], C, model)
             right.append((model.predict(x[held]) == y[held]).mean())
@@ -128,7 +144,7 @@ def choose_C(
 def _standardise(x, *others):
     "All with the mean and spread of `x` taken out, column by column."
     mu, sd = x.mean(0), x.std(0)
-    sd[sd < 1e-9] = 1                                                      # a constant feature says nothing; it must not become noise
+    sd[sd < 1e-9] = 1  # a constant feature says nothing; it must not become noise
     return [(a - mu) / sd for a in (x, *others)]
 
 # %% ../nbs/11_evaluation.ipynb #2609314f
@@ -141,12 +157,13 @@ def multi_label(
 
 # %% ../nbs/11_evaluation.ipynb #48d7d6ff
 def class_matrix(
-    labels,   # [N] as in a manifest
+    labels,  # [N] as in a manifest
     classes,  # [K] names
 ) -> np.ndarray:  # bool [N, K]
     "Which of the classes each clip has."
     place, out = {c: k for k, c in enumerate(classes)}, np.zeros((len(labels), len(classes)), bool)
-    for row, text in zip(out, labels): row[[place[c] for c in split_labels(text) if c in place]] = True
+    for row, text in zip(out, labels):
+        row[[place[c] for c in split_labels(text) if c in place]] = True
     return out
 
 
@@ -164,32 +181,39 @@ def one_hot(
 # %% ../nbs/11_evaluation.ipynb #7a611512
 class SameClass:
     "Whether clips of one list are of the same class as clips of another: `same[rows]` is bool [len(rows), M]."
+
     def __init__(self, a, b):
         self.a, self.b = np.asarray(a), np.asarray(b)
-        if not multi_label(self.a, self.b): return
+        if not multi_label(self.a, self.b):
+            return
         from scipy.sparse import csr_array
+
         classes = one_hot(np.concatenate([self.a, self.b]), True)[0]
         self.a, self.b = (csr_array(class_matrix(x, classes), dtype=np.float32) for x in (self.a, self.b))
 
     def __getitem__(self, rows) -> np.ndarray:
-        if isinstance(self.b, np.ndarray): return self.a[rows, None] == self.b
+        if isinstance(self.b, np.ndarray):
+            return self.a[rows, None] == self.b
         return (self.a[rows] @ self.b.T).toarray() > 0
 
 # %% ../nbs/11_evaluation.ipynb #9a9a56fb
 def linear_probe(
     train_x,  # [N, C] frozen features of the training clips
     train_y,  # [N] labels
-    test_x,   # [M, C] features of the test clips
-    test_y,   # [M] labels
-    groups=None,       # [N] files of the training clips
+    test_x,  # [M, C] features of the test clips
+    test_y,  # [M] labels
+    groups=None,  # [N] files of the training clips
     test_groups=None,  # [M] files of the test clips
 ) -> Score:
     "Accuracy of a logistic regression on standardised features; the baseline `majority` always answers the commonest class."
     import warnings
+
     (x, y), (tx, ty) = _features('train', train_x, train_y), _features('test', test_x, test_y)
     classes, counts = np.unique(y, return_counts=True)
     if len(classes) < 2:
-        raise EvaluationError(f"a probe needs two classes or more in training, got {list(classes)}; check the manifest's label column")
+        raise EvaluationError(
+            f"a probe needs two classes or more in training, got {list(classes)}; check the manifest's label column"
+        )
     x, tx = _standardise(x, tx)
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
@@ -219,7 +243,7 @@ def blocks(
 def _votes(cosine, Y, k, tau):
     "Weight `[M, K]` that the k most similar of N training clips give each class; `cosine` [M, N], `Y` bool [N, K]."
     near = np.argsort(-cosine, 1, kind='stable')[:, :k]
-    weight = np.exp((np.take_along_axis(cosine, near, 1) - 1) / tau)       # -1: the largest exponent is 0
+    weight = np.exp((np.take_along_axis(cosine, near, 1) - 1) / tau)  # -1: the largest exponent is 0
     return (weight[:, :, None] * Y[near]).sum(1)
 
 # %% ../nbs/11_evaluation.ipynb #bb505758
@@ -234,18 +258,19 @@ def _knn_hits(train_x, train_y, test_x, test_y, k: int = 20, tau: float = 0.07) 
     "Right or not, [M]: whether the class with most votes is (one of) the clip's."
     classes, votes = _knn_votes(train_x, train_y, test_x, test_y, k, tau)
     told = classes[votes.argmax(1)]
-    if not multi_label(train_y, test_y): return told == np.asarray(test_y)
+    if not multi_label(train_y, test_y):
+        return told == np.asarray(test_y)
     return np.array([c in split_labels(x) for c, x in zip(told, test_y)])
 
 # %% ../nbs/11_evaluation.ipynb #6710c596
 def knn_accuracy(
     train_x,  # [N, C] features of the training clips
     train_y,  # [N] labels
-    test_x,   # [M, C] features of the test clips
-    test_y,   # [M] labels
-    k: int = 20,         # neighbours that vote
-    tau: float = 0.07,   # temperature of the votes
-    test_groups=None,    # [M] files of the test clips
+    test_x,  # [M, C] features of the test clips
+    test_y,  # [M] labels
+    k: int = 20,  # neighbours that vote
+    tau: float = 0.07,  # temperature of the votes
+    test_groups=None,  # [M] files of the test clips
 ) -> Score:
     "Accuracy of a cosine-weighted vote of the nearest training clips; of several classes of a clip any is right."
     right, several = _knn_hits(train_x, train_y, test_x, test_y, k, tau), multi_label(train_y, test_y)
@@ -260,8 +285,8 @@ def _files(n, groups):
 
 # %% ../nbs/11_evaluation.ipynb #82e26cb1
 def first_right(
-    cosine,   # [N, M] similarity of queries and gallery
-    right,    # bool [N, M] what should be found
+    cosine,  # [N, M] similarity of queries and gallery
+    right,  # bool [N, M] what should be found
     allowed=True,  # bool [N, M] what may be found at all
 ) -> tuple:
     "For each query: items above its best right one, items level with that, right ones among these, [N] each."
@@ -272,24 +297,29 @@ def first_right(
 # %% ../nbs/11_evaluation.ipynb #24d5baba
 def found_within(
     k: int,  # how far down the list one looks
-    above, level, right,  # [N] of `first_right`
+    above,
+    level,
+    right,  # [N] of `first_right`
 ) -> np.ndarray:
     "Chance that a right item is among the first k when ties are broken by lot, [N]."
     from scipy.stats import hypergeom
+
     looked = np.clip(k - above, 0, level)
-    return np.where((looked > 0) & (right > 0), 1 - hypergeom.pmf(0, np.maximum(level, 1), right, np.maximum(looked, 1)), 0.0)
+    return np.where(
+        (looked > 0) & (right > 0), 1 - hypergeom.pmf(0, np.maximum(level, 1), right, np.maximum(looked, 1)), 0.0
+    )
 
 # %% ../nbs/11_evaluation.ipynb #7ce87da1
 def retrieval_class(
-    query,        # [N, D] one modality
-    gallery,      # [N, D] the other, same clips in the same order
-    labels,       # [N]; clips of several classes are of the same class when they share one
+    query,  # [N, D] one modality
+    gallery,  # [N, D] the other, same clips in the same order
+    labels,  # [N]; clips of several classes are of the same class when they share one
     groups=None,  # [N] files; clips of the query's own file are left out of its gallery
 ) -> Score:
     "R@1: is the nearest item of the other modality, from another file, of the same class?"
     labels, file = np.asarray(labels), _files(len(query), groups)
     if len(set(file.tolist())) < 2:
-        raise EvaluationError("retrieval needs clips from at least two files; all clips come from one")
+        raise EvaluationError('retrieval needs clips from at least two files; all clips come from one')
     q, g, same, parts = unit(query), unit(gallery), SameClass(labels, labels), []
     for b in blocks(len(q), len(g)):
         other, right = file[b, None] != file, same[b]
@@ -299,78 +329,89 @@ def retrieval_class(
 
 # %% ../nbs/11_evaluation.ipynb #7e2fe345
 def own_rank(
-    query,        # [N, D] one modality
-    gallery,      # [N, D] the other, paired by row
+    query,  # [N, D] one modality
+    gallery,  # [N, D] the other, paired by row
     groups=None,  # [N] files; other clips of the query's file are left out of its gallery
 ):
     "For each query: gallery items more similar than its own, items that tie with it, and the size of its gallery, [N] each."
     file = _files(len(query), groups)
     q, g, at, parts = unit(query), unit(gallery), np.arange(len(file)), []
     for b in blocks(len(q), len(g)):
-        own = at[b, None] == at; allowed = own | (file[b, None] != file)
-        above, level, _ = first_right(q[b] @ g.T, own, allowed); parts.append((above, level - 1, allowed.sum(1)))
+        own = at[b, None] == at
+        allowed = own | (file[b, None] != file)
+        above, level, _ = first_right(q[b] @ g.T, own, allowed)
+        parts.append((above, level - 1, allowed.sum(1)))
     return tuple(np.concatenate(x) for x in zip(*parts))
 
 # %% ../nbs/11_evaluation.ipynb #0dacede7
 def retrieval_instance(
-    query,        # [N, D] one modality
-    gallery,      # [N, D] the other, paired by row
+    query,  # [N, D] one modality
+    gallery,  # [N, D] the other, paired by row
     groups=None,  # [N] files
     ks=(1, 5, 10),
 ) -> dict:
     """`r1`, `r5`, `r10` (each a `Score`): is the clip's own partner among the k nearest? `auc`: the share of the gallery that it beats.
     Also `mrr`, and the numbers `median_rank`, `chance_rank` and `gallery` (mean size)."""
     above, tied, size = own_rank(query, gallery, groups)
-    if size.max() < 2: raise EvaluationError("retrieval needs clips from at least two files; all clips come from one")
+    if size.max() < 2:
+        raise EvaluationError('retrieval needs clips from at least two files; all clips come from one')
     note = f'gallery of {size.mean():.0f}'
-    hits = {k: np.clip((k - above) / (tied + 1), 0, 1) for k in ks}       # of tied items any may stand first
-    out = {f'r{k}': Score(h.mean(), half_width(h, groups), np.minimum(k / size, 1).mean(), len(h), note=note) for k, h in hits.items()}
+    hits = {k: np.clip((k - above) / (tied + 1), 0, 1) for k in ks}  # of tied items any may stand first
+    out = {
+        f'r{k}': Score(h.mean(), half_width(h, groups), np.minimum(k / size, 1).mean(), len(h), note=note)
+        for k, h in hits.items()
+    }
     beaten = 1 - (above + tied / 2) / np.maximum(size - 1, 1)
     rank, chance = 1 + above + tied / 2, (size + 1) / 2
     out['auc'] = Score(beaten.mean(), half_width(beaten, groups), 0.5, len(beaten), note=note)
     out['mrr'] = Score((1 / rank).mean(), half_width(1 / rank, groups), (1 / chance).mean(), len(rank), note=note)
-    return out | dict(median_rank=float(np.median(rank)), chance_rank=float(np.median(chance)), gallery=float(size.mean()))
+    return out | dict(
+        median_rank=float(np.median(rank)), chance_rank=float(np.median(chance)), gallery=float(size.mean())
+    )
 
 # %% ../nbs/11_evaluation.ipynb #e0ae16af
 def _auroc_error(A, P, N):
     "Half-width of the 95 % interval of an area A from P positives and N negatives (Hanley and McNeil, 1982)."
     variance = (A * (1 - A) + (P - 1) * (A / (2 - A) - A * A) + (N - 1) * (2 * A * A / (1 + A) - A * A)) / (P * N)
-    least = 1 - 0.05 ** (1 / min(P, N)) if A in (0, 1) else 0              # perfect on few clips is not certain: the rule of three
+    least = 1 - 0.05 ** (1 / min(P, N)) if A in (0, 1) else 0  # perfect on few clips is not certain: the rule of three
     return max(1.96 * max(variance, 0) ** 0.5, least)
 
 # %% ../nbs/11_evaluation.ipynb #9234b628
 def auroc(
-    scores,     # [N] higher: more likely positive
+    scores,  # [N] higher: more likely positive
     positives,  # [N] bool, the truth
 ) -> Score:
     "Area under the ROC curve, ties counted half, with Hanley and McNeil's (1982) error; needs both kinds."
     from scipy.stats import rankdata
+
     scores, p = np.asarray(scores, np.float64), np.asarray(positives, bool)
     P, N = int(p.sum()), int((~p).sum())
-    if not P or not N: raise EvaluationError(f"AUROC needs positives and negatives, got {P} and {N}")
+    if not P or not N:
+        raise EvaluationError(f'AUROC needs positives and negatives, got {P} and {N}')
     bad = int((~np.isfinite(scores)).sum())
-    if bad: raise EvaluationError(f"AUROC: {bad} of {len(scores)} scores are not finite")
+    if bad:
+        raise EvaluationError(f'AUROC: {bad} of {len(scores)} scores are not finite')
     A = (rankdata(scores)[p].sum() - P * (P + 1) / 2) / (P * N)
     return Score(A, _auroc_error(A, P, N), 0.5, P + N)
 
 # %% ../nbs/11_evaluation.ipynb #2f1363af
 def ranking_areas(
-    scores,   # [R, M] one list in each row, or [1, M] for all
-    right,    # bool [R, M] what should stand in front, or [1, M]
+    scores,  # [R, M] one list in each row, or [1, M] for all
+    right,  # bool [R, M] what should stand in front, or [1, M]
     weights,  # [R, M] how often each item counts
-) -> tuple:   # float64 [R] each; NaN where nothing is right (or, for the second, nothing is wrong)
+) -> tuple:  # float64 [R] each; NaN where nothing is right (or, for the second, nothing is wrong)
     "(average precision, area under the ROC curve) of each list; equal scores are one place, as in scikit-learn."
     w, n = np.asarray(weights, np.float64), np.shape(weights)[1]
     at = lambda x, i: np.take_along_axis(np.asarray(x), np.broadcast_to(i, (len(x), n)), 1)
     order = np.argsort(-np.asarray(scores, np.float64), 1, kind='stable')
     s, p, w = (at(x, order) for x in (scores, w * right, w))
-    first = np.concatenate([np.ones((len(s), 1), bool), s[:, 1:] != s[:, :-1]], 1)         # of each run of equal scores
+    first = np.concatenate([np.ones((len(s), 1), bool), s[:, 1:] != s[:, :-1]], 1)  # of each run of equal scores
     last = np.concatenate([first[:, 1:], np.ones((len(s), 1), bool)], 1)
     start = np.maximum.accumulate(np.where(first, np.arange(n), 0), 1)
     end = np.minimum.accumulate(np.where(last, np.arange(n), n)[:, ::-1], 1)[:, ::-1]
     tp, fp = p.cumsum(1), (w - p).cumsum(1)
     P, N = tp[:, -1:], fp[:, -1:]
-    before = (at(fp, end) + at(fp - (w - p), start)) / 2          # wrong ones in front of each, half of those beside it
+    before = (at(fp, end) + at(fp - (w - p), start)) / 2  # wrong ones in front of each, half of those beside it
     with np.errstate(invalid='ignore', divide='ignore'):
         ap = np.where(p > 0, p * at(tp, end) / (at(tp, end) + at(fp, end)), 0).sum(1) / P[:, 0]
         return ap, (p * (N - before)).sum(1) / (P * N)[:, 0]
@@ -382,80 +423,89 @@ def d_prime(
 ) -> float:
     "The distance of two normal curves with this area, in standard deviations."
     from scipy.stats import norm
-    return float(2 ** .5 * norm.ppf(np.clip(auc, .5 / pairs, 1 - .5 / pairs)))
+
+    return float(2**0.5 * norm.ppf(np.clip(auc, 0.5 / pairs, 1 - 0.5 / pairs)))
 
 # %% ../nbs/11_evaluation.ipynb #da8d2770
 def _redrawn(truth, scores, groups, draws: int) -> np.ndarray:
     "(mean average precision, mean area) of each of many draws of the files with replacement, [draws, 2]."
     import warnings
+
     _, g = np.unique(_files(len(truth), groups), return_inverse=True)
     k, made = g.max() + 1, []
     if k < 2:
-        raise EvaluationError("an error estimate needs clips from at least two files, got 1; evaluate on more files")
+        raise EvaluationError('an error estimate needs clips from at least two files, got 1; evaluate on more files')
     times = rng(0, view='bootstrap').multinomial(k, np.full(k, 1 / k), draws)
     for s, r in zip(scores.T, truth.T):
         parts = [ranking_areas(s[None], r[None], times[b][:, g]) for b in blocks(draws, len(g), 1e6)]
         made.append(np.concatenate(parts, 1).T)
     with warnings.catch_warnings():
-        warnings.simplefilter('ignore')                           # a class that was not drawn at all
+        warnings.simplefilter('ignore')  # a class that was not drawn at all
         return np.nanmean(made, 0)
 
 
 def _span(x) -> float:
     "Half of the width of the middle 95 %."
-    return float(np.ptp(np.nanquantile(x, [.025, .975]))) / 2
+    return float(np.ptp(np.nanquantile(x, [0.025, 0.975]))) / 2
 
 # %% ../nbs/11_evaluation.ipynb #96cf3064
 def multi_label_scores(
-    truth,   # bool [M, K] which classes each test clip has
+    truth,  # bool [M, K] which classes each test clip has
     scores,  # [M, K] higher: more likely
     groups=None,  # [M] files of the test clips
     draws: int = 200,  # bootstrap samples
 ) -> dict:
     "`map`, `auc` and `dprime`, each a `Score`: means over the classes with test clips that are of them and others."
     from sklearn.metrics import average_precision_score, roc_auc_score
+
     truth, scores, n = np.asarray(truth, bool), np.asarray(scores, np.float64), len(truth)
     kept = truth.any(0) & ~truth.all(0)
     if not kept.any():
-        raise EvaluationError(f"none of the {len(kept)} classes has both test clips that are of it and others")
+        raise EvaluationError(f'none of the {len(kept)} classes has both test clips that are of it and others')
     out, truth, scores = int((~kept).sum()), truth[:, kept], scores[:, kept]
     mean = lambda area: float(np.mean([area(r, s) for r, s in zip(truth.T, scores.T)]))
     ap, auc, drawn = mean(average_precision_score), mean(roc_auc_score), _redrawn(truth, scores, groups, draws)
     note = f'mean over {kept.sum()} classes' + (f'; {out} more have no test clip, or all of them' if out else '')
-    least = 1 - .05 ** (1 / len(np.unique(_files(n, groups))))    # perfect on few is not certain: the rule of three
+    least = 1 - 0.05 ** (1 / len(np.unique(_files(n, groups))))  # perfect on few is not certain: the rule of three
     e_ap, e_auc = (_span(x) if np.ptp(x) else least for x in drawn.T)
     pairs = (truth.sum(0) * (~truth).sum(0)).sum()
     d = d_prime(auc, pairs)
     e_d = _span([d_prime(a, pairs) for a in drawn[:, 1]]) or d - d_prime(auc - least, pairs)
-    return dict(map=Score(ap, e_ap, float(truth.mean()), n, note=note), auc=Score(auc, e_auc, .5, n, note=note),
-                dprime=Score(d, e_d, 0., n, note=note))
+    return dict(
+        map=Score(ap, e_ap, float(truth.mean()), n, note=note),
+        auc=Score(auc, e_auc, 0.5, n, note=note),
+        dprime=Score(d, e_d, 0.0, n, note=note),
+    )
 
 # %% ../nbs/11_evaluation.ipynb #813b5e31
 def _decisions(x, Y, tx, C, fit) -> np.ndarray:
     "Score of each class for each row of `tx`, [M, K], by one classifier each; 0 for a class of all or of none."
     out = np.zeros((len(tx), Y.shape[1]))
-    for k in np.flatnonzero(Y.any(0) & ~Y.all(0)): out[:, k] = fit(x, Y[:, k], C).decision_function(tx)
+    for k in np.flatnonzero(Y.any(0) & ~Y.all(0)):
+        out[:, k] = fit(x, Y[:, k], C).decision_function(tx)
     return out
 
 
 def _shared_C(x, Y, held, fit, grid=(0.001, 0.01, 0.1, 1.0)) -> float:
     "One penalty for all classes: the strongest that has the best mean average precision on the held-out clips."
     some = Y[held].any(0) & ~Y[held].all(0)
-    if not some.any(): return 0.01
+    if not some.any():
+        return 0.01
     right = Y[held].T[some]
     found = [_decisions(x[~held], Y[~held], x[held], C, fit).T[some] for C in grid]
     return grid[int(np.argmax([ranking_areas(s, right, np.ones(right.shape))[0].mean() for s in found]))]
 
 
 def _window_decisions(
-    x,   # [N, W, C] features of the training clips, by window
-    Y,   # bool [N, K] their classes
+    x,  # [N, W, C] features of the training clips, by window
+    Y,  # bool [N, K] their classes
     tx,  # [M, W, C] of the test clips
-    fit=None,     # function(x, y, C) -> classifier with decision_function; None: logistic regression
+    fit=None,  # function(x, y, C) -> classifier with decision_function; None: logistic regression
     groups=None,  # [N] files or recordings of the training clips
 ) -> np.ndarray:  # [M, K]
     "Score of each class: one classifier for each, every window a sample, the windows' scores averaged at the test."
     import warnings
+
     N, W, C = np.shape(x)
     flat, test = _standardise(*(np.asarray(a, np.float64).reshape(-1, C) for a in (x, tx)))
     each, held, fit = np.repeat(Y, W, 0), np.repeat(_held_out(N, groups), W), fit or _fit
@@ -467,27 +517,30 @@ def _window_decisions(
 def multi_label_probe(
     train_x,  # [N, C] frozen features of the training clips
     train_y,  # [N] labels as in a manifest
-    test_x,   # [M, C] features of the test clips
-    test_y,   # [M] labels
-    groups=None,       # [N] files of the training clips
+    test_x,  # [M, C] features of the test clips
+    test_y,  # [M] labels
+    groups=None,  # [N] files of the training clips
     test_groups=None,  # [M] files of the test clips
 ) -> dict:
     "`map`, `auc` and `dprime` of a logistic regression for each class on standardised features."
     (x, y), (tx, ty) = _features('train', train_x, train_y), _features('test', test_x, test_y)
     classes, Y = one_hot(np.concatenate([y, ty]), True)
-    own = Y[:len(y)]
+    own = Y[: len(y)]
     if (own.all(0) | ~own.any(0)).all():
-        raise EvaluationError("a probe needs a class that some training clips have and others have not, "
-                              f"got {len(classes)} classes; check the manifest's label column")
-    return multi_label_scores(Y[len(y):], _window_decisions(x[:, None], own, tx[:, None], groups=groups), test_groups)
+        raise EvaluationError(
+            'a probe needs a class that some training clips have and others have not, '
+            f"got {len(classes)} classes; check the manifest's label column"
+        )
+    return multi_label_scores(Y[len(y) :], _window_decisions(x[:, None], own, tx[:, None], groups=groups), test_groups)
 
 # %% ../nbs/11_evaluation.ipynb #5d7fb3a1
 def ranking_scores(
-    q, g,    # [N, C] queries, [M, C] gallery: the larger q g, the nearer
+    q,
+    g,  # [N, C] queries, [M, C] gallery: the larger q g, the nearer
     same: SameClass,  # of both
     allowed=None,  # function(slice of queries) -> bool [n, M]: what may be found; None: all
-    groups=None,   # [N] files of the queries
-    far=0.0,       # [M] subtracted from q g
+    groups=None,  # [N] files of the queries
+    far=0.0,  # [M] subtracted from q g
 ) -> dict:
     """`map`, `auc` and `dprime` of the gallery's order, each a `Score`: means over queries of how far in front the
     clips of the same class stand."""
@@ -500,14 +553,19 @@ def ranking_scores(
         parts.append((np.nan_to_num(ap), auc, P / np.maximum(n, 1), P * (n - P)))
     ap, auc, chance, pairs = (np.concatenate(x) for x in zip(*parts))
     asked = pairs > 0
-    if not asked.any(): raise EvaluationError("no query has both clips of its class and others in its gallery")
+    if not asked.any():
+        raise EvaluationError('no query has both clips of its class and others in its gallery')
     files, (a, n) = _files(len(ap), groups), (auc[asked].mean(), int(asked.sum()))
     e, d = half_width(auc[asked], files[asked]), d_prime(a, pairs.sum())
     span = abs(d_prime(min(a + e, 1), pairs.sum()) - d_prime(max(a - e, 0), pairs.sum())) / 2
-    note = 'right: one class in common' + (f'; {len(ap) - n} queries have no other class or none of theirs in the '
-                                           f'gallery' if n < len(ap) else '')
-    return dict(map=Score(float(ap.mean()), half_width(ap, files), float(chance.mean()), len(ap), note=note),
-                auc=Score(float(a), e, .5, n, note=note), dprime=Score(d, span, 0., n, note=note))
+    note = 'right: one class in common' + (
+        f'; {len(ap) - n} queries have no other class or none of theirs in the gallery' if n < len(ap) else ''
+    )
+    return dict(
+        map=Score(float(ap.mean()), half_width(ap, files), float(chance.mean()), len(ap), note=note),
+        auc=Score(float(a), e, 0.5, n, note=note),
+        dprime=Score(d, span, 0.0, n, note=note),
+    )
 
 # %% ../nbs/11_evaluation.ipynb #4fa14af4
 def class_counts(
@@ -527,15 +585,20 @@ def say_classes(
 ) -> dict:
     """What is said below a report where clips have several classes: the rule, and how many clips each class has;
     else nothing."""
-    if not multi_label(table['label']): return {}
+    if not multi_label(table['label']):
+        return {}
     n = class_counts(table)
-    each = [f"{c} {a}/{b}" for c, a, b in n.itertuples(index=False)]
+    each = [f'{c} {a}/{b}' for c, a, b in n.itertuples(index=False)]
     if len(n) > 12:
-        each = [f"{n['train'].min()} to {n['train'].max()} / {n['test'].min()} to "
-                f"{n['test'].max()}" + (f', each in {file}' if file else '')]
-    return {'classes': f"{len(n)}, several per clip: mAP, AUC and d' are means over classes; two clips are of the "
-                       f"same class when they share one",
-            'clips per class': f"training / test: {', '.join(each)}"}
+        each = [
+            f'{n["train"].min()} to {n["train"].max()} / {n["test"].min()} to '
+            f'{n["test"].max()}' + (f', each in {file}' if file else '')
+        ]
+    return {
+        'classes': f"{len(n)}, several per clip: mAP, AUC and d' are means over classes; two clips are of the "
+        f'same class when they share one',
+        'clips per class': f'training / test: {", ".join(each)}',
+    }
 
 # %% ../nbs/11_evaluation.ipynb #ca17afe2
 def _changes(x):
@@ -547,7 +610,7 @@ def _changes(x):
 
 # %% ../nbs/11_evaluation.ipynb #15e55335
 def colour_histogram(
-    frames,         # uint8 [B, 3, T, H, W]
+    frames,  # uint8 [B, 3, T, H, W]
     moving: bool = False,  # weigh each pixel by how much it changes to the next frame
 ) -> np.ndarray:
     "Joint histogram of 4 x 4 x 4 colours over frames and pixels (every third row and column), float64 [B, 64], rows sum to 1."
@@ -577,18 +640,24 @@ def motion(
 class RowMeans:
     "Means of windows by row of the manifest, added up as they come: memory grows with the rows, not with the windows."
 
-    def __init__(self): self.place, self.n, self.total = {}, np.zeros(0), {}
+    def __init__(self):
+        self.place, self.n, self.total = {}, np.zeros(0), {}
 
 # %% ../nbs/11_evaluation.ipynb #089887aa
 @patch
-def add(self: RowMeans,
-    index,         # [M] row of the manifest for each window
+def add(
+    self: RowMeans,
+    index,  # [M] row of the manifest for each window
     values: dict,  # key -> [M, ...] one entry per window
 ):
     "Take in some windows."
     at = np.array([self.place.setdefault(int(i), len(self.place)) for i in np.asarray(index)], int)
-    def room(x, shape): return x if len(x) >= len(self.place) else np.concatenate([x, np.zeros((2 * len(self.place) - len(x), *shape))])
-    self.n = room(self.n, ()); np.add.at(self.n, at, 1)
+
+    def room(x, shape):
+        return x if len(x) >= len(self.place) else np.concatenate([x, np.zeros((2 * len(self.place) - len(x), *shape))])
+
+    self.n = room(self.n, ())
+    np.add.at(self.n, at, 1)
     for key, x in values.items():
         x = np.asarray(x, np.float64)
         self.total[key] = room(self.total.get(key, np.zeros((0, *x.shape[1:]))), x.shape[1:])
@@ -598,14 +667,15 @@ def add(self: RowMeans,
 @patch
 def result(self: RowMeans) -> tuple:
     "(rows [N] sorted, {key: mean of each row's windows [N, ...]})."
-    rows = np.array(sorted(self.place), int); at = np.array([self.place[r] for r in rows.tolist()], int)
+    rows = np.array(sorted(self.place), int)
+    at = np.array([self.place[r] for r in rows.tolist()], int)
     return rows, {k: x[at] / self.n[at].reshape(-1, *[1] * (x.ndim - 1)) for k, x in self.total.items()}
 
 # %% ../nbs/11_evaluation.ipynb #9e6d9db7
 def collect(
-    batches,       # iterable of `Batch`
+    batches,  # iterable of `Batch`
     makers: dict,  # name -> function(batch, video, spec) -> dict of [B, ...]
-    views,         # (VideoView, AudioView) without augmentation
+    views,  # (VideoView, AudioView) without augmentation
     device='cpu',
     total: int | None = None,  # batches, for the progress bar
 ):
@@ -614,46 +684,53 @@ def collect(
     for batch in progress(batches, total=total, desc='evaluating', unit='batch'):
         video, _ = views[0](torch.as_tensor(batch.frames).to(device), 0, 0, batch.index)
         spec = views[1](torch.as_tensor(batch.waveform).to(device), 0, 0, batch.index)
-        for name, make in makers.items(): means[name].add(batch.index, make(batch, video, spec))
+        for name, make in makers.items():
+            means[name].add(batch.index, make(batch, video, spec))
     results = {name: m.result() for name, m in means.items()}
     rows = next(iter(results.values()))[0]
-    if not len(rows): raise EvaluationError("no clip to evaluate: the manifest has no row in this split, or none could be read")
+    if not len(rows):
+        raise EvaluationError('no clip to evaluate: the manifest has no row in this split, or none could be read')
     return rows, {name: values for name, (_, values) in results.items()}
 
 # %% ../nbs/11_evaluation.ipynb #6d5e6f6d
 @dataclass(frozen=True)
 class Embeddings:
     "What a model makes of clips, averaged over the windows of each; rows in the order of `index`."
-    index: np.ndarray         # [N] row in the full manifest
-    video: np.ndarray         # [N, D] unit norm, the shared space
-    audio: np.ndarray         # [N, D] unit norm
+
+    index: np.ndarray  # [N] row in the full manifest
+    video: np.ndarray  # [N, D] unit norm, the shared space
+    audio: np.ndarray  # [N, D] unit norm
     video_pooled: np.ndarray  # [N, C] before the projection head; what probes read
     audio_pooled: np.ndarray  # [N, C]
 
 
 def as_embeddings(
-    rows,       # [N] from `collect`
+    rows,  # [N] from `collect`
     arrays: dict,  # what `encode` made
 ) -> Embeddings:
     "Bring averaged embeddings back to unit length."
-    return Embeddings(rows, unit(arrays['video']), unit(arrays['audio']), arrays['video_pooled'], arrays['audio_pooled'])
+    return Embeddings(
+        rows, unit(arrays['video']), unit(arrays['audio']), arrays['video_pooled'], arrays['audio_pooled']
+    )
 
 # %% ../nbs/11_evaluation.ipynb #0cd05b2b
 def encode(
     model,  # AVModel, in eval mode
 ):
     "A maker for `collect`: the model's embeddings and pooled features."
+
     @torch.inference_mode()
     def make(batch, video, spec):
-        out = model(video, spec, local=False)                              # no map is needed, so none is made
+        out = model(video, spec, local=False)  # no map is needed, so none is made
         return {k: getattr(out, k).float().cpu().numpy() for k in ('video', 'audio', 'video_pooled', 'audio_pooled')}
+
     return make
 
 # %% ../nbs/11_evaluation.ipynb #68050e7b
 def embed(
-    model,    # AVModel
+    model,  # AVModel
     batches,  # iterable of `Batch`; several windows of a clip share its index
-    views,    # (VideoView, AudioView) without augmentation
+    views,  # (VideoView, AudioView) without augmentation
     total: int | None = None,  # batches, for the progress bar
 ) -> Embeddings:
     "Embeddings of clips: no gradient, batch norm frozen, windows averaged, unit length again."
@@ -664,8 +741,13 @@ def embed(
 # %% ../nbs/11_evaluation.ipynb #91ccc75e
 def trivial(batch, video, spec) -> dict:
     "A maker for `collect`: what can be read off a clip without learning."
-    return dict(colour=colour_histogram(batch.frames), motion_colour=colour_histogram(batch.frames, moving=True),
-                spectrum=spec.float().mean((1, 2)).cpu().numpy(), loudness=loudness(batch.waveform), motion=motion(batch.frames))
+    return dict(
+        colour=colour_histogram(batch.frames),
+        motion_colour=colour_histogram(batch.frames, moving=True),
+        spectrum=spec.float().mean((1, 2)).cpu().numpy(),
+        loudness=loudness(batch.waveform),
+        motion=motion(batch.frames),
+    )
 
 # %% ../nbs/11_evaluation.ipynb #0fa8b3f0
 def on_half_circle(
@@ -673,32 +755,38 @@ def on_half_circle(
 ) -> np.ndarray:
     "Ranks as angles from 0 to pi, [N, 2]: the smaller the difference in rank, the larger the cosine."
     from scipy.stats import rankdata
+
     angle = np.pi * rankdata(np.ravel(x)) / len(x)
     return np.stack([np.cos(angle), np.sin(angle)], 1)
 
 # %% ../nbs/11_evaluation.ipynb #e4eab463
 def _settle_norms(
-    model,    # any network
+    model,  # any network
     batches,  # a few `Batch`es
-    views,    # (VideoView, AudioView)
+    views,  # (VideoView, AudioView)
 ):
     "Give the batch norms of a network the plain average statistics of some batches; nothing else changes."
     norms = [m for m in model.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
-    for m in norms: m.momentum = None                                      # plain average over what follows
+    for m in norms:
+        m.momentum = None  # plain average over what follows
     model.train()
     with torch.no_grad():
         for b in batches if norms else ():
-            model(views[0](torch.as_tensor(b.frames), 0, 0, b.index)[0], views[1](torch.as_tensor(b.waveform), 0, 0, b.index))
+            model(
+                views[0](torch.as_tensor(b.frames), 0, 0, b.index)[0],
+                views[1](torch.as_tensor(b.waveform), 0, 0, b.index),
+            )
 
 # %% ../nbs/11_evaluation.ipynb #4a54e3a6
 def untrained(
-    cfg,         # TrainConfig
+    cfg,  # TrainConfig
     batches=(),  # a few `Batch`es for the batch-norm statistics
     views=None,  # (VideoView, AudioView), needed with batches
     seed: int = 0,
 ):
     "A freshly initialised `AVModel` of the same architecture, in eval mode; torch's own random state is left alone."
     from avnb.encoders import AVModel
+
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = AVModel.from_config(cfg)
@@ -707,59 +795,95 @@ def untrained(
 
 # %% ../nbs/11_evaluation.ipynb #27b227ed
 def readable(
-    manifest,     # Manifest
+    manifest,  # Manifest
     packed=None,  # PackedSet, if any
 ):
     "The part of a manifest that can be evaluated: no decode error, a sound track, readable when it was packed."
     manifest = manifest.usable()
-    if packed is None or not packed.bad: return manifest
+    if packed is None or not packed.bad:
+        return manifest
     return type(manifest)(manifest.folder, manifest.table[~np.isin(packed.slots(manifest), list(packed.bad))])
 
 # %% ../nbs/11_evaluation.ipynb #d377cedc
 def window_batches(
-    manifest,      # Manifest, or a part of one
-    cfg,           # TrainConfig
-    packed=None,   # PackedSet or folder; '' for the files
+    manifest,  # Manifest, or a part of one
+    cfg,  # TrainConfig
+    packed=None,  # PackedSet or folder; '' for the files
     windows: int = 4,  # evenly spaced windows of each clip; 1: the middle
     batch: int = 50,
 ):
     "(iterable of `Batch`: every window of every clip, number of batches)."
-    data = ClipDataset(manifest, cfg.data, cfg.view, cfg.run.seed, '' if packed is None else packed, train=False, windows=windows)
+    data = ClipDataset(
+        manifest, cfg.data, cfg.view, cfg.run.seed, '' if packed is None else packed, train=False, windows=windows
+    )
     workers = 0 if data.packed else cfg.data.workers
     loaders = (clip_loader(data, batch, w, workers=workers, shuffle=False, drop_last=False) for w in range(windows))
     return (b for loader in loaders for b in loader), windows * -(-len(data) // batch)
 
 # %% ../nbs/11_evaluation.ipynb #0ad36511
 METRICS = dict(
-    linear_video='video, linear probe', linear_audio='audio, linear probe', knn_video='video, 20 nearest neighbours',
-    **{f'{name}_{k}': f'{what}, {t}' for k, t in dict(map='mAP', auc='AUC', dprime="d'").items() for name, what in dict(
-        linear_video='video, linear probes', linear_audio='audio, linear probes',
-        retrieval_class_v2a='picture finds sounds of its classes',
-        retrieval_class_a2v='sound finds pictures of its classes').items()},
-    retrieval_class_v2a_r1='picture finds a sound of its class', retrieval_class_a2v_r1='sound finds a picture of its class',
-    retrieval_instance_v2a_r1='picture finds its own sound', retrieval_instance_v2a_auc='own sound beats those of other files',
+    linear_video='video, linear probe',
+    linear_audio='audio, linear probe',
+    knn_video='video, 20 nearest neighbours',
+    **{
+        f'{name}_{k}': f'{what}, {t}'
+        for k, t in dict(map='mAP', auc='AUC', dprime="d'").items()
+        for name, what in dict(
+            linear_video='video, linear probes',
+            linear_audio='audio, linear probes',
+            retrieval_class_v2a='picture finds sounds of its classes',
+            retrieval_class_a2v='sound finds pictures of its classes',
+        ).items()
+    },
+    retrieval_class_v2a_r1='picture finds a sound of its class',
+    retrieval_class_a2v_r1='sound finds a picture of its class',
+    retrieval_instance_v2a_r1='picture finds its own sound',
+    retrieval_instance_v2a_auc='own sound beats those of other files',
     auroc_wrong_track='bank score knows wrong tracks (AUROC)',
-    pointing_guided='pointing game, map guided by sound', pointing_vision_only='pointing game, map from vision alone',
-    energy_guided='share of the map on the thing, guided by sound', energy_vision_only='share of the map on the thing, vision alone',
-    ciou_guided='cIoU >= 0.5, map guided by sound', ciou_mean_guided='cIoU, mean, map guided by sound', ciou_auc_guided='cIoU, AUC, map guided by sound',
-    frequency_hit_guided='frequency hit, guided by picture', frequency_hit_sound_only='frequency hit, sound alone',
-    frequency_iou_guided='frequency IoU, guided by picture', frequency_iou_sound_only='frequency IoU, sound alone',
-    pointing_every_source='pointing, each of several voices finds its thing', ciou_every_source='cIoU >= 0.5 for each of several voices',
-    swap_follows='the map follows when voices are swapped', pointing_over_wrong_class='pointing, more than with a wrong sound',
-    frequency_over_wrong_class='frequency hit, more than with a wrong picture', ceiling_vision_only='ceiling: a perfect eye without ears',
-    time_frequency_hit_guided='time and frequency hit, guided', time_frequency_hit_sound_only='time and frequency hit, sound alone')
+    pointing_guided='pointing game, map guided by sound',
+    pointing_vision_only='pointing game, map from vision alone',
+    energy_guided='share of the map on the thing, guided by sound',
+    energy_vision_only='share of the map on the thing, vision alone',
+    ciou_guided='cIoU >= 0.5, map guided by sound',
+    ciou_mean_guided='cIoU, mean, map guided by sound',
+    ciou_auc_guided='cIoU, AUC, map guided by sound',
+    frequency_hit_guided='frequency hit, guided by picture',
+    frequency_hit_sound_only='frequency hit, sound alone',
+    frequency_iou_guided='frequency IoU, guided by picture',
+    frequency_iou_sound_only='frequency IoU, sound alone',
+    pointing_every_source='pointing, each of several voices finds its thing',
+    ciou_every_source='cIoU >= 0.5 for each of several voices',
+    swap_follows='the map follows when voices are swapped',
+    pointing_over_wrong_class='pointing, more than with a wrong sound',
+    frequency_over_wrong_class='frequency hit, more than with a wrong picture',
+    ceiling_vision_only='ceiling: a perfect eye without ears',
+    time_frequency_hit_guided='time and frequency hit, guided',
+    time_frequency_hit_sound_only='time and frequency hit, sound alone',
+)
 
 # %% ../nbs/11_evaluation.ipynb #3b5b0cf0
 def _score_row(name, s, most):
     "One row of the table, three decimals from a thousand clips on; a star behind the name where the margin is larger than the error."
     d = 3 if s.n >= 1000 else 2
-    def spread(k): return f' (sd {s.spread[k][0]:.{d}f} of {s.spread[k][1]})' if k in s.spread else ''
+
+    def spread(k):
+        return f' (sd {s.spread[k][0]:.{d}f} of {s.spread[k][1]})' if k in s.spread else ''
+
     order = sorted(s.baselines, key=lambda k: -s.baselines[k])
-    shown = [k for i, k in enumerate(order) if i < most or k == 'untrained']    # no table without the random network
-    base = [f'{k} {s.baselines[k]:.{d}f}{spread(k)}' for k in shown] + [f'{len(order) - len(shown)} more'] * (len(order) > len(shown))
+    shown = [k for i, k in enumerate(order) if i < most or k == 'untrained']  # no table without the random network
+    base = [f'{k} {s.baselines[k]:.{d}f}{spread(k)}' for k in shown] + [f'{len(order) - len(shown)} more'] * (
+        len(order) > len(shown)
+    )
     chance = f'{s.chance:.{d}f}' if s.chance >= 0.1 else f'{s.chance:.3f}'
     mark = '*' if s.margin > s.error and not name.startswith('ceiling') else ''
-    return [METRICS.get(name, name) + mark, f'{s.value:.{d}f} ± {s.error:.{d}f}{spread("value")}', chance, ', '.join(base), str(s.n), s.note]
+    return [
+        METRICS.get(name, name) + mark,
+        f'{s.value:.{d}f} ± {s.error:.{d}f}{spread("value")}',
+        chance,
+        ', '.join(base),
+        str(s.n),
+        s.note,
+    ]
 
 
 def score_rows(
@@ -767,13 +891,19 @@ def score_rows(
     most: int = 99,  # baselines shown, the best first; 'untrained' always is
 ) -> list:
     "What a table shows, row by row: metric, value and error, chance, baselines from the best down, n, note."
-    return [_score_row(name, s if isinstance(s, Score) else Score(**s), most) for name, s in report.items()
-            if name not in ('skipped', 'about')]
+    return [
+        _score_row(name, s if isinstance(s, Score) else Score(**s), most)
+        for name, s in report.items()
+        if name not in ('skipped', 'about')
+    ]
 
 # %% ../nbs/11_evaluation.ipynb #f4cba651
 def _html_table(head, rows, tail):
     "A table and paragraphs, escaped."
-    def cell(tag, row): return '<tr>' + ''.join(f'<{tag}>{html.escape(c)}</{tag}>' for c in row) + '</tr>'
+
+    def cell(tag, row):
+        return '<tr>' + ''.join(f'<{tag}>{html.escape(c)}</{tag}>' for c in row) + '</tr>'
+
     body = cell('th', head) + ''.join(cell('td', r) for r in rows)
     return f'<table>{body}</table>' + ''.join(f'<p>{html.escape(t)}</p>' for t in tail)
 
@@ -793,7 +923,8 @@ def _text_table(head, rows, tail):
 def _tex(text: str) -> str:
     "Escaped for LaTeX."
     text = text.replace('\\', '').replace('±', r'$\pm$').replace('>=', r'$\geq$')
-    for c in '&%_#': text = text.replace(c, '\\' + c)
+    for c in '&%_#':
+        text = text.replace(c, '\\' + c)
     return text
 
 
@@ -803,7 +934,11 @@ def _latex_table(head, rows, tail):
     note = [r'\par{\footnotesize ' + _tex('; '.join(said)) + '}'] if said else []
     lines = [' & '.join(map(_tex, r[:5])) + r' \\' for r in [head, *rows]]
     begin, end = r'\begin{tabular}{lrrlr}', r'\end{tabular}'
-    return '\n'.join([begin, r'\hline', lines[0], r'\hline', *lines[1:], r'\hline', end] + note + ['% ' + t for t in tail if t not in said])
+    return '\n'.join(
+        [begin, r'\hline', lines[0], r'\hline', *lines[1:], r'\hline', end]
+        + note
+        + ['% ' + t for t in tail if t not in said]
+    )
 
 # %% ../nbs/11_evaluation.ipynb #5eff24c0
 def score_table(
@@ -812,7 +947,7 @@ def score_table(
 ) -> str:
     "Scores with their company as a table; a star where the value beats chance and every baseline by more than its error."
     head = ['metric', 'value', 'chance', 'baselines, the best first', 'n', 'note']
-    rows = score_rows(report, 3 if form in ('text', 'latex') else 99)         # what fits a screen or a page
+    rows = score_rows(report, 3 if form in ('text', 'latex') else 99)  # what fits a screen or a page
     tail = [f'left out: {METRICS.get(k, k)}: {why}' for k, why in report.get('skipped', {}).items()]
     tail += ['* above chance and every baseline by more than the 95 % error']
     tail += [f'{k}: {v}' for k, v in report.get('about', {}).items()]
@@ -821,7 +956,7 @@ def score_table(
 
 # %% ../nbs/11_evaluation.ipynb #423a6201
 def evaluation_parts(
-    manifest,    # the readable manifest
+    manifest,  # the readable manifest
     one_source=None,  # ids of clips with one sounding thing; None: not known
 ) -> dict:
     "Rows of the full manifest for each question: `train`, `test` (clean and labelled), `pairs` (test, clean), `wrong`, `clean` (training)."
@@ -829,16 +964,22 @@ def evaluation_parts(
     col = lambda name: t[name].fillna('').astype(str) if name in t else t['id'].astype(str).str[:0]
     clean, labelled, split = col('faulty_kind').isin(['', 'none']), col('label') != '', col('split')
     simple = t['id'].astype(str).isin(one_source) if one_source else clean | True
-    test = split.eq('test') if split.eq('test').any() else clean | True   # no test split (one's own videos): all of them
+    test = split.eq('test') if split.eq('test').any() else clean | True  # no test split (one's own videos): all of them
     train = ~test if split.eq('test').any() else clean & False
     known = col('faulty_kind').eq('wrong_track').any()
-    parts = dict(train=train & clean & labelled & simple, test=test & clean & labelled & simple, pairs=test & clean,
-                 wrong=train & col('faulty_kind').eq('wrong_track'), clean=train & clean & known)
+    parts = dict(
+        train=train & clean & labelled & simple,
+        test=test & clean & labelled & simple,
+        pairs=test & clean,
+        wrong=train & col('faulty_kind').eq('wrong_track'),
+        clean=train & clean & known,
+    )
     return {k: t.index[p.to_numpy()].to_numpy(np.int64) for k, p in parts.items()}
 
 # %% ../nbs/11_evaluation.ipynb #691df7b7
 class Measured:
     "Averaged features of the parts of a data set, by source ('trained', 'untrained', 'trivial'), with look-up by row."
+
     def __init__(self, rows, features, table):
         self.rows, self.features, self.table = rows, features, table
 
@@ -853,14 +994,15 @@ class Measured:
 # %% ../nbs/11_evaluation.ipynb #52354293
 def measure(
     models: dict,  # name -> AVModel in eval mode
-    manifest,      # the readable manifest
-    rows,          # rows of the full manifest
-    cfg,           # TrainConfig
+    manifest,  # the readable manifest
+    rows,  # rows of the full manifest
+    cfg,  # TrainConfig
     packed=None,
     windows: int = 4,
 ) -> Measured:
     "One pass over the clips for all models and the trivial features."
     from avnb.views import views_from
+
     part = type(manifest)(manifest.folder, manifest.table.loc[np.unique(rows)])
     batches, total = window_batches(part, cfg, packed, windows)
     device = next(next(iter(models.values())).parameters()).device
@@ -885,11 +1027,17 @@ def probe_score(
     "A probe (`multi_label_probe` where it applies) of pooled features, beside the untrained net's and trivial ones."
     tr, te = parts['train'], parts['test']
     if not len(tr) or not len(te):
-        raise EvaluationError("no labelled clips in both splits; fill the manifest's columns label and split (train, test)")
-    if probe is linear_probe and multi_label(m.column('label', tr), m.column('label', te)): probe = multi_label_probe
+        raise EvaluationError(
+            "no labelled clips in both splits; fill the manifest's columns label and split (train, test)"
+        )
+    if probe is linear_probe and multi_label(m.column('label', tr), m.column('label', te)):
+        probe = multi_label_probe
     args = dict(test_groups=m.column('path', te))
-    if probe is not knn_accuracy: args['groups'] = m.column('path', tr)
-    run = lambda source, key: probe(m.at(source, key, tr), m.column('label', tr), m.at(source, key, te), m.column('label', te), **args)
+    if probe is not knn_accuracy:
+        args['groups'] = m.column('path', tr)
+    run = lambda source, key: probe(
+        m.at(source, key, tr), m.column('label', tr), m.at(source, key, te), m.column('label', te), **args
+    )
     plain = ('colour', 'motion_colour') if modality == 'video' else ('spectrum', 'loudness')
     key = f'{modality}_pooled'
     return _beside(run('trained', key), {'untrained': run('untrained', key)} | {k: run('trivial', k) for k in plain})
@@ -909,10 +1057,13 @@ def class_score(
 ) -> Score:
     "Class retrieval across modalities, beside the untrained net's and that of liveliness against loudness."
     te = parts['test']
-    if not len(te): raise EvaluationError("no labelled test clips; fill the manifest's columns label and split")
+    if not len(te):
+        raise EvaluationError("no labelled test clips; fill the manifest's columns label and split")
+
     def run(v, a):
         q, g = (v, a) if direction == 'v2a' else (a, v)
         return retrieval_class(q, g, m.column('label', te), m.column('path', te))
+
     return _nets_beside_lively(m, te, run)
 
 # %% ../nbs/11_evaluation.ipynb #f2ca5083
@@ -924,10 +1075,14 @@ def _class_ranking(
     "`ranking_scores` across modalities among clips of other files, beside the same others as `class_score`."
     te, file = parts['test'], _files(len(parts['test']), m.column('path', parts['test']))
     same = SameClass(*[m.column('label', te)] * 2)
-    def other(b): return file[b, None] != file
+
+    def other(b):
+        return file[b, None] != file
+
     def run(v, a):
         q, g = (v, a) if direction == 'v2a' else (a, v)
         return ranking_scores(unit(q), unit(g), same, other, file)
+
     return _nets_beside_lively(m, te, run)
 
 # %% ../nbs/11_evaluation.ipynb #6db64f21
@@ -943,26 +1098,31 @@ def instance_score(
 
 # %% ../nbs/11_evaluation.ipynb #00eb96d6
 def bank_auroc(
-    bank,   # MemoryBank: video, audio, written
-    rows,   # [n] rows to look at
+    bank,  # MemoryBank: video, audio, written
+    rows,  # [n] rows to look at
     wrong,  # [n] bool, which of them are faulty pairs
 ) -> Score:
     "AUROC of the bank's scores (low: suspicious) against what is faulty, over the rows that have been written."
-    rows, wrong = np.asarray(rows), np.asarray(wrong, bool); kept = bank.written[rows].cpu().numpy()
-    if not kept.any(): raise EvaluationError("the memory bank has not been written yet; train first")
+    rows, wrong = np.asarray(rows), np.asarray(wrong, bool)
+    kept = bank.written[rows].cpu().numpy()
+    if not kept.any():
+        raise EvaluationError('the memory bank has not been written yet; train first')
     return auroc(-(bank.video[rows] * bank.audio[rows]).sum(1).float().cpu().numpy()[kept], wrong[kept])
 
 # %% ../nbs/11_evaluation.ipynb #13ec6f2d
 def wrong_track_score(
     m: Measured,  # features of the clips
     parts: dict,  # rows for each question
-    bank,         # MemoryBank: video, audio, written
+    bank,  # MemoryBank: video, audio, written
 ) -> Score:
     "AUROC of the bank's scores (low: suspicious) on training clips with known wrong tracks, beside the untrained net and loudness."
     wrong, clean = parts['wrong'], parts['clean']
-    if not len(wrong): raise EvaluationError("no training clip is known to have a wrong track (manifest column faulty_kind)")
-    if bank is None: raise EvaluationError("the run's memory bank belongs to another manifest; evaluate the one it was trained on")
-    rows = np.r_[wrong, clean]; truth = np.arange(len(rows)) < len(wrong)
+    if not len(wrong):
+        raise EvaluationError('no training clip is known to have a wrong track (manifest column faulty_kind)')
+    if bank is None:
+        raise EvaluationError("the run's memory bank belongs to another manifest; evaluate the one it was trained on")
+    rows = np.r_[wrong, clean]
+    truth = np.arange(len(rows)) < len(wrong)
     score = bank_auroc(bank, rows, truth)
     fresh = auroc(-(m.at('untrained', 'video', rows) * m.at('untrained', 'audio', rows)).sum(1), truth)
     loud = auroc(m.at('trivial', 'loudness', rows)[:, 0], truth).value
@@ -970,13 +1130,14 @@ def wrong_track_score(
 
 # %% ../nbs/11_evaluation.ipynb #498fc27d
 def or_reason(
-    scores: dict,   # filled in place
+    scores: dict,  # filled in place
     skipped: dict,  # filled in place
-    name: str,      # metric
-    make,           # function that returns a Score, or several by name
+    name: str,  # metric
+    make,  # function that returns a Score, or several by name
 ):
     "Put the score (or each of several) under its name, or the reason why there is none."
-    try: made = make()
+    try:
+        made = make()
     except AvnbError as e:
         skipped[name] = str(e)
         return
@@ -985,31 +1146,37 @@ def or_reason(
 # %% ../nbs/11_evaluation.ipynb #f41894bb
 def _ask(m, parts, bank):
     "(name -> Score, name -> reason left out): every question about embeddings."
-    ask = {f'linear_{x}': lambda x=x: probe_score(m, parts, x) for x in ('video', 'audio')} | dict(knn_video=lambda: probe_score(m, parts, 'video', knn_accuracy))
+    ask = {f'linear_{x}': lambda x=x: probe_score(m, parts, x) for x in ('video', 'audio')} | dict(
+        knn_video=lambda: probe_score(m, parts, 'video', knn_accuracy)
+    )
     ask |= {f'retrieval_class_{d}_r1': lambda d=d: class_score(m, parts, d) for d in ('v2a', 'a2v')}
     if len(parts['test']) and multi_label(m.column('label', parts['test'])):
         ask |= {f'retrieval_class_{d}': lambda d=d: _class_ranking(m, parts, d) for d in ('v2a', 'a2v')}
     ask |= {f'retrieval_instance_v2a_{k}': lambda k=k: instance_score(m, parts, k) for k in ('r1', 'auc')}
     ask |= dict(auroc_wrong_track=lambda: wrong_track_score(m, parts, bank))
     scores, skipped = {}, {}
-    for name, make in progress(ask.items(), total=len(ask), desc='scores', unit='score'): or_reason(scores, skipped, name, make)
+    for name, make in progress(ask.items(), total=len(ask), desc='scores', unit='score'):
+        or_reason(scores, skipped, name, make)
     return scores, skipped
 
 # %% ../nbs/11_evaluation.ipynb #cc935dd4
 def embedding_scores(
-    run,          # training.Run: model, bank, cfg, manifest
-    manifest,     # Manifest; split 'test' is evaluated, or everything where there is none
+    run,  # training.Run: model, bank, cfg, manifest
+    manifest,  # Manifest; split 'test' is evaluated, or everything where there is none
     packed=None,  # PackedSet of the manifest; None: read the files
     windows: int = 4,  # windows of each clip
-    one_source=None,   # ids of clips with one sounding thing, where known
+    one_source=None,  # ids of clips with one sounding thing, where known
 ) -> tuple:
     "(name -> Score, name -> reason left out, the untrained twin): everything that is asked of embeddings."
     from avnb.views import views_from
+
     bank = run.bank if manifest.hash == run.manifest.hash else None
     manifest = readable(manifest, packed)
     parts = evaluation_parts(manifest, one_source)
     if not len(parts['pairs']):
-        raise EvaluationError("no test clip with sound and a clean pair; check the manifest's columns split, audio_codec and faulty_kind")
+        raise EvaluationError(
+            "no test clip with sound and a clean pair; check the manifest's columns split, audio_codec and faulty_kind"
+        )
     used = np.unique(np.concatenate(list(parts.values())))
     device = next(run.model.parameters()).device
     few = window_batches(type(manifest)(manifest.folder, manifest.table.loc[used[:200]]), run.cfg, packed, 1)[0]
@@ -1022,38 +1189,42 @@ def embedding_scores(
 @dataclass(frozen=True)
 class ClassifierConfig:
     "Training a classifier on moving pictures (AVID, configs/benchmark)."
-    frames: int = 0          # of a clip; 0: as the network was trained
-    fps: float = 0.0         # 1/s; 0: as the network was trained
-    size: int = 0            # side of the input, pixels; 0: as the network was trained
-    warmup: int = 0          # epochs in which the head learns alone
-    epochs: int = 12         # epochs after that
+
+    frames: int = 0  # of a clip; 0: as the network was trained
+    fps: float = 0.0  # 1/s; 0: as the network was trained
+    size: int = 0  # side of the input, pixels; 0: as the network was trained
+    warmup: int = 0  # epochs in which the head learns alone
+    epochs: int = 12  # epochs after that
     milestones: str = '6,9'  # epochs after which the rate falls
-    gamma: float = 0.1       # by this factor
-    lr: float = 1e-4         # Adam's rate, without weight decay
-    batch: int = 128         # clips in a step
-    clips: int = 1           # random clips of each video in an epoch
+    gamma: float = 0.1  # by this factor
+    lr: float = 1e-4  # Adam's rate, without weight decay
+    batch: int = 128  # clips in a step
+    clips: int = 1  # random clips of each video in an epoch
     dropout: float = 0.0
-    area_min: float = 0.08   # smallest crop, share of the frame's area
-    jitter: float = 0.4      # brightness, contrast, saturation
+    area_min: float = 0.08  # smallest crop, share of the frame's area
+    jitter: float = 0.4  # brightness, contrast, saturation
     hue: float = 0.2
-    random_clips: int = 25   # clips of each test video for clip@1
+    random_clips: int = 25  # clips of each test video for clip@1
 
 # %% ../nbs/11_evaluation.ipynb #899e40ae
 @dataclass(frozen=True)
 class EvalConfig:
     "Settings of all protocols, one place for all: `avnb evaluate fewshot ... --set draws=20`."
-    windows: int = 10        # evenly spaced clips of a video, whose predictions or features are averaged
-    batch: int = 50          # clips in a forward pass
-    workers: int = 0         # reading processes
-    seeds: int = 3           # untrained networks to compare with
-    seed: int = 0            # of what is drawn: orders, crops, few-shot draws
-    overlap: bool = False    # go on although test clips were trained on
-    front: str = ''          # .npz file with the authors' mean and std per frequency; empty: as the network's config says
-    cache: str = ''          # folder of features; empty: 'cache' in the report's folder
-    shots: str = '1,5,20'    # labelled videos of a class
-    draws: int = 50          # of so many videos
+
+    windows: int = 10  # evenly spaced clips of a video, whose predictions or features are averaged
+    batch: int = 50  # clips in a forward pass
+    workers: int = 0  # reading processes
+    seeds: int = 3  # untrained networks to compare with
+    seed: int = 0  # of what is drawn: orders, crops, few-shot draws
+    overlap: bool = False  # go on although test clips were trained on
+    front: str = ''  # .npz file with the authors' mean and std per frequency; empty: as the network's config says
+    cache: str = ''  # folder of features; empty: 'cache' in the report's folder
+    shots: str = '1,5,20'  # labelled videos of a class
+    draws: int = 50  # of so many videos
     levels: str = '1,5,10,20'  # k of R@k
-    finetune: ClassifierConfig = ClassifierConfig(warmup=5, epochs=16, milestones='6,10,14', gamma=0.3, batch=64, clips=10, dropout=0.5)
+    finetune: ClassifierConfig = ClassifierConfig(
+        warmup=5, epochs=16, milestones='6,10,14', gamma=0.3, batch=64, clips=10, dropout=0.5
+    )
     linear: ClassifierConfig = ClassifierConfig()
 
 # %% ../nbs/11_evaluation.ipynb #d40624b0
@@ -1063,7 +1234,8 @@ _RECIPES = dict(
     ucf101_32=dict(finetune=dict(_AT224, frames=32, batch=32, clips=5)),
     hmdb51_8=dict(finetune=dict(_AT224, frames=8, epochs=10, milestones='3,6,8', clips=25, jitter=1.0)),
     hmdb51_32=dict(finetune=dict(_AT224, frames=32, epochs=10, milestones='3,6,8', batch=32, clips=10, jitter=1.0)),
-    kinetics_linear=dict(linear=dict(_AT224, frames=8, area_min=0.766)))  # (224/256)^2; see above for what differs still
+    kinetics_linear=dict(linear=dict(_AT224, frames=8, area_min=0.766)),
+)  # (224/256)^2; see above for what differs still
 
 
 def recipe(
@@ -1072,9 +1244,15 @@ def recipe(
     "Settings under a name or from a file; an unknown one is an error that lists them."
     if str(name).endswith('.toml'):
         import tomllib
-        try: return replace(EvalConfig(), tomllib.loads(Path(name).read_text()))
-        except (OSError, ValueError) as e: raise EvaluationError(f"{name} holds no settings: {e}; expected an evaluate-NAME.toml that an earlier call wrote") from None
-    if name and name not in _RECIPES: raise EvaluationError(f"no recipe {name!r}; known: {', '.join(_RECIPES)}")
+
+        try:
+            return replace(EvalConfig(), tomllib.loads(Path(name).read_text()))
+        except (OSError, ValueError) as e:
+            raise EvaluationError(
+                f'{name} holds no settings: {e}; expected an evaluate-NAME.toml that an earlier call wrote'
+            ) from None
+    if name and name not in _RECIPES:
+        raise EvaluationError(f'no recipe {name!r}; known: {", ".join(_RECIPES)}')
     return replace(EvalConfig(), _RECIPES.get(name, {}))
 
 
@@ -1082,36 +1260,46 @@ def numbers(
     text: str,  # '1,5,20'
 ) -> tuple:
     "Whole numbers of a setting that lists them."
-    try: return tuple(int(x) for x in text.split(',') if x.strip())
-    except ValueError: raise EvaluationError(f"expected whole numbers with commas between them, for example 1,5,20, got {text!r}") from None
+    try:
+        return tuple(int(x) for x in text.split(',') if x.strip())
+    except ValueError:
+        raise EvaluationError(
+            f'expected whole numbers with commas between them, for example 1,5,20, got {text!r}'
+        ) from None
 
 # %% ../nbs/11_evaluation.ipynb #e3d217ea
 class OneSense(ClipDataset):
     """Clips for a protocol that needs `sense` ('video', 'audio' or 'both'); the other one is black or silent. `squeeze`: the whole frame, squeezed to a square.
     `centres`: [N] s into each clip around which its one window lies; NaN: in the middle."""
+
     def __init__(self, manifest, data, view, sense: str = 'both', squeeze: bool = False, centres=None, **kw):
         super().__init__(manifest, data, view, **kw)
         self.sense, self.squeeze, self.centres = sense, squeeze, centres
-        self.seer = copy.copy(self); self.seer.view = dataclasses.replace(view, audio_seconds=self.video_seconds, offset=0.0)
+        self.seer = copy.copy(self)
+        self.seer.view = dataclasses.replace(view, audio_seconds=self.video_seconds, offset=0.0)
 
     def moments(self, rows, epoch):
         "Pictures from the whole file, not only from where a whole stretch of sound fits: a clip of 1.5 s has ten different ones (AVID's dense prediction)."
         frames, first = super().moments(rows, epoch)
         alone = self.sense == 'video' or (self.sense == 'both' and not self.train)
-        if alone: frames = ClipDataset.moments(self.seer, rows, epoch)[0]
+        if alone:
+            frames = ClipDataset.moments(self.seer, rows, epoch)[0]
         return (frames, first) if self.centres is None else self.around(rows, frames, first)
 
     def only(self, senses):
         "The same clips, of which these senses are read."
-        part = copy.copy(self); part.sense = 'both' if len(senses) > 1 else min(senses)
+        part = copy.copy(self)
+        part.sense = 'both' if len(senses) > 1 else min(senses)
         return part
 
     def read_one(self, row, frames, first):
         "Decode one view of one clip: only the sense that is wanted."
         d, k, n = self.data, self.place[int(row)], round(self.view.audio_seconds * self.data.rate)
-        r = self.manifest.table.iloc[k]; path, start = self.manifest.path(k), float(r['start_s'])
-        if self.shards or (self.sense == 'both' and not self.squeeze and not r.get('audio_path')): return super().read_one(row, frames, first)
-        still = r.get('audio_path')                                                         # a picture with a sound of its own
+        r = self.manifest.table.iloc[k]
+        path, start = self.manifest.path(k), float(r['start_s'])
+        if self.shards or (self.sense == 'both' and not self.squeeze and not r.get('audio_path')):
+            return super().read_one(row, frames, first)
+        still = r.get('audio_path')  # a picture with a sound of its own
         file = self.manifest.folder / unescape_name(still) if still else path
         heard, at, track = self.manifest.heard(k) or (file, start, None)
         pictures, sound, area = np.zeros((len(frames), d.size, d.size, 3), np.uint8), np.zeros(n, np.float32), WHOLE
@@ -1119,7 +1307,8 @@ class OneSense(ClipDataset):
             lo, size = int(frames[0]), (d.size, d.size) if self.squeeze else d.size
             when = (start + lo / d.fps, (int(frames[-1]) + 1 - lo) / d.fps) if not still else (0.0, 1 / d.fps)
             c = read_clip(path, *when, d.fps, size, audio=False)
-            if not self.squeeze: c, area = middle_square(c)
+            if not self.squeeze:
+                c, area = middle_square(c)
             pictures = c.frames[np.minimum(frames - lo, len(c.frames) - 1)]
         if self.sense != 'video':
             how = dict(rate=d.rate, video=False, track=track)
@@ -1143,21 +1332,27 @@ def _lacks(table, sense):
     "Why each row cannot be evaluated, '' where it can."
     why = table['error'].copy()
     for k, what in (('video', 'no picture'), ('audio', 'no sound')):
-        if sense in (k, 'both'): why = why.where((why != '') | (table[f'{k}_codec'] != ''), what)
+        if sense in (k, 'both'):
+            why = why.where((why != '') | (table[f'{k}_codec'] != ''), what)
     return why
 
 
 def present(
-    manifest,     # Manifest as published
-    sense: str,   # 'video', 'audio' or 'both': what has to be there
+    manifest,  # Manifest as published
+    sense: str,  # 'video', 'audio' or 'both': what has to be there
     packed=None,  # PackedSet: nothing is opened
 ) -> tuple:
     "(the rows that can be evaluated, those that cannot as a table of id, path, why); files that nobody has opened yet are opened."
     t = manifest.table.copy()
     new = t['duration_s'].isna() & (t['error'] == '') if packed is None else t['error'] == None
     for i, info in zip(t.index[new], opened(manifest.folder, t['path'][new])):
-        for k, x in info.items(): t.at[i, k] = x
-    why = _lacks(t, sense) if packed is None else t['error'].where(t.index.isin(readable(manifest, packed).table.index), 'not usable')
+        for k, x in info.items():
+            t.at[i, k] = x
+    why = (
+        _lacks(t, sense)
+        if packed is None
+        else t['error'].where(t.index.isin(readable(manifest, packed).table.index), 'not usable')
+    )
     lost = t[why != ''].assign(why=why[why != ''])[['id', 'path', 'why']]
     return type(manifest)(manifest.folder, t[why == '']), pd.concat([manifest.missing[['id', 'path', 'why']], lost])
 
@@ -1166,19 +1361,25 @@ def labelled(
     manifest,  # Manifest
 ) -> tuple:
     "(the rows with a label and a split whose pair is not known to be faulty, how many others); an error when a side has no row."
-    t = manifest.table; keep = (t['label'] != '') & t['split'].isin(['train', 'test']) & t['faulty_kind'].isin(['', 'none'])
+    t = manifest.table
+    keep = (t['label'] != '') & t['split'].isin(['train', 'test']) & t['faulty_kind'].isin(['', 'none'])
     have = {k: int((keep & (t['split'] == k)).sum()) for k in ('train', 'test')}
     if not all(have.values()):
-        raise EvaluationError(f"expected labelled clips in both splits, got {have['train']} to train on and {have['test']} to test on "
-                              f"(of {len(t)} clips {int((t['label'] == '').sum())} have no label); fill the manifest's columns label and split (train, test)")
+        raise EvaluationError(
+            f'expected labelled clips in both splits, got {have["train"]} to train on and {have["test"]} to test on '
+            f"(of {len(t)} clips {int((t['label'] == '').sum())} have no label); fill the manifest's columns label and split (train, test)"
+        )
     kinds = sorted(set(t['label'][keep & (t['split'] == 'train')]))
-    if len(kinds) < 2: raise EvaluationError(f"expected clips of two classes or more to train on, got {kinds[0]!r} alone; check the manifest's column label")
+    if len(kinds) < 2:
+        raise EvaluationError(
+            f"expected clips of two classes or more to train on, got {kinds[0]!r} alone; check the manifest's column label"
+        )
     return type(manifest)(manifest.folder, t[keep]), int((~keep).sum())
 
 # %% ../nbs/11_evaluation.ipynb #c92d5342
 def refuse_overlap(
-    test,       # table of the test clips
-    trained,    # table of what was trained on
+    test,  # table of the test clips
+    trained,  # table of what was trained on
     what: str,  # whose training, in words
     allow: bool = False,
     names: bool = False,  # files of the same name, 8 letters or more, are the same where a hash is missing: two lists call a clip differently
@@ -1187,12 +1388,17 @@ def refuse_overlap(
     known = set(trained['id']) | set(trained['content_hash'][trained['content_hash'] != ''])
     same = test['id'].isin(known) | test['content_hash'].isin(known)
     if names:
-        stem = lambda t: t['path'].map(lambda p: Path(p).stem); seen, bare = stem(trained), lambda t: t['content_hash'] == ''
-        same |= (stem(test).isin(seen[bare(trained)]) | bare(test) & stem(test).isin(seen)) & (stem(test).str.len() >= 8)
+        stem = lambda t: t['path'].map(lambda p: Path(p).stem)
+        seen, bare = stem(trained), lambda t: t['content_hash'] == ''
+        same |= (stem(test).isin(seen[bare(trained)]) | bare(test) & stem(test).isin(seen)) & (
+            stem(test).str.len() >= 8
+        )
     both = test[same]
     if len(both) and not allow:
-        raise EvaluationError(f"{len(both)} of {len(test)} test clips are in {what} too, the first is {both['id'].iloc[0]!r}; "
-                              "a score on them shows memory, not learning. Mend the splits, or say overlap=true to go on all the same")
+        raise EvaluationError(
+            f'{len(both)} of {len(test)} test clips are in {what} too, the first is {both["id"].iloc[0]!r}; '
+            'a score on them shows memory, not learning. Mend the splits, or say overlap=true to go on all the same'
+        )
     return len(both)
 
 # %% ../nbs/11_evaluation.ipynb #5b50d94b
@@ -1201,17 +1407,19 @@ def weights_key(
 ) -> str:
     "Hash of a network's parameters and statistics, by name and shape."
     import hashlib
+
     h = hashlib.sha256()
     for name, x in sorted(model.state_dict().items()):
-        h.update(f'{name} {x.dtype} {list(x.shape)} '.encode()); h.update(x.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        h.update(f'{name} {x.dtype} {list(x.shape)} '.encode())
+        h.update(x.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return h.hexdigest()
 
 # %% ../nbs/11_evaluation.ipynb #4d32b9c0
-_FEATURES = 2   # to be raised when what is kept under a name changes: features of an earlier version are not used again
+_FEATURES = 2  # to be raised when what is kept under a name changes: features of an earlier version are not used again
 
 
 def side_key(
-    model,       # AVModel
+    model,  # AVModel
     sense: str,  # 'video' or 'audio'
 ) -> str:
     "`weights_key` of what one sense passes through."
@@ -1221,45 +1429,82 @@ def side_key(
 def feature_key(
     weights: str,  # of `weights_key`
     data: OneSense,
-    views,         # (VideoView, AudioView)
-    batch: int,    # clips in a forward pass
+    views,  # (VideoView, AudioView)
+    batch: int,  # clips in a forward pass
 ) -> str:
     "Hash of weights, manifest (with the files' sizes) and view (with the norm that it read from a file)."
     m = data.manifest
-    def size(p): return p.stat().st_size if p.exists() else -1
+
+    def size(p):
+        return p.stat().st_size if p.exists() else -1
+
     files = [] if data.packed else [size(m.folder / unescape_name(p)) for p in m.table['path']]
     lengths = [round(float(x), 3) for x in data.length]
-    settings = {k: v for k, v in dataclasses.asdict(data.data).items() if k in ('fps', 'size', 'rate')} | dataclasses.asdict(data.view) | dict(front=views[1].front, norm=[np.asarray(x).tolist() for x in views[1].norm])
-    return digest([_FEATURES, READING, weights, m.hash, files, lengths, settings, [repr(v) for v in views], data.sense, data.squeeze, data.windows, batch, bool(data.packed), bool(data.shards)])
+    settings = (
+        {k: v for k, v in dataclasses.asdict(data.data).items() if k in ('fps', 'size', 'rate')}
+        | dataclasses.asdict(data.view)
+        | dict(front=views[1].front, norm=[np.asarray(x).tolist() for x in views[1].norm])
+    )
+    return digest(
+        [
+            _FEATURES,
+            READING,
+            weights,
+            m.hash,
+            files,
+            lengths,
+            settings,
+            [repr(v) for v in views],
+            data.sense,
+            data.squeeze,
+            data.windows,
+            batch,
+            bool(data.packed),
+            bool(data.shards),
+        ]
+    )
 
 # %% ../nbs/11_evaluation.ipynb #b31779a7
 class FeatureCache:
     "Parts of features under a key, on disk (in memory without a folder)."
+
     def __init__(self, folder, key: str, about: dict):
         self.parts, self.folder = {}, None if folder is None else Path(folder, key[:32])
         if self.folder is not None and not (self.folder / 'about.json').exists():
-            with atomic_write(self.folder / 'about.json', 'w') as f: json.dump(about, f, indent=1)
+            with atomic_write(self.folder / 'about.json', 'w') as f:
+                json.dump(about, f, indent=1)
 
-    def _file(self, w, p): return self.folder / f'window-{w:02}-part-{p:05}.npz'
+    def _file(self, w, p):
+        return self.folder / f'window-{w:02}-part-{p:05}.npz'
 
-    def __contains__(self, at): return at in self.parts if self.folder is None else self._file(*at).exists()
+    def __contains__(self, at):
+        return at in self.parts if self.folder is None else self._file(*at).exists()
 
     def __setitem__(self, at, arrays: dict):
-        if self.folder is None: self.parts[at] = arrays; return
-        with atomic_write(self._file(*at)) as f: np.savez(f, **arrays)
+        if self.folder is None:
+            self.parts[at] = arrays
+            return
+        with atomic_write(self._file(*at)) as f:
+            np.savez(f, **arrays)
 
     def read(self, key: str, w: int, parts: int) -> np.ndarray:
         "Feature `key` of all clips in window w, [N, ...]."
+
         def part(p):
-            if self.folder is None: return self.parts[w, p][key]
-            with np.load(self._file(w, p)) as z: return z[key]
+            if self.folder is None:
+                return self.parts[w, p][key]
+            with np.load(self._file(w, p)) as z:
+                return z[key]
+
         x = np.concatenate([part(p) for p in range(parts)])
         return x.astype(np.float32) if x.dtype == np.float16 else x
 
 # %% ../nbs/11_evaluation.ipynb #dd847e2e
 class Features:
     "Features of clips by window, read when asked for: `each(key)` [N, W, C], `mean(key)` [N, C]."
-    def __init__(self, read, windows: int): self.read, self.windows = read, windows
+
+    def __init__(self, read, windows: int):
+        self.read, self.windows = read, windows
 
     def each(self, key: str) -> np.ndarray:
         "All windows, [N, W, C]."
@@ -1275,25 +1520,35 @@ def _selavi(
     maps,  # [B, C, T', h, w]
 ) -> dict:
     "SeLaVi's two poolings (retrieval_utils.py): maxima or means of 2 x 2 x 2 cells side by side, length one; at half precision, for they are long."
-    pools, size = dict(max=torch.nn.functional.max_pool3d, avg=torch.nn.functional.avg_pool3d), [min(2, s) for s in maps.shape[2:]]
-    return {f'video_selavi_{n}': torch.nn.functional.normalize(f(maps.float(), size).flatten(1), dim=1).half() for n, f in pools.items()}
+    pools, size = (
+        dict(max=torch.nn.functional.max_pool3d, avg=torch.nn.functional.avg_pool3d),
+        [min(2, s) for s in maps.shape[2:]],
+    )
+    return {
+        f'video_selavi_{n}': torch.nn.functional.normalize(f(maps.float(), size).flatten(1), dim=1).half()
+        for n, f in pools.items()
+    }
 
 # %% ../nbs/11_evaluation.ipynb #d1815348
 def describe(
-    model,       # AVModel in eval mode
+    model,  # AVModel in eval mode
     sense: str,  # 'video', 'audio' or 'both'
 ):
     "A maker of features: embedding, pooled features, and SeLaVi's poolings of the picture's map."
+
     @torch.inference_mode()
     def make(batch, video, spec):
         out = {}
         for name, x in (('video', video), ('audio', spec)):
-            if sense not in (name, 'both'): continue
+            if sense not in (name, 'both'):
+                continue
             maps = getattr(model, f'{name}_model')(x)
             out[f'{name}_pooled'] = pooled = getattr(model, f'{name}_pool')(maps)
             out[name] = torch.nn.functional.normalize(getattr(model, f'{name}_proj')(pooled), dim=1)
-            if name == 'video': out |= _selavi(maps)
+            if name == 'video':
+                out |= _selavi(maps)
         return {k: (v if v.dtype == torch.half and 'selavi' in k else v.float()).cpu().numpy() for k, v in out.items()}
+
     return make
 
 # %% ../nbs/11_evaluation.ipynb #954edffa
@@ -1301,14 +1556,21 @@ def plain(
     sense: str,  # 'video', 'audio' or 'both'
 ):
     "A maker of what can be read off without learning."
+
     def make(batch, video, spec):
-        out = dict(colour=colour_histogram(batch.frames), motion_colour=colour_histogram(batch.frames, moving=True)) if sense != 'audio' else {}
-        if sense != 'video': out |= dict(spectrum=spec.float().mean((1, 2)).cpu().numpy(), loudness=loudness(batch.waveform))
+        out = (
+            dict(colour=colour_histogram(batch.frames), motion_colour=colour_histogram(batch.frames, moving=True))
+            if sense != 'audio'
+            else {}
+        )
+        if sense != 'video':
+            out |= dict(spectrum=spec.float().mean((1, 2)).cpu().numpy(), loudness=loudness(batch.waveform))
         return out
+
     return make
 
 # %% ../nbs/11_evaluation.ipynb #06cdc517
-PART = 20   # forward passes in a file of the cache
+PART = 20  # forward passes in a file of the cache
 
 
 def _fill(data, makers, caches, views, device, w, batch, workers, bar):
@@ -1317,50 +1579,72 @@ def _fill(data, makers, caches, views, device, w, batch, workers, bar):
     missing = {p: [n for n in makers if (w, p) not in caches[n]] for p in range(parts)}
     first = next((p for p in missing if missing[p]), parts)
     bar.update(min(first * PART * batch, len(data)))
-    if first == parts: return
+    if first == parts:
+        return
     data = data.only({sense for names in missing.values() for _, sense in names})
-    loader = clip_loader(data, batch, w, start=first * PART, workers=0 if data.packed else workers, shuffle=False, drop_last=False)
+    loader = clip_loader(
+        data, batch, w, start=first * PART, workers=0 if data.packed else workers, shuffle=False, drop_last=False
+    )
     for p in range(first, parts):
         made = {n: [] for n in missing[p]}
         for _, b in zip(range(PART), loader):
             video = views[0](b.frames.to(device), 0, 0, b.index)[0] if data.sense != 'audio' else None
             spec = views[1](b.waveform.to(device), 0, 0, b.index) if data.sense != 'video' else None
-            for n in made: made[n].append(makers[n](b, video, spec))
+            for n in made:
+                made[n].append(makers[n](b, video, spec))
             bar.update(len(b))
         single = lambda x: x if x.dtype == np.float16 else x.astype(np.float32)
-        for n, got in made.items(): caches[n][w, p] = {k: single(np.concatenate([g[k] for g in got])) for k in got[0]}
+        for n, got in made.items():
+            caches[n][w, p] = {k: single(np.concatenate([g[k] for g in got])) for k in got[0]}
 
 # %% ../nbs/11_evaluation.ipynb #c4f58c73
 def features(
-    models: dict,   # name -> AVModel in eval mode
+    models: dict,  # name -> AVModel in eval mode
     data: OneSense,  # clips and windows
-    views,          # (VideoView, AudioView) without augmentation
-    folder=None,    # of the cache; None: memory
-    batch: int = 50, workers: int = 0,
+    views,  # (VideoView, AudioView) without augmentation
+    folder=None,  # of the cache; None: memory
+    batch: int = 50,
+    workers: int = 0,
 ) -> dict:
     "name -> `Features` of each model, and 'plain': those that need no learning. Clips are decoded once for all that is missing, and each sense has a cache of its own."
     senses = ('video', 'audio') if data.sense == 'both' else (data.sense,)
-    makers = {(n, s): describe(m.eval(), s) for n, m in models.items() for s in senses} | {('plain', s): plain(s) for s in senses}
+    makers = {(n, s): describe(m.eval(), s) for n, m in models.items() for s in senses} | {
+        ('plain', s): plain(s) for s in senses
+    }
     weights = {(n, s): side_key(models[n], s) if n != 'plain' else n for n, s in makers}
     device, parts = next(next(iter(models.values())).parameters()).device, -(-len(data) // (batch * PART))
-    about = lambda k: dict(weights=weights[k], manifest=data.manifest.hash, clips=len(data), windows=data.windows, sense=k[1], views=[repr(v) for v in views])
-    caches = {k: FeatureCache(folder, feature_key(weights[k], data.only({k[1]}), views, batch), about(k)) for k in makers}
+    about = lambda k: dict(
+        weights=weights[k],
+        manifest=data.manifest.hash,
+        clips=len(data),
+        windows=data.windows,
+        sense=k[1],
+        views=[repr(v) for v in views],
+    )
+    caches = {
+        k: FeatureCache(folder, feature_key(weights[k], data.only({k[1]}), views, batch), about(k)) for k in makers
+    }
     with progress(total=len(data) * data.windows, desc='embedding') as bar:
-        for w in range(data.windows): _fill(data, makers, caches, views, device, w, batch, workers, bar)
+        for w in range(data.windows):
+            _fill(data, makers, caches, views, device, w, batch, workers, bar)
     of = lambda key: 'audio' if key.startswith(('audio', 'spectrum', 'loudness')) else 'video'
-    return {n: Features(lambda key, w, n=n: caches[n, of(key)].read(key, w, parts), data.windows) for n in (*models, 'plain')}
+    return {
+        n: Features(lambda key, w, n=n: caches[n, of(key)].read(key, w, parts), data.windows)
+        for n in (*models, 'plain')
+    }
 
 # %% ../nbs/11_evaluation.ipynb #bcad909d
 @dataclass
 class Subject:
     "What a protocol is given: a network and how it sees, clips, settings, and a folder for what is kept."
-    model: torch.nn.Module   # AVModel
-    cfg: object              # TrainConfig it was trained with
-    manifest: object         # Manifest: label and split (train, test) filled
+
+    model: torch.nn.Module  # AVModel
+    cfg: object  # TrainConfig it was trained with
+    manifest: object  # Manifest: label and split (train, test) filled
     opts: EvalConfig = EvalConfig()
-    folder: object = None    # None: nothing is kept
-    packed: object = None    # PackedSet of the manifest
-    lost: object = None      # table of what could not be evaluated: id, path, why
+    folder: object = None  # None: nothing is kept
+    packed: object = None  # PackedSet of the manifest
+    lost: object = None  # table of what could not be evaluated: id, path, why
     about: dict = field(default_factory=dict)  # said below the table
 
 
@@ -1372,19 +1656,35 @@ def whole(cfg, packed=None):
 @patch
 def data(self: Subject, sense, manifest=None, windows: int = 0, **kw) -> OneSense:
     "The clips as a data set of evenly spaced windows; more settings are `OneSense`'s."
-    return OneSense(self.manifest if manifest is None else manifest, whole(self.cfg, self.packed), self.cfg.view, sense, seed=self.opts.seed,
-                    packed=self.packed or '', train=False, windows=windows or self.opts.windows, **kw)
+    return OneSense(
+        self.manifest if manifest is None else manifest,
+        whole(self.cfg, self.packed),
+        self.cfg.view,
+        sense,
+        seed=self.opts.seed,
+        packed=self.packed or '',
+        train=False,
+        windows=windows or self.opts.windows,
+        **kw,
+    )
 
 # %% ../nbs/11_evaluation.ipynb #ec72fd19
 @patch
 def twins(self: Subject, sense: str) -> dict:
     "name -> untrained network of the same architecture, `opts.seeds` of them, batch norm settled on up to 200 clips."
     from avnb.views import views_from
+
     few = type(self.manifest)(self.manifest.folder, self.manifest.table[:200])
-    batches = list(clip_loader(self.data(sense, few, 1), self.opts.batch, 0, shuffle=False, drop_last=False)) if self.opts.seeds else []
+    batches = (
+        list(clip_loader(self.data(sense, few, 1), self.opts.batch, 0, shuffle=False, drop_last=False))
+        if self.opts.seeds
+        else []
+    )
     device = next(self.model.parameters()).device
-    return {f'untrained{k}': untrained(self.cfg, batches, views_from(self.cfg, False), k).to(device)
-            for k in progress(range(self.opts.seeds), desc='untrained networks', unit='network')}
+    return {
+        f'untrained{k}': untrained(self.cfg, batches, views_from(self.cfg, False), k).to(device)
+        for k in progress(range(self.opts.seeds), desc='untrained networks', unit='network')
+    }
 
 
 @patch(as_prop=True)
@@ -1397,7 +1697,15 @@ def kept(self: Subject):
 def features(self: Subject, sense: str) -> dict:
     "name -> `Features` of the trained and the untrained networks, and plain ones; protocols on the same clips share them on the disk."
     from avnb.views import views_from
-    return features(dict(trained=self.model) | self.twins(sense), self.data(sense), views_from(self.cfg, False), self.kept, self.opts.batch, self.opts.workers)
+
+    return features(
+        dict(trained=self.model) | self.twins(sense),
+        self.data(sense),
+        views_from(self.cfg, False),
+        self.kept,
+        self.opts.batch,
+        self.opts.workers,
+    )
 
 # %% ../nbs/11_evaluation.ipynb #b3205650
 @patch
@@ -1414,10 +1722,10 @@ def column(self: Subject, name: str, at=slice(None)) -> np.ndarray:
 
 # %% ../nbs/11_evaluation.ipynb #c6a6b18b
 def against(
-    run,      # function(name of Features, key) -> Score
+    run,  # function(name of Features, key) -> Score
     feats: dict,  # of `Subject.features`
-    key: str,     # of the network's feature
-    plain=(),     # keys of plain features
+    key: str,  # of the network's feature
+    plain=(),  # keys of plain features
 ) -> Score:
     "A network's score with those of the untrained ones (mean and spread) and of plain features as baselines."
     fits = {n: (n, key) for n in feats if n != 'plain'} | {k: ('plain', k) for k in plain}
@@ -1431,15 +1739,20 @@ def against(
 def _against_each(run, feats: dict, key: str, plain=()) -> dict:
     "The same for a `run` that returns several scores by name; it is called once for each network and feature."
     made = {(n, key): run(n, key) for n in feats if n != 'plain'} | {('plain', k): run('plain', k) for k in plain}
+
     def pick(name):
-        def one(n, k): return made[n, k][name]
+        def one(n, k):
+            return made[n, k][name]
+
         return one
+
     return {name: against(pick(name), feats, key, plain) for name in made['trained', key]}
 
 # %% ../nbs/11_evaluation.ipynb #d6e695ff
 def _svm(x, y, C, model=None):
     "A one-vs-all linear support vector machine."
     from sklearn.svm import LinearSVC
+
     return LinearSVC(C=C, dual='auto', max_iter=2000, random_state=0).fit(x, y)
 
 # %% ../nbs/11_evaluation.ipynb #b0884588
@@ -1452,18 +1765,27 @@ def _decide(model, x) -> np.ndarray:
 def window_accuracy(
     x,  # [N, W, C] features of the training clips, by window
     y,  # [N] labels
-    tx, ty,  # [M, W, C] and [M] of the test clips
+    tx,
+    ty,  # [M, W, C] and [M] of the test clips
     kind: str = 'svm',  # 'svm' or 'logistic'
-    groups=None,        # [N] recordings of the training clips
+    groups=None,  # [N] recordings of the training clips
 ) -> np.ndarray:
     "Right or not, [M]: every window a training sample, the windows' scores averaged at the test."
     import warnings
-    N, W, C = np.shape(x); fit = _svm if kind == 'svm' else _fit
+
+    N, W, C = np.shape(x)
+    fit = _svm if kind == 'svm' else _fit
     flat, test = _standardise(*(np.asarray(a, np.float64).reshape(-1, C) for a in (x, tx)))
     each = np.repeat(np.asarray(y), W)
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
-        model = fit(flat, each, choose_C(flat, each, np.repeat(np.arange(N) if groups is None else groups, W), (0.001, 0.01, 0.1, 1.0), fit))
+        model = fit(
+            flat,
+            each,
+            choose_C(
+                flat, each, np.repeat(np.arange(N) if groups is None else groups, W), (0.001, 0.01, 0.1, 1.0), fit
+            ),
+        )
     scores = _decide(model, test).reshape(len(ty), W, -1).mean(1)
     return model.classes_[scores.argmax(1)] == np.asarray(ty)
 
@@ -1472,8 +1794,10 @@ def folds_of(
     table,  # of a manifest: split, and fold where there is one
 ) -> dict:
     "name -> (training positions, test positions): one of each fold where the test split is a fold, else train and test."
-    split = table['split'].to_numpy(); fold = table['fold'].astype(str).to_numpy() if 'fold' in table else split
-    if set(fold[split == 'test']) & set(fold[split != 'test']) or 'fold' not in table: return {'test': (np.flatnonzero(split == 'train'), np.flatnonzero(split == 'test'))}
+    split = table['split'].to_numpy()
+    fold = table['fold'].astype(str).to_numpy() if 'fold' in table else split
+    if set(fold[split == 'test']) & set(fold[split != 'test']) or 'fold' not in table:
+        return {'test': (np.flatnonzero(split == 'train'), np.flatnonzero(split == 'test'))}
     return {f: (np.flatnonzero(fold != f), np.flatnonzero(fold == f)) for f in sorted(set(fold))}
 
 # %% ../nbs/11_evaluation.ipynb #6683ae4f
@@ -1482,20 +1806,29 @@ def _over_folds(right: list, y, groups) -> Score:
     at, hit = (np.concatenate(z) for z in zip(*right))
     spread = dict(value=(float(np.std([h.mean() for _, h in right])), len(right))) if len(right) > 1 else {}
     common = np.mean([(y[a] == max(set(y), key=list(np.delete(y, a)).count)).mean() for a, _ in right])
-    return Score(float(hit.mean()), half_width(hit, groups[at]), 1 / len(set(y)), len(hit), dict(majority=float(common)), spread=spread)
+    return Score(
+        float(hit.mean()),
+        half_width(hit, groups[at]),
+        1 / len(set(y)),
+        len(hit),
+        dict(majority=float(common)),
+        spread=spread,
+    )
 
 # %% ../nbs/11_evaluation.ipynb #e51314e9
 def audio_score(
     s: Subject,
     f: Features,  # of one network
-    key: str,     # which of its features
+    key: str,  # which of its features
     kind: str = 'svm',  # 'svm', 'logistic' or 'knn'
 ) -> Score:
     "Accuracy over all folds of a classifier on features of sound."
     x, y, groups, right = f.each(key), s.column('label'), s.column('recording'), []
     for tr, te in progress(folds_of(s.manifest.table).values(), desc=kind, unit='fold'):
-        if kind == 'knn': hit = _knn_hits(x[tr].mean(1), y[tr], x[te].mean(1), y[te])
-        else: hit = window_accuracy(x[tr], y[tr], x[te], y[te], kind, groups[tr])
+        if kind == 'knn':
+            hit = _knn_hits(x[tr].mean(1), y[tr], x[te].mean(1), y[te])
+        else:
+            hit = window_accuracy(x[tr], y[tr], x[te], y[te], kind, groups[tr])
         right.append((te, hit))
     return _over_folds(right, y, groups)
 
@@ -1504,19 +1837,28 @@ def over_splits(
     scores: list,  # one Score of each split
 ) -> Score:
     "Mean over splits, with their spread; the error is that of independent test sets."
-    if len(scores) == 1: return scores[0]
+    if len(scores) == 1:
+        return scores[0]
     mean = lambda x: float(np.mean(list(x)))
     base = {k: mean(s.baselines[k] for s in scores) for k in scores[0].baselines}
-    error = float(np.sqrt(np.sum([s.error ** 2 for s in scores])) / len(scores))
+    error = float(np.sqrt(np.sum([s.error**2 for s in scores])) / len(scores))
     spread = {k: (mean(s.spread[k][0] for s in scores), n) for k, (_, n) in scores[0].spread.items()}
     spread['value'] = float(np.std([s.value for s in scores])), len(scores)
-    return Score(mean(s.value for s in scores), error, mean(s.chance for s in scores), sum(s.n for s in scores), base, f'mean of {len(scores)} splits', spread)
+    return Score(
+        mean(s.value for s in scores),
+        error,
+        mean(s.chance for s in scores),
+        sum(s.n for s in scores),
+        base,
+        f'mean of {len(scores)} splits',
+        spread,
+    )
 
 # %% ../nbs/11_evaluation.ipynb #34c2fe55
 def _audio_rankings(
     s: Subject,
     f: Features,  # of one network
-    key: str,     # which of its features
+    key: str,  # which of its features
     kind: str = 'svm',  # 'svm', 'logistic' or 'knn'
 ) -> dict:
     "`multi_label_scores` of a classifier for each class on features of sound ('knn': of votes), mean over folds."
@@ -1524,18 +1866,20 @@ def _audio_rankings(
     fit = dict(svm=_svm, logistic=_fit).get(kind)
     for tr, te in progress(folds_of(s.manifest.table).values(), desc=kind, unit='fold'):
         classes, Y = one_hot(np.concatenate([y[tr], y[te]]), True)
-        if fit: scores = _window_decisions(x[tr], Y[:len(tr)], x[te], fit, groups[tr])
+        if fit:
+            scores = _window_decisions(x[tr], Y[: len(tr)], x[te], fit, groups[tr])
         else:
             known, votes = _knn_votes(x[tr].mean(1), y[tr], x[te].mean(1), y[te])
             scores = np.zeros((len(te), len(classes)))
             scores[:, np.searchsorted(classes, known)] = votes
-        each.append(multi_label_scores(Y[len(tr):], scores, files[te]))
+        each.append(multi_label_scores(Y[len(tr) :], scores, files[te]))
     return {k: over_splits([e[k] for e in each]) for k in each[0]}
 
 
 def _unknown(y, known) -> int:
     "How many of the labels y have no class of the known ones."
-    if not multi_label(y, known): return int((~np.isin(y, known)).sum())
+    if not multi_label(y, known):
+        return int((~np.isin(y, known)).sum())
     return int((~class_matrix(y, one_hot(known, True)[0]).any(1)).sum())
 
 # %% ../nbs/11_evaluation.ipynb #c240fa89
@@ -1543,23 +1887,28 @@ def audio_protocol(s: Subject) -> dict:
     "Audio classification on pooled features: SVM, logistic regression, nearest neighbours (methods A.11, D.3)."
     feats, y, out = s.features('audio'), s.column('label'), {}
     quiet = feats['plain'].mean('loudness', False)[:, 0] < -60
-    s.about['features'] = ("the globally pooled map of each window, C chosen on held-out recordings; "
-                           "AVID's script reads grids of 4, 6, 8 and 12 cells from its stages, with C = 10")
-    s.about['silent clips'] = f"{int(quiet.sum())} of {len(y)} are below -60 dB"
+    s.about['features'] = (
+        'the globally pooled map of each window, C chosen on held-out recordings; '
+        "AVID's script reads grids of 4, 6, 8 and 12 cells from its stages, with C = 10"
+    )
+    s.about['silent clips'] = f'{int(quiet.sum())} of {len(y)} are below -60 dB'
     unknown = sum(_unknown(y[te], y[tr]) for tr, te in folds_of(s.manifest.table).values())
     if unknown:
-        s.about['classes without a training clip'] = f"{unknown} test clips are of such classes and count as wrong"
+        s.about['classes without a training clip'] = f'{unknown} test clips are of such classes and count as wrong'
     several, plain = s.manifest.multi_label, ('spectrum', 'loudness')
     for kind in ('svm', 'logistic', 'knn'):
-        def run(n, k): return (_audio_rankings if several else audio_score)(s, feats[n], k, kind)
+
+        def run(n, k):
+            return (_audio_rankings if several else audio_score)(s, feats[n], k, kind)
+
         made = (_against_each if several else against)(run, feats, 'audio_pooled', plain)
         out |= {f'audio_{kind}_{k}': score for k, score in made.items()} if several else {f'audio_{kind}': made}
     return out
 
 # %% ../nbs/11_evaluation.ipynb #77c05350
 def draw_shots(
-    y,         # [N] labels of the training clips
-    n: int,    # clips of each class, or all there are
+    y,  # [N] labels of the training clips
+    n: int,  # clips of each class, or all there are
     draw: int,  # which draw
     seed: int = 0,
 ) -> np.ndarray:
@@ -1569,8 +1918,10 @@ def draw_shots(
 
 # %% ../nbs/11_evaluation.ipynb #6d8e400f
 def few_shot(
-    x, y,    # [N, C] and [N] training clips
-    tx, ty,  # [M, C] and [M] test clips
+    x,
+    y,  # [N, C] and [N] training clips
+    tx,
+    ty,  # [M, C] and [M] test clips
     n: int,  # labelled clips of a class
     draws: int = 50,
     seed: int = 0,
@@ -1578,26 +1929,40 @@ def few_shot(
 ) -> Score:
     "Mean accuracy over draws; the error is that of the mean over test files, the spread that between draws."
     import warnings
+
     (x, y), (tx, ty) = _features('train', x, y), _features('test', tx, ty)
-    if len(np.unique(y)) < 2: raise EvaluationError(f"few-shot needs two classes or more in training, got {list(np.unique(y))}")
+    if len(np.unique(y)) < 2:
+        raise EvaluationError(f'few-shot needs two classes or more in training, got {list(np.unique(y))}')
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
         own, grid = draw_shots(y, n, draws, seed), (1e-3, 1e-2, 1e-1, 1.0, 10.0)
         rest = np.setdiff1d(np.arange(len(y)), own)
         C = grid[int(np.argmax([_svm(x[own], y[own], C).score(x[rest], y[rest]) for C in grid]))] if len(rest) else 1.0
-        hits = np.stack([_svm(x[at], y[at], C).predict(tx) == ty for at in (draw_shots(y, n, d, seed) for d in progress(range(draws), desc=f'{n} of a class', unit='draw'))])
+        hits = np.stack(
+            [
+                _svm(x[at], y[at], C).predict(tx) == ty
+                for at in (
+                    draw_shots(y, n, d, seed) for d in progress(range(draws), desc=f'{n} of a class', unit='draw')
+                )
+            ]
+        )
     short = int((np.unique(y, return_counts=True)[1] < n).sum())
     note = f'C = {C:g}' + (f'; {short} classes have fewer than {n} clips and give all they have' if short else '')
     spread = dict(value=(float(hits.mean(1).std()), draws))
-    return Score(float(hits.mean()), half_width(hits.mean(0), groups), 1 / len(np.unique(y)), len(ty), note=note, spread=spread)
+    return Score(
+        float(hits.mean()), half_width(hits.mean(0), groups), 1 / len(np.unique(y)), len(ty), note=note, spread=spread
+    )
 
 # %% ../nbs/11_evaluation.ipynb #8bc3c8ae
 def fewshot_protocol(s: Subject) -> dict:
     "One-vs-all linear SVM on 1, 5, 20 labelled videos of a class, many draws (methods A.11.4)."
     if s.manifest.multi_label:
-        raise EvaluationError("few-shot draws labelled clips of one class each, and clips of this set have several; "
-                              "ask linear, audio or retrieval")
+        raise EvaluationError(
+            'few-shot draws labelled clips of one class each, and clips of this set have several; '
+            'ask linear, audio or retrieval'
+        )
     feats, tr, te, y = s.features('video'), s.side('train'), s.side('test'), s.column('label')
+
     def run(n, name, key):
         x = feats[name].mean(key)
         return few_shot(x[tr], y[tr], x[te], y[te], n, s.opts.draws, s.opts.seed, s.column('path', te))
@@ -1608,12 +1973,19 @@ def fewshot_protocol(s: Subject) -> dict:
     }
 
 # %% ../nbs/11_evaluation.ipynb #84d85c21
-_POOLINGS = {'global': ('{}_pooled', True), 'selavi_max': ('{}_selavi_max', False), 'selavi_avg': ('{}_selavi_avg', False), 'embedding': ('{}', True)}  # name -> (feature, cosine?)
+_POOLINGS = {
+    'global': ('{}_pooled', True),
+    'selavi_max': ('{}_selavi_max', False),
+    'selavi_avg': ('{}_selavi_avg', False),
+    'embedding': ('{}', True),
+}  # name -> (feature, cosine?)
 
 
 def retrieval(
-    q, g,    # [N, C] queries, [M, C] gallery
-    qy, gy,  # [N] and [M] labels; what has the query's label is right, or one class in common with it
+    q,
+    g,  # [N, C] queries, [M, C] gallery
+    qy,
+    gy,  # [N] and [M] labels; what has the query's label is right, or one class in common with it
     ks=(1, 5, 10, 20),
     groups=None,  # [N] files of the queries
     cosine: bool = True,  # else the Euclidean distance
@@ -1622,18 +1994,24 @@ def retrieval(
     where clips have several classes also `map`, `auc` and `dprime`."""
     same = SameClass(qy, gy)
     q, g = (unit(q), unit(g)) if cosine else (np.asarray(q, np.float64), np.asarray(g, np.float64))
-    far = 0.0 if cosine else (g * g).sum(1) / 2                            # q g - g g / 2 falls with the distance of q and g
+    far = 0.0 if cosine else (g * g).sum(1) / 2  # q g - g g / 2 falls with the distance of q and g
     parts = []
     for b in blocks(len(q), len(g)):
         right = same[b]
         parts.append((*first_right(q[b] @ g.T - far, right), right.sum(1)))
     *counts, many = (np.concatenate(c) for c in zip(*parts))
     blind = np.zeros(len(qy), int), np.full(len(qy), len(gy)), many
-    rank, chance = (c[0] + (c[1] + 1) / (c[2] + 1) for c in (counts, blind))   # of the first right one, ties by lot, on average
+    rank, chance = (
+        c[0] + (c[1] + 1) / (c[2] + 1) for c in (counts, blind)
+    )  # of the first right one, ties by lot, on average
     note = f'gallery of {len(gy)}, median rank {np.median(rank):.0f} (chance {np.median(chance):.0f})'
     rows = {f'r{k}': (found_within(k, *counts), found_within(k, *blind)) for k in ks} | dict(mrr=(1 / rank, 1 / chance))
-    out = {k: Score(float(x.mean()), half_width(x, groups), float(c.mean()), len(qy), note=note) for k, (x, c) in rows.items()}
-    if multi_label(qy, gy): out |= ranking_scores(q, g, same, groups=groups, far=far)
+    out = {
+        k: Score(float(x.mean()), half_width(x, groups), float(c.mean()), len(qy), note=note)
+        for k, (x, c) in rows.items()
+    }
+    if multi_label(qy, gy):
+        out |= ranking_scores(q, g, same, groups=groups, far=far)
     return out | dict(median_rank=float(np.median(rank)), chance_rank=float(np.median(chance)))
 
 # %% ../nbs/11_evaluation.ipynb #44bebbfe
@@ -1642,23 +2020,36 @@ def _class_retrieval(s, feats, ks, out):
     tr, te, y, files = s.side('train'), s.side('test'), s.column('label'), s.column('path')
     for a, b in (('video', 'video'), ('audio', 'audio'), ('video', 'audio'), ('audio', 'video')):
         for pool, (key, cosine) in _POOLINGS.items():
-            if (a != b and pool != 'embedding') or (a == 'audio' and pool.startswith('selavi')): continue
+            if (a != b and pool != 'embedding') or (a == 'audio' and pool.startswith('selavi')):
+                continue
             name = f'{a}_to_{b}_{pool}' if a != b else f'{a}_{pool}'
-            found = {n: retrieval(f.mean(key.format(a), cosine)[te], f.mean(key.format(b), cosine)[tr], y[te], y[tr], ks, files[te], cosine)
-                     for n, f in progress(feats.items(), desc=name, unit='network')}
+            found = {
+                n: retrieval(
+                    f.mean(key.format(a), cosine)[te],
+                    f.mean(key.format(b), cosine)[tr],
+                    y[te],
+                    y[tr],
+                    ks,
+                    files[te],
+                    cosine,
+                )
+                for n, f in progress(feats.items(), desc=name, unit='network')
+            }
             _note_retrieval(s, out, name, found)
 
 # %% ../nbs/11_evaluation.ipynb #acb85138
 def _note_retrieval(s, out, name, found):
     "Put scores under their names, beside those of untrained networks; ranks are said below."
-    for k in [k for k, v in found['trained'].items() if isinstance(v, Score)]: out[f'retrieval_{name}_{k}'] = against(lambda n, _: found[n][k], found, '')
-    r = found['trained']; s.about.setdefault('median ranks', {})[name] = [r['median_rank'], r['chance_rank']]
+    for k in [k for k, v in found['trained'].items() if isinstance(v, Score)]:
+        out[f'retrieval_{name}_{k}'] = against(lambda n, _: found[n][k], found, '')
+    r = found['trained']
+    s.about.setdefault('median ranks', {})[name] = [r['median_rank'], r['chance_rank']]
 
 # %% ../nbs/11_evaluation.ipynb #5c62687c
 def retrieval_protocol(s: Subject) -> dict:
     "Retrieval of the class within video, within audio and across (gallery: training split), and of the very partner (methods A.11.5, D.2)."
     feats, te, out = s.features('both'), s.side('test'), {}
-    del feats['plain']                                                     # colours and loudness have no common space
+    del feats['plain']  # colours and loudness have no common space
     ks = numbers(s.opts.levels)
     _class_retrieval(s, feats, ks, out)
     for name, a, b in (('v2a', 'video', 'audio'), ('a2v', 'audio', 'video')):
@@ -1668,7 +2059,7 @@ def retrieval_protocol(s: Subject) -> dict:
 
 # %% ../nbs/11_evaluation.ipynb #f5f086eb
 _STAGE = re.compile(r'(?:\w+\.)*(conv[2-9]x|layer[1-4]|block\d|down\d|top)')
-GRIDS = (12, 8, 6, 4)    # cells across of the pooled map, from the first stage to the last (AVID, kinetics linear)
+GRIDS = (12, 8, 6, 4)  # cells across of the pooled map, from the first stage to the last (AVID, kinetics linear)
 
 
 def stage_names(
@@ -1681,28 +2072,37 @@ def stage_names(
 def stage_maps(
     encoder: torch.nn.Module,
     x: torch.Tensor,  # [B, 3, T, H, W]
-    names: list,      # of its stages
+    names: list,  # of its stages
 ) -> dict:
     "name -> map [B, C, T', h, w] of each stage, from one pass; networks that go frame by frame included."
     kept = {}
-    def keep(name): return lambda module, given, out: kept.__setitem__(name, out)
+
+    def keep(name):
+        return lambda module, given, out: kept.__setitem__(name, out)
+
     hooks = [encoder.get_submodule(n).register_forward_hook(keep(n)) for n in names]
-    try: encoder(x)
+    try:
+        encoder(x)
     finally:
-        for h in hooks: h.remove()
+        for h in hooks:
+            h.remove()
     return {n: m if m.ndim == 5 else m.unflatten(0, (len(x), -1)).transpose(1, 2) for n, m in kept.items()}
 
 # %% ../nbs/11_evaluation.ipynb #4c80dad4
 class VideoClassifier(torch.nn.Module):
     "Heads on the stages of a network, `[B, 3, T, H, W]` -> name -> logits [B, classes]."
+
     def __init__(self, encoder, classes: int, example, frozen: bool = True, dropout: float = 0.0):
         super().__init__()
         self.encoder, self.frozen = encoder, frozen
         self.names = stage_names(encoder) if frozen else ['']
-        self.grids = dict(zip(self.names, GRIDS[-len(self.names):])) if frozen else {}
-        with torch.no_grad(): sizes = {n: x.shape[1] for n, x in self.pooled(example).items()}
+        self.grids = dict(zip(self.names, GRIDS[-len(self.names) :])) if frozen else {}
+        with torch.no_grad():
+            sizes = {n: x.shape[1] for n, x in self.pooled(example).items()}
         first = (lambda c: torch.nn.BatchNorm1d(c)) if frozen else (lambda c: torch.nn.Dropout(dropout))
-        self.heads = torch.nn.ModuleDict({self.label(n): torch.nn.Sequential(first(c), torch.nn.Linear(c, classes)) for n, c in sizes.items()})
+        self.heads = torch.nn.ModuleDict(
+            {self.label(n): torch.nn.Sequential(first(c), torch.nn.Linear(c, classes)) for n, c in sizes.items()}
+        )
         self.train()
 
     def label(self, name):
@@ -1712,12 +2112,16 @@ class VideoClassifier(torch.nn.Module):
     def pooled(self, x):
         "name -> [B, C] of each stage: the published grid, or the global maximum when fine-tuning."
         pool = torch.nn.functional.adaptive_max_pool3d
-        return {n: pool(m, (1, *[min(self.grids.get(n, 1), s) for s in m.shape[-2:]])).flatten(1) for n, m in stage_maps(self.encoder, x, self.names).items()}
+        return {
+            n: pool(m, (1, *[min(self.grids.get(n, 1), s) for s in m.shape[-2:]])).flatten(1)
+            for n, m in stage_maps(self.encoder, x, self.names).items()
+        }
 
     def train(self, mode=True):
         "A frozen network stays in evaluation mode, batch norm included, whatever its heads do."
         super().train(mode)
-        if self.frozen: self.encoder.eval().requires_grad_(False)
+        if self.frozen:
+            self.encoder.eval().requires_grad_(False)
         return self
 
     def forward(self, x):
@@ -1725,22 +2129,31 @@ class VideoClassifier(torch.nn.Module):
 
 # %% ../nbs/11_evaluation.ipynb #b2cddc86
 def video_config(
-    cfg,                  # TrainConfig of the network
+    cfg,  # TrainConfig of the network
     c: ClassifierConfig,  # zeros: as the network was trained
     packed=None,
 ):
     "The network's config with a classifier's input. Frames are decoded a seventh larger than they are cropped to (256 for 224)."
     size, v = c.size or cfg.view.size, cfg.view
-    view = dataclasses.replace(v, frames=c.frames or v.frames, stride=1 if c.frames else v.stride, size=size, area_min=c.area_min, jitter=c.jitter, hue=c.hue)
+    view = dataclasses.replace(
+        v,
+        frames=c.frames or v.frames,
+        stride=1 if c.frames else v.stride,
+        size=size,
+        area_min=c.area_min,
+        jitter=c.jitter,
+        hue=c.hue,
+    )
     data = whole(cfg, packed)
-    if packed is None: data = dataclasses.replace(data, fps=c.fps or data.fps, size=int(size / 0.875) if c.size else data.size)
+    if packed is None:
+        data = dataclasses.replace(data, fps=c.fps or data.fps, size=int(size / 0.875) if c.size else data.size)
     return dataclasses.replace(cfg, data=data, view=view)
 
 # %% ../nbs/11_evaluation.ipynb #425ebff7
 def _middle(frames, size):
     "The middle square of size x size, where frames are larger than that by the published seventh."
     m = (frames.shape[-1] - size) // 2
-    return frames[..., m:m + size, m:m + size] if int(size / 0.875) == frames.shape[-1] else frames
+    return frames[..., m : m + size, m : m + size] if int(size / 0.875) == frames.shape[-1] else frames
 
 # %% ../nbs/11_evaluation.ipynb #4d182ca5
 def epoch_rate(
@@ -1751,46 +2164,71 @@ def epoch_rate(
     return c.lr * c.gamma ** sum(epoch - c.warmup >= m for m in numbers(c.milestones))
 
 # %% ../nbs/11_evaluation.ipynb #7096712d
-SAVE_SECONDS = 300   # between two states of a training in progress
+SAVE_SECONDS = 300  # between two states of a training in progress
 
 
 class Classifying:
     "A classifier in training, with all that is needed to go on where it stopped."
+
     def __init__(self, net, data, labels: dict, c: ClassifierConfig, see, seed: int = 0, file=None, workers: int = 0):
-        self.see = see                                                     # a VideoView that augments
-        self.net, self.data, self.labels, self.c, self.seed, self.file, self.workers = net, data, labels, c, seed, file, workers
+        self.see = see  # a VideoView that augments
+        self.net, self.data, self.labels, self.c, self.seed, self.file, self.workers = (
+            net,
+            data,
+            labels,
+            c,
+            seed,
+            file,
+            workers,
+        )
         self.opt = torch.optim.Adam(net.parameters(), lr=c.lr)
-        self.passes, self.at, self.saved = (c.warmup + c.epochs) * c.clips, [0, 0], time.time()   # one pass: a clip of every video
-        if file is not None and Path(file).exists(): self.load()
+        self.passes, self.at, self.saved = (
+            (c.warmup + c.epochs) * c.clips,
+            [0, 0],
+            time.time(),
+        )  # one pass: a clip of every video
+        if file is not None and Path(file).exists():
+            self.load()
 
     def load(self):
         "Go on from the file."
         from avnb.training import read_checkpoint
+
         state = read_checkpoint(self.file)
-        self.net.load_state_dict(state['net']); self.opt.load_state_dict(state['opt']); self.at = state['at']
+        self.net.load_state_dict(state['net'])
+        self.opt.load_state_dict(state['opt'])
+        self.at = state['at']
 
     def save(self, every: float = 0.0):
         "Write the file, when the last time is long enough ago."
         from avnb.training import write_checkpoint
-        if self.file is None or time.time() - self.saved < every: return
-        write_checkpoint(self.file, dict(net=self.net.state_dict(), opt=self.opt.state_dict(), at=self.at)); self.saved = time.time()
+
+        if self.file is None or time.time() - self.saved < every:
+            return
+        write_checkpoint(self.file, dict(net=self.net.state_dict(), opt=self.opt.state_dict(), at=self.at))
+        self.saved = time.time()
 
 # %% ../nbs/11_evaluation.ipynb #c65f4ef2
 @patch
 def step(self: Classifying, b, epoch: int, turn: int):
     "Learn from a batch; what dropout draws depends on the position alone, so that a resumed training is the same one."
     device = next(self.net.parameters()).device
-    torch.manual_seed(int(rng(self.seed, turn, self.at[1], 'dropout').integers(2 ** 62)))
+    torch.manual_seed(int(rng(self.seed, turn, self.at[1], 'dropout').integers(2**62)))
     x = self.see(b.frames.to(device), self.seed, turn, b.index)[0]
     y = torch.tensor(np.array([self.labels[int(i)] for i in b.index]), device=device)
-    if not self.net.frozen: self.net.encoder.requires_grad_(epoch >= self.c.warmup); self.net.encoder.train(epoch >= self.c.warmup)
-    for g in self.opt.param_groups: g['lr'] = epoch_rate(self.c, epoch)
+    if not self.net.frozen:
+        self.net.encoder.requires_grad_(epoch >= self.c.warmup)
+        self.net.encoder.train(epoch >= self.c.warmup)
+    for g in self.opt.param_groups:
+        g['lr'] = epoch_rate(self.c, epoch)
     loss = torch.nn.functional.cross_entropy if y.ndim == 1 else torch.nn.functional.binary_cross_entropy_with_logits
     loss = sum(loss(z, y) for z in self.net(x).values())
     value = float(loss.detach())
     if not np.isfinite(value):
-        raise EvaluationError(f"the classifier's loss is {value} at step {self.at[1]} of pass {turn} (learning rate {epoch_rate(self.c, epoch):.3g}), "
-                              f"on rows {b.index.tolist()}; lower finetune.lr or linear.lr, or look at these clips")
+        raise EvaluationError(
+            f"the classifier's loss is {value} at step {self.at[1]} of pass {turn} (learning rate {epoch_rate(self.c, epoch):.3g}), "
+            f'on rows {b.index.tolist()}; lower finetune.lr or linear.lr, or look at these clips'
+        )
     self.opt.zero_grad(set_to_none=True)
     loss.backward()
     self.opt.step()
@@ -1801,33 +2239,54 @@ def step(self: Classifying, b, epoch: int, turn: int):
 def run(self: Classifying):
     "Train to the end; the network, in evaluation mode."
     devices = [next(self.net.parameters()).device] if next(self.net.parameters()).is_cuda else []
-    with torch.random.fork_rng(devices=devices), progress(total=self.passes * len(self.data), initial=self.at[0] * len(self.data) + self.at[1] * self.c.batch, desc='classifier') as bar:
+    with (
+        torch.random.fork_rng(devices=devices),
+        progress(
+            total=self.passes * len(self.data),
+            initial=self.at[0] * len(self.data) + self.at[1] * self.c.batch,
+            desc='classifier',
+        ) as bar,
+    ):
         for turn in range(self.at[0], self.passes):
             self.net.train()
-            drop = len(self.data) > self.c.batch                           # a last batch of one clip has no variance
-            for b in clip_loader(self.data, min(self.c.batch, len(self.data)), turn, self.at[1], workers=0 if self.data.packed else self.workers, drop_last=drop):
-                loss = self.step(b, turn // self.c.clips, turn); self.at[1] += 1; self.save(SAVE_SECONDS)
-                bar.update(len(b)); bar.set_postfix(loss=f'{loss:.3f}', refresh=False)
-            self.at = [turn + 1, 0]; self.save(SAVE_SECONDS)
+            drop = len(self.data) > self.c.batch  # a last batch of one clip has no variance
+            for b in clip_loader(
+                self.data,
+                min(self.c.batch, len(self.data)),
+                turn,
+                self.at[1],
+                workers=0 if self.data.packed else self.workers,
+                drop_last=drop,
+            ):
+                loss = self.step(b, turn // self.c.clips, turn)
+                self.at[1] += 1
+                self.save(SAVE_SECONDS)
+                bar.update(len(b))
+                bar.set_postfix(loss=f'{loss:.3f}', refresh=False)
+            self.at = [turn + 1, 0]
+            self.save(SAVE_SECONDS)
     self.save()
     return self.net.eval()
 
 # %% ../nbs/11_evaluation.ipynb #a2650659
 def _sums(file) -> tuple:
     "(passes done, head -> (sum of probabilities [N, classes], right clips [N])) of a file of `dense`, or (0, {})."
-    if file is None or not Path(file).exists(): return 0, {}
-    with np.load(file) as z: return int(z['done']), {k[:-4]: (z[k], z[k[:-4] + '.right']) for k in z if k.endswith('.sum')}
+    if file is None or not Path(file).exists():
+        return 0, {}
+    with np.load(file) as z:
+        return int(z['done']), {k[:-4]: (z[k], z[k[:-4] + '.right']) for k in z if k.endswith('.sum')}
 
 # %% ../nbs/11_evaluation.ipynb #5fc7a05e
 @torch.inference_mode()
 def dense(
-    net,              # VideoClassifier in eval mode
-    data: OneSense,   # evenly spaced or random clips of the test videos
-    passes: int,      # clips of each video
-    labels: dict,     # row -> class, or float [classes] where clips have several
-    see,              # VideoView without augmentation
-    workers: int = 0, batch: int = 50,
-    file=None,        # sums so far, written after each pass: an interrupted call goes on from there
+    net,  # VideoClassifier in eval mode
+    data: OneSense,  # evenly spaced or random clips of the test videos
+    passes: int,  # clips of each video
+    labels: dict,  # row -> class, or float [classes] where clips have several
+    see,  # VideoView without augmentation
+    workers: int = 0,
+    batch: int = 50,
+    file=None,  # sums so far, written after each pass: an interrupted call goes on from there
 ) -> dict:
     """head -> (right by video [N] with softmax averaged over its clips, share of right clips [N]); where clips have
     several classes (mean probability of each [N, classes], share of clips whose likeliest class is one of the video's).
@@ -1843,11 +2302,17 @@ def dense(
                 got.setdefault(n, []).append((z.sigmoid() if several else z.softmax(1)).cpu().double().numpy())
             bar.update(len(b))
         for n, p in got.items():
-            p = np.concatenate(p); s, right = total.setdefault(n, (np.zeros_like(p), np.zeros(len(y))))
+            p = np.concatenate(p)
+            s, right = total.setdefault(n, (np.zeros_like(p), np.zeros(len(y))))
             s += p
             right += y[np.arange(len(y)), p.argmax(1)] if several else p.argmax(1) == y
         if file is not None:
-            with atomic_write(file) as f: np.savez(f, done=w + 1, **{f'{n}.{k}': x for n, both in total.items() for k, x in zip(('sum', 'right'), both)})
+            with atomic_write(file) as f:
+                np.savez(
+                    f,
+                    done=w + 1,
+                    **{f'{n}.{k}': x for n, both in total.items() for k, x in zip(('sum', 'right'), both)},
+                )
     bar.close()
     return {n: (s / passes if several else s.argmax(1) == y, right / passes) for n, (s, right) in total.items()}
 
@@ -1864,18 +2329,57 @@ def _new_classifier(model, cfg, classes, frozen, dropout, seed):
 def _classify(s: Subject, model, c: ClassifierConfig, frozen: bool, tag: str) -> dict:
     "Train a classifier on one side, test it on the other: head -> what `dense` says; a finished one is kept."
     from avnb.views import views_from
+
     cfg, t = video_config(s.cfg, c, s.packed), s.manifest.table
     names = one_hot(s.column('label', s.side('train')), s.manifest.multi_label)[0].tolist()
-    if s.manifest.multi_label: labels = dict(zip(t.index.tolist(), class_matrix(t['label'], names).astype(np.float32)))
-    else: labels = {int(i): names.index(l) if l in names else -1 for i, l in t['label'].items()}
-    def part(split, train): return OneSense(type(s.manifest)(s.manifest.folder, t[t['split'] == split]), cfg.data, cfg.view, 'video', seed=s.opts.seed,
-                                            packed=s.packed or '', train=train, windows=s.opts.windows)
-    key = digest([_FEATURES, READING, weights_key(model), s.manifest.hash, dataclasses.asdict(c), dataclasses.asdict(cfg.view), list(t['split']), list(t['label']), frozen, s.opts.seed])
+    if s.manifest.multi_label:
+        labels = dict(zip(t.index.tolist(), class_matrix(t['label'], names).astype(np.float32)))
+    else:
+        labels = {int(i): names.index(l) if l in names else -1 for i, l in t['label'].items()}
+
+    def part(split, train):
+        return OneSense(
+            type(s.manifest)(s.manifest.folder, t[t['split'] == split]),
+            cfg.data,
+            cfg.view,
+            'video',
+            seed=s.opts.seed,
+            packed=s.packed or '',
+            train=train,
+            windows=s.opts.windows,
+        )
+
+    key = digest(
+        [
+            _FEATURES,
+            READING,
+            weights_key(model),
+            s.manifest.hash,
+            dataclasses.asdict(c),
+            dataclasses.asdict(cfg.view),
+            list(t['split']),
+            list(t['label']),
+            frozen,
+            s.opts.seed,
+        ]
+    )
     file = Path(s.folder, f'{tag}-{key[:16]}.pt') if s.folder else None
     net = _new_classifier(model, cfg, len(names), frozen, c.dropout, s.opts.seed)
     net = Classifying(net, part('train', True), labels, c, views_from(cfg)[0], s.opts.seed, file, s.opts.workers).run()
     see = views_from(cfg, False)[0]
-    def ask(train, n): return dense(net, part('test', train), n, labels, see, s.opts.workers, s.opts.batch, file and file.with_suffix(f".{('even', 'drawn')[train]}{n}.npz"))
+
+    def ask(train, n):
+        return dense(
+            net,
+            part('test', train),
+            n,
+            labels,
+            see,
+            s.opts.workers,
+            s.opts.batch,
+            file and file.with_suffix(f'.{("even", "drawn")[train]}{n}.npz'),
+        )
+
     even = ask(False, s.opts.windows)
     drawn = ask(True, c.random_clips) if c.random_clips else even
     return {n: (even[n][0], drawn[n][1]) for n in even}
@@ -1883,14 +2387,24 @@ def _classify(s: Subject, model, c: ClassifierConfig, frozen: bool, tag: str) ->
 # %% ../nbs/11_evaluation.ipynb #32e09c9d
 def _video_scores(s, c, frozen, name):
     "video@1 and clip@1 of each head, beside untrained networks that were treated in the same way."
-    te = s.side('test'); y, files = s.column('label', te), s.column('path', te)
+    te = s.side('test')
+    y, files = s.column('label', te), s.column('path', te)
     known, common = np.unique(s.column('label', s.side('train')), return_counts=True)
     models = dict(trained=s.model) | s.twins('video')
     hits = {n: _classify(s, m, c, frozen, f'{name}-{n}') for n, m in models.items()}
     out = {}
     for head in hits['trained']:
         for k, what in enumerate(('video1', 'clip1')):
-            def run(n, _): return Score(float(hits[n][head][k].mean()), half_width(hits[n][head][k], files), 1 / len(known), len(te), dict(majority=float((y == known[common.argmax()]).mean())))
+
+            def run(n, _):
+                return Score(
+                    float(hits[n][head][k].mean()),
+                    half_width(hits[n][head][k], files),
+                    1 / len(known),
+                    len(te),
+                    dict(majority=float((y == known[common.argmax()]).mean())),
+                )
+
             out[f'{name}_{head}_{what}' if frozen else f'{name}_{what}'] = against(run, hits, '')
     return out
 
@@ -1903,9 +2417,11 @@ def linear_protocol(s: Subject) -> dict:
     feats, y = s.features('video'), s.column('label')
     tr, te, files = s.side('train'), s.side('test'), s.column('path')
     for name, key in (('pooled', 'video_pooled'), ('embedding', 'video')):
+
         def run(n, k):
             x = feats[n].mean(k, False)
             return (multi_label_probe if several else linear_probe)(x[tr], y[tr], x[te], y[te], files[tr], files[te])
+
         made = (_against_each if several else against)(run, feats, key, ('colour', 'motion_colour'))
         out |= {f'linear_{name}_{k}': x for k, x in made.items()} if several else {f'linear_{name}': made}
     return out
@@ -1918,7 +2434,7 @@ def _video_rankings(s, c, frozen, name):
     place = np.searchsorted(classes, one_hot(s.column('label', s.side('train')), True)[0])
     for n, m in (dict(trained=s.model) | s.twins('video')).items():
         for head, (p, _) in _classify(s, m, c, frozen, f'{name}-{n}').items():
-            scores = np.zeros((len(te), len(classes)))                     # 0: of classes that no training clip has
+            scores = np.zeros((len(te), len(classes)))  # 0: of classes that no training clip has
             scores[:, place] = p
             found.setdefault(head, {})[n] = multi_label_scores(Y[te], scores, files)
     for head, nets in found.items():
@@ -1932,46 +2448,70 @@ def finetune_protocol(s: Subject) -> dict:
     return (_video_rankings if s.manifest.multi_label else _video_scores)(s, s.opts.finetune, False, 'finetune')
 
 # %% ../nbs/11_evaluation.ipynb #7be0d1c4
-PROTOCOLS = dict(finetune=(finetune_protocol, 'video'), linear=(linear_protocol, 'video'), fewshot=(fewshot_protocol, 'video'),
-                 retrieval=(retrieval_protocol, 'both'), audio=(audio_protocol, 'audio'))  # name -> (function, sense that it needs)
+PROTOCOLS = dict(
+    finetune=(finetune_protocol, 'video'),
+    linear=(linear_protocol, 'video'),
+    fewshot=(fewshot_protocol, 'video'),
+    retrieval=(retrieval_protocol, 'both'),
+    audio=(audio_protocol, 'audio'),
+)  # name -> (function, sense that it needs)
 
 # %% ../nbs/11_evaluation.ipynb #2db51270
 def prepare_subject(
-    sense: str,     # what the protocol needs: 'video', 'audio' or 'both'
-    model, cfg,     # AVModel, TrainConfig
-    manifest,       # Manifest as published
+    sense: str,  # what the protocol needs: 'video', 'audio' or 'both'
+    model,
+    cfg,  # AVModel, TrainConfig
+    manifest,  # Manifest as published
     opts: EvalConfig = EvalConfig(),
-    folder=None, packed=None,
-    trained=None,   # table of what the network was trained on
+    folder=None,
+    packed=None,
+    trained=None,  # table of what the network was trained on
     sides: bool = True,  # the protocol trains on one side and tests on the other
 ) -> Subject:
     "Look at the files, count, refuse overlaps."
     there, lost = present(manifest, sense, packed)
-    if not len(there): raise EvaluationError(f"none of {manifest.listed} clips can be evaluated; the first, {lost['path'].iloc[0]}: {lost['why'].iloc[0]}")
+    if not len(there):
+        raise EvaluationError(
+            f'none of {manifest.listed} clips can be evaluated; the first, {lost["path"].iloc[0]}: {lost["why"].iloc[0]}'
+        )
     part, unlabelled = labelled(there) if sides else (there, 0)
     s = Subject(model, cfg, part, opts, folder, packed, lost)
-    s.about['clips'] = f"{len(part)} of {manifest.listed} in the list" + (f'; {unlabelled} have no label or split, or a pair known to be faulty' if unlabelled else '')
-    if 'protocol' in part.table: s.about['data'] = part.table['protocol'].iloc[0]
+    s.about['clips'] = f'{len(part)} of {manifest.listed} in the list' + (
+        f'; {unlabelled} have no label or split, or a pair known to be faulty' if unlabelled else ''
+    )
+    if 'protocol' in part.table:
+        s.about['data'] = part.table['protocol'].iloc[0]
     split = part.table['split']
     test, named = part.table, pd.concat([manifest.table, manifest.missing])
-    if sides and len(folds_of(part.table)) == 1: test, named = test[split == 'test'], named[named['split'] == 'test']
+    if sides and len(folds_of(part.table)) == 1:
+        test, named = test[split == 'test'], named[named['split'] == 'test']
     s.about['test clips'] = f'{len(test)} of {len(named)} in the list'
-    if trained is None: s.about['trained on'] = 'not known'
-    if sides: refuse_overlap(part.table[split == 'test'], part.table[split == 'train'], "this manifest's training split", opts.overlap)
+    if trained is None:
+        s.about['trained on'] = 'not known'
+    if sides:
+        refuse_overlap(
+            part.table[split == 'test'], part.table[split == 'train'], "this manifest's training split", opts.overlap
+        )
     if trained is not None:
         both = refuse_overlap(test, trained, "the network's training clips", opts.overlap, names=True)
-        if both: s.about['trained on'] = f'{both} of {len(test)} test clips: these scores show memory as well'
+        if both:
+            s.about['trained on'] = f'{both} of {len(test)} test clips: these scores show memory as well'
     return s
 
 # %% ../nbs/11_evaluation.ipynb #a8f70176
 def write_report(
     report: dict,  # name -> Score or its dict; 'about', 'skipped'
-    file,          # .../NAME.json
+    file,  # .../NAME.json
 ) -> dict:
     "NAME.json, NAME.txt and NAME.tex; the report with plain numbers."
     report = {k: s.to_dict() if isinstance(s, Score) else s for k, s in report.items()}
-    for end, text in (('.json', json.dumps(report, indent=1)), ('.txt', score_table(report)), ('.tex', score_table(report, 'latex'))):
-        with atomic_write(Path(file).with_suffix(end), 'w') as f: f.write(text + '\n')
+    for end, text in (
+        ('.json', json.dumps(report, indent=1)),
+        ('.txt', score_table(report)),
+        ('.tex', score_table(report, 'latex')),
+    ):
+        with atomic_write(Path(file).with_suffix(end), 'w') as f:
+            f.write(text + '\n')
     return report
 
 # %% ../nbs/11_evaluation.ipynb #1c05d758
@@ -1982,32 +2522,54 @@ def open_network(
     "(AVModel on the device, its TrainConfig, table of the clips it was trained on or None). What is neither is an error that says what differs."
     from avnb.encoders import AVModel, load_avid_cma
     from avnb.training import device_of, load_run
+
     path, seen = Path(path), None
-    if not path.exists(): raise EvaluationError(f"there is no {path}; expected a run's folder, saved weights (.safetensors) or an AVID-CMA checkpoint")
+    if not path.exists():
+        raise EvaluationError(
+            f"there is no {path}; expected a run's folder, saved weights (.safetensors) or an AVID-CMA checkpoint"
+        )
     if path.is_dir() and (path / 'config.toml').exists() and not list(path.glob('*.safetensors')):
-        run = load_run(path); model, cfg, t = run.model, run.cfg, run.manifest.table; seen = t[t['split'] == cfg.data.split] if cfg.data.split else t
-    else: model = AVModel.from_pretrained(path) if path.is_dir() or path.suffix == '.safetensors' else load_avid_cma(path, front); cfg = model.config
-    if front and cfg.view.front == 'logmel': raise EvaluationError(f"front={front}: this network hears log-mel spectrograms; a mean and std per frequency belong to linear ones (AVID-CMA)")
+        run = load_run(path)
+        model, cfg, t = run.model, run.cfg, run.manifest.table
+        seen = t[t['split'] == cfg.data.split] if cfg.data.split else t
+    else:
+        model = (
+            AVModel.from_pretrained(path)
+            if path.is_dir() or path.suffix == '.safetensors'
+            else load_avid_cma(path, front)
+        )
+        cfg = model.config
+    if front and cfg.view.front == 'logmel':
+        raise EvaluationError(
+            f'front={front}: this network hears log-mel spectrograms; a mean and std per frequency belong to linear ones (AVID-CMA)'
+        )
     cfg = replace(cfg, dict(view=dict(front=front or cfg.view.front)))
     return model.eval().to(device_of(cfg)), cfg, seen
 
 # %% ../nbs/11_evaluation.ipynb #047bf28d
 def run_protocol(
-    protocol: str,   # a name in `PROTOCOLS`, or any with `make` and `sense`
-    model, cfg,      # AVModel, TrainConfig
-    manifests,       # a Manifest, or one for each split
+    protocol: str,  # a name in `PROTOCOLS`, or any with `make` and `sense`
+    model,
+    cfg,  # AVModel, TrainConfig
+    manifests,  # a Manifest, or one for each split
     opts: EvalConfig = EvalConfig(),
-    folder='.',      # where the report and what is kept go
-    packed=None, trained=None,
-    make=None, sense: str = '', sides: bool = True,
+    folder='.',  # where the report and what is kept go
+    packed=None,
+    trained=None,
+    make=None,
+    sense: str = '',
+    sides: bool = True,
 ) -> dict:
     "Run a protocol and write report-PROTOCOL.json, .txt, .tex, and missing-PROTOCOL.csv where listed files are missing; what an earlier call has computed is used again."
     if make is None:
-        if protocol not in PROTOCOLS: raise EvaluationError(f"no protocol {protocol!r}; known: {', '.join(PROTOCOLS)}")
+        if protocol not in PROTOCOLS:
+            raise EvaluationError(f'no protocol {protocol!r}; known: {", ".join(PROTOCOLS)}')
         make, sense = PROTOCOLS[protocol]
-    for x in (opts.shots, opts.levels, opts.finetune.milestones, opts.linear.milestones): numbers(x)
+    for x in (opts.shots, opts.levels, opts.finetune.milestones, opts.linear.milestones):
+        numbers(x)
     few = [k for k in ('windows', 'batch', 'draws') if getattr(opts, k) < 1]
-    if few: raise EvaluationError(f"{few[0]}: expected 1 or more, got {getattr(opts, few[0])}")
+    if few:
+        raise EvaluationError(f'{few[0]}: expected 1 or more, got {getattr(opts, few[0])}')
     start, done, folder = time.time(), [], Path(folder)
     for k, m in enumerate(manifests if isinstance(manifests, (list, tuple)) else [manifests]):
         s = prepare_subject(sense, model.eval(), cfg, m, opts, folder, packed, trained, sides)
@@ -2015,18 +2577,30 @@ def run_protocol(
         done.append((make(s), s))
     scores = {k: over_splits([d[k] for d, _ in done]) for k in done[0][0]}
     each = [s.about | dict(manifest=s.manifest.hash[:16]) for _, s in done]
-    about = each[0] | dict(protocol=protocol, weights=weights_key(model)[:16], seeds=f'{opts.seeds} untrained networks, drawn with seed {opts.seed}',
-                           seconds=round(time.time() - start, 1))
-    if len(done) > 1: about |= {k: [a.get(k) for a in each] for k in each[0] if k in ('data', 'clips', 'test clips', 'manifest') or any(a.get(k) != each[0][k] for a in each)}
+    about = each[0] | dict(
+        protocol=protocol,
+        weights=weights_key(model)[:16],
+        seeds=f'{opts.seeds} untrained networks, drawn with seed {opts.seed}',
+        seconds=round(time.time() - start, 1),
+    )
+    if len(done) > 1:
+        about |= {
+            k: [a.get(k) for a in each]
+            for k in each[0]
+            if k in ('data', 'clips', 'test clips', 'manifest') or any(a.get(k) != each[0][k] for a in each)
+        }
     save_config(opts, folder / f'evaluate-{protocol}.toml')
     lost, name = pd.concat([s.lost for _, s in done]).drop_duplicates(), f'missing-{protocol}.csv'
     if len(lost):
         about['missing'] = f'{len(lost)} clips, listed with reasons in {name}'
-        with atomic_write(folder / name, 'w') as f: lost.to_csv(f, index=False, lineterminator='\n')
-    else: (folder / name).unlink(missing_ok=True)                          # of an earlier call
+        with atomic_write(folder / name, 'w') as f:
+            lost.to_csv(f, index=False, lineterminator='\n')
+    else:
+        (folder / name).unlink(missing_ok=True)  # of an earlier call
     counts = folder / f'classes-{protocol}.csv'
     counts.unlink(missing_ok=True)
     if 'classes' in each[0]:
         table = class_counts(done[0][1].manifest.table)
-        with atomic_write(counts, 'w') as f: table.to_csv(f, index=False, lineterminator='\n')
+        with atomic_write(counts, 'w') as f:
+            table.to_csv(f, index=False, lineterminator='\n')
     return write_report(scores | dict(about=about), folder / f'report-{protocol}.json')

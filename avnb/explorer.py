@@ -35,7 +35,8 @@ def pack_map(
     x,  # [...] numbers; NaN or infinite: no value
 ) -> dict:
     "uint8 at its own grid: data, shape, and the values lo and hi of codes 0 and 254; code 255 means there is no value."
-    x = np.asarray(x, np.float64); ok = np.isfinite(x)
+    x = np.asarray(x, np.float64)
+    ok = np.isfinite(x)
     lo, hi = (float(x[ok].min()), float(x[ok].max())) if ok.any() else (0.0, 0.0)
     code = np.rint((np.where(ok, x, lo) - lo) / ((hi - lo) or 1) * 254)
     return dict(data=np.where(ok, code, 255).astype(np.uint8).tobytes(), shape=list(x.shape), lo=lo, hi=hi)
@@ -53,12 +54,13 @@ def pack_arrows(
     x,  # [..., D] unit norm
 ) -> dict:
     "int8 [..., D] and the scale that makes them unit vectors again."
-    x = np.nan_to_num(np.asarray(x, np.float32)); top = float(np.abs(x).max(initial=1e-6))
+    x = np.nan_to_num(np.asarray(x, np.float32))
+    top = float(np.abs(x).max(initial=1e-6))
     return dict(data=np.rint(x * (127 / top)).astype(np.int8).tobytes(), shape=list(x.shape), scale=top / 127)
 
 # %% ../nbs/14_explorer.ipynb #e2b899ac
 _NAMES = dict(alone='vision alone', guided='guided by the sound')
-SCALES = ('inferno', 'viridis', 'cividis')                 # rise evenly in brightness: safe for colour-blind eyes, and in grey
+SCALES = ('inferno', 'viridis', 'cividis')  # rise evenly in brightness: safe for colour-blind eyes, and in grey
 
 
 @functools.cache
@@ -67,60 +69,82 @@ def colours(
 ) -> bytes:
     "256 colours, RGB."
     import matplotlib
+
     return (255 * matplotlib.colormaps[name](np.arange(256))[:, :3]).round().astype(np.uint8).tobytes()
 
 # %% ../nbs/14_explorer.ipynb #600dd9db
 def pack_wave(
-    waveform,       # [L] in [-1, 1]
+    waveform,  # [L] in [-1, 1]
     n: int = 1200,  # columns
 ) -> dict:
     "Lowest and highest sample of each of n stretches, int8 [n, 2]."
-    x = np.asarray(waveform, np.float32); n = max(1, min(n, len(x)))
+    x = np.asarray(waveform, np.float32)
+    n = max(1, min(n, len(x)))
     edges = np.arange(n) * len(x) // n
     pair = np.stack([np.minimum.reduceat(x, edges), np.maximum.reduceat(x, edges)], 1) if len(x) else np.zeros((1, 2))
     return dict(data=np.rint(127 * np.clip(pair, -1, 1)).astype(np.int8).tobytes(), shape=[len(pair), 2])
 
 # %% ../nbs/14_explorer.ipynb #29c618ec
 def pack_sound(
-    clip,       # Clip
-    cfg=None,   # TrainConfig: draw the spectrogram of its front end; None: log-mel
+    clip,  # Clip
+    cfg=None,  # TrainConfig: draw the spectrogram of its front end; None: log-mel
     label: str = '',  # what this sound is
 ) -> dict:
     "Spectrogram in dB, its frequencies (Hz), its length (s) and the waveform; `spec` is None where there is no sound or too little."
     import torch
     from avnb.core import TrainConfig
     from avnb.views import linear_spectrogram, log_mel, views_from
-    cfg = cfg or TrainConfig(); hear, wave = views_from(cfg, False)[1], torch.from_numpy(np.nan_to_num(clip.waveform))[None]
-    out = dict(label=label, spec=None, hz=[round(float(f), 1) for f in hear.hz], seconds=len(clip.waveform) / clip.rate,
-               wave=pack_wave(clip.waveform))
-    if not clip.has_audio or wave.shape[1] <= hear.n_fft // 2: return out
-    if hear.front == 'logmel': spec = log_mel(wave, clip.rate, hear.n_fft, hear.hop, hear.mels)
-    else: spec = linear_spectrogram(wave, hear.n_fft, hear.hop)
+
+    cfg = cfg or TrainConfig()
+    hear, wave = views_from(cfg, False)[1], torch.from_numpy(np.nan_to_num(clip.waveform))[None]
+    out = dict(
+        label=label,
+        spec=None,
+        hz=[round(float(f), 1) for f in hear.hz],
+        seconds=len(clip.waveform) / clip.rate,
+        wave=pack_wave(clip.waveform),
+    )
+    if not clip.has_audio or wave.shape[1] <= hear.n_fft // 2:
+        return out
+    if hear.front == 'logmel':
+        spec = log_mel(wave, clip.rate, hear.n_fft, hear.hop, hear.mels)
+    else:
+        spec = linear_spectrogram(wave, hear.n_fft, hear.hop)
     return out | dict(spec=pack_map(spec[0].numpy()))
 
 # %% ../nbs/14_explorer.ipynb #7e82f505
-LIMIT = 500e6                                              # bytes of transcoded media that are kept
+LIMIT = 500e6  # bytes of transcoded media that are kept
 
 
 def _cache_folder() -> Path:
     "Where transcoded media are kept: $AVNB_CACHE, or avnb/media in the user's cache folder."
-    return Path(os.environ.get('AVNB_CACHE') or Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'avnb' / 'media')
+    return Path(
+        os.environ.get('AVNB_CACHE')
+        or Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'avnb' / 'media'
+    )
 
 
 def kept(
-    key,   # what the bytes depend on, JSON
+    key,  # what the bytes depend on, JSON
     make,  # makes them
 ) -> bytes:
     "make()'s bytes, made once; the oldest are dropped when there are too many. Where nothing can be written, nothing is kept."
     path = _cache_folder() / digest(['v1', key])
-    try: data = path.read_bytes(); os.utime(path); return data
-    except OSError: data = make()
     try:
-        with atomic_write(path) as f: f.write(data)
+        data = path.read_bytes()
+        os.utime(path)
+        return data
+    except OSError:
+        data = make()
+    try:
+        with atomic_write(path) as f:
+            f.write(data)
         files = sorted(((s := p.stat()).st_mtime, s.st_size, p) for p in path.parent.iterdir() if p.name[0] != '.')
         for i, (_, size, p) in enumerate(files):
-            if sum(f[1] for f in files[i:]) > LIMIT: p.unlink(missing_ok=True)
-    except (OSError, AvnbError): pass
+            if sum(f[1] for f in files[i:]) > LIMIT:
+                p.unlink(missing_ok=True)
+    except (OSError, AvnbError):
+        pass
     return data
 
 # %% ../nbs/14_explorer.ipynb #83dfbc1c
@@ -131,75 +155,98 @@ def encode(
     x = np.clip(np.nan_to_num(clip.waveform), -1, 1).astype(np.float32)
     if not len(clip.frames):
         import soundfile
-        f = io.BytesIO(); soundfile.write(f, x, clip.rate, 'PCM_16', format='WAV'); return f.getvalue()
+
+        f = io.BytesIO()
+        soundfile.write(f, x, clip.rate, 'PCM_16', format='WAV')
+        return f.getvalue()
     h, w = (n // 2 * 2 for n in clip.frames.shape[1:3])
     frames = clip.frames[:, :h, :w] if h and w else clip.frames.repeat(2, 1).repeat(2, 2)
     with tempfile.TemporaryDirectory() as d:
-        return write_clip(Path(d, 'clip.mp4'), frames, x if clip.has_audio else None, clip.fps, clip.rate, 24, 'superfast').read_bytes()
+        return write_clip(
+            Path(d, 'clip.mp4'), frames, x if clip.has_audio else None, clip.fps, clip.rate, 24, 'superfast'
+        ).read_bytes()
 
 # %% ../nbs/14_explorer.ipynb #e34ef74b
 def read_window(
-    path: str | Path,       # a video or sound file
-    start: float = 0.0,     # s
+    path: str | Path,  # a video or sound file
+    start: float = 0.0,  # s
     seconds: float = 10.0,  # length at most, s; the rest of a long file is not touched
-    rate: int = 16000,      # of the sound, Hz
-    size: int = 288,        # short side at most, pixels
-    fps: float = 30.0,      # frames per second at most
+    rate: int = 16000,  # of the sound, Hz
+    size: int = 288,  # short side at most, pixels
+    fps: float = 30.0,  # frames per second at most
 ) -> Clip:
     "A stretch of a file as it is shown: no longer than the file, no larger, no faster than asked. Files without a picture give no frames."
-    about = probe(path); length = about['duration_s'] or seconds; video = bool(about['video_codec'])
-    start = max(0.0, min(start, length - 0.1)); seconds = max(0.05, min(seconds, length - start))
-    if not video: return read_clip(path, start, seconds, fps, rate=rate, video=False)
+    about = probe(path)
+    length = about['duration_s'] or seconds
+    video = bool(about['video_codec'])
+    start = max(0.0, min(start, length - 0.1))
+    seconds = max(0.05, min(seconds, length - start))
+    if not video:
+        return read_clip(path, start, seconds, fps, rate=rate, video=False)
     scale = min(1, size / max(1, min(about['width'], about['height'])))
     h, w = (max(2, round(about[k] * scale / 2) * 2) for k in ('height', 'width'))
     return read_clip(path, start, max(seconds, 1 / fps), min(about['fps'] or 25, fps), (h, w), rate, threads=2)
 
 # %% ../nbs/14_explorer.ipynb #e92010d0
 def browser_media(
-    source,                 # Clip, or path of a file
-    start: float = 0.0,     # s (of a path)
+    source,  # Clip, or path of a file
+    start: float = 0.0,  # s (of a path)
     seconds: float = 10.0,  # length at most, s (of a path)
-    **how,                  # of `read_window`
+    **how,  # of `read_window`
 ) -> bytes:
     "mp4 (or wav, where there is no picture) that any browser plays, transcoded once and kept."
     if isinstance(source, Clip):
-        h = hashlib.blake2b(np.ascontiguousarray(source.frames), digest_size=16); h.update(np.ascontiguousarray(source.waveform))
-        return kept([h.hexdigest(), source.fps, source.rate, list(source.frames.shape), source.has_audio], lambda: encode(source))
+        h = hashlib.blake2b(np.ascontiguousarray(source.frames), digest_size=16)
+        h.update(np.ascontiguousarray(source.waveform))
+        return kept(
+            [h.hexdigest(), source.fps, source.rate, list(source.frames.shape), source.has_audio],
+            lambda: encode(source),
+        )
     s = os.stat(source) if os.path.isfile(source) else None
     key = [READING, str(Path(source).absolute()), s and s.st_mtime_ns, s and s.st_size, start, seconds, how]
     return kept(key, lambda: encode(read_window(source, start, seconds, **how)))
 
 # %% ../nbs/14_explorer.ipynb #5d7dc161
 def make_panel(
-    label: str = '',   # over the panel
-    video=None,        # name -> [N, h, w] maps at N even moments; 'alone' and 'guided' also give their difference
-    audio=None,        # name -> [N, F] frequency attention at N even moments, likewise
-    local=None,        # (picture's arrows [N, h, w, D], sound's arrows [M, F, D]), unit norm: for asking by pointing
-    sound: int = 0,    # which of the scene's sounds it heard
+    label: str = '',  # over the panel
+    video=None,  # name -> [N, h, w] maps at N even moments; 'alone' and 'guided' also give their difference
+    audio=None,  # name -> [N, F] frequency attention at N even moments, likewise
+    local=None,  # (picture's arrows [N, h, w, D], sound's arrows [M, F, D]), unit norm: for asking by pointing
+    sound: int = 0,  # which of the scene's sounds it heard
     unit: str = 'times an even share',  # of the maps' values
-    note: str = '',    # said under the panel
+    note: str = '',  # said under the panel
 ) -> dict:
     "What one network makes of a clip; everything is optional."
     many = lambda maps: {str(k): pack_map(m) for k, m in (maps or {}).items()}
     arrows = {} if local is None else {k: pack_arrows(x) for k, x in zip(('video', 'audio'), local) if x is not None}
-    return dict(label=str(label), video=many(video), audio=many(audio), local=arrows, sound=sound, unit=unit, note=str(note))
+    return dict(
+        label=str(label), video=many(video), audio=many(audio), local=arrows, sound=sound, unit=unit, note=str(note)
+    )
 
 # %% ../nbs/14_explorer.ipynb #9633444d
 def truth_of(
-    sources,     # truth["sources"] of a generated clip, boxes on the clip's own grid of frames; or one box as fractions
+    sources,  # truth["sources"] of a generated clip, boxes on the clip's own grid of frames; or one box as fractions
     start: float,  # s, of the window shown
-    fps: float,    # of the boxes, 1/s
-    frames: int,   # shown
+    fps: float,  # of the boxes, 1/s
+    frames: int,  # shown
     shown: float,  # frames per second shown
 ) -> list:
     "Boxes per frame shown, bands and acts of each source, on the window's clock."
     seconds = start + np.arange(frames) / shown
-    if len(sources) == 4 and np.isscalar(sources[0]): sources = [dict(boxes=[list(sources)] * math.ceil(seconds[-1] * fps + 1))]
+    if len(sources) == 4 and np.isscalar(sources[0]):
+        sources = [dict(boxes=[list(sources)] * math.ceil(seconds[-1] * fps + 1))]
     out = []
     for s in sources:
         acts = [[a - start, b - start] for a, b in s.get('active', [])]
-        out.append(dict(label=str(s.get('kind', '')), sounding=bool(s.get('sounding', True)), boxes=[box_at(s, t, fps) for t in seconds],
-                        band=s.get('band'), active=acts))
+        out.append(
+            dict(
+                label=str(s.get('kind', '')),
+                sounding=bool(s.get('sounding', True)),
+                boxes=[box_at(s, t, fps) for t in seconds],
+                band=s.get('band'),
+                active=acts,
+            )
+        )
     return out
 
 # %% ../nbs/14_explorer.ipynb #d86faf7a
@@ -209,32 +256,49 @@ def poster(
 ) -> bytes:
     "A small JPEG."
     from PIL import Image
-    picture = Image.fromarray(np.ascontiguousarray(frame)); scale = min(1, side / min(picture.size)); out = io.BytesIO()
+
+    picture = Image.fromarray(np.ascontiguousarray(frame))
+    scale = min(1, side / min(picture.size))
+    out = io.BytesIO()
     picture.resize([max(1, round(n * scale)) for n in picture.size]).save(out, 'JPEG', quality=82)
     return out.getvalue()
 
 # %% ../nbs/14_explorer.ipynb #e48498a8
 def make_scene(
-    clip,            # Clip, as of `read_window`
-    panels=(),       # of `make_panel`; none: the bare clip
-    sources=None,    # what is known of it, as in `truth_of`; fps of its boxes is `truth_fps`
+    clip,  # Clip, as of `read_window`
+    panels=(),  # of `make_panel`; none: the bare clip
+    sources=None,  # what is known of it, as in `truth_of`; fps of its boxes is `truth_fps`
     title: str = '',
-    sounds=None,     # label -> Clip: the same frames with other sounds, panels name them by number; None: the clip's own
-    cfg=None,        # TrainConfig, for the spectrogram
-    area=(0, 0, 1, 1),      # x0, y0, x1, y1: the part of the frame that the maps cover, fractions
-    truth_fps: float = 16.,  # of the boxes
-    notes=(),        # sentences to show above the player
-    media=None,      # of each sound's clip, where that has been made already
+    sounds=None,  # label -> Clip: the same frames with other sounds, panels name them by number; None: the clip's own
+    cfg=None,  # TrainConfig, for the spectrogram
+    area=(0, 0, 1, 1),  # x0, y0, x1, y1: the part of the frame that the maps cover, fractions
+    truth_fps: float = 16.0,  # of the boxes
+    notes=(),  # sentences to show above the player
+    media=None,  # of each sound's clip, where that has been made already
 ) -> dict:
     "One message to the browser: everything needed to play, draw and ask."
-    sounds = sounds or {'': clip}; T = len(clip.frames)
+    sounds = sounds or {'': clip}
+    T = len(clip.frames)
     seconds = T / clip.fps if T else len(clip.waveform) / clip.rate
-    known = truth_of(sources, clip.start, truth_fps, max(T, 1), clip.fps) if sources is not None and len(sources) else []
+    known = (
+        truth_of(sources, clip.start, truth_fps, max(T, 1), clip.fps) if sources is not None and len(sources) else []
+    )
     size = list(clip.frames.shape[1:3]) if T else [0, 0]
-    return dict(title=str(title or clip.id), start=clip.start, seconds=seconds, fps=clip.fps, frames=T, size=size, area=list(area),
-                truth=known, media=media or [browser_media(c) for c in sounds.values()], poster=poster(clip.frames[0]) if T else b'',
-                sounds=[pack_sound(c, cfg, k) for k, c in sounds.items()], panels=list(panels) or [make_panel()],
-                notes=[str(n) for n in notes])
+    return dict(
+        title=str(title or clip.id),
+        start=clip.start,
+        seconds=seconds,
+        fps=clip.fps,
+        frames=T,
+        size=size,
+        area=list(area),
+        truth=known,
+        media=media or [browser_media(c) for c in sounds.values()],
+        poster=poster(clip.frames[0]) if T else b'',
+        sounds=[pack_sound(c, cfg, k) for k, c in sounds.items()],
+        panels=list(panels) or [make_panel()],
+        notes=[str(n) for n in notes],
+    )
 
 # %% ../nbs/14_explorer.ipynb #adfd443c
 _IMPORT = re.compile(r"^import [^;]* from './([\w.]+)';\n", re.M)
@@ -243,27 +307,35 @@ _IMPORT = re.compile(r"^import [^;]* from './([\w.]+)';\n", re.M)
 def static(*names) -> str:
     "Text of files in avnb/static, each once; JavaScript modules after those that they import, as one module."
     texts = {}
+
     def add(name):
         text = importlib.resources.files('avnb').joinpath('static', name).read_text(encoding='utf-8')
         for needed in _IMPORT.findall(text):
-            if needed not in texts: add(needed)
+            if needed not in texts:
+                add(needed)
         texts.setdefault(name, _IMPORT.sub('', text))
-    for name in names: add(name)
+
+    for name in names:
+        add(name)
     return '\n'.join(texts.values())
 
 # %% ../nbs/14_explorer.ipynb #6e042adb
 class Player(anywidget.AnyWidget):
     "Plays a scene: picture, sound and maps under one clock, the sound's. Needs no kernel once it has its scene."
+
     _esm, _css = static('player.js'), static('player.css')
     scene = traitlets.Dict(help='of make_scene').tag(sync=True)
-    view = traitlets.Dict(help='layer, band, opacity, colour, per, contours, truth, speed, loop, hear: any of them').tag(sync=True)
+    view = traitlets.Dict(
+        help='layer, band, opacity, colour, per, contours, truth, speed, loop, hear: any of them'
+    ).tag(sync=True)
     lock = traitlets.Dict(help='the cell that is locked: kind, panel, time, x, y; empty: none').tag(sync=True)
     lookup = traitlets.Dict().tag(sync=True)
 
     def __init__(self, scene: dict | None = None, **view):
         super().__init__(scene=scene or {}, view=view, lookup={n: colours(n) for n in (*SCALES, 'PuOr_r')})
 
-    def __repr__(self): return f"Player({self.scene.get('title', 'empty')!r}; run the cell to see it)"
+    def __repr__(self):
+        return f'Player({self.scene.get("title", "empty")!r}; run the cell to see it)'
 
     def show(self, scene: dict):
         "Another scene in place of this one; what is switched on stays."
@@ -272,36 +344,47 @@ class Player(anywidget.AnyWidget):
 # %% ../nbs/14_explorer.ipynb #b6ee7ec8
 def page(
     scene: dict,  # of `make_scene`
-    view=None,    # what is switched on, as in `Player.view`
+    view=None,  # what is switched on, as in `Player.view`
 ) -> str:
     "A page that plays and answers without a kernel or a network: the same JavaScript, the scene inside."
+
     def plain(x):
-        if isinstance(x, (bytes, memoryview)): return {'base64': base64.b64encode(x).decode()}
-        if isinstance(x, dict): return {k: plain(v) for k, v in x.items()}
+        if isinstance(x, (bytes, memoryview)):
+            return {'base64': base64.b64encode(x).decode()}
+        if isinstance(x, dict):
+            return {k: plain(v) for k, v in x.items()}
         return [plain(v) for v in x] if isinstance(x, (list, tuple)) else x
+
     state = dict(scene=scene, view=view or {}, lock={}, lookup={n: colours(n) for n in (*SCALES, 'PuOr_r')})
-    parts = dict(title=html.escape(scene.get('title', '')), css=static('player.css'), script=static('player.js'),
-                 state=json.dumps(plain(state)).replace('<', '\\u003c'))
+    parts = dict(
+        title=html.escape(scene.get('title', '')),
+        css=static('player.css'),
+        script=static('player.js'),
+        state=json.dumps(plain(state)).replace('<', '\\u003c'),
+    )
     return re.sub(r'{{(\w+)}}', lambda m: parts[m[1]], static('player_page.html'))
 
 # %% ../nbs/14_explorer.ipynb #4061f17b
 @patch
-def save_html(self: Player,
+def save_html(
+    self: Player,
     path: str | Path,  # the file to write
 ) -> Path:
     "What is shown, as a page that plays and answers anywhere, with the same things switched on."
-    with atomic_write(path, 'w') as f: f.write(page(self.scene, self.view))
+    with atomic_write(path, 'w') as f:
+        f.write(page(self.scene, self.view))
     return Path(path)
 
 # %% ../nbs/14_explorer.ipynb #eaff4342
 def sound_cells(
-    starts,   # [N] of the windows that were heard, s
+    starts,  # [N] of the windows that were heard, s
     length: float,  # of a window, s
-    cells: int,     # in time, of a window
+    cells: int,  # in time, of a window
     seconds: float,  # of the clip
 ) -> tuple:
     "For even steps of a clip, each as long as a cell: the window whose middle is nearest, and which of its cells holds the step."
-    m = max(1, math.ceil(seconds / (length / cells) - 1e-6)); at = (np.arange(m) + 0.5) * seconds / m
+    m = max(1, math.ceil(seconds / (length / cells) - 1e-6))
+    at = (np.arange(m) + 0.5) * seconds / m
     off = at[:, None] - (np.asarray(starts) + length / 2)
     window = np.abs(off).argmin(1)
     return window, np.clip(np.floor((at - np.asarray(starts)[window]) / length * cells), 0, cells - 1).astype(int)
@@ -309,11 +392,12 @@ def sound_cells(
 # %% ../nbs/14_explorer.ipynb #b7cd516c
 def hears(
     clip,  # Clip, square
-    cfg,   # TrainConfig
+    cfg,  # TrainConfig
     per_second: float,  # windows
 ) -> tuple:
     "Windows of a clip as of `slide`, and their starts in the sound, s; a sense that the clip lacks is made up (black, silence)."
     from avnb.localization import slide
+
     n, v, d = len(clip.waveform), cfg.view, cfg.data
     frames = clip.frames if len(clip.frames) else np.zeros((max(1, round(n / clip.rate * d.fps)), 64, 64, 3), np.uint8)
     fps = clip.fps if len(clip.frames) else d.fps
@@ -325,14 +409,15 @@ def hears(
 # %% ../nbs/14_explorer.ipynb #1d9aea57
 def looked(
     model,  # AVModel
-    cfg,    # TrainConfig it was trained with
-    clip,   # Clip, square, at data.rate
+    cfg,  # TrainConfig it was trained with
+    clip,  # Clip, square, at data.rate
     per_second: float,  # windows
 ) -> tuple:
     "(video alone, video guided [N, h, w], audio alone, audio guided [N, F], picture's arrows [N, h, w, D], sound's arrows [M, F, D])."
     import torch
     from avnb.attention import guided_maps
     from avnb.views import views_from
+
     frames, sounds, starts = hears(clip, cfg, per_second)
     (see, hear), device, got = views_from(cfg, False), next(model.parameters()).device, []
     model.eval()
@@ -340,9 +425,16 @@ def looked(
         with torch.inference_mode():
             spec = hear(torch.from_numpy(sounds[b]).to(device), 0, 0, b)
             out = model(see(torch.from_numpy(frames[b]).to(device), 0, 0, b)[0], spec)
-            g = guided_maps(out, cfg.cmac.tau_m); mid = g['video_guided'].shape[1] // 2
-            parts = (g['video_self'][:, mid], g['video_guided'][:, mid], g['audio_self'], g['audio_guided'],
-                     out.video_local[:, :, mid].movedim(1, -1), out.audio_local.movedim(1, -1))
+            g = guided_maps(out, cfg.cmac.tau_m)
+            mid = g['video_guided'].shape[1] // 2
+            parts = (
+                g['video_self'][:, mid],
+                g['video_guided'][:, mid],
+                g['audio_self'],
+                g['audio_guided'],
+                out.video_local[:, :, mid].movedim(1, -1),
+                out.audio_local.movedim(1, -1),
+            )
             got.append([x.float().cpu().numpy() for x in parts])
     *maps, local = map(np.concatenate, zip(*got))
     window, cell = sound_cells(starts, cfg.view.audio_seconds, local.shape[1], len(clip.waveform) / clip.rate)
@@ -351,20 +443,26 @@ def looked(
 # %% ../nbs/14_explorer.ipynb #1fefcc14
 def model_panel(
     model,  # AVModel
-    cfg,    # TrainConfig it was trained with
-    clip,   # Clip, as of `read_window` at data.rate
+    cfg,  # TrainConfig it was trained with
+    clip,  # Clip, as of `read_window` at data.rate
     label: str = '',
-    sound: int = 0,   # which of the scene's sounds this clip's is
+    sound: int = 0,  # which of the scene's sounds this clip's is
     note: str = '',
     per_second: float | None = None,  # maps; None: 8 for short clips, 4 for long ones
 ) -> dict:
     "Maps from one sense alone and guided by the other, and every cell's arrow. What needs a sense that the clip lacks is left out."
     seconds = len(clip.frames) / clip.fps if len(clip.frames) else len(clip.waveform) / clip.rate
-    video_alone, video_guided, audio_alone, audio_guided, v, a = looked(model, cfg, clip, per_second or (8. if seconds <= 4 else 4.))
+    video_alone, video_guided, audio_alone, audio_guided, v, a = looked(
+        model, cfg, clip, per_second or (8.0 if seconds <= 4 else 4.0)
+    )
     sees, hears = len(clip.frames) > 0, clip.has_audio
-    shares = lambda x: x * x[0].size                                       # 1: what each cell would get if all were equal
-    video = ({'alone': shares(video_alone)} if sees else {}) | ({'guided': shares(video_guided)} if sees and hears else {})
-    audio = ({'alone': shares(audio_alone)} if hears else {}) | ({'guided': shares(audio_guided)} if sees and hears else {})
+    shares = lambda x: x * x[0].size  # 1: what each cell would get if all were equal
+    video = ({'alone': shares(video_alone)} if sees else {}) | (
+        {'guided': shares(video_guided)} if sees and hears else {}
+    )
+    audio = ({'alone': shares(audio_alone)} if hears else {}) | (
+        {'guided': shares(audio_guided)} if sees and hears else {}
+    )
     return make_panel(label, video, audio, (v, a) if sees and hears else None, sound, note=note)
 
 # %% ../nbs/14_explorer.ipynb #7055480d
@@ -372,22 +470,28 @@ _SWAPS = {'own sound': '', 'another clip': 'swap', 'silence': 'mute', 'noise': '
 
 
 def with_sound(
-    clip,   # Clip
-    how: str,      # 'swap', 'mute', 'noise' or 'shift'
+    clip,  # Clip
+    how: str,  # 'swap', 'mute', 'noise' or 'shift'
     amount: float = 0.0,  # noise: dB by which the sound is louder than the noise; shift: s by which it comes later
-    other=None,    # Clip whose sound to take, for 'swap'; repeated if it is shorter
+    other=None,  # Clip whose sound to take, for 'swap'; repeated if it is shorter
 ) -> Clip:
     "The same frames with another sound."
-    x = clip.waveform; n = len(x)
+    x = clip.waveform
+    n = len(x)
     if how == 'swap':
-        if other is None or not other.has_audio: raise ExplorerError("no sound to swap in: choose a clip that has a sound track")
+        if other is None or not other.has_audio:
+            raise ExplorerError('no sound to swap in: choose a clip that has a sound track')
         y = np.resize(other.waveform, n)
-    elif how == 'mute': y = np.zeros_like(x)
-    elif how == 'noise': y = x + rng(0, view='what if').normal(size=n) * (np.sqrt(np.mean(np.square(x))) or 0.05) * 10 ** (-amount / 20)
+    elif how == 'mute':
+        y = np.zeros_like(x)
+    elif how == 'noise':
+        y = x + rng(0, view='what if').normal(size=n) * (np.sqrt(np.mean(np.square(x))) or 0.05) * 10 ** (-amount / 20)
     elif how == 'shift':
-        k = int(np.clip(round(amount * clip.rate), -n, n)); y = np.zeros_like(x)
-        y[max(k, 0):n + min(k, 0)] = x[max(-k, 0):n - max(k, 0)]
-    else: raise ExplorerError(f"what if: expected one of {', '.join(filter(None, _SWAPS.values()))}, got {how!r}")
+        k = int(np.clip(round(amount * clip.rate), -n, n))
+        y = np.zeros_like(x)
+        y[max(k, 0) : n + min(k, 0)] = x[max(-k, 0) : n - max(k, 0)]
+    else:
+        raise ExplorerError(f'what if: expected one of {", ".join(filter(None, _SWAPS.values()))}, got {how!r}')
     return dataclasses.replace(clip, waveform=np.clip(y, -1, 1).astype(np.float32), has_audio=True)
 
 # %% ../nbs/14_explorer.ipynb #4ea7468f
@@ -399,22 +503,33 @@ def clips_to_show(
     from avnb.core import escape_name, unescape_name
     from avnb.manifest import VIDEOS, Manifest, walk_files
     from avnb.media import SOUND_FILES
-    if isinstance(clips, Manifest): return clips
+
+    if isinstance(clips, Manifest):
+        return clips
     if clips is None:
         folder = next((p for up in ('.', '..', '../..') if (p := Path(up, 'data_samples')).is_dir()), None)
-        if folder is None: raise ExplorerError("the sample clips are not here; give a folder of videos, a manifest.csv or a list of files")
+        if folder is None:
+            raise ExplorerError(
+                'the sample clips are not here; give a folder of videos, a manifest.csv or a list of files'
+            )
         return Manifest.load(folder / 'manifest.csv').where(split='test')
     if isinstance(clips, (str, Path)):
         p = Path(clips)
-        if p.suffix == '.csv': return Manifest.load(p)
-        if (p / 'manifest.csv').is_file(): return Manifest.load(p / 'manifest.csv')
-        if not p.exists(): raise ExplorerError(f"there is no {p}; give a folder of videos, a manifest.csv or a list of files")
+        if p.suffix == '.csv':
+            return Manifest.load(p)
+        if (p / 'manifest.csv').is_file():
+            return Manifest.load(p / 'manifest.csv')
+        if not p.exists():
+            raise ExplorerError(f'there is no {p}; give a folder of videos, a manifest.csv or a list of files')
         p = p / 'clips' if (p / 'clips').is_dir() else p
         there = [] if p.is_file() else [f for f, why in sorted(walk_files(p)) if not why]
         known = [f for f in there if Path(f).suffix.lower() in VIDEOS | set(SOUND_FILES)]
         clips = [p] if p.is_file() else [p / unescape_name(f) for f in known]
     files = [Path(c).absolute() for c in clips]
-    if not files: raise ExplorerError(f"no videos and no sounds to show; known endings: {' '.join(sorted(VIDEOS | set(SOUND_FILES)))}")
+    if not files:
+        raise ExplorerError(
+            f'no videos and no sounds to show; known endings: {" ".join(sorted(VIDEOS | set(SOUND_FILES)))}'
+        )
     folder = Path(os.path.commonpath([f.parent for f in files]))
     paths = [escape_name(f.relative_to(folder).as_posix()) for f in files]
     return Manifest(folder, pd.DataFrame(dict(id=paths, path=paths, start_s=0.0, seconds=0.0)))
@@ -426,14 +541,22 @@ def a_network(
     "(model, config, run or None)."
     from avnb.core import load_config
     from avnb.training import Run, load_model, load_run, new_model, read_checkpoint
-    if isinstance(source, Run): return source.model, source.cfg, source
-    if isinstance(source, tuple): return *source, None
-    if source is None: return *load_model(), None
+
+    if isinstance(source, Run):
+        return source.model, source.cfg, source
+    if isinstance(source, tuple):
+        return *source, None
+    if source is None:
+        return *load_model(), None
     path = Path(source)
     if path.suffix == '.pt':
-        cfg = load_config(path.absolute().parents[1] / 'config.toml'); model = new_model(cfg); model.load_state_dict(read_checkpoint(path)['model'])
+        cfg = load_config(path.absolute().parents[1] / 'config.toml')
+        model = new_model(cfg)
+        model.load_state_dict(read_checkpoint(path)['model'])
         return model.eval(), cfg, None
-    if (path / 'checkpoints').is_dir(): run = load_run(path); return run.model, run.cfg, run
+    if (path / 'checkpoints').is_dir():
+        run = load_run(path)
+        return run.model, run.cfg, run
     return *load_model(path), None
 
 
@@ -441,11 +564,18 @@ def networks(
     source=None,  # as in `a_network`; or a list of them; or label -> source
 ) -> dict:
     "label -> source, in the order given; nothing is loaded yet."
-    if isinstance(source, dict): return {str(k): v for k, v in source.items()}
+    if isinstance(source, dict):
+        return {str(k): v for k, v in source.items()}
     many = source if isinstance(source, list) else [source]
+
     def name(s):
-        if s is None or isinstance(s, tuple): return ''
-        p = Path(getattr(s, 'folder', s)); return f"{p.absolute().parents[1].name}/{re.sub('-0+(?=.)', '-', p.stem)}" if p.suffix == '.pt' else p.name      # run/step-100
+        if s is None or isinstance(s, tuple):
+            return ''
+        p = Path(getattr(s, 'folder', s))
+        return (
+            f'{p.absolute().parents[1].name}/{re.sub("-0+(?=.)", "-", p.stem)}' if p.suffix == '.pt' else p.name
+        )  # run/step-100
+
     names = [name(s) or f'network {i + 1}' for i, s in enumerate(many)]
     return {n if names.count(n) == 1 else f'{n} ({i + 1})': s for i, (n, s) in enumerate(zip(names, many))}
 
@@ -454,11 +584,14 @@ def trust(
     run,  # training.Run, or None
 ) -> dict:
     "id -> weight of the pair as a positive, for the clips that the run's memory knows."
-    if run is None: return {}
+    if run is None:
+        return {}
     from avnb.nce import positive_weights
+
     w, scores = run.cfg.weight, (run.bank.video * run.bank.audio).sum(1).float().cpu()
     on = run.bank.written.cpu() & scores.isfinite()
-    if not on.any(): return {}
+    if not on.any():
+        return {}
     weights = positive_weights(scores[on], w.delta, w.kappa, w.w_min, floor=w.floor).tolist()
     return dict(zip(run.manifest.table['id'].to_numpy()[on.numpy()], weights))
 
@@ -467,17 +600,19 @@ _ORDERS = ('as listed', 'by class', 'least trusted first', 'most trusted first')
 
 
 def pick_rows(
-    table,           # of a Manifest
+    table,  # of a Manifest
     text: str = '',  # words that id or class must hold
     order: str = 'as listed',  # one of ORDERS
-    weights=None,    # id -> weight
+    weights=None,  # id -> weight
 ) -> list:
     "Positions of the rows found, in order; those without a weight come last."
     words, w = text.lower().split(), weights or {}
     about = [f'{a} {b} {c}'.lower() for a, b, c in zip(table['id'], table['label'], table['faulty_kind'])]
     rows = [i for i, t in enumerate(about) if all(word in t for word in words)]
-    if order == 'by class': return sorted(rows, key=lambda i: (table['label'].iloc[i], i))
-    if order not in _ORDERS[2:]: return rows
+    if order == 'by class':
+        return sorted(rows, key=lambda i: (table['label'].iloc[i], i))
+    if order not in _ORDERS[2:]:
+        return rows
     sign, weight = 1 if order == _ORDERS[2] else -1, lambda i: w.get(table['id'].iloc[i])
     return sorted(rows, key=lambda i: (weight(i) is None, sign * (weight(i) or 0)))
 
@@ -486,16 +621,19 @@ def soon(
     f,  # function without arguments
 ):
     "Call f when the cell is done, so that what it makes does not keep the first picture waiting; at once where nothing is running."
-    try: asyncio.get_running_loop().call_soon(f)
-    except RuntimeError: f()
+    try:
+        asyncio.get_running_loop().call_soon(f)
+    except RuntimeError:
+        f()
 
 # %% ../nbs/14_explorer.ipynb #58908fa8
 class Picker(ipywidgets.VBox):
     "Clips to choose from: thumbnails, a search by class or name, an order. Calls `choose(i)` with the row's position."
 
-    def __init__(self,
-        manifest,     # Manifest
-        choose,       # function of a row's position
+    def __init__(
+        self,
+        manifest,  # Manifest
+        choose,  # function of a row's position
         weights=None,  # id -> weight, allows to sort by it
         many: int = 8,  # thumbnails at once
     ):
@@ -503,57 +641,80 @@ class Picker(ipywidgets.VBox):
         self.manifest, self.choose, self.weights, self.many = manifest, choose, weights or {}, many
         self.first, self.now, self.pictures, self.cards = 0, -1, {}, {}  # row -> thumbnail; row -> widget that is shown
         self.text = W.Text(placeholder='class or name', description='find', layout={'width': '260px'})
-        self.order = W.Dropdown(options=_ORDERS if self.weights else _ORDERS[:2], description='order', layout={'width': '240px'})
+        self.order = W.Dropdown(
+            options=_ORDERS if self.weights else _ORDERS[:2], description='order', layout={'width': '240px'}
+        )
         small = {'width': '40px'}
-        self.back, self.on = (W.Button(description=d, tooltip=t, layout=small) for d, t in (('‹', 'before'), ('›', 'after')))
+        self.back, self.on = (
+            W.Button(description=d, tooltip=t, layout=small) for d, t in (('‹', 'before'), ('›', 'after'))
+        )
         self.count, self.row = W.Label(), W.HBox(layout={'overflow': 'auto hidden', 'min_height': '112px'})
-        for w in (self.text, self.order): w.observe(lambda _: self.refresh(0), 'value')
-        self.back.on_click(lambda _: self.refresh(max(0, self.first - many))); self.on.on_click(lambda _: self.refresh(self.first + many))
+        for w in (self.text, self.order):
+            w.observe(lambda _: self.refresh(0), 'value')
+        self.back.on_click(lambda _: self.refresh(max(0, self.first - many)))
+        self.on.on_click(lambda _: self.refresh(self.first + many))
         super().__init__([W.HBox([self.text, self.order, self.back, self.on, self.count], layout=wrap), self.row])
-        self.add_class('avnb-picker'); soon(lambda: self.refresh(0))
+        self.add_class('avnb-picker')
+        soon(lambda: self.refresh(0))
 
 # %% ../nbs/14_explorer.ipynb #bf14e785
 @patch
-def picture(self: Picker,
+def picture(
+    self: Picker,
     i: int,  # row's position
 ) -> bytes:
     "A thumbnail, made once; grey where there is none."
     if i not in self.pictures:
         r, grey = self.manifest.row(i), np.full((72, 96, 3), 128, np.uint8)
         middle = (r['start_s'] or 0) + min((r['seconds'] or 0) / 2, 5)
-        try: frame = next(iter(read_clip(self.manifest.path(i), middle, .05, 20, 96, audio=False).frames), grey)
-        except (AvnbError, OSError): frame = grey
+        try:
+            frame = next(iter(read_clip(self.manifest.path(i), middle, 0.05, 20, 96, audio=False).frames), grey)
+        except (AvnbError, OSError):
+            frame = grey
         self.pictures[i] = poster(frame, 96)
     return self.pictures[i]
 
 # %% ../nbs/14_explorer.ipynb #68dc41c8
 @patch
-def card(self: Picker,
+def card(
+    self: Picker,
     i: int,  # row's position
 ):
     "A thumbnail over a button with the clip's class."
-    r = self.manifest.row(i); w = self.weights.get(r['id'])
-    tip = f"{r['id']} {r['faulty_kind']}" + (f', weight {w:.2f}' if w is not None else '')
-    button = ipywidgets.Button(description=str(r['label'] or r['id']), tooltip=tip,
-                               layout={'width': '96px', 'height': '24px', 'margin': '0'}, style={'font_size': '11px'})
+    r = self.manifest.row(i)
+    w = self.weights.get(r['id'])
+    tip = f'{r["id"]} {r["faulty_kind"]}' + (f', weight {w:.2f}' if w is not None else '')
+    button = ipywidgets.Button(
+        description=str(r['label'] or r['id']),
+        tooltip=tip,
+        layout={'width': '96px', 'height': '24px', 'margin': '0'},
+        style={'font_size': '11px'},
+    )
     button.on_click(lambda _: self.choose(i))
-    image = ipywidgets.Image(value=self.picture(i), format='jpeg',
-                             layout={'width': '96px', 'height': '76px', 'margin': '0', 'object_fit': 'cover'})
+    image = ipywidgets.Image(
+        value=self.picture(i),
+        format='jpeg',
+        layout={'width': '96px', 'height': '76px', 'margin': '0', 'object_fit': 'cover'},
+    )
     return ipywidgets.VBox([image, button], layout={'min_width': '96px', 'margin': '0 6px 0 0', 'overflow': 'hidden'})
 
 # %% ../nbs/14_explorer.ipynb #d1d760ed
 @patch
-def refresh(self: Picker,
+def refresh(
+    self: Picker,
     first: int | None = None,  # number of the first thumbnail; None: as it is
 ):
     "Draw the thumbnails again."
     rows = pick_rows(self.manifest.table, self.text.value, self.order.value, self.weights)
     self.first = min(self.first if first is None else first, max(0, (len(rows) - 1) // self.many * self.many))
-    shown = rows[self.first:self.first + self.many]; old, self.cards = self.cards, {i: self.cards.get(i) or self.card(i) for i in shown}
-    for i, c in self.cards.items(): c.children[1].button_style = 'primary' if i == self.now else ''
+    shown = rows[self.first : self.first + self.many]
+    old, self.cards = self.cards, {i: self.cards.get(i) or self.card(i) for i in shown}
+    for i, c in self.cards.items():
+        c.children[1].button_style = 'primary' if i == self.now else ''
     self.row.children = list(self.cards.values())
     for c in (c for i, c in old.items() if i not in self.cards):
-        for w in (*c.children, c.children[1].style, *(w.layout for w in (*c.children, c)), c): w.close()    # widgets that nobody shows stay in the kernel and in the page
+        for w in (*c.children, c.children[1].style, *(w.layout for w in (*c.children, c)), c):
+            w.close()  # widgets that nobody shows stay in the kernel and in the page
     last = self.first + len(self.row.children)
     self.count.value = f'{self.first + 1} to {last} of {len(rows)}' if rows else 'nothing found'
     self.back.disabled, self.on.disabled = self.first == 0, last >= len(rows)
@@ -562,51 +723,87 @@ def refresh(self: Picker,
 class Controls(ipywidgets.HBox):
     "Another sound, which networks, and saving: the widgets of an `AttentionExplorer`."
 
-    def __init__(self,
+    def __init__(
+        self,
         manifest,  # Manifest
-        names,     # of the networks
+        names,  # of the networks
     ):
-        W, look = ipywidgets, dict(layout={'width': '330px'}); slide = look | dict(continuous_update=False)
-        clips = [(f"{label} {i}".strip(), k) for k, (i, label) in enumerate(zip(manifest.table['id'][:500], manifest.table['label']))]
-        self.how = W.Dropdown(options=_SWAPS, description='what if', tooltip='recompute the maps with another sound', **look)
+        W, look = ipywidgets, dict(layout={'width': '330px'})
+        slide = look | dict(continuous_update=False)
+        clips = [
+            (f'{label} {i}'.strip(), k)
+            for k, (i, label) in enumerate(zip(manifest.table['id'][:500], manifest.table['label']))
+        ]
+        self.how = W.Dropdown(
+            options=_SWAPS, description='what if', tooltip='recompute the maps with another sound', **look
+        )
         self.other = W.Dropdown(options=clips, description='its sound', **look)
-        self.level = W.FloatSlider(0, min=-20, max=30, step=1, description='louder by', readout_format='.0f', tooltip='dB', **slide)
-        self.delay = W.FloatSlider(.5, min=-2, max=2, step=.1, description='later by', readout_format='.1f', tooltip='s', **slide)
-        self.chosen = W.SelectMultiple(options=names, value=names[:4], rows=min(4, len(names)), description='networks',
-                                       tooltip='up to four, side by side', **look)
+        self.level = W.FloatSlider(
+            0, min=-20, max=30, step=1, description='louder by', readout_format='.0f', tooltip='dB', **slide
+        )
+        self.delay = W.FloatSlider(
+            0.5, min=-2, max=2, step=0.1, description='later by', readout_format='.1f', tooltip='s', **slide
+        )
+        self.chosen = W.SelectMultiple(
+            options=names,
+            value=names[:4],
+            rows=min(4, len(names)),
+            description='networks',
+            tooltip='up to four, side by side',
+            **look,
+        )
         self.page = W.Button(description='page (HTML)', tooltip='plays and answers without a kernel')
-        self.film = W.Button(description='film (MP4)', tooltip='the maps over the clip, with sound'); self.saved = W.HTML()
-        super().__init__([W.VBox([self.how, self.other, self.level, self.delay]), W.VBox([self.chosen] if len(names) > 1 else []),
-                          W.VBox([W.HBox([self.page, self.film]), self.saved])], layout={'flex_flow': 'row wrap'})
+        self.film = W.Button(description='film (MP4)', tooltip='the maps over the clip, with sound')
+        self.saved = W.HTML()
+        super().__init__(
+            [
+                W.VBox([self.how, self.other, self.level, self.delay]),
+                W.VBox([self.chosen] if len(names) > 1 else []),
+                W.VBox([W.HBox([self.page, self.film]), self.saved]),
+            ],
+            layout={'flex_flow': 'row wrap'},
+        )
 
 # %% ../nbs/14_explorer.ipynb #c55885da
 @patch
-def sounds(self: Controls,
-    clip,      # Clip that is shown
+def sounds(
+    self: Controls,
+    clip,  # Clip that is shown
     manifest,  # Manifest
     seconds: float = 10.0,  # of the other clip
 ) -> dict:
     "label -> Clip: the clip's own sound and, where asked for, another. Shows the one control that this needs."
     how, name, other, amount = self.how.value, self.how.label, None, 0.0
-    for w, on in ((self.other, 'swap'), (self.level, 'noise'), (self.delay, 'shift')): w.layout.display = '' if how == on else 'none'
+    for w, on in ((self.other, 'swap'), (self.level, 'noise'), (self.delay, 'shift')):
+        w.layout.display = '' if how == on else 'none'
     if how == 'swap':
-        r, path = manifest.row(self.other.value), manifest.path(self.other.value); name = f"sound of {r['id']}"
-        other = read_window(path, float(r['start_s'] or 0), float(r['seconds'] or 0) or seconds, clip.rate, size=32, fps=5)
-    if how == 'noise': amount = self.level.value; name = f'noise, {amount:+.0f} dB'
-    if how == 'shift': amount = self.delay.value; name = f'{amount:+.1f} s later'
+        r, path = manifest.row(self.other.value), manifest.path(self.other.value)
+        name = f'sound of {r["id"]}'
+        other = read_window(
+            path, float(r['start_s'] or 0), float(r['seconds'] or 0) or seconds, clip.rate, size=32, fps=5
+        )
+    if how == 'noise':
+        amount = self.level.value
+        name = f'noise, {amount:+.0f} dB'
+    if how == 'shift':
+        amount = self.delay.value
+        name = f'{amount:+.1f} s later'
     return {'own sound': clip} | ({name: with_sound(clip, how, amount, other)} if how else {})
 
 # %% ../nbs/14_explorer.ipynb #c007ad1d
 def known_of(
     manifest,  # Manifest
     row: dict,  # of it
-    clip,      # Clip that was read
+    clip,  # Clip that was read
 ) -> tuple:
     "(truth of a generated clip or {}, sentences to say about the clip)."
-    file = manifest.folder / 'truth' / f"{row['id']}.json"; kind = row['faulty_kind'].replace('_', ' ')
+    file = manifest.folder / 'truth' / f'{row["id"]}.json'
+    kind = row['faulty_kind'].replace('_', ' ')
     notes = [] if clip.has_audio else ['No sound track: only what the picture alone can tell.']
-    if not len(clip.frames): notes.append('No picture: only what the sound alone can tell.')
-    if kind not in ('', 'none'): notes.append(f'In this clip the pair is known to be faulty: {kind}.')
+    if not len(clip.frames):
+        notes.append('No picture: only what the sound alone can tell.')
+    if kind not in ('', 'none'):
+        notes.append(f'In this clip the pair is known to be faulty: {kind}.')
     square = square_area(*clip.frames.shape[1:3]) if len(clip.frames) else WHOLE
     notes += [f'{s[0].upper()}{s[1:]}; maps cover that part.'] if (s := sees(square)) else []
     return clip_truth(json.loads(file.read_text()), other=bool(row.get('track'))) if file.is_file() else {}, notes
@@ -615,29 +812,51 @@ def known_of(
 class AttentionExplorer(ipywidgets.VBox):
     "Where does it look, what does it listen to? Clips, networks, other sounds; play, point, compare, save."
 
-    def __init__(self,
-        model=None,   # as in `networks`: the shipped network, a run, a folder, or up to four of them side by side
-        clips=None,   # as in `clips_to_show`
+    def __init__(
+        self,
+        model=None,  # as in `networks`: the shipped network, a run, a folder, or up to four of them side by side
+        clips=None,  # as in `clips_to_show`
         first: int = 0,  # position of the clip to begin with
         seconds: float = 10.0,  # of a long file that are looked at at once
         out: str | Path = 'exports',  # folder for pages and films
-        **view,       # what is switched on, as in `Player.view`
+        **view,  # what is switched on, as in `Player.view`
     ):
         self.sources, self.loaded, self.seconds, self.out = networks(model), {}, seconds, Path(out)
-        self.manifest, self.player, self.clip, self.panels, self.quiet = clips_to_show(clips), Player(**view), None, {}, False
-        if not len(self.manifest): raise ExplorerError("there are no clips to show: the table is empty")
-        run = self.usable(self.sources)[2]; self.status = ipywidgets.HTML()
+        self.manifest, self.player, self.clip, self.panels, self.quiet = (
+            clips_to_show(clips),
+            Player(**view),
+            None,
+            {},
+            False,
+        )
+        if not len(self.manifest):
+            raise ExplorerError('there are no clips to show: the table is empty')
+        run = self.usable(self.sources)[2]
+        self.status = ipywidgets.HTML()
         self.picker = Picker(self.manifest, lambda i: self.look_at(i), trust(run))
         self.controls = Controls(self.manifest, list(self.sources))
-        self.start = ipywidgets.FloatSlider(description='from', min=0, max=1, step=1, continuous_update=False, readout_format='.0f',
-                                            tooltip='which part of a long file, s', layout={'display': 'none', 'width': '100%'})
-        self.start.observe(lambda c: self.quiet or self.look_at(self.picker.now, c['new']), 'value'); c = self.controls
-        for w in (c.how, c.other, c.level, c.delay, c.chosen): w.observe(lambda _: self.show(), 'value')
-        c.page.on_click(lambda _: self.save(self.save_html)); c.film.on_click(lambda _: self.save(self.save_mp4))
-        super().__init__([self.picker, self.start, self.status, self.player, self.controls]); self.add_class('avnb-explorer')
+        self.start = ipywidgets.FloatSlider(
+            description='from',
+            min=0,
+            max=1,
+            step=1,
+            continuous_update=False,
+            readout_format='.0f',
+            tooltip='which part of a long file, s',
+            layout={'display': 'none', 'width': '100%'},
+        )
+        self.start.observe(lambda c: self.quiet or self.look_at(self.picker.now, c['new']), 'value')
+        c = self.controls
+        for w in (c.how, c.other, c.level, c.delay, c.chosen):
+            w.observe(lambda _: self.show(), 'value')
+        c.page.on_click(lambda _: self.save(self.save_html))
+        c.film.on_click(lambda _: self.save(self.save_mp4))
+        super().__init__([self.picker, self.start, self.status, self.player, self.controls])
+        self.add_class('avnb-explorer')
         self.look_at(min(first, len(self.manifest) - 1))
 
-    def __repr__(self): return f'AttentionExplorer({len(self.manifest)} clips, {len(self.sources)} networks; run the cell to see it)'
+    def __repr__(self):
+        return f'AttentionExplorer({len(self.manifest)} clips, {len(self.sources)} networks; run the cell to see it)'
 
     def say(self, text: str = ''):
         "A sentence over the player; nothing in it is taken as HTML."
@@ -645,20 +864,24 @@ class AttentionExplorer(ipywidgets.VBox):
 
     def network(self, name: str) -> tuple:
         "(model, config, run or None) of a label, loaded once."
-        if name not in self.loaded: self.loaded[name] = a_network(self.sources[name])
+        if name not in self.loaded:
+            self.loaded[name] = a_network(self.sources[name])
         return self.loaded[name]
 
     def usable(self, names) -> tuple:
         "The first of these networks that can be loaded, of all if none of these can: its rate and its spectrogram are used."
         for n in (*names, *self.sources):
-            try: return self.network(n)
-            except (AvnbError, OSError) as e: last = e
+            try:
+                return self.network(n)
+            except (AvnbError, OSError) as e:
+                last = e
         raise last
 
 # %% ../nbs/14_explorer.ipynb #2fb28455
 @patch
-def look_at(self: AttentionExplorer,
-    i: int,              # row's position
+def look_at(
+    self: AttentionExplorer,
+    i: int,  # row's position
     start: float = 0.0,  # s into the clip, of long ones
 ):
     "Show a clip, or say why it cannot be shown."
@@ -666,81 +889,117 @@ def look_at(self: AttentionExplorer,
     new, self.picker.now, self.panels, self.row, self.clip = i != self.picker.now, i, {}, r, None
     try:
         length = float(r['seconds'] or 0) or probe(path)['duration_s'] or self.seconds
-        self.quiet = True; self.start.max = max(1.0, length - self.seconds); self.start.value = start; self.quiet = False
-        self.start.layout.display = '' if length > self.seconds + .5 else 'none'
+        self.quiet = True
+        self.start.max = max(1.0, length - self.seconds)
+        self.start.value = start
+        self.quiet = False
+        self.start.layout.display = '' if length > self.seconds + 0.5 else 'none'
         clip = read_window(path, float(r['start_s'] or 0) + start, min(self.seconds, length - start), rate)
         self.clip = with_track(clip, self.manifest.heard(i), start, len(clip.waveform) / rate)
-    except (AvnbError, OSError) as e: self.player.show({}); self.say(f"{r['id']} cannot be shown: {getattr(e, 'reason', None) or e}")
-    if self.clip is not None: self.show()
-    if new: soon(self.picker.refresh)
+    except (AvnbError, OSError) as e:
+        self.player.show({})
+        self.say(f'{r["id"]} cannot be shown: {getattr(e, "reason", None) or e}')
+    if self.clip is not None:
+        self.show()
+    if new:
+        soon(self.picker.refresh)
 
 
 @patch
 def panel(self: AttentionExplorer, name: str, label: str, clip: Clip, number: int, key: str) -> dict:
     "What a network makes of a clip with a sound; a sentence in its place where it cannot."
     if (name, key) not in self.panels:
-        try: model, cfg, _ = self.network(name); self.panels[name, key] = model_panel(model, cfg, clip)
-        except (AvnbError, OSError) as e: self.panels[name, key] = make_panel(note=str(e))
+        try:
+            model, cfg, _ = self.network(name)
+            self.panels[name, key] = model_panel(model, cfg, clip)
+        except (AvnbError, OSError) as e:
+            self.panels[name, key] = make_panel(note=str(e))
     return self.panels[name, key] | dict(label=label, sound=number)
 
 # %% ../nbs/14_explorer.ipynb #f4a40ad4
 @patch
 def show(self: AttentionExplorer):
     "Compute what is missing and send it to the player."
-    if self.clip is None: return
+    if self.clip is None:
+        return
     try:
-        c = self.controls; sounds = c.sounds(self.clip, self.manifest, self.seconds)
-        names = [n for n in self.sources if n in c.chosen.value][:4 // len(sounds)] or list(self.sources)[:1]
+        c = self.controls
+        sounds = c.sounds(self.clip, self.manifest, self.seconds)
+        names = [n for n in self.sources if n in c.chosen.value][: 4 // len(sounds)] or list(self.sources)[:1]
         label = lambda n, s: ', '.join(filter(None, [n if len(names) > 1 else '', s if len(sounds) > 1 else '']))
         with ThreadPoolExecutor(1) as pool:
             media = [pool.submit(browser_media, x) for x in sounds.values()]
-            panels = [self.panel(n, label(n, s), x, k, f'{s} {c.other.value}' if k else '')
-                      for n in names for k, (s, x) in enumerate(sounds.items())]
+            panels = [
+                self.panel(n, label(n, s), x, k, f'{s} {c.other.value}' if k else '')
+                for n in names
+                for k, (s, x) in enumerate(sounds.items())
+            ]
             media = [m.result() for m in media]
         truth, notes = known_of(self.manifest, self.row, self.clip)
-        scene = make_scene(self.clip, panels, truth.get('sources'), f"{self.row['label']} {self.row['id']}".strip(), sounds,
-                           self.usable(names)[1], middle_square(self.clip)[1], truth.get('fps', 16.), notes, media)
+        scene = make_scene(
+            self.clip,
+            panels,
+            truth.get('sources'),
+            f'{self.row["label"]} {self.row["id"]}'.strip(),
+            sounds,
+            self.usable(names)[1],
+            middle_square(self.clip)[1],
+            truth.get('fps', 16.0),
+            notes,
+            media,
+        )
     except (AvnbError, OSError) as e:
-        if c.how.value: c.how.value = ''                                  # its own sound, by way of the observer
-        else: self.player.show({})                                        # never the clip before under this one's name
+        if c.how.value:
+            c.how.value = ''  # its own sound, by way of the observer
+        else:
+            self.player.show({})  # never the clip before under this one's name
         return self.say(str(e))
-    left = len(c.chosen.value) - len(names); self.heard = list(sounds.values())
-    self.say(f"four panels at most: {left} of the chosen networks left out beside another sound" if left > 0 else '')
+    left = len(c.chosen.value) - len(names)
+    self.heard = list(sounds.values())
+    self.say(f'four panels at most: {left} of the chosen networks left out beside another sound' if left > 0 else '')
     self.player.show(scene | dict(hear=int(len(sounds) > 1)))
-    if len(sounds) > 1: self.player.view = self.player.view | dict(hear=1)
+    if len(sounds) > 1:
+        self.player.view = self.player.view | dict(hear=1)
 
 # %% ../nbs/14_explorer.ipynb #182d2b94
 @patch
 def path_for(self: AttentionExplorer, ending: str) -> Path:
     "A file name for what is shown that does not exist yet."
     stem = re.sub(r'[^\w.-]+', '_', self.player.scene.get('title', 'clip')) or 'clip'
-    return next(p for k in range(1, 10000) if not (p := self.out / f"{stem}{'' if k == 1 else f'-{k}'}{ending}").exists())
+    return next(
+        p for k in range(1, 10000) if not (p := self.out / f'{stem}{"" if k == 1 else f"-{k}"}{ending}').exists()
+    )
 
 
 @patch
-def save(self: AttentionExplorer,
+def save(
+    self: AttentionExplorer,
     f,  # save_html or save_mp4
 ):
     "Save and say where, or why not."
-    try: text = f'saved {f()}'
-    except (AvnbError, OSError) as e: text = str(e)
+    try:
+        text = f'saved {f()}'
+    except (AvnbError, OSError) as e:
+        text = str(e)
     self.controls.saved.value = f'<span role="status" class="avnb-saved">{html.escape(text)}</span>'
 
 
 @patch
 def save_html(self: AttentionExplorer, path: str | Path | None = None) -> Path:
     "A page that plays and answers without a kernel; in `out` under the clip's name unless a path is given."
-    if not self.player.scene: raise ExplorerError("nothing is shown, so there is nothing to save")
+    if not self.player.scene:
+        raise ExplorerError('nothing is shown, so there is nothing to save')
     return self.player.save_html(path or self.path_for('.html'))
 
 # %% ../nbs/14_explorer.ipynb #5cb2a497
 def drawn(
     maps: dict,  # name -> packed map, of a panel
-    want: str,   # 'alone', 'guided', 'difference' or 'none'
+    want: str,  # 'alone', 'guided', 'difference' or 'none'
 ):
     "(name, map) that the player draws for this choice, or None: a map that is not there falls back to one that is, under its own name."
     have = {k: unpack_map(m) for k, m in maps.items()}
-    if {'alone', 'guided'} <= set(have): have['difference'] = have['guided'] - have['alone']
+    if {'alone', 'guided'} <= set(have):
+        have['difference'] = have['guided'] - have['alone']
     return None if want == 'none' or not have else (want, have[want]) if want in have else next(iter(have.items()))
 
 
@@ -752,24 +1011,46 @@ def film_parts(
 ) -> dict:
     "What `plots.overlay_video` needs besides the clip: maps and the part of the frame that they cover, boxes, spectrogram, frequencies, band."
     shown = [(p['label'], drawn(p['video'], layer)) for p in scene['panels']]
-    out = dict(maps={label or _NAMES.get(m[0], m[0]): m[1] for label, m in shown if m}, area=scene['area'], boxes=scene['truth'] or None)
+    out = dict(
+        maps={label or _NAMES.get(m[0], m[0]): m[1] for label, m in shown if m},
+        area=scene['area'],
+        boxes=scene['truth'] or None,
+    )
     sound, panel = scene['sounds'][hear], next((p for p in scene['panels'] if p['sound'] == hear), scene['panels'][0])
-    if not sound['spec']: return out
-    spec = unpack_map(sound['spec']); at = scene['start'] + (np.arange(len(spec)) + .5) * sound['seconds'] / len(spec)
+    if not sound['spec']:
+        return out
+    spec = unpack_map(sound['spec'])
+    at = scene['start'] + (np.arange(len(spec)) + 0.5) * sound['seconds'] / len(spec)
     known = next((t['band'] for t in scene['truth'] if t['sounding'] and t['band']), None)
-    return out | dict(spec=spec, hz=np.array(sound['hz']), seconds=at, band=known, freq_map=(drawn(panel['audio'], band) or (None, None))[1])
+    return out | dict(
+        spec=spec,
+        hz=np.array(sound['hz']),
+        seconds=at,
+        band=known,
+        freq_map=(drawn(panel['audio'], band) or (None, None))[1],
+    )
 
 # %% ../nbs/14_explorer.ipynb #75ad471e
 @patch
 def save_mp4(self: AttentionExplorer, path: str | Path | None = None) -> Path:
     "A film with sound: the clip beside the map of each panel, over the spectrogram; in `out` unless a path is given."
     from avnb.plots import overlay_video
+
     scene, view = self.player.scene, self.player.view
-    if not scene: raise ExplorerError("nothing is shown, so there is nothing to save")
-    if not scene['frames']: raise ExplorerError("a film needs a picture, and this clip has none")
-    hear = min(view.get('hear', 0), len(self.heard) - 1); parts = film_parts(scene, view.get('layer', 'guided'), hear, view.get('band', 'guided'))
-    return overlay_video(path or self.path_for('.mp4'), self.heard[hear], title=scene['title'], short=240,
-                         per='frame' if view.get('per') == 'frame' else 'clip', **parts)
+    if not scene:
+        raise ExplorerError('nothing is shown, so there is nothing to save')
+    if not scene['frames']:
+        raise ExplorerError('a film needs a picture, and this clip has none')
+    hear = min(view.get('hear', 0), len(self.heard) - 1)
+    parts = film_parts(scene, view.get('layer', 'guided'), hear, view.get('band', 'guided'))
+    return overlay_video(
+        path or self.path_for('.mp4'),
+        self.heard[hear],
+        title=scene['title'],
+        short=240,
+        per='frame' if view.get('per') == 'frame' else 'clip',
+        **parts,
+    )
 
 # %% ../nbs/14_explorer.ipynb #b595771e
 import threading, weakref, zipfile, zlib
@@ -778,25 +1059,47 @@ from .core import progress
 from .evaluation import SameClass, auroc
 from .media import SOUND_FILES
 from .nce import ESTIMATORS, group_mask, mix_targets, positive_weights, soft_targets
-from .plots import INK, explained_scores, faulty_mask, fit_maps, heading, normalise, overlay, read_config, read_log, read_scores, rival, running_mean, shorten, show_weights, style
+from avnb.plots import (
+    INK,
+    explained_scores,
+    faulty_mask,
+    fit_maps,
+    heading,
+    normalise,
+    overlay,
+    read_config,
+    read_log,
+    read_scores,
+    rival,
+    running_mean,
+    shorten,
+    show_weights,
+    style,
+)
 
 # %% ../nbs/14_explorer.ipynb #dd9707e0
 @dataclasses.dataclass(frozen=True)
 class _Rows:
     "Rows of a memory bank that can be looked at, and the clips they belong to; M of them."
-    name: str         # of the run
-    manifest: object  # Manifest of all clips
-    cfg: object       # TrainConfig
-    rows: np.ndarray  # int64 [M] rows of the manifest
-    video: object     # Tensor float32 [M, D], unit norm
-    audio: object     # Tensor float32 [M, D], unit norm
-    note: str = ''    # what was left out, and why
 
-    def __len__(self): return len(self.rows)
+    name: str  # of the run
+    manifest: object  # Manifest of all clips
+    cfg: object  # TrainConfig
+    rows: np.ndarray  # int64 [M] rows of the manifest
+    video: object  # Tensor float32 [M, D], unit norm
+    audio: object  # Tensor float32 [M, D], unit norm
+    note: str = ''  # what was left out, and why
+
+    def __len__(self):
+        return len(self.rows)
 
     def column(self, name: str) -> np.ndarray:
         "A column of the manifest as text [M]; empty where it is not known."
-        return self.manifest.table[name].fillna('').astype(str).to_numpy()[self.rows] if name in self.manifest.table else np.full(len(self), '')
+        return (
+            self.manifest.table[name].fillna('').astype(str).to_numpy()[self.rows]
+            if name in self.manifest.table
+            else np.full(len(self), '')
+        )
 
     @functools.cached_property
     def scores(self) -> np.ndarray:
@@ -808,19 +1111,26 @@ def bank_rows(
     run,  # training.Run
 ) -> _Rows:
     "What a run's memory bank holds: rows that were written and are numbers."
-    b = run.bank; v, a, written = b.video.float().cpu(), b.audio.float().cpu(), b.written.cpu()
+    b = run.bank
+    v, a, written = b.video.float().cpu(), b.audio.float().cpu(), b.written.cpu()
     ok = written & (v * a).sum(1).isfinite()
     missing, broken = int((~written).sum()), int((written & ~ok).sum())
-    if not ok.any(): raise ExplorerError(f"{run.folder.name}: no row of the bank " + (f"is a number ({broken} written)" if broken else
-        "has been written yet") + "; train for at least one epoch, then look again")
-    note = [f'{missing:,} clips have no row yet (other splits, or not seen so far)'] * (missing > 0) + [f'{broken:,} rows are not numbers and are left out'] * (broken > 0)
+    if not ok.any():
+        raise ExplorerError(
+            f'{run.folder.name}: no row of the bank '
+            + (f'is a number ({broken} written)' if broken else 'has been written yet')
+            + '; train for at least one epoch, then look again'
+        )
+    note = [f'{missing:,} clips have no row yet (other splits, or not seen so far)'] * (missing > 0) + [
+        f'{broken:,} rows are not numbers and are left out'
+    ] * (broken > 0)
     return _Rows(run.folder.name, run.manifest, run.cfg, np.flatnonzero(ok.numpy()), v[ok], a[ok], '; '.join(note))
 
 # %% ../nbs/14_explorer.ipynb #a678b20f
 def embedded_rows(
-    model,      # AVModel
-    cfg,        # TrainConfig
-    manifest,   # Manifest
+    model,  # AVModel
+    cfg,  # TrainConfig
+    manifest,  # Manifest
     name: str = 'network',
     most: int = 300,  # clips, evenly spread
 ) -> _Rows:
@@ -828,17 +1138,31 @@ def embedded_rows(
     import torch
     from avnb.clips import ClipDataset, ClipError
     from avnb.views import views_from
-    still, views, got, lost = ClipDataset(manifest, cfg.data, cfg.view, packed='', train=False), views_from(cfg, False), [], []
+
+    still, views, got, lost = (
+        ClipDataset(manifest, cfg.data, cfg.view, packed='', train=False),
+        views_from(cfg, False),
+        [],
+        [],
+    )
     films = [i for i, p in enumerate(manifest.table['path']) if Path(p).suffix.lower() not in SOUND_FILES]
     at = [films[k] for k in np.unique(np.linspace(0, len(films) - 1, min(most, len(films))).astype(int))]
     for i in progress(at, desc='looking at the clips'):
-        try: one = still.fetch([manifest.bank[i]], 0)
-        except ClipError as e: lost.append(str(e)); continue
-        with torch.inference_mode(): out = model(views[0](one.frames, 0, 0, one.index)[0], views[1](one.waveform, 0, 0, one.index), local=False)
-        if (out.video * out.audio).sum().isfinite(): got.append((i, out.video[0].float(), out.audio[0].float()))
-        else: lost.append(f"{manifest.row(i)['id']}: not a number")
-    if not got: raise ExplorerError(f"none of {len(at)} clips can be shown{': ' * bool(lost)}{''.join(lost[:1])}")
-    rows, v, a = zip(*got); lost = f'; {len(lost)} cannot be read, the first: {shorten(lost[0], 120)}' if lost else ''
+        try:
+            one = still.fetch([manifest.bank[i]], 0)
+        except ClipError as e:
+            lost.append(str(e))
+            continue
+        with torch.inference_mode():
+            out = model(views[0](one.frames, 0, 0, one.index)[0], views[1](one.waveform, 0, 0, one.index), local=False)
+        if (out.video * out.audio).sum().isfinite():
+            got.append((i, out.video[0].float(), out.audio[0].float()))
+        else:
+            lost.append(f'{manifest.row(i)["id"]}: not a number')
+    if not got:
+        raise ExplorerError(f'none of {len(at)} clips can be shown{": " * bool(lost)}{"".join(lost[:1])}')
+    rows, v, a = zip(*got)
+    lost = f'; {len(lost)} cannot be read, the first: {shorten(lost[0], 120)}' if lost else ''
     note = f'no memory bank: {len(rows)} of {len(manifest)} clips as the network sees them now' + lost
     return _Rows(name, manifest, cfg, np.array(rows), torch.stack(v), torch.stack(a), note)
 
@@ -849,6 +1173,7 @@ def row_weights(
 ) -> np.ndarray:
     "Weight of each row as a positive, [M]."
     import torch
+
     return positive_weights(torch.from_numpy(rows.scores), **curve).numpy()
 
 # %% ../nbs/14_explorer.ipynb #120361ba
@@ -858,37 +1183,60 @@ def weight_facts(
 ) -> dict:
     "Numbers to read beside the curve; where faulty pairs are known also their mean weight, and how well low scores find them (AUROC)."
     bad = faulty_mask(rows.column('faulty_kind'), len(rows))
-    facts = {'mean weight': weights.mean(), 'pairs that weigh less than half': (weights < .5).mean(), 'as many as equal pairs': weights.sum()**2 / (weights**2).sum()}
-    if not bad.any() or bad.all(): return facts
-    return facts | {'mean weight of true pairs': weights[~bad].mean(), 'mean weight of faulty pairs': weights[bad].mean(),
-                    'low scores find faulty pairs (AUROC)': auroc(-rows.scores, bad).value}
+    facts = {
+        'mean weight': weights.mean(),
+        'pairs that weigh less than half': (weights < 0.5).mean(),
+        'as many as equal pairs': weights.sum() ** 2 / (weights**2).sum(),
+    }
+    if not bad.any() or bad.all():
+        return facts
+    return facts | {
+        'mean weight of true pairs': weights[~bad].mean(),
+        'mean weight of faulty pairs': weights[bad].mean(),
+        'low scores find faulty pairs (AUROC)': auroc(-rows.scores, bad).value,
+    }
 
 # %% ../nbs/14_explorer.ipynb #4beb653d
 def in_span(
     rows: _Rows,
-    lo: float,          # score
-    hi: float,          # score
+    lo: float,  # score
+    hi: float,  # score
     order: str = 'worst first',  # 'worst first', 'best first' or 'at random'
-    most: int = 12,     # at most
+    most: int = 12,  # at most
 ) -> tuple:
     "(places [<= most] of rows with a score in lo ... hi, how many there are)."
     hit = np.flatnonzero((rows.scores >= lo) & (rows.scores <= hi))
-    by = hit[np.argsort(rows.scores[hit], kind='stable')] if order != 'at random' else rng(0, view='span').permutation(hit)
+    by = (
+        hit[np.argsort(rows.scores[hit], kind='stable')]
+        if order != 'at random'
+        else rng(0, view='span').permutation(hit)
+    )
     return (by[::-1] if order == 'best first' else by)[:most], len(hit)
 
 # %% ../nbs/14_explorer.ipynb #308fb9c8
 def soft_shares(
     rows: _Rows,
-    place: int,           # of the clip that asks
+    place: int,  # of the clip that asks
     estimator: str = 'cycle',  # 'bootstrap', 'swapped', 'neighbor' or 'cycle'
-    lam: float = 0.5,     # share of the soft part
+    lam: float = 0.5,  # share of the soft part
     asks: str = 'picture',  # 'picture': among sounds; 'sound': among pictures
-    **temperatures,       # tau_s, tau_t, tau_n, exclude_self
+    **temperatures,  # tau_s, tau_t, tau_n, exclude_self
 ) -> np.ndarray:
     "T(j|i), [M]: how much of the clip's answer each row gets."
     import torch
-    index = torch.tensor([place]); groups = torch.from_numpy(np.unique(rows.column('path'), return_inverse=True)[1])
-    S = soft_targets(estimator, rows.video[index], rows.audio[index], rows.video, rows.audio, index, mask=group_mask(groups, index), **temperatures)
+
+    index = torch.tensor([place])
+    groups = torch.from_numpy(np.unique(rows.column('path'), return_inverse=True)[1])
+    S = soft_targets(
+        estimator,
+        rows.video[index],
+        rows.audio[index],
+        rows.video,
+        rows.audio,
+        index,
+        mask=group_mask(groups, index),
+        **temperatures,
+    )
     return mix_targets(S, index, lam)[0 if asks == 'picture' else 1][0].numpy()
 
 # %% ../nbs/14_explorer.ipynb #b85aa8e4
@@ -898,80 +1246,121 @@ def share_facts(
     share: np.ndarray,  # [M], of `soft_shares`
 ) -> dict:
     "Own share, the number of clips the rest is spread over (exp of its entropy), and the part of it on the same class, with what guessing gives."
-    other = np.delete(share, place); rest = other.sum(); p = other / max(rest, 1e-12)
-    facts = {'own share': share[place], 'clips that share the rest': np.exp(-(p * np.log(np.maximum(p, 1e-30))).sum()) if rest > 1e-9 else 0.}
-    label = rows.column('label'); same = np.delete(SameClass(label[[place]], label)[:][0], place)
-    if not label[place] or rest <= 1e-9: return facts
+    other = np.delete(share, place)
+    rest = other.sum()
+    p = other / max(rest, 1e-12)
+    facts = {
+        'own share': share[place],
+        'clips that share the rest': np.exp(-(p * np.log(np.maximum(p, 1e-30))).sum()) if rest > 1e-9 else 0.0,
+    }
+    label = rows.column('label')
+    same = np.delete(SameClass(label[[place]], label)[:][0], place)
+    if not label[place] or rest <= 1e-9:
+        return facts
     return facts | {'of the rest, on the same class': p @ same, 'by guessing': same.mean()}
 
 # %% ../nbs/14_explorer.ipynb #365cb7ad
 def flatten(
     rows: _Rows,
     of: str = 'picture and sound',  # or 'picture' or 'sound': whose rows
-    how: str = 'PCA',               # or 't-SNE'
-    most: int = 2000,               # clips at most, drawn at random; t-SNE: half of it
+    how: str = 'PCA',  # or 't-SNE'
+    most: int = 2000,  # clips at most, drawn at random; t-SNE: half of it
 ) -> tuple:
     "(places [n] of the rows drawn, float32 [n, 2] in 0 ... 1)."
     from sklearn.decomposition import PCA
-    at = np.sort(rng(0, view='plane').permutation(len(rows))[:most if how == 'PCA' else most // 2])
+
+    at = np.sort(rng(0, view='plane').permutation(len(rows))[: most if how == 'PCA' else most // 2])
     x = np.concatenate([r[at].numpy() for r, k in ((rows.video, 'picture'), (rows.audio, 'sound')) if k in of], 1)
-    if len(at) < 3: y = x[:, :2]
-    elif how == 'PCA' or len(at) < 8: y = PCA(min(2, *x.shape)).fit_transform(x)
+    if len(at) < 3:
+        y = x[:, :2]
+    elif how == 'PCA' or len(at) < 8:
+        y = PCA(min(2, *x.shape)).fit_transform(x)
     else:
         from sklearn.manifold import TSNE
-        y = TSNE(2, perplexity=min(30, (len(at) - 1) / 3), init='pca', random_state=0, max_iter=500).fit_transform(PCA(min(30, *x.shape)).fit_transform(x))
-    y = np.pad(y, ((0, 0), (0, 2 - y.shape[1]))); lo, hi = y.min(0), y.max(0)
+
+        y = TSNE(2, perplexity=min(30, (len(at) - 1) / 3), init='pca', random_state=0, max_iter=500).fit_transform(
+            PCA(min(30, *x.shape)).fit_transform(x)
+        )
+    y = np.pad(y, ((0, 0), (0, 2 - y.shape[1])))
+    lo, hi = y.min(0), y.max(0)
     return at, ((y - lo) / np.where(hi > lo, hi - lo, 1)).astype(np.float32)
 
 # %% ../nbs/14_explorer.ipynb #09e3464f
-_HUES = [[0, 114, 178], [213, 94, 0], [0, 158, 115], [204, 121, 167], [86, 180, 233], [230, 159, 0]]  # Okabe and Ito; with 4 shapes 24 kinds
+_HUES = [
+    [0, 114, 178],
+    [213, 94, 0],
+    [0, 158, 115],
+    [204, 121, 167],
+    [86, 180, 233],
+    [230, 159, 0],
+]  # Okabe and Ito; with 4 shapes 24 kinds
 
 # %% ../nbs/14_explorer.ipynb #1a77bcce
 def paint(
     values: np.ndarray,  # [n] numbers, or words
-    title: str,          # of the legend
+    title: str,  # of the legend
 ) -> dict:
     "Colour and shape of each point, and the legend: for words one of 24 looks (the commonest first), for numbers viridis from the smallest to the largest."
     if values.dtype.kind in 'fiu':
-        lo, hi = float(values.min()), float(values.max()); scale = np.frombuffer(colours('viridis'), np.uint8).reshape(256, 3)
+        lo, hi = float(values.min()), float(values.max())
+        scale = np.frombuffer(colours('viridis'), np.uint8).reshape(256, 3)
         code = np.rint(255 * (values - lo) / ((hi - lo) or 1)).astype(int)
         legend = dict(title=title, bar=scale[::51].tolist(), lo=f'{lo:.2f}', hi=f'{hi:.2f}')
         return dict(rgb=scale[code].tobytes(), shape=bytes(len(values)), legend=legend)
-    words, counts = np.unique(values, return_counts=True); words = words[np.argsort(-counts, kind='stable')]
-    look = {w: min(k, 23) for k, w in enumerate(words)}; code = np.array([look[v] for v in values])
-    entries = [dict(label=shorten(w or 'not known', 40), rgb=_HUES[k % 6], shape=k // 6) for k, w in enumerate(words[:24])]
-    if len(words) > 24: entries[-1]['label'] = f'{len(words) - 23} more'
-    return dict(rgb=np.array(_HUES, np.uint8)[code % 6].tobytes(), shape=(code // 6).astype(np.uint8).tobytes(), legend=dict(title=title, entries=entries))
+    words, counts = np.unique(values, return_counts=True)
+    words = words[np.argsort(-counts, kind='stable')]
+    look = {w: min(k, 23) for k, w in enumerate(words)}
+    code = np.array([look[v] for v in values])
+    entries = [
+        dict(label=shorten(w or 'not known', 40), rgb=_HUES[k % 6], shape=k // 6) for k, w in enumerate(words[:24])
+    ]
+    if len(words) > 24:
+        entries[-1]['label'] = f'{len(words) - 23} more'
+    return dict(
+        rgb=np.array(_HUES, np.uint8)[code % 6].tobytes(),
+        shape=(code // 6).astype(np.uint8).tobytes(),
+        legend=dict(title=title, entries=entries),
+    )
 
 # %% ../nbs/14_explorer.ipynb #e0e7dbb2
 class ClipMedia:
     "Thumbnails and videos of the clips of a manifest, by row."
-    def __init__(self, manifest, seconds: float = 10.):  # of a clip at most
+
+    def __init__(self, manifest, seconds: float = 10.0):  # of a clip at most
         self.manifest, self.seconds = manifest, seconds
 
     def window(self, row: int) -> tuple:
         "(path, start, seconds) of a clip."
-        r = self.manifest.row(row); start, long = (float(r.get(k) or 0) for k in ('start_s', 'seconds'))
-        return self.manifest.path(row), start if start == start else 0., min(long, self.seconds) if long > 0 else self.seconds
+        r = self.manifest.row(row)
+        start, long = (float(r.get(k) or 0) for k in ('start_s', 'seconds'))
+        return (
+            self.manifest.path(row),
+            start if start == start else 0.0,
+            min(long, self.seconds) if long > 0 else self.seconds,
+        )
 
 # %% ../nbs/14_explorer.ipynb #4c1253ea
 @patch
 def thumb(self: ClipMedia, row: int) -> bytes:
     "A JPEG from the middle of the clip."
     path, start, seconds = self.window(row)
-    return poster(read_window(path, start + seconds / 2, .1, size=144, fps=10).frames[0], 144)
+    return poster(read_window(path, start + seconds / 2, 0.1, size=144, fps=10).frames[0], 144)
 
 # %% ../nbs/14_explorer.ipynb #3849b58c
 @patch
 def video(self: ClipMedia, row: int) -> bytes:
     "mp4 of the clip, at most 10 s and 288 pixels."
-    path, start, seconds = self.window(row); track = self.manifest.heard(row)
-    if track is None: return browser_media(path, start, seconds)
-    clip = read_window(path, start, seconds); return browser_media(with_track(clip, track, 0., len(clip.waveform) / clip.rate))
+    path, start, seconds = self.window(row)
+    track = self.manifest.heard(row)
+    if track is None:
+        return browser_media(path, start, seconds)
+    clip = read_window(path, start, seconds)
+    return browser_media(with_track(clip, track, 0.0, len(clip.waveform) / clip.rate))
 
 # %% ../nbs/14_explorer.ipynb #ae9b4927
 class ClipBoard(anywidget.AnyWidget):
     "Clips as cards (`mode='cards'`) or points of a plane ('plane') that play when pointed at; `chosen` is the row that was clicked."
+
     _esm, _css = static('board.js'), static('board.css')
     mode = traitlets.Unicode('cards').tag(sync=True)
     label = traitlets.Unicode('clips').tag(sync=True)
@@ -983,45 +1372,66 @@ class ClipBoard(anywidget.AnyWidget):
     shape = traitlets.Bytes(help='uint8 [n]').tag(sync=True)
     legend = traitlets.Dict().tag(sync=True)
 
-    def __init__(self,
+    def __init__(
+        self,
         media,  # thumb(row) and video(row) give bytes
         **traits,
     ):
-        self.media = media; super().__init__(**traits); self.on_msg(self.answer)
+        self.media = media
+        super().__init__(**traits)
+        self.on_msg(self.answer)
 
-    def __repr__(self): return f"ClipBoard({len(self.items)} clips as {self.mode}; run the cell to see it)"
+    def __repr__(self):
+        return f'ClipBoard({len(self.items)} clips as {self.mode}; run the cell to see it)'
 
 # %% ../nbs/14_explorer.ipynb #46c796ea
 @patch
 def answer(self: ClipBoard, _, asked, buffers):
     "Send what the browser asks for: the bytes, or why there are none."
     kind, row = asked.get('kind'), asked.get('row')
-    if kind not in ('thumb', 'video') or not isinstance(row, int) or row not in {i['row'] for i in self.items}: return
-    try: data, why = getattr(self.media, kind)(row), ''
-    except Exception as e: data, why = b'', shorten(getattr(e, 'reason', None) or str(e) or type(e).__name__, 160)   # whatever is wrong with a file is said on its card
+    if kind not in ('thumb', 'video') or not isinstance(row, int) or row not in {i['row'] for i in self.items}:
+        return
+    try:
+        data, why = getattr(self.media, kind)(row), ''
+    except Exception as e:
+        data, why = (
+            b'',
+            shorten(getattr(e, 'reason', None) or str(e) or type(e).__name__, 160),
+        )  # whatever is wrong with a file is said on its card
     mime = 'image/jpeg' if kind == 'thumb' else 'audio/wav' if data[:4] == b'RIFF' else 'video/mp4'
     self.send(dict(kind=kind, row=row, why=why, mime=mime), [data])
 
 # %% ../nbs/14_explorer.ipynb #dc09bdd1
 class Lifeline(anywidget.AnyWidget):
     "Nothing, until the kernel is gone: then a sentence that says so. For explorers made of ipywidgets, which only stop answering."
+
     _esm, _css = static('lifeline.js'), static('board.css')
-    def __init__(self): super().__init__(layout=ipywidgets.Layout(min_height='0'))
-    def __repr__(self): return 'Lifeline(run the cell to see it)'
+
+    def __init__(self):
+        super().__init__(layout=ipywidgets.Layout(min_height='0'))
+
+    def __repr__(self):
+        return 'Lifeline(run the cell to see it)'
 
 # %% ../nbs/14_explorer.ipynb #a1b38be3
 def notice(
-    text: str,           # plain text; never read as HTML
+    text: str,  # plain text; never read as HTML
     kind: str = 'line',  # 'line', 'warn' or 'heading'
 ) -> ipywidgets.HTML:
     "A line of text in an explorer."
-    line = ipywidgets.HTML(layout=ipywidgets.Layout(width='auto')); line.kind = kind; tell(line, text)
+    line = ipywidgets.HTML(layout=ipywidgets.Layout(width='auto'))
+    line.kind = kind
+    tell(line, text)
     return line
 
 # %% ../nbs/14_explorer.ipynb #4f3a14c3
 def tell(line: ipywidgets.HTML, text: str):
     "Other text in a `notice`."
-    line.value = f'<div class="avnb-{line.kind}" {"role=status" * (line.kind != "heading")}>{html.escape(text)}</div>' if text else ''
+    line.value = (
+        f'<div class="avnb-{line.kind}" {"role=status" * (line.kind != "heading")}>{html.escape(text)}</div>'
+        if text
+        else ''
+    )
 
 # %% ../nbs/14_explorer.ipynb #ec8f60bd
 def _sheet() -> ipywidgets.HTML:
@@ -1029,37 +1439,65 @@ def _sheet() -> ipywidgets.HTML:
     return ipywidgets.HTML(f'<style>{static("panels.css")}</style>', layout=ipywidgets.Layout(display='none'))
 
 # %% ../nbs/14_explorer.ipynb #ae62d8cf
-_INKS = {'#010203': 'var(--jp-ui-font-color1, currentColor)', '#dddddd': 'var(--jp-border-color2, #ddd)', '#0072b2': 'var(--avnb-0)', '#d55e00': 'var(--avnb-1)', '#009e73': 'var(--avnb-2)', '#cc79a7': 'var(--avnb-3)'}
+_INKS = {
+    '#010203': 'var(--jp-ui-font-color1, currentColor)',
+    '#dddddd': 'var(--jp-border-color2, #ddd)',
+    '#0072b2': 'var(--avnb-0)',
+    '#d55e00': 'var(--avnb-1)',
+    '#009e73': 'var(--avnb-2)',
+    '#cc79a7': 'var(--avnb-3)',
+}
 
 # %% ../nbs/14_explorer.ipynb #59ab6117
 def inline_svg(
-    make,      # draws a figure with the package's colours
+    make,  # draws a figure with the package's colours
     alt: str,  # what is said to those who cannot see it
 ) -> str:
     "A figure as SVG inside the page, so that its colours follow the notebook's theme."
-    out = io.BytesIO(); ink = dict.fromkeys((k for k in INK if 'face' not in k), '#010203')
-    with style({**ink, 'svg.fonttype': 'none'}): make().savefig(out, format='svg', transparent=True, metadata={'Date': None})
-    text = out.getvalue().decode(); text = text[text.index('<svg'):]
-    for old, new in _INKS.items(): text = text.replace(old, new)
-    return text.replace('<svg ', f'<svg class="avnb-figure" role="img" aria-label="{html.escape(alt, quote=True)}" preserveAspectRatio="xMinYMid meet" ', 1)
+    out = io.BytesIO()
+    ink = dict.fromkeys((k for k in INK if 'face' not in k), '#010203')
+    with style({**ink, 'svg.fonttype': 'none'}):
+        make().savefig(out, format='svg', transparent=True, metadata={'Date': None})
+    text = out.getvalue().decode()
+    text = text[text.index('<svg') :]
+    for old, new in _INKS.items():
+        text = text.replace(old, new)
+    return text.replace(
+        '<svg ',
+        f'<svg class="avnb-figure" role="img" aria-label="{html.escape(alt, quote=True)}" preserveAspectRatio="xMinYMid meet" ',
+        1,
+    )
 
 # %% ../nbs/14_explorer.ipynb #65a8cdd8
 def sample_clips() -> Path:
     "The sample set of the repository."
-    for p in (*(Path(up, 'data_samples') for up in ('.', '..', '../..')), Path(__file__ if '__file__' in globals() else '.').resolve().parents[1] / 'data_samples'):
-        if (p / 'manifest.csv').exists(): return p
-    raise ExplorerError("there are no clips to show: data_samples is not here; name a folder of videos or a manifest.csv")
+    for p in (
+        *(Path(up, 'data_samples') for up in ('.', '..', '../..')),
+        Path(__file__ if '__file__' in globals() else '.').resolve().parents[1] / 'data_samples',
+    ):
+        if (p / 'manifest.csv').exists():
+            return p
+    raise ExplorerError(
+        'there are no clips to show: data_samples is not here; name a folder of videos or a manifest.csv'
+    )
 
 # %% ../nbs/14_explorer.ipynb #caa2faed
 def rows_of(
-    run=None,    # Rows, or as in `a_network`
+    run=None,  # Rows, or as in `a_network`
     clips=None,  # as in `clips_to_show`; for a network without a run
 ) -> _Rows:
     "What a `NoiseExplorer` looks at."
-    if isinstance(run, _Rows): return run
+    if isinstance(run, _Rows):
+        return run
     model, cfg, trained = a_network(run)
-    if trained is not None: return bank_rows(trained)
-    return embedded_rows(model, cfg, clips_to_show(sample_clips() if clips is None else clips), 'the network that ships with avnb' if run is None else Path(str(run)).name)
+    if trained is not None:
+        return bank_rows(trained)
+    return embedded_rows(
+        model,
+        cfg,
+        clips_to_show(sample_clips() if clips is None else clips),
+        'the network that ships with avnb' if run is None else Path(str(run)).name,
+    )
 
 # %% ../nbs/14_explorer.ipynb #ec8c5af5
 def slider(kind, value, low, high, text: str, tip: str, **more):
@@ -1067,12 +1505,21 @@ def slider(kind, value, low, high, text: str, tip: str, **more):
     make = ipywidgets.FloatLogSlider if kind == 'log' else ipywidgets.FloatSlider
     value = min(max(value, 10**low), 10**high) if kind == 'log' else min(max(value, low), high)
     layout = ipywidgets.Layout(width='auto')
-    return make(value=value, min=low, max=high, description=text, tooltip=tip, layout=layout, **dict(readout_format='.2f', step=.05) | more)
+    return make(
+        value=value,
+        min=low,
+        max=high,
+        description=text,
+        tooltip=tip,
+        layout=layout,
+        **dict(readout_format='.2f', step=0.05) | more,
+    )
 
 # %% ../nbs/14_explorer.ipynb #9141a292
 def _toggle(options, value, tips, text: str) -> ipywidgets.ToggleButtons:
     "A choice among a few words, each with a sentence."
-    t = ipywidgets.ToggleButtons(options=options, value=value, tooltips=tips, description=text); t.style.button_width = '84px'
+    t = ipywidgets.ToggleButtons(options=options, value=value, tooltips=tips, description=text)
+    t.style.button_width = '84px'
     return t
 
 # %% ../nbs/14_explorer.ipynb #bb0063be
@@ -1081,34 +1528,52 @@ def facts_table(
 ) -> str:
     "HTML table of two columns."
     number = lambda v: f'{v:,.0f}' if v >= 100 else f'{v:.2f}'
-    lines = ''.join(f'<tr data-fact="{html.escape(k, quote=True)}" data-value="{float(v):.6g}"><td>{html.escape(k)}</td><td>{number(v)}</td></tr>' for k, v in facts.items())
+    lines = ''.join(
+        f'<tr data-fact="{html.escape(k, quote=True)}" data-value="{float(v):.6g}"><td>{html.escape(k)}</td><td>{number(v)}</td></tr>'
+        for k, v in facts.items()
+    )
     return f'<table class="avnb-facts-table">{lines}</table>'
 
 # %% ../nbs/14_explorer.ipynb #9899c58a
 class Shelf:
     "The clips of some rows as boards show them, and the one that is chosen: a click on any board chooses it for all."
-    def __init__(self,
+
+    def __init__(
+        self,
         rows: _Rows,
         cards: int = 12,  # clips shown at a time
     ):
-        self.rows, self.cards, self.media, self.chosen, self.boards, self.listeners = rows, cards, ClipMedia(rows.manifest), -1, [], []
-        self.kinds, label = rows.column('faulty_kind'), rows.column('label'); self.known = self.kinds if faulty_mask(self.kinds, len(rows)).any() else None
+        self.rows, self.cards, self.media, self.chosen, self.boards, self.listeners = (
+            rows,
+            cards,
+            ClipMedia(rows.manifest),
+            -1,
+            [],
+            [],
+        )
+        self.kinds, label = rows.column('faulty_kind'), rows.column('label')
+        self.known = self.kinds if faulty_mask(self.kinds, len(rows)).any() else None
         self.place = {int(row): k for k, row in enumerate(rows.rows)}
         self.names = [shorten(f'{i}  {l}', 70) for i, l in zip(rows.column('id'), label)]
-        if len(set(self.names)) < len(rows): self.names = [f'{r}: {n}' for r, n in zip(rows.rows, self.names)]
+        if len(set(self.names)) < len(rows):
+            self.names = [f'{r}: {n}' for r, n in zip(rows.rows, self.names)]
 
     def choose(self, row: int):
         "One clip, by its row of the manifest, for everybody."
-        if row not in self.place or row == self.chosen: return
+        if row not in self.place or row == self.chosen:
+            return
         self.chosen = row
-        for b in self.boards: b.chosen = row
-        for tell_them in self.listeners: tell_them(self.place[row])
+        for b in self.boards:
+            b.chosen = row
+        for tell_them in self.listeners:
+            tell_them(self.place[row])
 
 # %% ../nbs/14_explorer.ipynb #f0595f82
 @patch
 def board(self: Shelf, label: str = '', empty: str = '', mode: str = 'cards') -> ClipBoard:
     "A board whose clicks choose."
-    b = ClipBoard(self.media, label=label, empty=empty, mode=mode); self.boards.append(b)
+    b = ClipBoard(self.media, label=label, empty=empty, mode=mode)
+    self.boards.append(b)
     b.observe(lambda change: self.choose(change['new']), 'chosen')
     return b
 
@@ -1116,8 +1581,14 @@ def board(self: Shelf, label: str = '', empty: str = '', mode: str = 'cards') ->
 @patch
 def item(self: Shelf, k: int, facts: str, **more) -> dict:
     "The clip at place k for a board: id, some facts, class, and what is known to be wrong with it."
-    r = self.rows.manifest.row(int(self.rows.rows[k])); wrong = self.kinds[k].replace('_', ' ') if self.known is not None and self.kinds[k] != 'none' else ''
-    return dict(row=int(self.rows.rows[k]), title=shorten(r['id'], 24), facts='\n'.join(x for x in (facts, shorten(r.get('label') or '', 30), wrong) if x), **more)
+    r = self.rows.manifest.row(int(self.rows.rows[k]))
+    wrong = self.kinds[k].replace('_', ' ') if self.known is not None and self.kinds[k] != 'none' else ''
+    return dict(
+        row=int(self.rows.rows[k]),
+        title=shorten(r['id'], 24),
+        facts='\n'.join(x for x in (facts, shorten(r.get('label') or '', 30), wrong) if x),
+        **more,
+    )
 
 # %% ../nbs/14_explorer.ipynb #7ce33517
 _WRAP = dict(flex_flow='row wrap')
@@ -1125,69 +1596,169 @@ _WRAP = dict(flex_flow='row wrap')
 # %% ../nbs/14_explorer.ipynb #96c477fc
 class TrustPanel(ipywidgets.VBox):
     "Histogram of scores with the weight curve, its settings, and the clips of a stretch of scores."
+
     def __init__(self, shelf: Shelf):
-        w, s = shelf.rows.cfg.weight, shelf.rows.scores; self.shelf, self.weights, self.listeners = shelf, None, []
-        self.delta = slider('plain', w.delta, -3, 3, 'delta', 'Shifts the curve, in standard deviations of the scores: larger trusts fewer pairs')
-        self.kappa = slider('log', w.kappa, -2, 1, 'kappa', "Width of the curve, as a share of the scores' variance: towards 0 it becomes a step")
+        w, s = shelf.rows.cfg.weight, shelf.rows.scores
+        self.shelf, self.weights, self.listeners = shelf, None, []
+        self.delta = slider(
+            'plain',
+            w.delta,
+            -3,
+            3,
+            'delta',
+            'Shifts the curve, in standard deviations of the scores: larger trusts fewer pairs',
+        )
+        self.kappa = slider(
+            'log',
+            w.kappa,
+            -2,
+            1,
+            'kappa',
+            "Width of the curve, as a share of the scores' variance: towards 0 it becomes a step",
+        )
         self.w_min = slider('plain', w.w_min, 0, 1, 'w_min', 'The smallest weight: no pair counts less')
-        self.floor = _toggle(['affine', 'clip'], w.floor, ['w_min + (1 - w_min) Phi', 'the larger of w_min and Phi'], 'floor')
+        self.floor = _toggle(
+            ['affine', 'clip'], w.floor, ['w_min + (1 - w_min) Phi', 'the larger of w_min and Phi'], 'floor'
+        )
         lo, hi = math.floor(100 * s.min()) / 100, math.ceil(100 * s.max()) / 100 + 1e-9
-        self.span = ipywidgets.FloatRangeSlider(value=(lo, max(lo, float(np.quantile(s, min(1, max(.1, shelf.cards / len(s))))))), min=lo, max=hi, step=(hi - lo) / 200, readout=False,
-            tooltip='The stretch of scores whose clips are shown below; shaded in the histogram', layout=ipywidgets.Layout(width='auto'))
-        self.order = ipywidgets.Dropdown(options=['worst first', 'best first', 'at random'], description='show', layout=ipywidgets.Layout(width='210px'))
+        self.span = ipywidgets.FloatRangeSlider(
+            value=(lo, max(lo, float(np.quantile(s, min(1, max(0.1, shelf.cards / len(s))))))),
+            min=lo,
+            max=hi,
+            step=(hi - lo) / 200,
+            readout=False,
+            tooltip='The stretch of scores whose clips are shown below; shaded in the histogram',
+            layout=ipywidgets.Layout(width='auto'),
+        )
+        self.order = ipywidgets.Dropdown(
+            options=['worst first', 'best first', 'at random'],
+            description='show',
+            layout=ipywidgets.Layout(width='210px'),
+        )
         self.facts, self.figure = ipywidgets.HTML(), ipywidgets.HTML()
         self.board = shelf.board(empty='No clip has a score in this stretch; move the handles under the histogram.')
-        controls = ipywidgets.VBox([self.delta, self.kappa, self.w_min, self.floor, self.facts], layout=ipywidgets.Layout(flex='0 0 300px'))
-        brushed = ipywidgets.VBox([self.figure, ipywidgets.Label('Drag the two handles: scores of the clips that are shown below'), self.span], layout=ipywidgets.Layout(flex='1 1 460px', min_width='0', max_width='900px', margin='0 16px 0 0'))
+        controls = ipywidgets.VBox(
+            [self.delta, self.kappa, self.w_min, self.floor, self.facts], layout=ipywidgets.Layout(flex='0 0 300px')
+        )
+        brushed = ipywidgets.VBox(
+            [
+                self.figure,
+                ipywidgets.Label('Drag the two handles: scores of the clips that are shown below'),
+                self.span,
+            ],
+            layout=ipywidgets.Layout(flex='1 1 460px', min_width='0', max_width='900px', margin='0 16px 0 0'),
+        )
         super().__init__([ipywidgets.HBox([brushed, controls], layout=_WRAP), self.order, self.board])
-        for x in (self.delta, self.kappa, self.w_min, self.floor, self.span, self.order): x.observe(lambda _: self.draw(), 'value')
+        for x in (self.delta, self.kappa, self.w_min, self.floor, self.span, self.order):
+            x.observe(lambda _: self.draw(), 'value')
         self.draw()
 
 # %% ../nbs/14_explorer.ipynb #78c70a21
 @patch
 def draw(self: TrustPanel):
     "The curve, the numbers beside it and the clips of the stretch, with the settings as they are."
-    rows, span = self.shelf.rows, self.span.value; curve = dict(delta=self.delta.value, kappa=self.kappa.value, w_min=self.w_min.value, floor=self.floor.value)
-    self.weights = row_weights(rows, **curve); facts = weight_facts(rows, self.weights)
-    alt = f"Histogram of {len(rows)} scores with the weight curve. {', '.join(f'{k} {v:.2f}' for k, v in facts.items())}"
-    numbers = ' '.join(f'data-{k.replace("_", "-")}="{v}"' for k, v in dict(curve, lo=span[0], hi=span[1], mean=float(self.weights.mean())).items())
-    drawn = []; picture = inline_svg(lambda: drawn.append(show_weights(rows.scores, faulty=self.shelf.known, span=span, **curve)) or drawn[0], alt); fig = drawn[0]
-    left, right = fig.transFigure.inverted().transform(fig.axes[0].transData.transform([(x, 0) for x in (self.span.min, self.span.max)]))[:, 0]
-    self.span.layout.margin = f'0 calc({1 - right:.2%} - 6px) 0 calc({left:.2%} - 6px)'            # the handles stand under their scores
+    rows, span = self.shelf.rows, self.span.value
+    curve = dict(delta=self.delta.value, kappa=self.kappa.value, w_min=self.w_min.value, floor=self.floor.value)
+    self.weights = row_weights(rows, **curve)
+    facts = weight_facts(rows, self.weights)
+    alt = (
+        f'Histogram of {len(rows)} scores with the weight curve. {", ".join(f"{k} {v:.2f}" for k, v in facts.items())}'
+    )
+    numbers = ' '.join(
+        f'data-{k.replace("_", "-")}="{v}"'
+        for k, v in dict(curve, lo=span[0], hi=span[1], mean=float(self.weights.mean())).items()
+    )
+    drawn = []
+    picture = inline_svg(
+        lambda: drawn.append(show_weights(rows.scores, faulty=self.shelf.known, span=span, **curve)) or drawn[0], alt
+    )
+    fig = drawn[0]
+    left, right = fig.transFigure.inverted().transform(
+        fig.axes[0].transData.transform([(x, 0) for x in (self.span.min, self.span.max)])
+    )[:, 0]
+    self.span.layout.margin = (
+        f'0 calc({1 - right:.2%} - 6px) 0 calc({left:.2%} - 6px)'  # the handles stand under their scores
+    )
     self.figure.value, self.facts.value = f'<div class="avnb-weights" {numbers}>{picture}</div>', facts_table(facts)
     places, many = in_span(rows, *span, self.order.value, self.shelf.cards)
-    self.board.items = [self.shelf.item(k, f'score {rows.scores[k]:.2f}, weight {self.weights[k]:.2f}') for k in places.tolist()]
-    self.board.label = f'{len(places)} of {many:,} clips with a score from {span[0]:.2f} to {span[1]:.2f}, {self.order.value}'
-    for tell_them in self.listeners: tell_them()
+    self.board.items = [
+        self.shelf.item(k, f'score {rows.scores[k]:.2f}, weight {self.weights[k]:.2f}') for k in places.tolist()
+    ]
+    self.board.label = (
+        f'{len(places)} of {many:,} clips with a score from {span[0]:.2f} to {span[1]:.2f}, {self.order.value}'
+    )
+    for tell_them in self.listeners:
+        tell_them()
 
 # %% ../nbs/14_explorer.ipynb #5d120b6a
 class SharePanel(ipywidgets.VBox):
     "One clip's soft targets: who shares its answer, by estimator and temperatures."
+
     def __init__(self, shelf: Shelf):
         s, self.shelf, self.asker = shelf.rows.cfg.soft, shelf, 0
-        self.picker = ipywidgets.Combobox(options=shelf.names, value=shelf.names[0], ensure_option=True, continuous_update=False, description='clip',
-                                          tooltip='Type a part of an id or class', layout=ipywidgets.Layout(width='auto'))
-        self.estimator = _toggle(ESTIMATORS, s.estimator or 'cycle', ["the clip itself asks the other sense's memory", 'its other half asks in its place',
-            'its neighbours in its own sense', 'neighbours of its other half, among pairs that agree'], 'estimator')
-        self.asks = _toggle(['picture', 'sound'], 'picture', ['the picture looks for sounds', 'the sound looks for pictures'], 'asks')
+        self.picker = ipywidgets.Combobox(
+            options=shelf.names,
+            value=shelf.names[0],
+            ensure_option=True,
+            continuous_update=False,
+            description='clip',
+            tooltip='Type a part of an id or class',
+            layout=ipywidgets.Layout(width='auto'),
+        )
+        self.estimator = _toggle(
+            ESTIMATORS,
+            s.estimator or 'cycle',
+            [
+                "the clip itself asks the other sense's memory",
+                'its other half asks in its place',
+                'its neighbours in its own sense',
+                'neighbours of its other half, among pairs that agree',
+            ],
+            'estimator',
+        )
+        self.asks = _toggle(
+            ['picture', 'sound'], 'picture', ['the picture looks for sounds', 'the sound looks for pictures'], 'asks'
+        )
         self.lam = slider('plain', s.lam, 0, 1, 'lam', 'Share of the soft part; 0 is one-hot, plain xID')
-        self.tau_s = slider('log', s.tau_s, -2.3, 0, 'tau_s', 'Temperature of the similarities: small picks few', readout_format='.3f')
-        self.tau_t = slider('log', s.tau_t, -2.3, 0, 'tau_t', 'Temperature of a candidate pair\'s reliability (cycle): small insists on pairs that agree', readout_format='.3f')
+        self.tau_s = slider(
+            'log', s.tau_s, -2.3, 0, 'tau_s', 'Temperature of the similarities: small picks few', readout_format='.3f'
+        )
+        self.tau_t = slider(
+            'log',
+            s.tau_t,
+            -2.3,
+            0,
+            'tau_t',
+            "Temperature of a candidate pair's reliability (cycle): small insists on pairs that agree",
+            readout_format='.3f',
+        )
         self.tau_n = slider('log', s.tau_n, -2.3, 0, 'tau_n', 'Temperature of neighbor', readout_format='.3f')
-        self.alone = ipywidgets.Checkbox(value=s.exclude_self, description='leave the clip itself out of the soft part', indent=False)
+        self.alone = ipywidgets.Checkbox(
+            value=s.exclude_self, description='leave the clip itself out of the soft part', indent=False
+        )
         self.facts, self.board = ipywidgets.HTML(), shelf.board(empty='No other clip gets a share.')
-        left = ipywidgets.VBox([self.picker, self.estimator, self.asks, self.alone], layout=ipywidgets.Layout(flex='1 1 440px'))
-        right = ipywidgets.VBox([self.lam, self.tau_s, self.tau_t, self.tau_n, self.facts], layout=ipywidgets.Layout(flex='0 0 320px'))
+        left = ipywidgets.VBox(
+            [self.picker, self.estimator, self.asks, self.alone], layout=ipywidgets.Layout(flex='1 1 440px')
+        )
+        right = ipywidgets.VBox(
+            [self.lam, self.tau_s, self.tau_t, self.tau_n, self.facts], layout=ipywidgets.Layout(flex='0 0 320px')
+        )
         super().__init__([ipywidgets.HBox([left, right], layout=_WRAP), self.board])
-        self.picker.observe(lambda c: c['new'] in shelf.names and shelf.choose(int(shelf.rows.rows[shelf.names.index(c['new'])])), 'value')
-        for x in (self.estimator, self.asks, self.lam, self.tau_s, self.tau_t, self.tau_n, self.alone): x.observe(lambda _: self.draw(), 'value')
-        shelf.listeners.append(self.ask); self.draw()
+        self.picker.observe(
+            lambda c: c['new'] in shelf.names and shelf.choose(int(shelf.rows.rows[shelf.names.index(c['new'])])),
+            'value',
+        )
+        for x in (self.estimator, self.asks, self.lam, self.tau_s, self.tau_t, self.tau_n, self.alone):
+            x.observe(lambda _: self.draw(), 'value')
+        shelf.listeners.append(self.ask)
+        self.draw()
 
 # %% ../nbs/14_explorer.ipynb #db12c905
 @patch
 def ask(self: SharePanel, place: int):
     "Another clip asks."
-    self.asker, self.picker.value = place, self.shelf.names[place]; self.draw()
+    self.asker, self.picker.value = place, self.shelf.names[place]
+    self.draw()
 
 # %% ../nbs/14_explorer.ipynb #594afc52
 @patch
@@ -1195,35 +1766,69 @@ def draw(self: SharePanel):
     "The clips that get most of the chosen clip's answer, the clip itself first."
     rows, i, estimator, asks = self.shelf.rows, self.asker, self.estimator.value, self.asks.value
     used = dict(bootstrap=['tau_s'], swapped=['tau_s'], neighbor=['tau_n'], cycle=['tau_s', 'tau_t'])[estimator]
-    for k in ('tau_s', 'tau_t', 'tau_n'): getattr(self, k).disabled = k not in used
+    for k in ('tau_s', 'tau_t', 'tau_n'):
+        getattr(self, k).disabled = k not in used
     settings = {k: getattr(self, k).value for k in ('tau_s', 'tau_t', 'tau_n')} | dict(exclude_self=self.alone.value)
-    try: share = self.share = soft_shares(rows, i, estimator, self.lam.value, asks, **settings)
-    except AvnbError as e: self.facts.value, self.board.items, self.board.label = '', [], str(e); return
-    near = [j for j in np.argsort(-share, kind='stable').tolist() if j != i and share[j] > 5e-4][:self.shelf.cards - 1]; top = share[[i, *near]].max()
-    self.board.items = [self.shelf.item(j, f'{"itself, " * (j == i)}{share[j]:.1%}', mass=float(share[j] / top)) for j in [i, *near]]
+    try:
+        share = self.share = soft_shares(rows, i, estimator, self.lam.value, asks, **settings)
+    except AvnbError as e:
+        self.facts.value, self.board.items, self.board.label = '', [], str(e)
+        return
+    near = [j for j in np.argsort(-share, kind='stable').tolist() if j != i and share[j] > 5e-4][: self.shelf.cards - 1]
+    top = share[[i, *near]].max()
+    self.board.items = [
+        self.shelf.item(j, f'{"itself, " * (j == i)}{share[j]:.1%}', mass=float(share[j] / top)) for j in [i, *near]
+    ]
     self.facts.value, others = facts_table(share_facts(rows, i, share)), 'sounds' if asks == 'picture' else 'pictures'
     self.board.label = f'The {asks} of {self.shelf.names[i]} asks which {others} would be right, too: {share[near].sum():.0%} of the answer goes to these {len(near)}'
 
 # %% ../nbs/14_explorer.ipynb #38b38c0d
 class PlanePanel(ipywidgets.VBox):
     "All clips as points of a plane, coloured by what is known about them or by their weights."
+
     def __init__(self, shelf: Shelf, trust: TrustPanel):
-        rows, self.shelf, self.trust, self.known, self.busy, self.turn = shelf.rows, shelf, trust, {}, False, threading.Lock()
-        self.how = _toggle(['PCA', 't-SNE'], 'PCA', ['quick, keeps large distances', 'takes seconds, keeps neighbours'], 'plane')
-        self.of = ipywidgets.Dropdown(options=['picture and sound', 'picture', 'sound'], description='rows of', layout=ipywidgets.Layout(width='240px'))
-        self.given = {k: c for k, c in {'class': 'label', 'faulty kind': 'faulty_kind', 'split': 'split'}.items() if len(set(rows.column(c))) > 1}
-        self.colour = ipywidgets.Dropdown(options=[*self.given, 'weight', 'score'], description='colour', layout=ipywidgets.Layout(width='210px'))
+        rows, self.shelf, self.trust, self.known, self.busy, self.turn = (
+            shelf.rows,
+            shelf,
+            trust,
+            {},
+            False,
+            threading.Lock(),
+        )
+        self.how = _toggle(
+            ['PCA', 't-SNE'], 'PCA', ['quick, keeps large distances', 'takes seconds, keeps neighbours'], 'plane'
+        )
+        self.of = ipywidgets.Dropdown(
+            options=['picture and sound', 'picture', 'sound'],
+            description='rows of',
+            layout=ipywidgets.Layout(width='240px'),
+        )
+        self.given = {
+            k: c
+            for k, c in {'class': 'label', 'faulty kind': 'faulty_kind', 'split': 'split'}.items()
+            if len(set(rows.column(c))) > 1
+        }
+        self.colour = ipywidgets.Dropdown(
+            options=[*self.given, 'weight', 'score'], description='colour', layout=ipywidgets.Layout(width='210px')
+        )
         self.note, self.board = notice(''), shelf.board('Map of the clips', mode='plane')
         super().__init__([ipywidgets.HBox([self.how, self.of, self.colour], layout=_WRAP), self.note, self.board])
-        for x in (self.how, self.of, self.colour): x.observe(lambda _: self.draw(), 'value')
-        trust.listeners.append(lambda: self.colour.value == 'weight' and self.draw()); self.draw()
+        for x in (self.how, self.of, self.colour):
+            x.observe(lambda _: self.draw(), 'value')
+        trust.listeners.append(lambda: self.colour.value == 'weight' and self.draw())
+        self.draw()
 
 # %% ../nbs/14_explorer.ipynb #1feebcc2
 @patch
 def compute(self: PlanePanel, key: tuple) -> bool:
     "The plane of `key`, kept; where there is none, the reason is in the note."
-    try: self.known[key] = flatten(self.shelf.rows, *key)
-    except Exception as e: tell(self.note, f'No {key[1]} of these rows ({key[0]}): {shorten(str(e) or type(e).__name__, 160)}. Choose another plane.')   # whatever a library throws
+    try:
+        self.known[key] = flatten(self.shelf.rows, *key)
+    except Exception as e:
+        tell(
+            self.note,
+            f'No {key[1]} of these rows ({key[0]}): {shorten(str(e) or type(e).__name__, 160)}. Choose another plane.',
+        )  # whatever a library throws
     return key in self.known
 
 
@@ -1231,10 +1836,14 @@ def compute(self: PlanePanel, key: tuple) -> bool:
 def work(self: PlanePanel):
     "In the background, one after another, until what is chosen by now is there."
     while True:
-        key = self.of.value, self.how.value; there = key in self.known or self.compute(key)
+        key = self.of.value, self.how.value
+        there = key in self.known or self.compute(key)
         with self.turn:
-            if key == (self.of.value, self.how.value): self.busy = False; break
-    if there: self.draw()
+            if key == (self.of.value, self.how.value):
+                self.busy = False
+                break
+    if there:
+        self.draw()
 
 # %% ../nbs/14_explorer.ipynb #73c494a8
 @patch
@@ -1243,34 +1852,71 @@ def draw(self: PlanePanel):
     key, c, rows, weights = (self.of.value, self.how.value), self.colour.value, self.shelf.rows, self.trust.weights
     if key not in self.known and key[1] != 'PCA':
         tell(self.note, f'Computing {key[1]} of {min(len(rows), 1000):,} clips ...')
-        with self.turn: start, self.busy = not self.busy, True
+        with self.turn:
+            start, self.busy = not self.busy, True
         return threading.Thread(target=self.work, daemon=True).start() if start else None
-    if key not in self.known and not self.compute(key): return
-    at, xy = self.known[key]; values = dict(weight=weights, score=rows.scores)[c] if c in ('weight', 'score') else rows.column(self.given[c])
-    look = paint(values[at], c) | dict(xy=xy.tobytes(), label=f'{len(at):,} clips, {key[1]} of {key[0]}, coloured by {c}',
-        items=[self.shelf.item(k, f'score {rows.scores[k]:.2f}' + (f', weight {weights[k]:.2f}' if c == 'weight' else '')) for k in at.tolist()])
+    if key not in self.known and not self.compute(key):
+        return
+    at, xy = self.known[key]
+    values = dict(weight=weights, score=rows.scores)[c] if c in ('weight', 'score') else rows.column(self.given[c])
+    look = paint(values[at], c) | dict(
+        xy=xy.tobytes(),
+        label=f'{len(at):,} clips, {key[1]} of {key[0]}, coloured by {c}',
+        items=[
+            self.shelf.item(k, f'score {rows.scores[k]:.2f}' + (f', weight {weights[k]:.2f}' if c == 'weight' else ''))
+            for k in at.tolist()
+        ],
+    )
     with self.board.hold_sync():
-        for name, value in look.items(): setattr(self.board, name, value)
+        for name, value in look.items():
+            setattr(self.board, name, value)
     tell(self.note, '')
 
 # %% ../nbs/14_explorer.ipynb #cca1e706
 class NoiseExplorer(ipywidgets.VBox):
     "Which pairs a run trusts, who else would be right, and a map of its clips: everything can be seen and heard, all settings are live."
-    def __init__(self,
-        run=None,      # folder of a run, or as in `a_network`; None: the network that ships with the package
-        clips=None,    # for a network without a run, as in `clips_to_show`: Manifest, manifest.csv, folder of videos; None: the sample set
+
+    def __init__(
+        self,
+        run=None,  # folder of a run, or as in `a_network`; None: the network that ships with the package
+        clips=None,  # for a network without a run, as in `clips_to_show`: Manifest, manifest.csv, folder of videos; None: the sample set
         cards: int = 12,  # clips shown at a time
     ):
-        super().__init__(); self.add_class('avnb-explorer'); self.add_class('avnb-noise')
-        try: self.shelf = Shelf(rows_of(run, clips), cards)
-        except (AvnbError, OSError) as e: self.children = [_sheet(), notice(str(e), 'warn')]; return
-        r = self.shelf.rows; self.trust = TrustPanel(self.shelf); self.shares, self.plane = SharePanel(self.shelf), PlanePanel(self.shelf, self.trust)
-        self.tabs = ipywidgets.Tab([self.trust, self.shares, self.plane], titles=['Which pairs it trusts', 'Who else would be right', 'Map of the clips'])
-        self.status = notice(''); self.shelf.listeners.append(lambda k: tell(self.status, f'Chosen: {self.shelf.names[k]}. The second tab shows its soft targets.'))
-        self.children = [_sheet(), Lifeline(), notice(f'{r.name}: {len(r):,} pairs', 'heading'), notice(r.note), self.tabs, self.status]
+        super().__init__()
+        self.add_class('avnb-explorer')
+        self.add_class('avnb-noise')
+        try:
+            self.shelf = Shelf(rows_of(run, clips), cards)
+        except (AvnbError, OSError) as e:
+            self.children = [_sheet(), notice(str(e), 'warn')]
+            return
+        r = self.shelf.rows
+        self.trust = TrustPanel(self.shelf)
+        self.shares, self.plane = SharePanel(self.shelf), PlanePanel(self.shelf, self.trust)
+        self.tabs = ipywidgets.Tab(
+            [self.trust, self.shares, self.plane],
+            titles=['Which pairs it trusts', 'Who else would be right', 'Map of the clips'],
+        )
+        self.status = notice('')
+        self.shelf.listeners.append(
+            lambda k: tell(self.status, f'Chosen: {self.shelf.names[k]}. The second tab shows its soft targets.')
+        )
+        self.children = [
+            _sheet(),
+            Lifeline(),
+            notice(f'{r.name}: {len(r):,} pairs', 'heading'),
+            notice(r.note),
+            self.tabs,
+            self.status,
+        ]
         self.shelf.choose(int(r.rows[np.argmin(r.scores)]))
 
-    def __repr__(self): return f"NoiseExplorer({self.shelf.rows.name!r}, {len(self.shelf.rows)} pairs; run the cell to see it)" if hasattr(self, 'shelf') else 'NoiseExplorer(nothing to show)'
+    def __repr__(self):
+        return (
+            f'NoiseExplorer({self.shelf.rows.name!r}, {len(self.shelf.rows)} pairs; run the cell to see it)'
+            if hasattr(self, 'shelf')
+            else 'NoiseExplorer(nothing to show)'
+        )
 
 # %% ../nbs/14_explorer.ipynb #a2281eba
 def _whole_lines(
@@ -1278,11 +1924,16 @@ def _whole_lines(
 ):
     "Its table without a half-written last line; None where there is nothing to read yet."
     import pandas as pd
-    try: text = path.read_text(encoding='utf-8', errors='replace')
-    except OSError: return None
-    text = text[:text.rfind('\n') + 1]
-    try: return pd.read_csv(io.StringIO(text), keep_default_na=True) if text.count('\n') > 1 else None
-    except ValueError: return None
+
+    try:
+        text = path.read_text(encoding='utf-8', errors='replace')
+    except OSError:
+        return None
+    text = text[: text.rfind('\n') + 1]
+    try:
+        return pd.read_csv(io.StringIO(text), keep_default_na=True) if text.count('\n') > 1 else None
+    except ValueError:
+        return None
 
 # %% ../nbs/14_explorer.ipynb #7b193a89
 def curves_of(
@@ -1291,30 +1942,45 @@ def curves_of(
     "Name -> (steps, values) of whatever the run logged and its monitors measured."
     log, notes = (_whole_lines(folder / n) for n in ('log.csv', 'monitors.csv'))
     columns = {} if log is None else read_log({c: _pd_numbers(log[c]) for c in log})
-    curves = {k: (columns['step'], v) for k, v in columns.items() if k not in ('step', 'epoch')} if 'step' in columns else {}
+    curves = (
+        {k: (columns['step'], v) for k, v in columns.items() if k not in ('step', 'epoch')} if 'step' in columns else {}
+    )
     if notes is not None and {'step', 'name', 'value'} <= set(notes):
-        curves |= {str(k): (_pd_numbers(t['step']), _pd_numbers(t['value'])) for k, t in notes.groupby('name', sort=False)}
+        curves |= {
+            str(k): (_pd_numbers(t['step']), _pd_numbers(t['value'])) for k, t in notes.groupby('name', sort=False)
+        }
     return curves
 
 # %% ../nbs/14_explorer.ipynb #e4ccb4dc
 def _pd_numbers(x) -> np.ndarray:
     "A column as float64; what is not a number is NaN."
     import pandas as pd
+
     return pd.to_numeric(x, errors='coerce').to_numpy(np.float64)
 
 # %% ../nbs/14_explorer.ipynb #032bf4cb
 class RunFolder:
     "A run as its folder shows it now; `refresh` reads again what has changed."
+
     def __init__(self, folder):
-        self.folder = Path(folder); self.name, self.stamp, self.gone = self.folder.resolve().name, None, False
+        self.folder = Path(folder)
+        self.name, self.stamp, self.gone = self.folder.resolve().name, None, False
         self.curves, self.config, self.steps, self.epochs, self.frames = {}, {}, 0, [], {}
 
     def files(self) -> tuple:
         "What would have to change for a new look."
+
         def mark(p):
-            try: s = p.stat(); return s.st_mtime_ns, s.st_size
-            except OSError: return None
-        return tuple(mark(self.folder / n) for n in ('log.csv', 'monitors.csv', 'ledger.csv', 'report.json', 'config.toml', 'maps'))
+            try:
+                s = p.stat()
+                return s.st_mtime_ns, s.st_size
+            except OSError:
+                return None
+
+        return tuple(
+            mark(self.folder / n)
+            for n in ('log.csv', 'monitors.csv', 'ledger.csv', 'report.json', 'config.toml', 'maps')
+        )
 
     @property
     def evaluated(self) -> bool:
@@ -1323,7 +1989,9 @@ class RunFolder:
 
     def setting(self, name: str, default=None):
         "A setting of config.toml, as 'optim.epochs'."
-        return functools.reduce(lambda d, k: d.get(k, default) if isinstance(d, dict) else default, name.split('.'), self.config)
+        return functools.reduce(
+            lambda d, k: d.get(k, default) if isinstance(d, dict) else default, name.split('.'), self.config
+        )
 
 # %% ../nbs/14_explorer.ipynb #50f4683d
 @patch
@@ -1338,12 +2006,17 @@ def planned(self: RunFolder) -> int:
 def refresh(self: RunFolder) -> bool:
     "Whether anything is new."
     stamp = self.files()
-    if stamp == self.stamp: return False
+    if stamp == self.stamp:
+        return False
     self.stamp, self.gone = stamp, not self.folder.is_dir()
-    if self.gone: return True
-    try: self.config = read_config(self.folder)
-    except AvnbError: pass                                             # half written; the next look sees it whole
-    self.curves = curves_of(self.folder); self.steps = self.steps or self.planned()
+    if self.gone:
+        return True
+    try:
+        self.config = read_config(self.folder)
+    except AvnbError:
+        pass  # half written; the next look sees it whole
+    self.curves = curves_of(self.folder)
+    self.steps = self.steps or self.planned()
     self.epochs = sorted(int(p.stem[6:]) for p in self.folder.glob('maps/epoch-*.npz') if p.stem[6:].isdigit())
     return True
 
@@ -1363,10 +2036,13 @@ def done(self: RunFolder) -> bool:
 @patch
 def state(self: RunFolder) -> str:
     "How far it is, in words."
-    if self.gone: return 'the folder is gone; this is what was read last' if self.curves else 'there is no such folder'
-    if not self.curves: return 'nothing logged yet: the first line comes after run.log_every steps'
+    if self.gone:
+        return 'the folder is gone; this is what was read last' if self.curves else 'there is no such folder'
+    if not self.curves:
+        return 'nothing logged yet: the first line comes after run.log_every steps'
     bad = [k for k, (_, y) in self.curves.items() if k in ('loss', 'xid') and len(y) and not np.isfinite(y[-1])]
-    if bad: return f'the {bad[0]} is not a number; see nan-step-*.json in the folder'
+    if bad:
+        return f'the {bad[0]} is not a number; see nan-step-*.json in the folder'
     return 'done' if self.done else f'step {self.step:,}' + (f' of {self.steps:,}' if self.steps else '')
 
 # %% ../nbs/14_explorer.ipynb #a183f435
@@ -1378,93 +2054,140 @@ def runs_of(
     found = []
     for r in many:
         path = Path(getattr(r, 'folder', r))
-        inside = sorted(path.glob('*/config.toml'), key=lambda p: p.stat().st_mtime) if not (path / 'config.toml').exists() else []
+        inside = (
+            sorted(path.glob('*/config.toml'), key=lambda p: p.stat().st_mtime)
+            if not (path / 'config.toml').exists()
+            else []
+        )
         found += [RunFolder(p.parent) for p in inside] or [RunFolder(path)]
     names = [f.name for f in found]
     for f in found:
-        if names.count(f.name) > 1: f.name = f'{f.folder.resolve().parent.name}/{f.name}'
+        if names.count(f.name) > 1:
+            f.name = f'{f.folder.resolve().parent.name}/{f.name}'
     return found
 
 # %% ../nbs/14_explorer.ipynb #f0a8bc3a
 def path_of(x, y) -> str:
     "SVG path of a line on the picture's grid; a NaN lifts the pen."
-    ok = np.isfinite(y); pen = ok & ~np.r_[False, ok[:-1]]
-    return ''.join(f"{'M' if p else 'L'}{a:.1f} {b:.1f}" for a, b, k, p in zip(x, y, ok, pen) if k)
+    ok = np.isfinite(y)
+    pen = ok & ~np.r_[False, ok[:-1]]
+    return ''.join(f'{"M" if p else "L"}{a:.1f} {b:.1f}' for a, b, k, p in zip(x, y, ok, pen) if k)
 
 # %% ../nbs/14_explorer.ipynb #745ee1d0
 def curve_svg(
-    lines: list,        # (number of the run, name of the run, steps [n], values [n])
+    lines: list,  # (number of the run, name of the run, steps [n], values [n])
     title: str,
-    smooth: float = .07,  # width of the running mean, share of the curve
+    smooth: float = 0.07,  # width of the running mean, share of the curve
     size: tuple = (420, 214),
 ) -> str:
     "One panel: what was logged, thin, under its running mean; axes with round numbers."
     from matplotlib.ticker import MaxNLocator
-    W, H = size; left, right, top, low = 46, 8, 8, 38
-    xs, ys = (np.concatenate([np.asarray(l[k], float) for l in lines]) for k in (2, 3)); ok = np.isfinite(ys) & np.isfinite(xs)
-    if not ok.any(): return f'<figure><figcaption>{html.escape(title)}</figcaption>no numbers yet</figure>'
-    (x0, x1), (y0, y1) = ((v[ok].min(), v[ok].max()) for v in (xs, ys)); pad = .04 * (y1 - y0) or abs(y1) * .1 or 1
+
+    W, H = size
+    left, right, top, low = 46, 8, 8, 38
+    xs, ys = (np.concatenate([np.asarray(l[k], float) for l in lines]) for k in (2, 3))
+    ok = np.isfinite(ys) & np.isfinite(xs)
+    if not ok.any():
+        return f'<figure><figcaption>{html.escape(title)}</figcaption>no numbers yet</figure>'
+    (x0, x1), (y0, y1) = ((v[ok].min(), v[ok].max()) for v in (xs, ys))
+    pad = 0.04 * (y1 - y0) or abs(y1) * 0.1 or 1
     x1, y0, y1 = x1 if x1 > x0 else x0 + 1, y0 - pad, y1 + pad
-    X = lambda x: left + (np.asarray(x, float) - x0) / (x1 - x0) * (W - left - right); Y = lambda y: top + (y1 - np.asarray(y, float)) / (y1 - y0) * (H - top - low)
+    X = lambda x: left + (np.asarray(x, float) - x0) / (x1 - x0) * (W - left - right)
+    Y = lambda y: top + (y1 - np.asarray(y, float)) / (y1 - y0) * (H - top - low)
     ticks = lambda lo, hi, n: [t for t in MaxNLocator(n).tick_values(lo, hi) if lo <= t <= hi]
-    parts = [f'<line class="grid" x1="{left}" x2="{W - right}" y1="{Y(t):.1f}" y2="{Y(t):.1f}"/><text x="{left - 6}" y="{Y(t) + 4:.1f}" text-anchor="end">{t:.4g}</text>' for t in ticks(y0, y1, 4)]
-    parts += [f'<text x="{X(t):.1f}" y="{H - 20}" text-anchor="middle">{t:,.0f}</text>' for t in ticks(x0, x1, 5)] + [f'<text x="{(left + W - right) / 2}" y="{H - 4}" text-anchor="middle">step</text>']
+    parts = [
+        f'<line class="grid" x1="{left}" x2="{W - right}" y1="{Y(t):.1f}" y2="{Y(t):.1f}"/><text x="{left - 6}" y="{Y(t) + 4:.1f}" text-anchor="end">{t:.4g}</text>'
+        for t in ticks(y0, y1, 4)
+    ]
+    parts += [f'<text x="{X(t):.1f}" y="{H - 20}" text-anchor="middle">{t:,.0f}</text>' for t in ticks(x0, x1, 5)] + [
+        f'<text x="{(left + W - right) / 2}" y="{H - 4}" text-anchor="middle">step</text>'
+    ]
     for i, name, x, y in lines:
-        thin = max(1, len(x) // 500); look = f'style="stroke: var(--avnb-{i % 4})"' + (f' stroke-dasharray="{2 + 5 * (i // 4 % 3)} 4"' if i > 3 else '')
+        thin = max(1, len(x) // 500)
+        look = f'style="stroke: var(--avnb-{i % 4})"' + (
+            f' stroke-dasharray="{2 + 5 * (i // 4 % 3)} 4"' if i > 3 else ''
+        )
         mean = running_mean(y, int(smooth * len(y)))[::thin] if smooth and len(y) > 20 else y[::thin]
-        if smooth and len(y) > 20: parts.append(f'<path class="raw" {look} d="{path_of(X(x[::thin]), Y(y[::thin]))}"/>')
-        if len(x) == 1: parts.append(f'<circle cx="{X(x)[0]:.1f}" cy="{Y(y)[0]:.1f}" r="3.5" style="fill: var(--avnb-{i % 4})"/>')
+        if smooth and len(y) > 20:
+            parts.append(f'<path class="raw" {look} d="{path_of(X(x[::thin]), Y(y[::thin]))}"/>')
+        if len(x) == 1:
+            parts.append(f'<circle cx="{X(x)[0]:.1f}" cy="{Y(y)[0]:.1f}" r="3.5" style="fill: var(--avnb-{i % 4})"/>')
         parts.append(f'<path {look} d="{path_of(X(x[::thin]), Y(mean))}"><title>{html.escape(name)}</title></path>')
-    last = '; '.join(f'{n}: {np.asarray(y)[np.isfinite(y)][-1]:.4g} at step {x[-1]:.0f}' for _, n, x, y in lines if np.isfinite(y).any())
+    last = '; '.join(
+        f'{n}: {np.asarray(y)[np.isfinite(y)][-1]:.4g} at step {x[-1]:.0f}'
+        for _, n, x, y in lines
+        if np.isfinite(y).any()
+    )
     alt = html.escape(f'{title}. Last values: {last}', quote=True)
     return f'<figure><figcaption>{html.escape(title)}</figcaption><svg viewBox="0 0 {W} {H}" role="img" aria-label="{alt}">{"".join(parts)}</svg></figure>'
 
 # %% ../nbs/14_explorer.ipynb #e855b880
 @patch
-def maps(self: RunFolder,
+def maps(
+    self: RunFolder,
     epoch: int,
 ) -> dict:
     "rows [K], video_guided and video_self [K, T', h, w], audio_guided and audio_self [K, T'', F''] after an epoch (or the last one before it that is there)."
     there = [e for e in self.epochs if e <= epoch] or self.epochs[:1]
-    if not there: raise ExplorerError('no maps of this run: train with run.maps=8 (the default), each epoch then writes maps/epoch-0001.npz and so on')
+    if not there:
+        raise ExplorerError(
+            'no maps of this run: train with run.maps=8 (the default), each epoch then writes maps/epoch-0001.npz and so on'
+        )
     try:
-        with np.load(self.folder / f'maps/epoch-{there[-1]:04}.npz', allow_pickle=False) as f: return {k: f[k] if k == 'rows' else f[k].astype(np.float32) for k in f.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as e: raise ExplorerError(f'epoch {there[-1]}: its maps cannot be read ({e})') from None
+        with np.load(self.folder / f'maps/epoch-{there[-1]:04}.npz', allow_pickle=False) as f:
+            return {k: f[k] if k == 'rows' else f[k].astype(np.float32) for k in f.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as e:
+        raise ExplorerError(f'epoch {there[-1]}: its maps cannot be read ({e})') from None
 
 # %% ../nbs/14_explorer.ipynb #5c367952
 @patch
-def ground(self: RunFolder,
+def ground(
+    self: RunFolder,
     row: int,  # of the manifest
 ) -> tuple:
     "(frames uint8 [T, H, W, 3], spectrogram as a grey picture uint8 [T_s, F, 3], name) of a fixed clip, read once."
-    if row in self.frames: return self.frames[row]
+    if row in self.frames:
+        return self.frames[row]
     from avnb.clips import ClipDataset
     from avnb.core import load_config
     from avnb.manifest import Manifest
     from avnb.views import views_from
-    cfg = load_config(self.folder / 'config.toml'); m = Manifest.load(self.folder / 'manifest.csv')
+
+    cfg = load_config(self.folder / 'config.toml')
+    m = Manifest.load(self.folder / 'manifest.csv')
     one = ClipDataset(m, cfg.data, cfg.view, packed='', train=False).fetch([row], 0)
     level = normalise(views_from(cfg, False)[1](one.waveform, 0, 0, one.index)[0].float().numpy())[0]
     spec = np.repeat((40 + 180 * level).astype(np.uint8)[..., None], 3, -1)
-    r = m.row(row); self.frames[row] = one.frames[0].permute(1, 2, 3, 0).numpy(), spec, f"{r['id']}  {r['label'] or ''}".strip()
+    r = m.row(row)
+    self.frames[row] = one.frames[0].permute(1, 2, 3, 0).numpy(), spec, f'{r["id"]}  {r["label"] or ""}'.strip()
     return self.frames[row]
 
 # %% ../nbs/14_explorer.ipynb #1686bb4b
 def strip(
-    frames,     # uint8 [T, H, W, 3]
+    frames,  # uint8 [T, H, W, 3]
     video_map,  # [T', h, w]
-    spec,       # uint8 [T_s, F, 3]
+    spec,  # uint8 [T_s, F, 3]
     audio_map,  # [T'', F'']
     n: int = 2,  # frames shown
     side: int = 120,  # of a frame, pixels
 ) -> np.ndarray:
     "Some frames under their heat, over the spectrogram under its heat, uint8 [H, W, 3]."
     from PIL import Image
-    at = np.floor((np.arange(n) + .5) * len(frames) / n).astype(int); T, H, W = frames.shape[:3]
+
+    at = np.floor((np.arange(n) + 0.5) * len(frames) / n).astype(int)
+    T, H, W = frames.shape[:3]
     fit = lambda x, w, h: np.asarray(Image.fromarray(np.ascontiguousarray(x)).resize((w, h), Image.Resampling.BILINEAR))
     hot = overlay(frames, fit_maps(normalise(np.nan_to_num(video_map)), T, H, W))[at]
-    heard = overlay(spec, fit_maps(normalise(np.nan_to_num(audio_map)[None]), 1, *spec.shape[:2])[0]).swapaxes(0, 1)[::-1]
-    return np.concatenate([np.concatenate([fit(f, side, side) for f in hot], 1), np.zeros((4, n * side, 3), np.uint8), fit(heard, n * side, side // 2)])
+    heard = overlay(spec, fit_maps(normalise(np.nan_to_num(audio_map)[None]), 1, *spec.shape[:2])[0]).swapaxes(0, 1)[
+        ::-1
+    ]
+    return np.concatenate(
+        [
+            np.concatenate([fit(f, side, side) for f in hot], 1),
+            np.zeros((4, n * side, 3), np.uint8),
+            fit(heard, n * side, side // 2),
+        ]
+    )
 
 # %% ../nbs/14_explorer.ipynb #f5f83611
 def apart(a, b) -> float:
@@ -1474,17 +2197,19 @@ def apart(a, b) -> float:
 
 # %% ../nbs/14_explorer.ipynb #9f819a07
 def table_html(
-    head: list,   # words
-    rows: list,   # lists of words
+    head: list,  # words
+    rows: list,  # lists of words
     kind: str = '',  # of the table, for tests and styles
 ) -> str:
     "A table; every word is escaped."
-    cells = lambda tag, row: ''.join(f'<{tag}{" scope=col" if tag == "th" else ""}>{html.escape(str(c))}</{tag}>' for c in row)
+    cells = lambda tag, row: ''.join(
+        f'<{tag}{" scope=col" if tag == "th" else ""}>{html.escape(str(c))}</{tag}>' for c in row
+    )
     return f'<table data-kind="{kind}" data-rows="{len(rows)}"><thead><tr>{cells("th", head)}</tr></thead><tbody>{"".join(f"<tr>{cells(chr(116) + chr(100), r)}</tr>" for r in rows)}</tbody></table>'
 
 # %% ../nbs/14_explorer.ipynb #bebcf836
 def ledger_html(
-    runs: list,      # RunFolders
+    runs: list,  # RunFolders
     part: str = '',  # only lines that hold this text
     most: int = 200,  # lines at most
 ) -> str:
@@ -1492,10 +2217,21 @@ def ledger_html(
     rows = []
     for r in runs:
         t = _whole_lines(r.folder / 'ledger.csv')
-        if t is not None: rows += [[r.name, *(str(t[c][i]) if c in t else '' for c in ('id', 'path', 'reason')), int(np.nan_to_num(_pd_numbers(t['count'])[i])) if 'count' in t else 1] for i in range(len(t))]
-    if not rows: return '<p data-kind="ledger" data-rows="0">Every clip could be read so far: no run here has a ledger of bad files.</p>'
-    hit = sorted((x for x in rows if part.lower() in ' '.join(map(str, x)).lower()), key=lambda x: -x[-1]); reasons = {}
-    for x in hit: reasons[x[3]] = reasons.get(x[3], 0) + 1
+        if t is not None:
+            rows += [
+                [
+                    r.name,
+                    *(str(t[c][i]) if c in t else '' for c in ('id', 'path', 'reason')),
+                    int(np.nan_to_num(_pd_numbers(t['count'])[i])) if 'count' in t else 1,
+                ]
+                for i in range(len(t))
+            ]
+    if not rows:
+        return '<p data-kind="ledger" data-rows="0">Every clip could be read so far: no run here has a ledger of bad files.</p>'
+    hit = sorted((x for x in rows if part.lower() in ' '.join(map(str, x)).lower()), key=lambda x: -x[-1])
+    reasons = {}
+    for x in hit:
+        reasons[x[3]] = reasons.get(x[3], 0) + 1
     why = '; '.join(f'{n} x {shorten(k, 90)}' for k, n in sorted(reasons.items(), key=lambda kv: -kv[1])[:6])
     words = [[x[0], shorten(x[1], 40), shorten(x[2], 60), shorten(x[3], 160), x[4]] for x in hit[:most]]
     more = f' (the first {most} are shown)' if len(hit) > most else ''
@@ -1508,52 +2244,95 @@ def scores_html(
     "Scores with chance and baselines: of one run as everywhere, of several side by side."
     reports, why = {}, []
     for r in runs:
-        try: reports[r.name] = read_scores(r.folder / 'report.json')
-        except AvnbError: why.append(f'{r.name}: not evaluated yet; run  avnb evaluate {r.name}')
+        try:
+            reports[r.name] = read_scores(r.folder / 'report.json')
+        except AvnbError:
+            why.append(f'{r.name}: not evaluated yet; run  avnb evaluate {r.name}')
     why = ''.join(f'<p class="avnb-line">{html.escape(w)}</p>' for w in why)
-    if not reports: return why
-    if len(runs) == 1: return explained_scores(runs[0].folder / 'report.json')
+    if not reports:
+        return why
+    if len(runs) == 1:
+        return explained_scores(runs[0].folder / 'report.json')
     rows = []
     for name in dict.fromkeys(k for s in reports.values() for k in s):
-        some = [s[name] for s in reports.values() if name in s]; best = [rival(s) for s in some]; k = int(np.argmax([b[1] for b in best]))
+        some = [s[name] for s in reports.values() if name in s]
+        best = [rival(s) for s in some]
+        k = int(np.argmax([b[1] for b in best]))
         star = lambda s: '*' if s['value'] - s['error'] > rival(s)[1] else ''
-        rows.append([heading(name), *(f"{s[name]['value']:.2f} ± {s[name]['error']:.2f}{star(s[name])}" if name in s else '-' for s in reports.values()),
-                     f"{some[0]['chance']:.{2 if some[0]['chance'] >= .1 else 3}f}", f"{best[k][0].replace('_', ' ')} {best[k][1]:.2f}", some[0]['n']])
+        rows.append(
+            [
+                heading(name),
+                *(
+                    f'{s[name]["value"]:.2f} ± {s[name]["error"]:.2f}{star(s[name])}' if name in s else '-'
+                    for s in reports.values()
+                ),
+                f'{some[0]["chance"]:.{2 if some[0]["chance"] >= 0.1 else 3}f}',
+                f'{best[k][0].replace("_", " ")} {best[k][1]:.2f}',
+                some[0]['n'],
+            ]
+        )
     table = table_html(['metric', *reports, 'chance', 'best without learning', 'n'], rows, 'scores')
     return f'{table}<p>* above chance and all of its own baselines by more than the 95 % error</p>{why}'
 
 # %% ../nbs/14_explorer.ipynb #fa244b84
 class CurvePanel(ipywidgets.HBox):
     "Which curves, how smooth, and one panel for each curve with a line for each run."
+
     def __init__(self, runs: list):  # RunFolders
-        self.runs, self.lock = runs, threading.RLock()                    # drawn by the kernel and by the thread that looks
-        self.names = ipywidgets.SelectMultiple(options=[], rows=10, layout=ipywidgets.Layout(width='auto'), tooltip='What to draw; Ctrl or Shift for several', description='', )
-        self.smooth = ipywidgets.FloatSlider(value=.07, min=0, max=.5, step=.01, description='smooth', readout_format='.0%', layout=ipywidgets.Layout(width='auto'),
-            tooltip='Width of the running mean, as a share of the curve; 0 shows what was logged')
+        self.runs, self.lock = runs, threading.RLock()  # drawn by the kernel and by the thread that looks
+        self.names = ipywidgets.SelectMultiple(
+            options=[],
+            rows=10,
+            layout=ipywidgets.Layout(width='auto'),
+            tooltip='What to draw; Ctrl or Shift for several',
+            description='',
+        )
+        self.smooth = ipywidgets.FloatSlider(
+            value=0.07,
+            min=0,
+            max=0.5,
+            step=0.01,
+            description='smooth',
+            readout_format='.0%',
+            layout=ipywidgets.Layout(width='auto'),
+            tooltip='Width of the running mean, as a share of the curve; 0 shows what was logged',
+        )
         self.panels = ipywidgets.HTML(layout=ipywidgets.Layout(flex='1 1 520px', min_width='0'))
-        side = ipywidgets.VBox([ipywidgets.Label('Curves to draw'), self.names, self.smooth], layout=ipywidgets.Layout(flex='0 0 250px'))
+        side = ipywidgets.VBox(
+            [ipywidgets.Label('Curves to draw'), self.names, self.smooth], layout=ipywidgets.Layout(flex='0 0 250px')
+        )
         super().__init__([self.panels, side], layout=_WRAP)
-        for x in (self.names, self.smooth): x.observe(lambda _: self.draw(), 'value')
+        for x in (self.names, self.smooth):
+            x.observe(lambda _: self.draw(), 'value')
 
 # %% ../nbs/14_explorer.ipynb #10b99e66
 @patch
 def offer(self: CurvePanel):
     "The curves that there are now; at first the loss and what monitors measure are drawn."
     names = tuple(dict.fromkeys(k for r in self.runs for k in r.curves))
-    if names == self.names.options: return
-    quiet = ('xid', 'lr', 'clips_per_s', 'wait_percent'); keep = [n for n in self.names.value if n in names] or [n for n in names if n not in quiet][:4]
-    self.names.options = names; self.names.value = tuple(keep)
+    if names == self.names.options:
+        return
+    quiet = ('xid', 'lr', 'clips_per_s', 'wait_percent')
+    keep = [n for n in self.names.value if n in names] or [n for n in names if n not in quiet][:4]
+    self.names.options = names
+    self.names.value = tuple(keep)
 
 # %% ../nbs/14_explorer.ipynb #b2be3aa4
 @patch
 def draw(self: CurvePanel):
     "The panels with what was read last."
     from avnb.plots import AXIS
+
     with self.lock:
         self.offer()
-        if not self.names.options: self.panels.value = f'<p data-kind="curves">{html.escape("; ".join(f"{r.name}: {r.state()}" for r in self.runs) or "no run was found")}</p>'; return
+        if not self.names.options:
+            self.panels.value = f'<p data-kind="curves">{html.escape("; ".join(f"{r.name}: {r.state()}" for r in self.runs) or "no run was found")}</p>'
+            return
         lines = lambda n: [(i, r.name, *r.curves[n]) for i, r in enumerate(self.runs) if n in r.curves]
-        key = ''.join(f'<span><svg viewBox="0 0 26 8" aria-hidden="true"><path d="M0 4H26" style="stroke: var(--avnb-{i % 4})"/></svg>{html.escape(r.name)}</span>' for i, r in enumerate(self.runs))
+        key = ''.join(
+            f'<span><svg viewBox="0 0 26 8" aria-hidden="true"><path d="M0 4H26" style="stroke: var(--avnb-{i % 4})"/></svg>{html.escape(r.name)}</span>'
+            for i, r in enumerate(self.runs)
+        )
         panels = ''.join(curve_svg(lines(n), AXIS.get(n, heading(n)), self.smooth.value) for n in self.names.value)
         key = f'<div class="avnb-key">{key}</div>' if len(self.runs) > 1 else ''
         self.panels.value = f'<div data-kind="curves" data-steps="{" ".join(str(r.step) for r in self.runs)}">{key}<div class="avnb-curves">{panels}</div></div>'
@@ -1561,76 +2340,144 @@ def draw(self: CurvePanel):
 # %% ../nbs/14_explorer.ipynb #4675a7b7
 class MapPanel(ipywidgets.VBox):
     "Attention of a few fixed clips, epoch by epoch."
+
     def __init__(self, runs: list):  # RunFolders
         self.runs, self.shown, self.lock = runs, False, threading.RLock()
-        self.which = ipywidgets.Dropdown(options=[(r.name, i) for i, r in enumerate(runs)], description='run', layout=ipywidgets.Layout(width='230px'))
-        self.guide = _toggle([('guided by the other sense', 'guided'), ('by one sense alone', 'self')], 'guided', ['the sound says where to look, the picture what to listen to', 'what the picture or the sound alone draws attention to'], 'map')
+        self.which = ipywidgets.Dropdown(
+            options=[(r.name, i) for i, r in enumerate(runs)],
+            description='run',
+            layout=ipywidgets.Layout(width='230px'),
+        )
+        self.guide = _toggle(
+            [('guided by the other sense', 'guided'), ('by one sense alone', 'self')],
+            'guided',
+            [
+                'the sound says where to look, the picture what to listen to',
+                'what the picture or the sound alone draws attention to',
+            ],
+            'map',
+        )
         self.guide.style.button_width = 'auto'
-        self.epoch = ipywidgets.IntSlider(value=1, min=1, max=1, description='epoch', tooltip='After this many passes over the data', layout=ipywidgets.Layout(flex='1 1 300px', width='auto'))
-        self.play = ipywidgets.Play(value=1, min=1, max=1, interval=700, tooltip='Through the epochs'); ipywidgets.link((self.play, 'value'), (self.epoch, 'value'))
+        self.epoch = ipywidgets.IntSlider(
+            value=1,
+            min=1,
+            max=1,
+            description='epoch',
+            tooltip='After this many passes over the data',
+            layout=ipywidgets.Layout(flex='1 1 300px', width='auto'),
+        )
+        self.play = ipywidgets.Play(value=1, min=1, max=1, interval=700, tooltip='Through the epochs')
+        ipywidgets.link((self.play, 'value'), (self.epoch, 'value'))
         self.strips = ipywidgets.HTML()
         super().__init__([ipywidgets.HBox([self.play, self.epoch, self.which], layout=_WRAP), self.guide, self.strips])
-        for x in (self.which, self.guide, self.epoch): x.observe(lambda _: self.draw(), 'value')
+        for x in (self.which, self.guide, self.epoch):
+            x.observe(lambda _: self.draw(), 'value')
 
 # %% ../nbs/14_explorer.ipynb #87808544
 @patch
 def offer(self: MapPanel):
     "The epochs that there are now; who looks at the last one goes on to the new last one."
     last, at_end = max((r.epochs[-1] for r in self.runs if r.epochs), default=1), self.epoch.value == self.epoch.max
-    if last > self.epoch.max: self.epoch.max = self.play.max = last
-    if at_end: self.epoch.value = self.epoch.max
+    if last > self.epoch.max:
+        self.epoch.max = self.play.max = last
+    if at_end:
+        self.epoch.value = self.epoch.max
     self.draw()
 
 # %% ../nbs/14_explorer.ipynb #62ae0929
 @patch
 def figure_of(self: MapPanel, r: RunFolder, m: dict, k: int) -> str:
     "HTML of one fixed clip, or why it cannot be shown."
-    row = int(m['rows'][k]); video, audio = (m[f'{x}_{self.guide.value}'][k] for x in ('video', 'audio'))
-    try: frames, spec, name = r.ground(row)
-    except (AvnbError, OSError, LookupError) as e: return f'<figure><figcaption>row {row} cannot be shown: {html.escape(shorten(e, 200))}</figcaption></figure>'
-    picture = base64.b64encode(poster(strip(frames, video, spec, audio), 400)).decode(); far = apart(m['video_guided'][k], m['video_self'][k])
-    alt = html.escape(f'{name}: two frames and the spectrogram under their attention, epoch {self.epoch.value}', quote=True)
-    says = f'guided and alone differ by {far:.2f}' if np.isfinite(video).all() and np.isfinite(audio).all() else 'its maps are not numbers'
+    row = int(m['rows'][k])
+    video, audio = (m[f'{x}_{self.guide.value}'][k] for x in ('video', 'audio'))
+    try:
+        frames, spec, name = r.ground(row)
+    except (AvnbError, OSError, LookupError) as e:
+        return f'<figure><figcaption>row {row} cannot be shown: {html.escape(shorten(e, 200))}</figcaption></figure>'
+    picture = base64.b64encode(poster(strip(frames, video, spec, audio), 400)).decode()
+    far = apart(m['video_guided'][k], m['video_self'][k])
+    alt = html.escape(
+        f'{name}: two frames and the spectrogram under their attention, epoch {self.epoch.value}', quote=True
+    )
+    says = (
+        f'guided and alone differ by {far:.2f}'
+        if np.isfinite(video).all() and np.isfinite(audio).all()
+        else 'its maps are not numbers'
+    )
     return f'<figure><img src="data:image/jpeg;base64,{picture}" alt="{alt}"><figcaption><b>{html.escape(shorten(name, 40))}</b><br>{says}</figcaption></figure>'
 
 # %% ../nbs/14_explorer.ipynb #d3527a99
 @patch
 def draw(self: MapPanel):
     "Each fixed clip under its maps after the chosen epoch; nothing is read before somebody looks."
-    if not self.shown or not self.runs: return
+    if not self.shown or not self.runs:
+        return
     with self.lock:
         r, epoch = self.runs[self.which.value or 0], self.epoch.value
-        try: m = r.maps(epoch)
-        except ExplorerError as e: self.strips.value = f'<p data-kind="maps">{html.escape(str(e))}</p>'; return
-        far = np.mean([apart(a, b) for a, b in zip(m['video_guided'], m['video_self'])]); figures = ''.join(self.figure_of(r, m, k) for k in range(len(m['rows'])))
-        self.strips.value = (f'<div data-kind="maps" data-epoch="{epoch}" data-guide="{self.guide.value}" data-apart="{far:.4f}"><p>After epoch {epoch}, the picture\'s maps with and without the sound '
-                             f'differ by {far:.2f} (0: the same; 1: nothing in common).</p><div class="avnb-strips">{figures}</div></div>')
+        try:
+            m = r.maps(epoch)
+        except ExplorerError as e:
+            self.strips.value = f'<p data-kind="maps">{html.escape(str(e))}</p>'
+            return
+        far = np.mean([apart(a, b) for a, b in zip(m['video_guided'], m['video_self'])])
+        figures = ''.join(self.figure_of(r, m, k) for k in range(len(m['rows'])))
+        self.strips.value = (
+            f'<div data-kind="maps" data-epoch="{epoch}" data-guide="{self.guide.value}" data-apart="{far:.4f}"><p>After epoch {epoch}, the picture\'s maps with and without the sound '
+            f'differ by {far:.2f} (0: the same; 1: nothing in common).</p><div class="avnb-strips">{figures}</div></div>'
+        )
 
 # %% ../nbs/14_explorer.ipynb #174bcc3b
 class RunExplorer(ipywidgets.VBox):
     "Curves of runs, live while they train; what fixed clips draw attention to, epoch by epoch; scores with their company; bad files."
-    def __init__(self,
-        runs=None,         # a run's folder, a `Run`, a list of them, or a folder of runs; None: the folder `runs`
-        every: float = 2.,  # s between looks at the folders
-    ):
-        super().__init__(); self.add_class('avnb-explorer'); self.add_class('avnb-runs')
-        self.runs, self.every, self.end, self.thread = runs_of(runs), every, threading.Event(), None
-        self.table, self.ledger, self.scores, self.status = ipywidgets.HTML(), ipywidgets.HTML(), ipywidgets.HTML(), notice('')
-        self.live = ipywidgets.ToggleButton(value=True, description='Live', tooltip='Look at the folders again and again; off when every run is done', layout=ipywidgets.Layout(width='90px'))
-        self.part = ipywidgets.Text(placeholder='a part of an id, file or reason', description='find', tooltip='Only lines that hold this text')
-        self.curves, self.maps = CurvePanel(self.runs), MapPanel(self.runs)
-        self.tabs = ipywidgets.Tab([self.curves, self.maps, self.scores, ipywidgets.VBox([self.part, self.ledger])], titles=['Curves', 'Attention over epochs', 'Scores', 'Bad files'])
-        self.part.observe(lambda _: self.find(), 'value'); self.live.observe(lambda _: self.watch(), 'value'); self.tabs.observe(lambda _: self.turn(), 'selected_index')
-        head = ipywidgets.HBox([self.table, self.live], layout=ipywidgets.Layout(justify_content='space-between', align_items='flex-start'))
-        self.children = [_sheet(), Lifeline(), head, self.tabs, self.status]
-        self._view_count = 0; self.observe(lambda c: self.seen(c['new']), '_view_count')                 # the browser counts the places where it is shown
-        self.look(); self.watch()
 
-    def __repr__(self): return f"RunExplorer({', '.join(f'{r.name}: {r.state()}' for r in self.runs)}; run the cell to see it)"
+    def __init__(
+        self,
+        runs=None,  # a run's folder, a `Run`, a list of them, or a folder of runs; None: the folder `runs`
+        every: float = 2.0,  # s between looks at the folders
+    ):
+        super().__init__()
+        self.add_class('avnb-explorer')
+        self.add_class('avnb-runs')
+        self.runs, self.every, self.end, self.thread = runs_of(runs), every, threading.Event(), None
+        self.table, self.ledger, self.scores, self.status = (
+            ipywidgets.HTML(),
+            ipywidgets.HTML(),
+            ipywidgets.HTML(),
+            notice(''),
+        )
+        self.live = ipywidgets.ToggleButton(
+            value=True,
+            description='Live',
+            tooltip='Look at the folders again and again; off when every run is done',
+            layout=ipywidgets.Layout(width='90px'),
+        )
+        self.part = ipywidgets.Text(
+            placeholder='a part of an id, file or reason', description='find', tooltip='Only lines that hold this text'
+        )
+        self.curves, self.maps = CurvePanel(self.runs), MapPanel(self.runs)
+        self.tabs = ipywidgets.Tab(
+            [self.curves, self.maps, self.scores, ipywidgets.VBox([self.part, self.ledger])],
+            titles=['Curves', 'Attention over epochs', 'Scores', 'Bad files'],
+        )
+        self.part.observe(lambda _: self.find(), 'value')
+        self.live.observe(lambda _: self.watch(), 'value')
+        self.tabs.observe(lambda _: self.turn(), 'selected_index')
+        head = ipywidgets.HBox(
+            [self.table, self.live], layout=ipywidgets.Layout(justify_content='space-between', align_items='flex-start')
+        )
+        self.children = [_sheet(), Lifeline(), head, self.tabs, self.status]
+        self._view_count = 0
+        self.observe(lambda c: self.seen(c['new']), '_view_count')  # the browser counts the places where it is shown
+        self.look()
+        self.watch()
+
+    def __repr__(self):
+        return f'RunExplorer({", ".join(f"{r.name}: {r.state()}" for r in self.runs)}; run the cell to see it)'
 
     def turn(self):
         "Another tab: the maps are drawn when they are looked at."
-        self.maps.shown = self.tabs.selected_index == 1; self.maps.draw()
+        self.maps.shown = self.tabs.selected_index == 1
+        self.maps.draw()
 
     def find(self):
         "Lines of the ledger that hold the text."
@@ -1638,51 +2485,80 @@ class RunExplorer(ipywidgets.VBox):
 
     def seen(self, views: int):
         "Shown nowhere any more (the cell ran again, its output was cleared): stop looking; shown again: go on."
-        if views: self.watch()
-        else: self.end.set()
+        if views:
+            self.watch()
+        else:
+            self.end.set()
 
     def close(self):
         "Stop looking, and close."
-        self.end.set(); super().close()
+        self.end.set()
+        super().close()
 
 # %% ../nbs/14_explorer.ipynb #6d2c1a59
 @patch
 def look(self: RunExplorer):
     "Read what has changed in the folders, and draw it."
-    if not sum([r.refresh() for r in self.runs]) and self.table.value: return
+    if not sum([r.refresh() for r in self.runs]) and self.table.value:
+        return
     now = lambda r, k, form: format(r.curves[k][1][-1], form) if k in r.curves else ''
-    row = lambda r: [r.name, r.state(), now(r, 'loss', '.3f'), now(r, 'clips_per_s', '.0f'), f"{r.epochs[-1]} of {r.setting('optim.epochs', '?')}" if r.epochs else '']
-    self.table.value = table_html(['run', 'state', 'loss', 'clips per s', 'epochs with maps'], [row(r) for r in self.runs], 'runs')
-    self.curves.draw(); self.maps.offer(); self.find(); self.scores.value = f'<div class="avnb-scores">{scores_html(self.runs)}</div>'
+    row = lambda r: [
+        r.name,
+        r.state(),
+        now(r, 'loss', '.3f'),
+        now(r, 'clips_per_s', '.0f'),
+        f'{r.epochs[-1]} of {r.setting("optim.epochs", "?")}' if r.epochs else '',
+    ]
+    self.table.value = table_html(
+        ['run', 'state', 'loss', 'clips per s', 'epochs with maps'], [row(r) for r in self.runs], 'runs'
+    )
+    self.curves.draw()
+    self.maps.offer()
+    self.find()
+    self.scores.value = f'<div class="avnb-scores">{scores_html(self.runs)}</div>'
 
 # %% ../nbs/14_explorer.ipynb #697c646a
 @patch
 def watch(self: RunExplorer):
     "Look at the folders from a thread, as long as this explorer is open and live and a run is not done."
-    if not self.live.value or self.thread and self.thread.is_alive() and not self.end.is_set(): return
-    self.end = threading.Event(); me, end, every = weakref.ref(self), self.end, self.every
+    if not self.live.value or self.thread and self.thread.is_alive() and not self.end.is_set():
+        return
+    self.end = threading.Event()
+    me, end, every = weakref.ref(self), self.end, self.every
+
     def work():
         while not end.wait(every):
             e = me()
-            if e is None or not e.live.value: return
-            try: e.look(); tell(e.status, '')
-            except Exception as error: tell(e.status, f'cannot be drawn now: {error}')       # said in the widget; the next look tries again
-            if all(r.done and r.evaluated or r.gone for r in e.runs): e.live.value = False
+            if e is None or not e.live.value:
+                return
+            try:
+                e.look()
+                tell(e.status, '')
+            except Exception as error:
+                tell(e.status, f'cannot be drawn now: {error}')  # said in the widget; the next look tries again
+            if all(r.done and r.evaluated or r.gone for r in e.runs):
+                e.live.value = False
             del e
-    self.thread = threading.Thread(target=work, name='RunExplorer', daemon=True); self.thread.start()
+
+    self.thread = threading.Thread(target=work, name='RunExplorer', daemon=True)
+    self.thread.start()
 
 # %% ../nbs/14_explorer.ipynb #45191608
 def practice_set(
     folder: str | Path,  # to write its manifest.csv into
-    clips=None,          # folder of videos, of which up to 24 are taken; None: the sample set, with one file that is not there
+    clips=None,  # folder of videos, of which up to 24 are taken; None: the sample set, with one file that is not there
 ) -> tuple:
     "(path of the manifest to train on, Manifest to evaluate on)."
     from avnb.manifest import Manifest, index_folder, split_by_file
+
     table = Path(folder, 'manifest.csv')
     if clips is None:
-        whole = Manifest.load(sample_clips()); m = Manifest(whole.folder, whole.table.copy()); m.table.loc[1, 'path'] = 'clips/lost.mp4'
+        whole = Manifest.load(sample_clips())
+        m = Manifest(whole.folder, whole.table.copy())
+        m.table.loc[1, 'path'] = 'clips/lost.mp4'
         return m.save(table, overwrite=True), whole
-    there = clips_to_show(clips); some = there.table['path'].iloc[np.unique(np.linspace(0, len(there) - 1, 24).astype(int))]
+    there = clips_to_show(clips)
+    some = there.table['path'].iloc[np.unique(np.linspace(0, len(there) - 1, 24).astype(int))]
     table.parent.mkdir(parents=True, exist_ok=True)
     m = split_by_file(index_folder(there.folder, table, include=list(some), overwrite=True).usable())
     return m.save(table, overwrite=True), m
@@ -1691,29 +2567,61 @@ def practice_set(
 def _practise(
     folder: str | Path,  # to write the run into
     epochs: int = 8,
-    clips=None,          # as in `practice_set`
+    clips=None,  # as in `practice_set`
 ):
     "Train the tiny network on a few clips, then evaluate it; what `practice_run` does in its own process."
     from avnb.core import TrainConfig, set_options
     from avnb.localization import evaluate_run
     from avnb.training import fit
+
     table, whole = practice_set(Path(folder, 'set'), clips)
-    run = fit(set_options(TrainConfig(), [f'data.manifest="{table.as_posix()}"', f'run.folder="{Path(folder).as_posix()}"', f'optim.epochs={epochs}', 'data.size=64', 'data.fps=8', 'data.workers=0',
-        'data.batch=8', 'data.bad_budget=0.2', 'view.stride=1', 'model.width=8', 'model.dim=32', 'xid.candidates=batch', 'weight.on=true', 'run.log_every=1', 'run.device=cpu', 'run.maps=4']))
+    run = fit(
+        set_options(
+            TrainConfig(),
+            [
+                f'data.manifest="{table.as_posix()}"',
+                f'run.folder="{Path(folder).as_posix()}"',
+                f'optim.epochs={epochs}',
+                'data.size=64',
+                'data.fps=8',
+                'data.workers=0',
+                'data.batch=8',
+                'data.bad_budget=0.2',
+                'view.stride=1',
+                'model.width=8',
+                'model.dim=32',
+                'xid.candidates=batch',
+                'weight.on=true',
+                'run.log_every=1',
+                'run.device=cpu',
+                'run.maps=4',
+            ],
+        )
+    )
     evaluate_run(run, whole, '')
 
 # %% ../nbs/14_explorer.ipynb #b61718ff
 def practice_run(
-    folder=None,         # None: a temporary one
+    folder=None,  # None: a temporary one
     epochs: int = 8,
     wait: bool = False,  # for its end; else look at it while it trains
-    clips=None,          # as in `practice_set`
+    clips=None,  # as in `practice_set`
 ) -> Path:
     "A small run, trained by another process; its folder."
     import subprocess, sys
-    folder = Path(folder or Path(tempfile.mkdtemp()) / 'practice'); folder.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, '-c', 'import sys; from avnb.explorer import _practise; _practise(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])', *map(str, (folder.resolve(), epochs)), *([str(Path(clips).resolve())] if clips else [])]
+
+    folder = Path(folder or Path(tempfile.mkdtemp()) / 'practice')
+    folder.mkdir(parents=True, exist_ok=True)
+    command = [
+        sys.executable,
+        '-c',
+        'import sys; from avnb.explorer import _practise; _practise(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])',
+        *map(str, (folder.resolve(), epochs)),
+        *([str(Path(clips).resolve())] if clips else []),
+    ]
     env = dict(os.environ, AVNB_PROGRESS='0', OMP_NUM_THREADS='1')
-    with open(folder / 'practice.log', 'w') as log: p = subprocess.Popen(command, stdout=log, stderr=log, cwd=sample_clips().parent, env=env)
-    if wait and p.wait(): raise ExplorerError(f"the practice run failed: {(folder / 'practice.log').read_text()[-500:]}")
+    with open(folder / 'practice.log', 'w') as log:
+        p = subprocess.Popen(command, stdout=log, stderr=log, cwd=sample_clips().parent, env=env)
+    if wait and p.wait():
+        raise ExplorerError(f'the practice run failed: {(folder / "practice.log").read_text()[-500:]}')
     return folder

@@ -24,8 +24,23 @@ from fastcore.basics import patch
 
 from .clips import WHOLE, ClipError, boxes_in, clip_lengths, middle_square, sees, square_area
 from .core import AvnbError, digest, progress, rng
-from .evaluation import (FeatureCache, SameClass, Score, Subject, embedding_scores, evaluation_parts, feature_key,
-                             half_width, readable, refuse_overlap, say_classes, weights_key, whole, window_batches, write_report)
+from avnb.evaluation import (
+    FeatureCache,
+    SameClass,
+    Score,
+    Subject,
+    embedding_scores,
+    evaluation_parts,
+    feature_key,
+    half_width,
+    readable,
+    refuse_overlap,
+    say_classes,
+    weights_key,
+    whole,
+    window_batches,
+    write_report,
+)
 
 # %% ../nbs/12_localization.ipynb #39ed1e97
 class LocalizationError(AvnbError):
@@ -36,8 +51,11 @@ def _map(m, dims=2) -> np.ndarray:
     "A finite float64 map, or an error."
     m = np.asarray(m, np.float64)
     if m.ndim != dims or m.size == 0:
-        raise LocalizationError(f"expected a map with {dims} axes, got shape {list(m.shape)}; upsample it to the frame first")
-    if not np.isfinite(m).all(): raise LocalizationError(f"the map holds {int((~np.isfinite(m)).sum())} values that are NaN or infinite")
+        raise LocalizationError(
+            f'expected a map with {dims} axes, got shape {list(m.shape)}; upsample it to the frame first'
+        )
+    if not np.isfinite(m).all():
+        raise LocalizationError(f'the map holds {int((~np.isfinite(m)).sum())} values that are NaN or infinite')
     return m
 
 # %% ../nbs/12_localization.ipynb #df6b7321
@@ -46,17 +64,20 @@ def box_mask(
     shape: tuple[int, int],  # height, width
 ) -> np.ndarray:
     "True at pixels whose centre lies in a box, bool [H, W]; an error when there is none."
-    y, x = np.mgrid[:shape[0], :shape[1]] + 0.5
+    y, x = np.mgrid[: shape[0], : shape[1]] + 0.5
     mask = np.zeros(shape, bool)
-    for x0, y0, x1, y1 in np.asarray(boxes, np.float64).reshape(-1, 4): mask |= (x >= x0) & (x < x1) & (y >= y0) & (y < y1)
+    for x0, y0, x1, y1 in np.asarray(boxes, np.float64).reshape(-1, 4):
+        mask |= (x >= x0) & (x < x1) & (y >= y0) & (y < y1)
     if not mask.any():
-        raise LocalizationError(f"no pixel of the {shape[1]} x {shape[0]} frame lies in the boxes {np.round(boxes, 1).tolist()} "
-                                "(x0, y0, x1, y1 in pixels)")
+        raise LocalizationError(
+            f'no pixel of the {shape[1]} x {shape[0]} frame lies in the boxes {np.round(boxes, 1).tolist()} '
+            '(x0, y0, x1, y1 in pixels)'
+        )
     return mask
 
 # %% ../nbs/12_localization.ipynb #03f5f352
 def pointing_hit(
-    map,    # [H, W] at the size of the frame
+    map,  # [H, W] at the size of the frame
     boxes,  # [K, 4] x0, y0, x1, y1 in pixels; x1 and y1 exclusive
 ) -> float:
     "1 if the map's maximum lies in a box, else 0; of tied maxima, the fraction inside."
@@ -68,19 +89,23 @@ def _truth(g) -> np.ndarray:
     "A ground truth that something can be scored against, or an error."
     g = _map(g)
     if not (g > 0).any() or (g < 0).any():
-        raise LocalizationError("the ground truth must hold weights >= 0 and at least one above 0; leave clips without a visible source out and count them")
+        raise LocalizationError(
+            'the ground truth must hold weights >= 0 and at least one above 0; leave clips without a visible source out and count them'
+        )
     return g
 
 # %% ../nbs/12_localization.ipynb #d36965f7
 def ciou(
     pred_mask,  # bool [H, W], or 0 and 1
-    gt_map,     # [H, W] weights in [0, 1]; 0: outside
+    gt_map,  # [H, W] weights in [0, 1]; 0: outside
 ) -> float:
     "cIoU of one sample (Senocak et al. 2018; Chen et al. 2021, `utils.py`); an empty ground truth is an error."
     A, g = np.asarray(pred_mask), _truth(gt_map)
-    if not np.isin(A, (0, 1)).all(): raise LocalizationError("the mask must hold True and False, or 0 and 1; threshold_mask makes one of a heat map")
+    if not np.isin(A, (0, 1)).all():
+        raise LocalizationError('the mask must hold True and False, or 0 and 1; threshold_mask makes one of a heat map')
     A = A.astype(bool)
-    if A.shape != g.shape: raise LocalizationError(f"mask {list(A.shape)} and ground truth {list(g.shape)} differ in shape")
+    if A.shape != g.shape:
+        raise LocalizationError(f'mask {list(A.shape)} and ground truth {list(g.shape)} differ in shape')
     return float(g[A].sum() / (g.sum() + (A & (g == 0)).sum()))
 
 # %% ../nbs/12_localization.ipynb #6f546d8b
@@ -90,8 +115,8 @@ def success_auc(
     "Area under the success rate at the 21 thresholds 0, 0.05, ..., 1 (>=), by trapezoids over [0, 1]."
     c = np.asarray(cious, np.float64)
     if c.ndim != 1 or len(c) == 0 or not np.isfinite(c).all():
-        raise LocalizationError("success_auc: expected a list of finite cIoU values, one per sample")
-    rate = (c[:, None] >= np.arange(21) / 20).mean(0)                      # k / 20: k * 0.05 is not the float nearest to 0.15
+        raise LocalizationError('success_auc: expected a list of finite cIoU values, one per sample')
+    rate = (c[:, None] >= np.arange(21) / 20).mean(0)  # k / 20: k * 0.05 is not the float nearest to 0.15
     return float((rate[1:] + rate[:-1]).sum() / 40)
 
 # %% ../nbs/12_localization.ipynb #6cdd19ff
@@ -107,22 +132,26 @@ def minmax(
 
 # %% ../nbs/12_localization.ipynb #f36c2c86
 def threshold_mask(
-    map,    # [H, W]; for 'slavc' on an absolute scale in [0, 1], for example (cosine + 1) / 2
+    map,  # [H, W]; for 'slavc' on an absolute scale in [0, 1], for example (cosine + 1) / 2
     rule: str = 'adaptive',  # 'adaptive', 'lvs', 'ez-vsl' or 'slavc'
-    gt_map=None,             # [H, W], needed by 'adaptive'
+    gt_map=None,  # [H, W], needed by 'adaptive'
 ) -> np.ndarray:
     """Heat map to mask by the rule of a published test script (LVS `test.py:80`, EZ-VSL `test.py:106`, SLAVC `test.py:161`,
     SSLalignment `test.py:235`). Unknown rules are a `LocalizationError`."""
     m = _map(map)
-    if rule == 'slavc': return m >= 0.5
+    if rule == 'slavc':
+        return m >= 0.5
     if rule in ('lvs', 'ez-vsl'):
         middle = np.sort(m.ravel())[m.size // 2]
         return m > middle if rule == 'lvs' else m >= middle
-    if rule != 'adaptive': raise LocalizationError(f"unknown rule {rule!r}; known: {', '.join(RULES)}")
-    if gt_map is None: raise LocalizationError("the adaptive rule predicts as many pixels as the truth has: pass gt_map")
-    if np.shape(gt_map) != m.shape: raise LocalizationError(f"map {list(m.shape)} and ground truth {list(np.shape(gt_map))} differ in shape")
+    if rule != 'adaptive':
+        raise LocalizationError(f'unknown rule {rule!r}; known: {", ".join(RULES)}')
+    if gt_map is None:
+        raise LocalizationError('the adaptive rule predicts as many pixels as the truth has: pass gt_map')
+    if np.shape(gt_map) != m.shape:
+        raise LocalizationError(f'map {list(m.shape)} and ground truth {list(np.shape(gt_map))} differ in shape')
     k = int((_truth(gt_map) > 0).sum())
-    return m >= np.sort(m.ravel())[-k]                                     # all ties are in: a flat map predicts the whole image
+    return m >= np.sort(m.ravel())[-k]  # all ties are in: a flat map predicts the whole image
 
 # %% ../nbs/12_localization.ipynb #f4ef7404
 def best_ciou(
@@ -131,58 +160,70 @@ def best_ciou(
 ) -> float:
     "The largest cIoU any map could get on this sample under the rule."
     g = _truth(gt_map)
-    if rule not in RULES: raise LocalizationError(f"unknown rule {rule!r}; known: {', '.join(RULES)}")
-    if rule not in ('lvs', 'ez-vsl'): return 1.0
-    area = g.size - g.size // 2 - (rule == 'lvs')                          # '>' leaves the middle value itself out
+    if rule not in RULES:
+        raise LocalizationError(f'unknown rule {rule!r}; known: {", ".join(RULES)}')
+    if rule not in ('lvs', 'ez-vsl'):
+        return 1.0
+    area = g.size - g.size // 2 - (rule == 'lvs')  # '>' leaves the middle value itself out
     covered = np.sort(g.ravel())[::-1][:area]
     return float(covered.sum() / (g.sum() + (covered == 0).sum()))
 
 # %% ../nbs/12_localization.ipynb #05d8d4e8
 def energy_in_box(
-    map,    # [H, W], no negative values
+    map,  # [H, W], no negative values
     boxes,  # [K, 4] pixels
 ) -> float:
     "Share of the map's sum that lies in the boxes; a map of zeros counts as flat."
     m = _map(map)
-    if (m < 0).any(): raise LocalizationError("energy_in_box: the map has negative values; pass a softmax map or minmax(map)")
+    if (m < 0).any():
+        raise LocalizationError('energy_in_box: the map has negative values; pass a softmax map or minmax(map)')
     m = m if m.any() else np.ones_like(m)
     return float(m[box_mask(boxes, m.shape)].sum() / m.sum())
 
 # %% ../nbs/12_localization.ipynb #2fd31da2
 def stretch(
-    map,     # [..., F''] cells of a coarse map
+    map,  # [..., F''] cells of a coarse map
     n: int,  # bins of the spectrogram
 ) -> np.ndarray:
     "Linear interpolation from cell centres to bin centres, [..., n]; flat beyond the outermost cells."
     m = np.asarray(map, np.float64)
     at = np.clip((np.arange(n) + 0.5) * m.shape[-1] / n - 0.5, 0, m.shape[-1] - 1)
-    lo = np.floor(at).astype(int); hi = np.minimum(lo + 1, m.shape[-1] - 1)
+    lo = np.floor(at).astype(int)
+    hi = np.minimum(lo + 1, m.shape[-1] - 1)
     return m[..., lo] * (1 - (at - lo)) + m[..., hi] * (at - lo)
 
 # %% ../nbs/12_localization.ipynb #8a168c14
 def in_bands(
-    hz,     # [F] centre of each bin, Hz
+    hz,  # [F] centre of each bin, Hz
     bands,  # [lo, hi] or several of them, Hz
 ) -> np.ndarray:
     "True at bins whose centre lies in a band, bool [F]; an error when there is none."
     hz, b = np.asarray(hz, np.float64), np.asarray(bands, np.float64).reshape(-1, 2)
-    if hz.ndim != 1 or not len(hz) or not np.isfinite(hz).all(): raise LocalizationError(f"hz: expected the centres of the bins, finite, in one list, got shape {list(hz.shape)}")
+    if hz.ndim != 1 or not len(hz) or not np.isfinite(hz).all():
+        raise LocalizationError(
+            f'hz: expected the centres of the bins, finite, in one list, got shape {list(hz.shape)}'
+        )
     mask = ((hz[:, None] >= b[:, 0]) & (hz[:, None] <= b[:, 1])).any(1)
     if not mask.any():
-        raise LocalizationError(f"no bin centre of the axis {hz.min():.0f} to {hz.max():.0f} Hz lies in the bands {b.tolist()} Hz")
+        raise LocalizationError(
+            f'no bin centre of the axis {hz.min():.0f} to {hz.max():.0f} Hz lies in the bands {b.tolist()} Hz'
+        )
     return mask
 
 # %% ../nbs/12_localization.ipynb #fc39bd76
 def _on_bins(map, hz, band) -> tuple:
     "A map and the bins that are right, of one length; a coarse map has to be stretched first."
     m, truth = _map(map, 1), in_bands(hz, band)
-    if m.shape != truth.shape: raise LocalizationError(f"the map has {len(m)} bins and hz {len(truth)}; stretch(map, len(hz)) brings a coarse map onto the axis")
+    if m.shape != truth.shape:
+        raise LocalizationError(
+            f'the map has {len(m)} bins and hz {len(truth)}; stretch(map, len(hz)) brings a coarse map onto the axis'
+        )
     return m, truth
 
 # %% ../nbs/12_localization.ipynb #d6c7f710
 def frequency_hit(
-    map,   # [F]
-    hz,    # [F] centre of each bin, Hz
+    map,  # [F]
+    hz,  # [F] centre of each bin, Hz
     band,  # [lo, hi] Hz, or several
 ) -> float:
     "1 if the map's maximum lies in the band, else 0; of tied maxima, the fraction inside."
@@ -197,8 +238,8 @@ def _iou(m, truth) -> float:
 
 # %% ../nbs/12_localization.ipynb #998ee069
 def frequency_iou(
-    map,   # [F]
-    hz,    # [F] centre of each bin, Hz
+    map,  # [F]
+    hz,  # [F] centre of each bin, Hz
     band,  # [lo, hi] Hz, or several
 ) -> float:
     "Intersection over union of the band and as many of the map's highest bins (ties all in)."
@@ -210,12 +251,12 @@ def centre_map(
 ) -> np.ndarray:
     "A Gaussian in the middle, a quarter of the frame wide, [h, w]."
     y, x = ((np.arange(n) + 0.5) / n - 0.5 for n in grid)
-    return np.exp(-(y[:, None] ** 2 + x[None] ** 2) / (2 * 0.25 ** 2))
+    return np.exp(-(y[:, None] ** 2 + x[None] ** 2) / (2 * 0.25**2))
 
 
 def random_map(
     grid: tuple[int, int],  # rows, columns
-    index: int = 0,         # row in the manifest
+    index: int = 0,  # row in the manifest
     seed: int = 0,
 ) -> np.ndarray:
     "Noise that depends on (seed, index) only, [h, w]."
@@ -275,17 +316,24 @@ def read_truth(
 ) -> dict:
     "id -> truth of each clip of a generated world; `LocalizationError` when there is none."
     files, whole = sorted(Path(folder, 'truth').glob('*.json')), Path(folder, 'truth.json')
-    if whole.exists(): files = [whole]
+    if whole.exists():
+        files = [whole]
     if not files:
-        raise LocalizationError(f"no truth about boxes and bands: {Path(folder).resolve().name}/truth holds no .json file; "
-                                "only generated worlds bring one")
+        raise LocalizationError(
+            f'no truth about boxes and bands: {Path(folder).resolve().name}/truth holds no .json file; '
+            'only generated worlds bring one'
+        )
     out = {}
     for f in files:
         try:
             known = json.loads(f.read_text())
-            for t in (known if f == whole else [known]): out[str(t['id'])] = t; t['sources'], t['fps']
+            for t in known if f == whole else [known]:
+                out[str(t['id'])] = t
+                t['sources'], t['fps']
         except (OSError, ValueError, KeyError, TypeError) as e:
-            raise LocalizationError(f"{f.relative_to(folder)} cannot be read ({type(e).__name__}: {e}); write the world again") from e
+            raise LocalizationError(
+                f'{f.relative_to(folder)} cannot be read ({type(e).__name__}: {e}); write the world again'
+            ) from e
     return out
 
 
@@ -297,7 +345,7 @@ def one_source(
 
 # %% ../nbs/12_localization.ipynb #d8d44382
 def clip_truth(
-    truth: dict,        # of a file
+    truth: dict,  # of a file
     start: float = 0.0,  # s into the file where the clip begins
     other: bool = False,  # another track is heard instead of its own, so that nothing in the picture sounds
 ) -> dict:
@@ -307,32 +355,37 @@ def clip_truth(
 
 
 def truth_of_rows(
-    manifest,     # Manifest
+    manifest,  # Manifest
     truth: dict,  # id -> truth of the file
-) -> dict:        # row -> truth of the clip
+) -> dict:  # row -> truth of the clip
     "What is known of each row, from the second at which it begins, with the sound that it has in this manifest."
     t = manifest.table
     tracks = t['track'] if 'track' in t else [''] * len(t)
-    return {int(r): clip_truth(truth[i], start, track != '') for r, i, start, track in zip(t.index, t['id'].astype(str), t['start_s'], tracks) if i in truth}
+    return {
+        int(r): clip_truth(truth[i], start, track != '')
+        for r, i, start, track in zip(t.index, t['id'].astype(str), t['start_s'], tracks)
+        if i in truth
+    }
 
 # %% ../nbs/12_localization.ipynb #9a26d3be
 def box_at(
-    source: dict,   # of a truth
+    source: dict,  # of a truth
     second: float,  # of the file
-    fps: float,     # of the truth, 1/s
+    fps: float,  # of the truth, 1/s
 ):
     "The box of the picture that is shown at this moment, or None: out of sight, or after the end of what is known."
-    k = int(second * fps + 1e-3)                                            # times come as float32
+    k = int(second * fps + 1e-3)  # times come as float32
     return source['boxes'][k] if k < len(source['boxes']) else None
 
 
 def sounding_sources(
-    truth: dict,     # of one clip
-    t: float,        # moment of the frame, s from the clip's start
+    truth: dict,  # of one clip
+    t: float,  # moment of the frame, s from the clip's start
     heard: tuple[float, float],  # stretch of sound, s
-) -> list:           # (place among the things that sound, box, band, acts) of each that counts
+) -> list:  # (place among the things that sound, box, band, acts) of each that counts
     "What sounds, is visible at t and acts within `heard`; boxes as fractions of the frame, bands in Hz, acts in s from the clip's start."
-    if not t >= 0: raise LocalizationError(f"t: expected a moment of the clip, 0 s or later, got {t}")
+    if not t >= 0:
+        raise LocalizationError(f't: expected a moment of the clip, 0 s or later, got {t}')
     out, start, loud = [], truth.get('start_s', 0.0), [s for s in truth['sources'] if s['sounding']]
     for place, s in enumerate(loud):
         box, acts = box_at(s, start + t, truth['fps']), [[a - start, b - start] for a, b in s['active']]
@@ -342,8 +395,8 @@ def sounding_sources(
 
 
 def sounding_at(
-    truth: dict,     # of one clip
-    t: float,        # moment of the frame, s from the clip's start
+    truth: dict,  # of one clip
+    t: float,  # moment of the frame, s from the clip's start
     heard: tuple[float, float],  # stretch of sound, s
 ):
     "(boxes [K, 4] as fractions of the frame, bands [K, 2] in Hz) of what sounds, is visible at t and acts within `heard`."
@@ -353,18 +406,23 @@ def sounding_at(
 # %% ../nbs/12_localization.ipynb #44ec31c2
 def _cut(boxes, area, side) -> np.ndarray:
     "`boxes_in`, or why boxes cannot be scored."
-    try: return boxes_in(boxes, area, side)
-    except ClipError as e: raise LocalizationError(str(e)) from e
+    try:
+        return boxes_in(boxes, area, side)
+    except ClipError as e:
+        raise LocalizationError(str(e)) from e
 
 
 def in_view(
     truth: dict,  # of one clip
-    b, i: int,    # its `Batch`, and its place there
+    b,
+    i: int,  # its `Batch`, and its place there
 ) -> dict:
     "The truth as the clip's pictures show it: boxes as fractions of the part of the frame that is seen, None where nothing of them is left."
+
     def moved(boxes):
         there = _cut([[np.nan] * 4 if x is None else x for x in boxes], b.area[i], b.frames.shape[-1])
         return [None if np.isnan(x[0]) else x for x in there]
+
     return dict(truth, sources=[dict(s, boxes=moved(s['boxes'])) for s in truth['sources']])
 
 # %% ../nbs/12_localization.ipynb #a536a2a5
@@ -382,9 +440,9 @@ def partners(
 
 # %% ../nbs/12_localization.ipynb #55034015
 def model_maps(
-    model,      # AVModel in eval mode
-    video,      # [B, 3, T, H, W]
-    spec,       # [B, 1, T, F]
+    model,  # AVModel in eval mode
+    video,  # [B, 3, T, H, W]
+    spec,  # [B, 1, T, F]
     tau_m: float = 0.1,
     swaps: dict | None = None,  # name -> [B] whose other modality guides instead
 ) -> tuple[dict, dict]:
@@ -392,13 +450,18 @@ def model_maps(
     by one modality alone, swapped, mean |activation|."""
     import torch
     from avnb.attention import attention_scores, guided_maps
+
     with torch.inference_mode():
         out = model(video, spec)
         g = guided_maps(out, tau_m)
         mid = g['video_guided'].shape[1] // 2
         cosine = attention_scores(out, per_frame=True)['video_guided'].view_as(g['video_guided'])
-        picture = dict(guided=g['video_guided'][:, mid], vision_only=g['video_self'][:, mid],
-                       activation=out.video_map.abs().mean(1)[:, out.video_map.shape[2] // 2], absolute=(cosine[:, mid] + 1) / 2)
+        picture = dict(
+            guided=g['video_guided'][:, mid],
+            vision_only=g['video_self'][:, mid],
+            activation=out.video_map.abs().mean(1)[:, out.video_map.shape[2] // 2],
+            absolute=(cosine[:, mid] + 1) / 2,
+        )
         sound = dict(guided=g['audio_guided'], sound_only=g['audio_self'], activation=out.audio_map.abs().mean((1, 2)))
         for name, j in (swaps or {}).items():
             j = torch.as_tensor(j)
@@ -409,33 +472,44 @@ def model_maps(
 # %% ../nbs/12_localization.ipynb #54974fbd
 def trivial_maps(
     frames,  # uint8 [B, 3, T, H, W]
-    index,   # [B] rows in the manifest
+    index,  # [B] rows in the manifest
     grid: tuple[int, int],  # rows, columns of the network's map
 ) -> dict:
     "name -> [B, h, w] for the middle frame: whole, centre, random, energy, frame_difference."
     x, mid = np.asarray(frames), frames.shape[2] // 2
     each = lambda make: np.stack([make(b) for b in range(len(x))])
-    return dict(whole=each(lambda b: np.ones(grid)), centre=each(lambda b: centre_map(grid)),
-                random=each(lambda b: random_map(grid, int(index[b]))),
-                energy=each(lambda b: energy_map(x[b, :, mid], grid)), frame_difference=each(lambda b: difference_map(x[b], mid, grid)))
+    return dict(
+        whole=each(lambda b: np.ones(grid)),
+        centre=each(lambda b: centre_map(grid)),
+        random=each(lambda b: random_map(grid, int(index[b]))),
+        energy=each(lambda b: energy_map(x[b, :, mid], grid)),
+        frame_difference=each(lambda b: difference_map(x[b], mid, grid)),
+    )
 
 # %% ../nbs/12_localization.ipynb #ffa40cfe
 def on_frame(
-    maps,    # [B, h, w]
-    view,    # VideoView that made the network's input
+    maps,  # [B, h, w]
+    view,  # VideoView that made the network's input
     params,  # [B, ...] of that view
     size: tuple[int, int],  # H, W of the frame
 ) -> np.ndarray:
     "Bilinear, back on the frame, float64 [B, H, W]; what the view did not see gets the lowest value."
     import torch
-    m = view.to_frame(torch.as_tensor(maps, dtype=torch.float32)[:, None].cpu(), params.cpu(), size)[:, 0].double().numpy()
+
+    m = (
+        view.to_frame(torch.as_tensor(maps, dtype=torch.float32)[:, None].cpu(), params.cpu(), size)[:, 0]
+        .double()
+        .numpy()
+    )
     low = np.nanmin(m, (1, 2), keepdims=True)
     return np.where(np.isnan(m), low, m)
 
 # %% ../nbs/12_localization.ipynb #1f21ad3c
 class Tally:
     "Per-clip outcomes: measure -> map name -> list, with the chance of each clip, and how many show nothing of what sounds."
-    def __init__(self): self.hits, self.chance, self.outside = {}, {}, 0
+
+    def __init__(self):
+        self.hits, self.chance, self.outside = {}, {}, 0
 
     def add(self, measure: str, name: str, value: float):
         "Note one clip's outcome of a measure for one map."
@@ -447,31 +521,44 @@ class Tally:
 
 # %% ../nbs/12_localization.ipynb #78c78a52
 @patch
-def score(self: Tally,
+def score(
+    self: Tally,
     measure: str,  # for example 'pointing'
-    name: str,     # the map in question
-    beside=(),     # names of the maps to compare with; those never scored are left out
-    more=(),       # further baselines: name -> value
+    name: str,  # the map in question
+    beside=(),  # names of the maps to compare with; those never scored are left out
+    more=(),  # further baselines: name -> value
     note: str = '',
 ) -> Score:
     "Mean over clips of one map, the others' means beside it; an error when nothing was scored."
     h = self.hits.get(measure, {})
-    if not h.get(name): raise LocalizationError("no clip of this split has a visible sounding thing in its truth" + self.left_out())
+    if not h.get(name):
+        raise LocalizationError('no clip of this split has a visible sounding thing in its truth' + self.left_out())
     base = {k: float(np.mean(h[k])) for k in beside if h.get(k)} | dict(more)
     chance = np.mean(self.chance[measure]) if measure in self.chance else base.get('random', 0.0)
-    return Score(float(np.mean(h[name])), half_width(h[name]), float(chance), len(h[name]), base, (note + self.left_out()).removeprefix('; '))
+    return Score(
+        float(np.mean(h[name])),
+        half_width(h[name]),
+        float(chance),
+        len(h[name]),
+        base,
+        (note + self.left_out()).removeprefix('; '),
+    )
 
 
 @patch
 def left_out(self: Tally) -> str:
     "What is said of clips in which all that sounds lies outside of the pictures."
-    return f"; {self.outside} clips left out: what sounds lies outside of the part of the frame that is seen" if self.outside else ''
+    return (
+        f'; {self.outside} clips left out: what sounds lies outside of the part of the frame that is seen'
+        if self.outside
+        else ''
+    )
 
 # %% ../nbs/12_localization.ipynb #b82d4f04
 def score_picture(
     tally: Tally,
-    maps: dict,   # name -> [H, W] on the frame
-    boxes,        # [K, 4] fractions of the frame
+    maps: dict,  # name -> [H, W] on the frame
+    boxes,  # [K, 4] fractions of the frame
 ):
     "Add one clip's outcomes of pointing, energy in the boxes and cIoU (adaptive rule): itself, its success at 0.5, its area under the success rate."
     H, W = next(iter(maps.values())).shape
@@ -479,24 +566,31 @@ def score_picture(
     truth = box_mask(pixels, (H, W)).astype(float)
     for name, m in maps.items():
         c = ciou(threshold_mask(m, 'adaptive', truth), truth)
-        tally.add('pointing', name, float(truth[m == m.max()].mean())); tally.add('energy', name, energy_in_box(minmax(m), pixels))
-        tally.add('ciou', name, c); tally.add('ciou50', name, float(c >= 0.5)); tally.add('ciou_auc', name, success_auc([c]))
-    for measure in ('pointing', 'energy'): tally.guess(measure, truth.mean())
+        tally.add('pointing', name, float(truth[m == m.max()].mean()))
+        tally.add('energy', name, energy_in_box(minmax(m), pixels))
+        tally.add('ciou', name, c)
+        tally.add('ciou50', name, float(c >= 0.5))
+        tally.add('ciou_auc', name, success_auc([c]))
+    for measure in ('pointing', 'energy'):
+        tally.guess(measure, truth.mean())
     tally.add('bound', 'median', float(best_ciou(truth, 'ez-vsl') >= 0.5))
 
 # %% ../nbs/12_localization.ipynb #dee655ba
 def score_sound(
     tally: Tally,
     maps: dict,  # name -> [F''] or [F]
-    hz,          # [F] centre of each bin, Hz
-    bands,       # [K, 2] Hz
+    hz,  # [F] centre of each bin, Hz
+    bands,  # [K, 2] Hz
 ):
     "Add one clip's outcomes of frequency hit and frequency IoU; returns which bins are right."
     truth = in_bands(hz, bands)
     for name, m in maps.items():
         m = stretch(m, len(hz))
-        tally.add('frequency', name, frequency_hit(m, hz, bands)); tally.add('frequency_iou', name, frequency_iou(m, hz, bands))
-    share = truth.mean(); tally.guess('frequency', share); tally.guess('frequency_iou', share / (2 - share))   # of as many bins, anywhere
+        tally.add('frequency', name, frequency_hit(m, hz, bands))
+        tally.add('frequency_iou', name, frequency_iou(m, hz, bands))
+    share = truth.mean()
+    tally.guess('frequency', share)
+    tally.guess('frequency_iou', share / (2 - share))  # of as many bins, anywhere
     return truth
 
 # %% ../nbs/12_localization.ipynb #7894304d
@@ -505,15 +599,19 @@ def _batch_maps(model, b, labels, cfg, twins=None, size=None):
     `twins`: name -> untrained model; `size`: of the maps, if not the frame's."""
     import torch
     from avnb.views import views_from
+
     see, hear = views_from(cfg, False)
     rows, device = [int(i) for i in b.index], next(model.parameters()).device
     video, params = see(torch.as_tensor(b.frames).to(device), 0, 0, rows)
     spec = hear(torch.as_tensor(b.waveform).to(device), 0, 0, rows)
     nxt, other = partners(labels)
-    picture, sound = model_maps(model, video, spec, cfg.cmac.tau_m, dict(shuffled=nxt, wrong_class=np.where(other < 0, nxt, other)))
+    picture, sound = model_maps(
+        model, video, spec, cfg.cmac.tau_m, dict(shuffled=nxt, wrong_class=np.where(other < 0, nxt, other))
+    )
     for name, twin in (twins or {}).items():
         p, s = model_maps(twin, video, spec, cfg.cmac.tau_m)
-        picture |= {name: p['guided'], f'{name}_alone': p['vision_only']}; sound |= {name: s['guided'], f'{name}_alone': s['sound_only']}
+        picture |= {name: p['guided'], f'{name}_alone': p['vision_only']}
+        sound |= {name: s['guided'], f'{name}_alone': s['sound_only']}
     picture |= trivial_maps(b.frames, rows, tuple(picture['guided'].shape[1:]))
     picture = {k: on_frame(m, see, params, size or tuple(b.frames.shape[-2:])) for k, m in picture.items()}
     sound = {k: m.float().cpu().numpy() for k, m in sound.items()} | band_maps(hear.to_decibels(spec).cpu())
@@ -523,7 +621,10 @@ def _batch_maps(model, b, labels, cfg, twins=None, size=None):
 def _partnerless(labels):
     "Per clip of a batch, the names of maps it cannot have because there is no other clip, or none of another class."
     other = partners(labels)[1]
-    def names(i): return [k for k, alone in (('shuffled', len(labels) < 2), ('wrong_class', other[i] < 0)) if alone]
+
+    def names(i):
+        return [k for k, alone in (('shuffled', len(labels) < 2), ('wrong_class', other[i] < 0)) if alone]
+
     return [[f'{k}_{x}' for k in names(i) for x in ('audio', 'picture')] for i in range(len(labels))]
 
 # %% ../nbs/12_localization.ipynb #b3b5a0be
@@ -537,12 +638,12 @@ def _seen(tally, truth, b, i, cfg) -> list:
 
 
 def tally_batches(
-    model,    # AVModel
+    model,  # AVModel
     batches,  # iterable of `Batch`, middle windows
-    truth: dict,   # row -> truth of that clip
+    truth: dict,  # row -> truth of that clip
     labels: dict,  # row -> class
-    cfg,           # TrainConfig
-    twin=None,     # an untrained model of the same architecture
+    cfg,  # TrainConfig
+    twin=None,  # an untrained model of the same architecture
 ) -> tuple[Tally, list]:
     "(outcomes of every map on every clip with a visible sounding thing, [N] bins that are right)."
     tally, right = Tally(), []
@@ -552,7 +653,8 @@ def tally_batches(
         picture, sound, hz = _batch_maps(model, b, kinds, cfg, dict(untrained=twin) if twin is not None else None)
         for i, (r, lone) in enumerate(zip(rows, _partnerless(kinds))):
             sources = _seen(tally, truth[r], b, i, cfg)
-            if not sources: continue
+            if not sources:
+                continue
             boxes, bands = np.array([s[1] for s in sources]), np.array([s[2] for s in sources])
             score_picture(tally, {k: m[i] for k, m in picture.items() if k not in lone}, boxes)
             right.append(score_sound(tally, {k: m[i] for k, m in sound.items() if k not in lone}, hz, bands))
@@ -560,62 +662,78 @@ def tally_batches(
 
 # %% ../nbs/12_localization.ipynb #128f8a83
 _TRIVIAL = ('whole', 'centre', 'random', 'energy', 'activation', 'frame_difference')  # maps that ask no sound
-_REPORTED = {   # name -> (measure, map, note)
-    'pointing_guided': ('pointing', 'guided', ''), 'pointing_vision_only': ('pointing', 'vision_only', ''),
-    'energy_guided': ('energy', 'guided', ''), 'energy_vision_only': ('energy', 'vision_only', ''),
+_REPORTED = {  # name -> (measure, map, note)
+    'pointing_guided': ('pointing', 'guided', ''),
+    'pointing_vision_only': ('pointing', 'vision_only', ''),
+    'energy_guided': ('energy', 'guided', ''),
+    'energy_vision_only': ('energy', 'vision_only', ''),
     'ciou_guided': ('ciou50', 'guided', 'adaptive rule; the median rule allows at best {bound:.2f}'),
-    'ciou_mean_guided': ('ciou', 'guided', 'adaptive rule'), 'ciou_auc_guided': ('ciou_auc', 'guided', 'adaptive rule'),
-    'frequency_hit_guided': ('frequency', 'guided', ''), 'frequency_hit_sound_only': ('frequency', 'sound_only', ''),
-    'frequency_iou_guided': ('frequency_iou', 'guided', ''), 'frequency_iou_sound_only': ('frequency_iou', 'sound_only', '')}
+    'ciou_mean_guided': ('ciou', 'guided', 'adaptive rule'),
+    'ciou_auc_guided': ('ciou_auc', 'guided', 'adaptive rule'),
+    'frequency_hit_guided': ('frequency', 'guided', ''),
+    'frequency_hit_sound_only': ('frequency', 'sound_only', ''),
+    'frequency_iou_guided': ('frequency_iou', 'guided', ''),
+    'frequency_iou_sound_only': ('frequency_iou', 'sound_only', ''),
+}
 
 
 def localization_report(
     tally: Tally,  # of `tally_batches`
-    right: list,   # [N] bins that are right
+    right: list,  # [N] bins that are right
 ) -> dict:
     "name -> Score: pointing game, energy in the boxes, cIoU, frequency hit and IoU, beside every trivial map, wrong sounds and the untrained net."
-    bound = np.mean(tally.hits.get('bound', {}).get('median', [0])); out = {}
+    bound = np.mean(tally.hits.get('bound', {}).get('median', [0]))
+    out = {}
     share = best_fixed_band(right) if right else []
-    fixed = dict(frequency=float(np.max(share)), frequency_iou=float(np.mean([_iou(share, t) for t in right]))) if right else {}
+    fixed = (
+        dict(frequency=float(np.max(share)), frequency_iou=float(np.mean([_iou(share, t) for t in right])))
+        if right
+        else {}
+    )
     for name, (measure, map, note) in _REPORTED.items():
         picture = 'frequency' not in measure
         beside = [*_TRIVIAL] if picture else ['loudest_band', 'changing_band', 'activation']
-        if map == 'guided': beside += ['untrained', *(f'{k}_{"audio" if picture else "picture"}' for k in ('shuffled', 'wrong_class'))]
+        if map == 'guided':
+            beside += ['untrained', *(f'{k}_{"audio" if picture else "picture"}' for k in ('shuffled', 'wrong_class'))]
         more = dict(fixed_band=fixed[measure]) if measure in fixed else {}
-        if (fresh := tally.hits.get(measure, {}).get('untrained_alone')) and map != 'guided': more['untrained'] = float(np.mean(fresh))
+        if (fresh := tally.hits.get(measure, {}).get('untrained_alone')) and map != 'guided':
+            more['untrained'] = float(np.mean(fresh))
         out[name] = tally.score(measure, map, beside, more, note.format(bound=bound))
     return out
 
 # %% ../nbs/12_localization.ipynb #186f5693
 def time_frequency_mask(
     seconds,  # [T] of each frame of the spectrogram
-    hz,       # [F] centre of each bin, Hz
+    hz,  # [F] centre of each bin, Hz
     sources,  # (band [lo, hi] in Hz, [(start, end), ...] in s) of each thing that sounds
 ) -> np.ndarray:
     "True where a source sounds, bool [T, F]; an error when that is nowhere."
     t, mask = np.asarray(seconds, float), np.zeros((len(seconds), len(hz)), bool)
     for band, active in sources:
         when = np.zeros(len(t), bool)
-        for a, b in active: when |= (t >= a) & (t < b)
+        for a, b in active:
+            when |= (t >= a) & (t < b)
         mask |= when[:, None] & in_bands(hz, band)
-    if not mask.any(): raise LocalizationError(f"no source sounds between {t.min():.2f} and {t.max():.2f} s")
+    if not mask.any():
+        raise LocalizationError(f'no source sounds between {t.min():.2f} and {t.max():.2f} s')
     return mask
 
 
 def time_frequency_hit(
-    map,   # [T, F]
+    map,  # [T, F]
     mask,  # bool [T, F] of `time_frequency_mask`
 ) -> float:
     "1 if the map's maximum lies in the mask, else 0; of tied maxima, the fraction inside."
     m, mask = _map(map), np.asarray(mask)
-    if m.shape != mask.shape: raise LocalizationError(f"map {list(m.shape)} and mask {list(mask.shape)} differ in shape")
+    if m.shape != mask.shape:
+        raise LocalizationError(f'map {list(m.shape)} and mask {list(mask.shape)} differ in shape')
     return float(mask[m == m.max()].mean())
 
 # %% ../nbs/12_localization.ipynb #7ccf440f
 def visual_oracle(
     truth: dict,  # of one clip, as of `in_view`
-    t: float,     # moment of the frame, s from the clip's start
-    boxes,        # [K, 4] what counts as right, fractions of the frame
+    t: float,  # moment of the frame, s from the clip's start
+    boxes,  # [K, 4] what counts as right, fractions of the frame
 ) -> float:
     "How often someone points right who sees perfectly, knows which kinds ever sound, and hears nothing."
     seen = [box_at(s, truth.get('start_s', 0.0) + t, truth['fps']) for s in truth['sources'] if s['class'] >= 0]
@@ -625,47 +743,60 @@ def visual_oracle(
 
 # %% ../nbs/12_localization.ipynb #da75059e
 def sources_alone(
-    truth: dict,   # of one clip of a generated world
+    truth: dict,  # of one clip of a generated world
     start: float,  # of the track, s from the clip's start
     samples: int,
-) -> np.ndarray:   # float32 [K, samples]
+) -> np.ndarray:  # float32 [K, samples]
     "Each thing that sounds, heard alone, at -20 dB, in the order of the truth's sources."
     from avnb.world import scene_of, stems
+
     parts, first = stems(scene_of(truth)), round((truth.get('start_s', 0.0) + start) * truth['rate'])
     x = np.stack([parts[f'source {k}'] for k in range(sum(s['sounding'] for s in truth['sources']))])
-    x = 0.1 * x / np.sqrt((x * x).mean(1, keepdims=True) + 1e-12); cut = x[:, first:first + samples]
+    x = 0.1 * x / np.sqrt((x * x).mean(1, keepdims=True) + 1e-12)
+    cut = x[:, first : first + samples]
     return np.pad(cut, ((0, 0), (0, samples - cut.shape[1]))).astype(np.float32)
 
 
 def score_sources(
     tally: Tally,
     maps: dict,  # name -> [K, H, W]: on the frame, the k-th with source k alone
-    boxes,       # [K, 4] fractions of the frame, K >= 2
+    boxes,  # [K, 4] fractions of the frame, K >= 2
 ):
     "Add one scene's outcomes: does every source succeed, and how often do two maps move apart in the right direction."
-    H, W = next(iter(maps.values())).shape[1:]; K = len(boxes)
+    H, W = next(iter(maps.values())).shape[1:]
+    K = len(boxes)
     masks = np.stack([box_mask(b, (H, W)) for b in np.asarray(boxes)[:, None] * [W, H, W, H]])
     for name, m in maps.items():
         tally.add('pointing_every', name, float(min(masks[k][m[k] == m[k].max()].mean() for k in range(K))))
-        tally.add('ciou_every', name, float(min(ciou(threshold_mask(m[k], 'adaptive', masks[k]), masks[k].astype(float)) for k in range(K)) >= 0.5))
-        inside = np.array([[x[b].mean() for b in masks] for x in m])              # [source heard, box looked at]
+        tally.add(
+            'ciou_every',
+            name,
+            float(
+                min(ciou(threshold_mask(m[k], 'adaptive', masks[k]), masks[k].astype(float)) for k in range(K)) >= 0.5
+            ),
+        )
+        inside = np.array([[x[b].mean() for b in masks] for x in m])  # [source heard, box looked at]
         lean = [inside[i, i] - inside[i, j] - inside[j, i] + inside[j, j] for i in range(K) for j in range(i)]
-        tally.add('swap', name, float(np.mean([(d > 1e-12) + .5 * (abs(d) <= 1e-12) for d in lean])))
+        tally.add('swap', name, float(np.mean([(d > 1e-12) + 0.5 * (abs(d) <= 1e-12) for d in lean])))
 
 # %% ../nbs/12_localization.ipynb #cd0f1679
 def _one_by_one(model, b, i, truth, sources, cfg):
     "Maps of one scene with each of its sources alone, and those that do not listen: name -> [K, H, W]."
     import torch
     from avnb.views import views_from
-    see, hear = views_from(cfg, False); device = next(model.parameters()).device
+
+    see, hear = views_from(cfg, False)
+    device = next(model.parameters()).device
     sound = sources_alone(truth, float(b.audio_start[i]), b.waveform.shape[1])[[k for k, *_ in sources]]
-    video, params = see(b.frames[i:i + 1].to(device), 0, 0, [0])
+    video, params = see(b.frames[i : i + 1].to(device), 0, 0, [0])
     K, spec = len(sources), hear(torch.from_numpy(sound).to(device), 0, 0, range(len(sources)))
     picture, _ = model_maps(model, video.expand(K, *video.shape[1:]), spec, cfg.cmac.tau_m)
     grid = tuple(picture['guided'].shape[1:])
-    plain = {k: np.repeat(m, K, 0) for k, m in trivial_maps(b.frames[i:i + 1], [int(b.index[i])], grid).items()}
+    plain = {k: np.repeat(m, K, 0) for k, m in trivial_maps(b.frames[i : i + 1], [int(b.index[i])], grid).items()}
     maps = {k: picture[k] for k in ('guided', 'vision_only')} | plain
-    return {k: on_frame(m, see, params.expand(K, *params.shape[1:]), tuple(b.frames.shape[-2:])) for k, m in maps.items()}
+    return {
+        k: on_frame(m, see, params.expand(K, *params.shape[1:]), tuple(b.frames.shape[-2:])) for k, m in maps.items()
+    }
 
 # %% ../nbs/12_localization.ipynb #06c4c243
 def _grids(model, b, labels, cfg):
@@ -673,49 +804,76 @@ def _grids(model, b, labels, cfg):
     import torch
     from avnb.attention import guided_maps
     from avnb.views import views_from
-    see, hear = views_from(cfg, False); device, other = next(model.parameters()).device, partners(labels)[1]
+
+    see, hear = views_from(cfg, False)
+    device, other = next(model.parameters()).device, partners(labels)[1]
     video, spec = see(b.frames.to(device), 0, 0, b.index)[0], hear(b.waveform.to(device), 0, 0, b.index)
     with torch.inference_mode():
-        out = model(video, spec); j = torch.as_tensor(np.where(other < 0, 0, other)).to(device)
-        g, w = guided_maps(out, cfg.cmac.tau_m), guided_maps(dataclasses.replace(out, video=out.video[j], audio=out.audio[j]), cfg.cmac.tau_m)
-    maps = dict(guided=g['audio_tf_guided'], sound_only=g['audio_tf_self'], wrong_class_picture=w['audio_tf_guided'], activation=out.audio_map.abs().mean(1))
-    T, F = spec.shape[2:]; power = hear.to_decibels(spec)[:, 0].cpu().numpy().astype(np.float64)
-    fine = {k: stretch(stretch(m.float().cpu().numpy(), F).swapaxes(1, 2), T).swapaxes(1, 2) for k, m in maps.items()} | dict(loudest_cell=power)
+        out = model(video, spec)
+        j = torch.as_tensor(np.where(other < 0, 0, other)).to(device)
+        g, w = (
+            guided_maps(out, cfg.cmac.tau_m),
+            guided_maps(dataclasses.replace(out, video=out.video[j], audio=out.audio[j]), cfg.cmac.tau_m),
+        )
+    maps = dict(
+        guided=g['audio_tf_guided'],
+        sound_only=g['audio_tf_self'],
+        wrong_class_picture=w['audio_tf_guided'],
+        activation=out.audio_map.abs().mean(1),
+    )
+    T, F = spec.shape[2:]
+    power = hear.to_decibels(spec)[:, 0].cpu().numpy().astype(np.float64)
+    fine = {
+        k: stretch(stretch(m.float().cpu().numpy(), F).swapaxes(1, 2), T).swapaxes(1, 2) for k, m in maps.items()
+    } | dict(loudest_cell=power)
     return fine, np.asarray(b.audio_start)[:, None] + np.arange(T) * cfg.view.hop / cfg.data.rate, hear.hz
 
 # %% ../nbs/12_localization.ipynb #54e1c204
 def tally_scenes(
-    model,    # AVModel
+    model,  # AVModel
     batches,  # iterable of `Batch`, middle windows of clips of a generated world
-    truth: dict,   # row -> truth of that clip
+    truth: dict,  # row -> truth of that clip
     labels: dict,  # row -> class
-    cfg,           # TrainConfig
+    cfg,  # TrainConfig
 ) -> Tally:
     "Outcomes of what needs the scene itself, on every clip with a visible sounding thing."
     tally = Tally()
     for b in progress(batches, desc='scenes', unit='batch'):
-        rows, mid = [int(i) for i in b.index], b.frames.shape[2] // 2; kinds = [labels[r] for r in rows]
+        rows, mid = [int(i) for i in b.index], b.frames.shape[2] // 2
+        kinds = [labels[r] for r in rows]
         (picture, sound, hz), (grids, seconds, _) = _batch_maps(model, b, kinds, cfg), _grids(model, b, kinds, cfg)
         for i, (r, lone) in enumerate(zip(rows, _partnerless(kinds))):
             sources = _seen(tally, truth[r], b, i, cfg)
-            if not sources: continue
+            if not sources:
+                continue
             boxes, bands = np.array([s[1] for s in sources]), [s[2] for s in sources]
-            tally.add('oracle', 'vision_only', visual_oracle(in_view(truth[r], b, i), float(b.frame_times[i, mid]), boxes))
-            mask = time_frequency_mask(seconds[i], hz, [s[2:] for s in sources]); tally.guess('grid', mask.mean())
-            for k in grids.keys() - set(lone): tally.add('grid', k, time_frequency_hit(grids[k][i], mask))
+            tally.add(
+                'oracle', 'vision_only', visual_oracle(in_view(truth[r], b, i), float(b.frame_times[i, mid]), boxes)
+            )
+            mask = time_frequency_mask(seconds[i], hz, [s[2:] for s in sources])
+            tally.guess('grid', mask.mean())
+            for k in grids.keys() - set(lone):
+                tally.add('grid', k, time_frequency_hit(grids[k][i], mask))
             if not lone:
                 hit = lambda k: pointing_hit(picture[k][i], boxes * (np.array(picture[k].shape[1:])[[1, 0, 1, 0]]))
                 tone = lambda k: frequency_hit(stretch(sound[k][i], len(hz)), hz, bands)
                 tally.add('over_pointing', 'guided', hit('guided') - hit('wrong_class_audio'))
                 tally.add('over_frequency', 'guided', tone('guided') - tone('wrong_class_picture'))
-            if len(sources) > 1: score_sources(tally, _one_by_one(model, b, i, truth[r], sources, cfg), boxes)
+            if len(sources) > 1:
+                score_sources(tally, _one_by_one(model, b, i, truth[r], sources, cfg), boxes)
     return tally
 
 # %% ../nbs/12_localization.ipynb #4d6df810
-_SCENE = dict(pointing_every_source=('pointing_every', 'guided'), ciou_every_source=('ciou_every', 'guided'), swap_follows=('swap', 'guided'),
-             time_frequency_hit_guided=('grid', 'guided'), time_frequency_hit_sound_only=('grid', 'sound_only'),
-             pointing_over_wrong_class=('over_pointing', 'guided'), frequency_over_wrong_class=('over_frequency', 'guided'),
-             ceiling_vision_only=('oracle', 'vision_only'))
+_SCENE = dict(
+    pointing_every_source=('pointing_every', 'guided'),
+    ciou_every_source=('ciou_every', 'guided'),
+    swap_follows=('swap', 'guided'),
+    time_frequency_hit_guided=('grid', 'guided'),
+    time_frequency_hit_sound_only=('grid', 'sound_only'),
+    pointing_over_wrong_class=('over_pointing', 'guided'),
+    frequency_over_wrong_class=('over_frequency', 'guided'),
+    ceiling_vision_only=('oracle', 'vision_only'),
+)
 
 
 def scene_report(
@@ -724,30 +882,36 @@ def scene_report(
     "name -> Score of every question that was met, beside maps that do not listen; a ceiling is what no map of its kind can pass on average."
     beside = [*_TRIVIAL, 'vision_only', 'activation', 'loudest_cell', 'wrong_class_picture', 'sound_only']
     chance = dict(swap_follows=0.5)
-    out = {k: tally.score(measure, name, [x for x in beside if x != name]) for k, (measure, name) in _SCENE.items() if tally.hits.get(measure, {}).get(name)}
+    out = {
+        k: tally.score(measure, name, [x for x in beside if x != name])
+        for k, (measure, name) in _SCENE.items()
+        if tally.hits.get(measure, {}).get(name)
+    }
     return {k: dataclasses.replace(s, chance=chance.get(k, s.chance)) for k, s in out.items()}
 
 # %% ../nbs/12_localization.ipynb #2c5db259
-SIDE = 224   # pixels of the square on which published boxes are scored
+SIDE = 224  # pixels of the square on which published boxes are scored
 
 
 def truth_map(
-    boxes,           # [K, 4] x0, y0, x1, y1, fractions of the frame
+    boxes,  # [K, 4] x0, y0, x1, y1, fractions of the frame
     votes: int = 1,  # boxes that must cover a pixel for weight 1: VGG-SS 1, Flickr-SoundNet 2
     side: int = SIDE,
 ) -> np.ndarray:
     "Ground truth weights [side, side]: the share of `votes` that covers a pixel, 1 at most (LVS, utils.py:54-87; EZ-VSL, datasets.py:38-83)."
     g = np.zeros((side, side))
-    for x0, y0, x1, y1 in (np.clip(np.asarray(boxes, float).reshape(-1, 4), 0, 1) * side).astype(int): g[y0:y1, x0:x1] += 1
+    for x0, y0, x1, y1 in (np.clip(np.asarray(boxes, float).reshape(-1, 4), 0, 1) * side).astype(int):
+        g[y0:y1, x0:x1] += 1
     return np.minimum(g / votes, 1)
 
 # %% ../nbs/12_localization.ipynb #5aee95d1
 def seen_boxes(
-    manifest,     # Manifest whose table holds boxes
+    manifest,  # Manifest whose table holds boxes
     packed=None,  # PackedSet of the manifest; None: the files, whose whole frame is squeezed to a square
 ) -> list:
     "`Boxes` of each row as the network's picture shows them; those outside of it are gone. `LocalizationError` where the set does not say what it shows."
     from avnb.manifest import boxes_of
+
     boxes = [boxes_of(manifest, i) for i in range(len(manifest))]
     areas = [WHOLE] * len(boxes) if packed is None else packed.areas(packed.slots(manifest))
     cut = [_cut(b.xyxy, area, SIDE) for b, area in zip(boxes, areas)]
@@ -755,88 +919,123 @@ def seen_boxes(
 
 
 def boxed_rows(
-    manifest,      # Manifest whose table holds boxes
+    manifest,  # Manifest whose table holds boxes
     seconds: float,  # of each clip that can be read, at most; see `evaluation.whole`
-    packed=None,   # as in `seen_boxes`
+    packed=None,  # as in `seen_boxes`
 ) -> tuple:
     "(the rows that can be scored; how many rows have no box; a table of id, path, why of those whose boxes cannot be used)."
     from avnb.manifest import boxes_of
+
     boxes, t = [boxes_of(manifest, i) for i in range(len(manifest))], manifest.table
     have = np.array([len(b.xyxy) > 0 for b in boxes], bool)
-    if not have.any(): raise LocalizationError(f"none of {len(t)} clips has a box; from_vggss, from_flickr_soundnet and from_csv read them")
+    if not have.any():
+        raise LocalizationError(
+            f'none of {len(t)} clips has a box; from_vggss, from_flickr_soundnet and from_csv read them'
+        )
     at, still = np.array([b.time_s for b in boxes]), np.asarray(t.get('audio_path', pd.Series('', t.index)) != '')
-    why = np.where(t['faulty_kind'].isin(['', 'none']), '', 'the pair is known to be faulty: nothing in the picture makes this sound')
-    late = ~still & (at >= clip_lengths(manifest, seconds))                # a video cut short; of a still, the sound alone is short
+    why = np.where(
+        t['faulty_kind'].isin(['', 'none']),
+        '',
+        'the pair is known to be faulty: nothing in the picture makes this sound',
+    )
+    late = ~still & (at >= clip_lengths(manifest, seconds))  # a video cut short; of a still, the sound alone is short
     why = np.where((why == '') & late, 'ends before the picture with the boxes', why)
     why = np.where((why == '') & (at < 0), 'begins after the picture with the boxes', why)
     shown = np.array([len(b.xyxy) > 0 for b in seen_boxes(manifest, packed)], bool)
     why = np.where((why == '') & have & ~shown, 'its boxes lie outside of the part of the frame that is seen', why)
     part, lost = type(manifest)(manifest.folder, t[have & (why == '')]), t.assign(why=why)[have & (why != '')]
     if not len(part):
-        raise LocalizationError(f"none of {len(t)} clips can be scored; the first of {len(lost)} with boxes, {lost['id'].iloc[0]}: {lost['why'].iloc[0]} "
-                                f"(boxes at {at[have][0]:g} s); fetch the whole clips, or pack longer ones")
+        raise LocalizationError(
+            f'none of {len(t)} clips can be scored; the first of {len(lost)} with boxes, {lost["id"].iloc[0]}: {lost["why"].iloc[0]} '
+            f'(boxes at {at[have][0]:g} s); fetch the whole clips, or pack longer ones'
+        )
     return part, int((~have).sum()), lost[['id', 'path', 'why']]
 
 # %% ../nbs/12_localization.ipynb #f5cea0e2
 def score_published(
     tally: Tally,
     maps: dict,  # name -> [224, 224]; 'absolute' is the guided map's cosines, from 0 to 1
-    truth,       # [224, 224] of `truth_map`
+    truth,  # [224, 224] of `truth_map`
 ):
     "Add one clip's cIoU under every published rule, and its pointing outcome; a box without area counts, and no map hits it (as LVS's evaluator has it)."
     absolute, empty = maps.get('absolute'), not (truth > 0).any()
     for name, m in ((k, m) for k, m in maps.items() if k != 'absolute'):
-        for rule in () if name.endswith('_alone') else RULES:                  # an untrained map of vision alone is read beside pointing only
+        for rule in (
+            () if name.endswith('_alone') else RULES
+        ):  # an untrained map of vision alone is read beside pointing only
             on_scale = absolute if name == 'guided' and absolute is not None else minmax(m)
-            tally.add(rule, name, 0.0 if empty else ciou(threshold_mask(on_scale if rule == 'slavc' else m, rule, truth), truth))
+            tally.add(
+                rule,
+                name,
+                0.0 if empty else ciou(threshold_mask(on_scale if rule == 'slavc' else m, rule, truth), truth),
+            )
         tally.add('pointing', name, float((truth > 0)[m == m.max()].mean()))
     tally.guess('pointing', (truth > 0).mean())
-    for rule in RULES: tally.add('best', rule, 0.0 if empty else best_ciou(truth, rule))
+    for rule in RULES:
+        tally.add('best', rule, 0.0 if empty else best_ciou(truth, rule))
 
 # %% ../nbs/12_localization.ipynb #5ece0f0f
 def confidence(
     map,  # [H, W] on an absolute scale
 ) -> float:
     "Mean of the highest quarter of a map (SLAVC, test.py)."
-    m = _map(map).ravel(); k = max(1, m.size // 4); return float(np.partition(m, -k)[-k:].mean())
+    m = _map(map).ravel()
+    k = max(1, m.size // 4)
+    return float(np.partition(m, -k)[-k:].mean())
 
 
 def detection(
-    conf,      # [N] confidences
-    cious,     # [N] cIoU; anything where nothing sounds
+    conf,  # [N] confidences
+    cious,  # [N] cIoU; anything where nothing sounds
     sounding,  # bool [N]
 ) -> dict:
     "`ap`, `max_f1` and `precision` (of all, at no threshold) with negatives among the clips (SLAVC, utils.py:108-178)."
     conf, c, there = np.asarray(conf, float), np.asarray(cious, float), np.asarray(sounding, bool)
     if not conf.shape == c.shape == there.shape or not np.isfinite(conf).all() or not np.isfinite(c[there]).all():
-        raise LocalizationError(f"detection: expected finite confidences and cIoUs, one of each per clip, got {conf.size}, {c.size} and {there.size} "
-                                f"({int((~np.isfinite(conf)).sum())} confidences are not finite)")
+        raise LocalizationError(
+            f'detection: expected finite confidences and cIoUs, one of each per clip, got {conf.size}, {c.size} and {there.size} '
+            f'({int((~np.isfinite(conf)).sum())} confidences are not finite)'
+        )
     hit = c >= 0.5
-    if not there.any() or there.all(): raise LocalizationError(f"detection needs clips in which something sounds and others, got {int(there.sum())} of {len(there)}")
-    at = np.sort(conf)[:-1][::-max(1, len(conf) // 200)]                   # thresholds from the top
+    if not there.any() or there.all():
+        raise LocalizationError(
+            f'detection needs clips in which something sounds and others, got {int(there.sum())} of {len(there)}'
+        )
+    at = np.sort(conf)[:-1][:: -max(1, len(conf) // 200)]  # thresholds from the top
     above = conf >= at[:, None]
     tp, found, missed = (above & there & hit).sum(1), above.sum(1), (~above & there).sum(1)
-    P, R = np.where(found > 0, tp / np.maximum(found, 1), 1.0), np.where(tp + missed > 0, tp / np.maximum(tp + missed, 1), 1.0)
+    P, R = (
+        np.where(found > 0, tp / np.maximum(found, 1), 1.0),
+        np.where(tp + missed > 0, tp / np.maximum(tp + missed, 1), 1.0),
+    )
     ceiling = np.maximum.accumulate(P[::-1])[::-1]
     f1 = 2 * P * R / np.maximum(P + R, 1e-12)
-    return dict(ap=float((ceiling[:-1] * np.diff(R)).sum()), max_f1=float(f1.max()), precision=float((there & hit).mean()))
+    return dict(
+        ap=float((ceiling[:-1] * np.diff(R)).sum()), max_f1=float(f1.max()), precision=float((there & hit).mean())
+    )
 
 # %% ../nbs/12_localization.ipynb #37d22184
 def _negatives(model, b, labels, cfg):
     "Confidence of the guided map with the clip's own sound, with that of a clip of another class, and in silence, [B] each."
     import torch
     from avnb.views import views_from
-    see, hear = views_from(cfg, False); device = next(model.parameters()).device
-    other = partners(labels)[1]; j = np.where(other < 0, partners(labels)[0], other)
+
+    see, hear = views_from(cfg, False)
+    device = next(model.parameters()).device
+    other = partners(labels)[1]
+    j = np.where(other < 0, partners(labels)[0], other)
     (video, params), w = see(b.frames.to(device), 0, 0, b.index), b.waveform.to(device)
     maps = lambda sound: model_maps(model, video, hear(sound, 0, 0, b.index), cfg.cmac.tau_m)[0]['absolute'].float()
-    each = lambda sound: [confidence(m) for m in on_frame(maps(sound), see, params, (SIDE, SIDE))]     # at the size that is scored, as SLAVC
+    each = lambda sound: [
+        confidence(m) for m in on_frame(maps(sound), see, params, (SIDE, SIDE))
+    ]  # at the size that is scored, as SLAVC
     return dict(own=each(w), off_screen=each(w[torch.as_tensor(j)]), silent=each(torch.zeros_like(w)))
 
 # %% ../nbs/12_localization.ipynb #f3a0fe0f
 def _batch_outcomes(s, twins, b, kinds, boxes) -> dict:
     "What one batch adds to a tally, and the confidences: nothing but names, lists and numbers."
-    tally = Tally(); picture, _, _ = _batch_maps(s.model, b, kinds, s.cfg, twins, (SIDE, SIDE))
+    tally = Tally()
+    picture, _, _ = _batch_maps(s.model, b, kinds, s.cfg, twins, (SIDE, SIDE))
     for i, (box, lone) in enumerate(zip(boxes, _partnerless(kinds))):
         score_published(tally, {k: m[i] for k, m in picture.items() if k not in lone}, truth_map(box.xyxy, box.votes))
     sure = {name: _negatives(net, b, kinds, s.cfg) for name, net in (dict(trained=s.model) | twins).items()}
@@ -845,15 +1044,22 @@ def _batch_outcomes(s, twins, b, kinds, boxes) -> dict:
 
 def _joined(a, b):
     "Lists one after the other, wherever they stand in two nested dictionaries."
-    return a + b if isinstance(a, list) else {k: _joined(a[k], b[k]) if k in a and k in b else a.get(k, b.get(k)) for k in a | b}
+    return (
+        a + b
+        if isinstance(a, list)
+        else {k: _joined(a[k], b[k]) if k in a and k in b else a.get(k, b.get(k)) for k in a | b}
+    )
 
 # %% ../nbs/12_localization.ipynb #fbb8f2ce
 def _outcomes(s, twins, data, boxes) -> FeatureCache:
     "Where the outcomes of each batch are kept, under a key of all they depend on."
     from avnb.views import views_from
+
     nets = [weights_key(m) for m in (s.model, *twins.values())]
     asked = [[b.xyxy.tolist(), b.votes, str(b.time_s), label] for b, label in zip(boxes, s.column('label'))]
-    key = feature_key(digest([nets, asked, RULES, SIDE, s.cfg.cmac.tau_m, 'alone']), data, views_from(s.cfg, False), s.opts.batch)
+    key = feature_key(
+        digest([nets, asked, RULES, SIDE, s.cfg.cmac.tau_m, 'alone']), data, views_from(s.cfg, False), s.opts.batch
+    )
     return FeatureCache(s.kept, key, dict(what='localization', weights=nets, manifest=s.manifest.hash, clips=len(data)))
 
 # %% ../nbs/12_localization.ipynb #2d6e3ef6
@@ -863,6 +1069,7 @@ def tally_published(
 ) -> tuple:
     "(outcomes of every map on every clip, name of a network -> confidences by kind of sound); batches of an earlier call are read, not computed."
     from avnb.clips import clip_loader
+
     boxes = seen_boxes(s.manifest, s.packed)
     at, labels = (dict(zip(s.manifest.bank.tolist(), x)) for x in (boxes, s.column('label')))
     data = s.data('both', windows=1, squeeze=s.packed is None, centres=np.array([b.time_s for b in boxes]))
@@ -871,7 +1078,11 @@ def tally_published(
     loader = clip_loader(data, s.opts.batch, 0, start=first, workers=s.opts.workers, shuffle=False, drop_last=False)
     for k, b in enumerate(progress(loader, total=n, initial=first, desc='localization', unit='batch'), first):
         rows = b.index.tolist()
-        kept[0, k] = dict(outcomes=np.array([json.dumps(_batch_outcomes(s, twins, b, [labels[r] for r in rows], [at[r] for r in rows]))]))
+        kept[0, k] = dict(
+            outcomes=np.array(
+                [json.dumps(_batch_outcomes(s, twins, b, [labels[r] for r in rows], [at[r] for r in rows]))]
+            )
+        )
     made = functools.reduce(_joined, map(json.loads, kept.read('outcomes', 0, n)))
     tally.hits, tally.chance = made['hits'], made['chance']
     return tally, made['sure']
@@ -880,14 +1091,22 @@ def tally_published(
 def _published_scores(tally, fresh):
     "name -> Score: success at 0.5 and AUC under each rule, and pointing, beside trivial maps, wrong sounds and untrained networks."
     beside, out = [*_TRIVIAL, 'vision_only', 'shuffled_audio', 'wrong_class_audio'], {}
-    def both(names, make): v = [make(k) for k in names]; return (dict(untrained=float(np.mean(v))), dict(untrained=(float(np.std(v)), len(v)))) if v else ({}, {})
+
+    def both(names, make):
+        v = [make(k) for k in names]
+        return (dict(untrained=float(np.mean(v))), dict(untrained=(float(np.std(v)), len(v)))) if v else ({}, {})
+
     for rule in RULES:
         h = {k: np.array(v) for k, v in tally.hits[rule].items()}
-        note = f"allows at best {np.mean(np.array(tally.hits['best'][rule]) >= 0.5):.2f}; mean cIoU {h['guided'].mean():.2f}"
-        for name, f in (('ciou50', lambda c: (c >= 0.5).astype(float)), ('auc', lambda c: np.array([success_auc([x]) for x in c]))):
+        note = f'allows at best {np.mean(np.array(tally.hits["best"][rule]) >= 0.5):.2f}; mean cIoU {h["guided"].mean():.2f}'
+        for name, f in (
+            ('ciou50', lambda c: (c >= 0.5).astype(float)),
+            ('auc', lambda c: np.array([success_auc([x]) for x in c])),
+        ):
             base, spread = both(fresh, lambda k: float(f(h[k]).mean()))
             base |= {k: float(f(h[k]).mean()) for k in beside if k in h}
-            x = f(h['guided']); out[f'{name}_{rule}'] = Score(float(x.mean()), half_width(x), base['random'], len(x), base, note, spread)
+            x = f(h['guided'])
+            out[f'{name}_{rule}'] = Score(float(x.mean()), half_width(x), base['random'], len(x), base, note, spread)
     for map, tail, those in (('guided', '', beside), ('vision_only', '_alone', _TRIVIAL)):
         base, spread = both(fresh, lambda k: float(np.mean(tally.hits['pointing'][k + tail])))
         out[f'pointing_{map}'] = dataclasses.replace(tally.score('pointing', map, those, base), spread=spread)
@@ -898,20 +1117,41 @@ def _negative_scores(tally, sure, fresh):
     "AP, best F1 and precision with silent and off-screen pairs among the clips (chance: the same confidences, shuffled)."
     out = {}
     for kind in ('silent', 'off_screen'):
+
         def run(name):
             own, wrong = sure[name]['own'], sure[name][kind]
             c = tally.hits['adaptive']['guided' if name == 'trained' else name]
             return detection(own + wrong, c + [0.0] * len(wrong), [True] * len(own) + [False] * len(wrong))
-        n = len(sure['trained']['own']); c = tally.hits['adaptive']['guided'] + [0.0] * n; there = np.arange(2 * n) < n
+
+        n = len(sure['trained']['own'])
+        c = tally.hits['adaptive']['guided'] + [0.0] * n
+        there = np.arange(2 * n) < n
         blind = [detection(rng(0, k, view='blind').permutation(2 * n), c, there) for k in range(50)]
         nets = [run(k) for k in fresh]
         for k in ('ap', 'max_f1'):
             base = dict(untrained=float(np.mean([x[k] for x in nets]))) if nets else {}
-            out[f'{k}_{kind}'] = Score(run('trained')[k], float(1.96 * np.std([x[k] for x in blind])), float(np.mean([x[k] for x in blind])), 2 * n, base,
-                                       'adaptive rule; the error is that of chance')
-        found = lambda name: (np.array(tally.hits['adaptive'][name]) >= 0.5).astype(float) / 2        # half of the pairs have nothing to find
-        base = {k: float(found(k).mean()) for k in ('centre', 'vision_only')} | (dict(untrained=float(np.mean([x['precision'] for x in nets]))) if nets else {})
-        out[f'precision_{kind}'] = Score(run('trained')['precision'], half_width(found('guided')), float(found('random').mean()), 2 * n, base, 'adaptive rule, all pairs, no threshold')
+            out[f'{k}_{kind}'] = Score(
+                run('trained')[k],
+                float(1.96 * np.std([x[k] for x in blind])),
+                float(np.mean([x[k] for x in blind])),
+                2 * n,
+                base,
+                'adaptive rule; the error is that of chance',
+            )
+        found = lambda name: (
+            (np.array(tally.hits['adaptive'][name]) >= 0.5).astype(float) / 2
+        )  # half of the pairs have nothing to find
+        base = {k: float(found(k).mean()) for k in ('centre', 'vision_only')} | (
+            dict(untrained=float(np.mean([x['precision'] for x in nets]))) if nets else {}
+        )
+        out[f'precision_{kind}'] = Score(
+            run('trained')['precision'],
+            half_width(found('guided')),
+            float(found('random').mean()),
+            2 * n,
+            base,
+            'adaptive rule, all pairs, no threshold',
+        )
     return out
 
 
@@ -924,11 +1164,17 @@ def localization_protocol(s: Subject) -> dict:
     tally, sure = tally_published(s, twins)
     area = np.array([(truth_map(b.xyxy, b.votes) > 0).mean() for b in seen_boxes(part, s.packed)])
     left = ''.join(f', {k} left out ({why})' for why, k in lost['why'].value_counts().items())
-    if 'test clips' in s.about: s.about['test clips'] = f"{len(part)} of {s.about['test clips'].split(' of ')[1]}"
-    s.about.update({'boxes': f'{len(part)} clips with boxes, {none} without{left}, {int((area == 0).sum())} whose box has no area (no map hits it); '
-                             f'mean area {area.mean():.2f} of ' + ('the frame' if s.packed is None else 'the square in the middle of the frame, by which boxes are cut'),
-                    'maps': "AV only (no object prior); the rules' names say how maps become masks, not how they are made larger: bilinear here, in other ways in published code; "
-                            "'slavc' takes the guided map's cosines, and other maps stretched to [0, 1]"})
+    if 'test clips' in s.about:
+        s.about['test clips'] = f'{len(part)} of {s.about["test clips"].split(" of ")[1]}'
+    s.about.update(
+        {
+            'boxes': f'{len(part)} clips with boxes, {none} without{left}, {int((area == 0).sum())} whose box has no area (no map hits it); '
+            f'mean area {area.mean():.2f} of '
+            + ('the frame' if s.packed is None else 'the square in the middle of the frame, by which boxes are cut'),
+            'maps': "AV only (no object prior); the rules' names say how maps become masks, not how they are made larger: bilinear here, in other ways in published code; "
+            "'slavc' takes the guided map's cosines, and other maps stretched to [0, 1]",
+        }
+    )
     return _published_scores(tally, list(twins)) | _negative_scores(tally, sure, list(twins))
 
 # %% ../nbs/12_localization.ipynb #3ec2431e
@@ -936,22 +1182,29 @@ LOCAL = ('pointing_guided', 'pointing_vision_only', 'ciou_guided', 'frequency_hi
 
 
 def localization_scores(
-    run,       # training.Run: model, cfg
+    run,  # training.Run: model, cfg
     manifest,  # Manifest
     truth: dict,  # id -> truth of the file
     packed=None,  # PackedSet of the manifest; None: read the files
-    twin=None,    # an untrained model of the same architecture
+    twin=None,  # an untrained model of the same architecture
 ) -> dict:
     "name -> Score on the middle window of each clean test clip that has a truth, in an order without runs of one class."
     manifest = readable(manifest, packed)
     table = manifest.table.loc[evaluation_parts(manifest)['pairs']]
     table = table[table['id'].astype(str).isin(truth)]
-    if not len(table): raise LocalizationError("none of the test clips has a truth file; evaluate the manifest that lies beside truth/")
+    if not len(table):
+        raise LocalizationError(
+            'none of the test clips has a truth file; evaluate the manifest that lies beside truth/'
+        )
     table = table.iloc[rng(0, view='localization').permutation(len(table))]
     batches = lambda: window_batches(type(manifest)(manifest.folder, table), run.cfg, packed, windows=1)[0]
-    of, labels, model = truth_of_rows(type(manifest)(manifest.folder, table), truth), table['label'].astype(str).to_dict(), run.model.eval()
+    of, labels, model = (
+        truth_of_rows(type(manifest)(manifest.folder, table), truth),
+        table['label'].astype(str).to_dict(),
+        run.model.eval(),
+    )
     own = localization_report(*tally_batches(model, batches(), of, labels, run.cfg, twin))
-    made = all('scene_seed' in t for t in of.values())                      # generated, so that sources can be heard one by one
+    made = all('scene_seed' in t for t in of.values())  # generated, so that sources can be heard one by one
     return own | (scene_report(tally_scenes(model, batches(), of, labels, run.cfg)) if made else {})
 
 # %% ../nbs/12_localization.ipynb #f734e7fc
@@ -959,7 +1212,8 @@ def _asked_for(run, manifest, packed):
     "The manifest and the packed set to evaluate on; by default the run's own."
     from avnb.clips import PackedSet
     from avnb.manifest import Manifest
-    there = run.cfg.data.manifest                                          # truth/ lies beside this one, not beside the run's copy
+
+    there = run.cfg.data.manifest  # truth/ lies beside this one, not beside the run's copy
     manifest = manifest or (Manifest.load(there) if there and Path(there).exists() else run.manifest)
     packed = run.cfg.data.packed if packed is None else packed
     return manifest, PackedSet.load(packed) if isinstance(packed, (str, Path)) and str(packed) else packed or None
@@ -972,42 +1226,53 @@ def _about_run(run, manifest, packed, other, overlap) -> dict:
     both = refuse_overlap(test, seen, "the network's training clips", overlap, names=True) if other else 0
     about = {'trained on': f'{both} of {len(test)} test clips: these scores show memory as well'} if both else {}
     about |= say_classes(readable(manifest, packed).table)
-    return about | dict(clips=f'{len(readable(manifest, packed))} of {manifest.listed} in the list', seeds='1 untrained network, drawn with seed 0',
-                        weights=weights_key(run.model)[:16], manifest=manifest.hash[:16])
+    return about | dict(
+        clips=f'{len(readable(manifest, packed))} of {manifest.listed} in the list',
+        seeds='1 untrained network, drawn with seed 0',
+        weights=weights_key(run.model)[:16],
+        manifest=manifest.hash[:16],
+    )
 
 # %% ../nbs/12_localization.ipynb #774bdd74
 def evaluate_run(
-    run,            # training.Run: model, bank, cfg, folder
+    run,  # training.Run: model, bank, cfg, folder
     manifest=None,  # Manifest; None: the one the run was trained on
-    packed=None,    # PackedSet or its folder; None: the run's, '' for the files
+    packed=None,  # PackedSet or its folder; None: the run's, '' for the files
     windows: int = 4,  # windows of each clip for the embeddings
-    out: str | Path | None = None,  # file to write, with a .txt and a .tex beside it; None: report.json in the run's folder
+    out: str
+    | Path
+    | None = None,  # file to write, with a .txt and a .tex beside it; None: report.json in the run's folder
     overlap: bool = False,  # go on although test clips of another manifest were trained on
 ) -> dict:
     "Everything that can be measured of a run: name -> Score's dict, 'skipped': name -> reason, 'about'; also written to `out`."
     start, other = time.time(), manifest is not None
     manifest, packed = _asked_for(run, manifest, packed)
     about = _about_run(run, manifest, packed, other, overlap)
-    try: truth, why = read_truth(manifest.folder), ''
-    except LocalizationError as e: truth, why = {}, str(e)
+    try:
+        truth, why = read_truth(manifest.folder), ''
+    except LocalizationError as e:
+        truth, why = {}, str(e)
     scores, skipped, twin = embedding_scores(run, manifest, packed, windows, one_source(truth))
-    try: scores |= localization_scores(run, manifest, truth, packed, twin) if truth else {}
-    except LocalizationError as e: why = str(e)
+    try:
+        scores |= localization_scores(run, manifest, truth, packed, twin) if truth else {}
+    except LocalizationError as e:
+        why = str(e)
     skipped |= {k: why for k in LOCAL if k not in scores}
     about['seconds'] = round(time.time() - start, 1)
     return write_report(scores | dict(skipped=skipped, about=about), out or Path(run.folder, 'report.json'))
 
 # %% ../nbs/12_localization.ipynb #03b1bd71
 def attention_quality(
-    model,    # AVModel
+    model,  # AVModel
     batches,  # list of `Batch`
     truth: dict,  # row -> truth of that clip, where it is known
-    cfg,      # TrainConfig
+    cfg,  # TrainConfig
 ) -> dict:
     "'teacher_...' of guided maps and 'student_...' of maps of one modality alone: pointing and frequency hits; entropy and spread of all four."
     import torch
     from avnb.attention import map_stats
     from avnb.views import views_from
+
     (see, hear), tally, maps = views_from(cfg, False), Tally(), {}
     for b in batches:
         device = next(model.parameters()).device
@@ -1015,60 +1280,81 @@ def attention_quality(
         picture, sound = model_maps(model, video, hear(b.waveform.to(device), 0, 0, b.index), cfg.cmac.tau_m)
         each = dict(video=(picture['guided'], picture['vision_only']), audio=(sound['guided'], sound['sound_only']))
         for k, pair in each.items():
-            for who, m in zip(('guided', 'self'), pair): maps.setdefault(f'{k}_{who}', []).append(m.flatten(1).float().cpu())
+            for who, m in zip(('guided', 'self'), pair):
+                maps.setdefault(f'{k}_{who}', []).append(m.flatten(1).float().cpu())
         frames = [on_frame(m, see, params, tuple(b.frames.shape[-2:])) for m in each['video']]
         for i, r in enumerate(b.index.tolist()):
             sources = _seen(tally, truth[r], b, i, cfg) if r in truth else []
             boxes, bands = np.array([s[1] for s in sources]), np.array([s[2] for s in sources])
             for who, f, s in zip(('teacher', 'student'), frames, each['audio']):
-                if len(boxes): tally.add('pointing', who, pointing_hit(f[i], boxes * (np.array(f.shape[1:])[[1, 0, 1, 0]])))
-                if len(bands): tally.add('frequency', who, frequency_hit(stretch(s[i].float().cpu().numpy(), len(hear.hz)), hear.hz, bands))
+                if len(boxes):
+                    tally.add('pointing', who, pointing_hit(f[i], boxes * (np.array(f.shape[1:])[[1, 0, 1, 0]])))
+                if len(bands):
+                    tally.add(
+                        'frequency',
+                        who,
+                        frequency_hit(stretch(s[i].float().cpu().numpy(), len(hear.hz)), hear.hz, bands),
+                    )
     out = {f'{who}_{k}': float(np.mean(x)) for k, h in tally.hits.items() for who, x in h.items()}
-    if tally.outside: out['outside'] = tally.outside
+    if tally.outside:
+        out['outside'] = tally.outside
     return out | {f'{name}_{k}': v for k, m in maps.items() for name, v in map_stats(torch.cat(m)).items()}
 
 # %% ../nbs/12_localization.ipynb #c7597395
 class Watch:
     "Monitor for `fit`: `attention_quality` on the same few training clips at each epoch's end, noted in monitors.csv."
-    def __init__(self, clips: int = 64): self.clips, self.known = clips, None   # drawn with the run's seed; faulty ones are left out
+
+    def __init__(self, clips: int = 64):
+        self.clips, self.known = clips, None  # drawn with the run's seed; faulty ones are left out
 
     def look_up(self, s):
         "Batches of the clips and what is known of them."
         t = s.manifest.table.loc[s.data.rows]
         t = t[t['faulty_kind'].astype(str).isin(['', 'none', 'nan'])] if 'faulty_kind' in t else t
-        t = t.iloc[np.sort(rng(s.cfg.run.seed, view='watch').permutation(len(t))[:self.clips])]
-        try: truth = read_truth(s.manifest.folder)
-        except LocalizationError: truth = {}
+        t = t.iloc[np.sort(rng(s.cfg.run.seed, view='watch').permutation(len(t))[: self.clips])]
+        try:
+            truth = read_truth(s.manifest.folder)
+        except LocalizationError:
+            truth = {}
         few = readable(type(s.manifest)(s.manifest.folder, t), s.data.packed)
         batches = list(window_batches(few, s.cfg, s.data.packed, windows=1)[0])
         if truth and not all(b.area.isfinite().all() for b in batches):
-            print("maps are not compared with boxes: the packed set does not say which part of the frame its pictures show")
+            print(
+                'maps are not compared with boxes: the packed set does not say which part of the frame its pictures show'
+            )
             truth = {}
         return batches, truth_of_rows(few, truth)
 
     def __call__(self, s) -> dict:
         "Numbers by name; nothing that training uses is changed."
         import torch
-        if s.event not in ('epoch', 'end') or s.rank or self.clips < 1: return {}
-        if self.known is None: self.known = self.look_up(s)
-        modes = [(m, m.training) for m in s.model.modules()]; s.model.eval()
-        with torch.compiler.set_stance('force_eager'): values = attention_quality(s.model, *self.known, s.cfg) if self.known[0] else {}
-        for m, mode in modes: m.training = mode
+
+        if s.event not in ('epoch', 'end') or s.rank or self.clips < 1:
+            return {}
+        if self.known is None:
+            self.known = self.look_up(s)
+        modes = [(m, m.training) for m in s.model.modules()]
+        s.model.eval()
+        with torch.compiler.set_stance('force_eager'):
+            values = attention_quality(s.model, *self.known, s.cfg) if self.known[0] else {}
+        for m, mode in modes:
+            m.training = mode
         return values
 
 # %% ../nbs/12_localization.ipynb #7074696d
 @dataclass(frozen=True)
 class Attended:
     "Where and at which frequencies a model attends along a clip; N windows at even distances. Maps of the picture cover its middle square."
+
     video_guided: np.ndarray  # [N, h, w] guided by the sound
-    video_self: np.ndarray    # [N, h, w] from vision alone
+    video_self: np.ndarray  # [N, h, w] from vision alone
     audio_guided: np.ndarray  # [N, F''] guided by the picture
-    audio_self: np.ndarray    # [N, F''] from sound alone
-    times: np.ndarray         # [N] centre of each window, s from the clip's start
-    spec: np.ndarray          # [T, F] of the whole clip, dB
-    hz: np.ndarray            # [F] centre of each bin
-    seconds: np.ndarray       # [T] s from the clip's start
-    area: np.ndarray          # [4] that square: x0, y0, x1, y1 as fractions of the frame
+    audio_self: np.ndarray  # [N, F''] from sound alone
+    times: np.ndarray  # [N] centre of each window, s from the clip's start
+    spec: np.ndarray  # [T, F] of the whole clip, dB
+    hz: np.ndarray  # [F] centre of each bin
+    seconds: np.ndarray  # [T] s from the clip's start
+    area: np.ndarray  # [4] that square: x0, y0, x1, y1 as fractions of the frame
 
     @property
     def sees(self) -> str:
@@ -1078,14 +1364,17 @@ class Attended:
 # %% ../nbs/12_localization.ipynb #dde524a5
 def _check_sound(clip, rate):
     "`LocalizationError` unless the clip has sound at the model's rate."
-    if not clip.has_audio: raise LocalizationError(f"{clip.id} has no sound track: nothing can guide the map; choose a clip with sound")
+    if not clip.has_audio:
+        raise LocalizationError(f'{clip.id} has no sound track: nothing can guide the map; choose a clip with sound')
     if clip.rate != rate:
-        raise LocalizationError(f"{clip.id} was read at {clip.rate} Hz, the model hears {rate} Hz; read_clip(..., rate={rate})")
+        raise LocalizationError(
+            f'{clip.id} was read at {clip.rate} Hz, the model hears {rate} Hz; read_clip(..., rate={rate})'
+        )
 
 # %% ../nbs/12_localization.ipynb #fce791cf
 def slide(
     clip,  # Clip with sound
-    cfg,   # TrainConfig
+    cfg,  # TrainConfig
     per_second: float = 4.0,  # windows
 ) -> tuple:
     "(frames uint8 [N, 3, T, H, H], waveform float32 [N, L], centres [N] s): what the model gets of a clip, in order of time."
@@ -1098,18 +1387,19 @@ def slide(
     samples = round(v.audio_seconds * d.rate)
     first = np.clip(np.round(at * d.rate).astype(int) - samples // 2, 0, max(len(clip.waveform) - samples, 0))
     sound = np.pad(clip.waveform, (0, max(samples - len(clip.waveform), 0)))
-    return clip.frames[k].transpose(0, 4, 1, 2, 3), np.stack([sound[f:f + samples] for f in first]), at
+    return clip.frames[k].transpose(0, 4, 1, 2, 3), np.stack([sound[f : f + samples] for f in first]), at
 
 # %% ../nbs/12_localization.ipynb #b4fde794
 def attend(
     model,  # AVModel
-    clip,   # Clip with sound, at data.rate
-    cfg,    # TrainConfig
+    clip,  # Clip with sound, at data.rate
+    cfg,  # TrainConfig
     per_second: float = 4.0,  # windows
 ) -> Attended:
     "Attention of both modalities along a clip, on the square in the middle of its frame and on its frequency axis."
     import torch
     from avnb.views import linear_spectrogram, log_mel, views_from
+
     frames, sound, at = slide(clip, cfg, per_second)
     see, hear = views_from(cfg, False)
     device, out = next(model.parameters()).device, []
@@ -1118,8 +1408,17 @@ def attend(
         video, _ = see(torch.from_numpy(frames[b]).to(device), 0, 0, b)
         spec = hear(torch.from_numpy(sound[b]).to(device), 0, 0, b)
         picture, heard = model_maps(model, video, spec, cfg.cmac.tau_m)
-        out.append([x.float().cpu().numpy() for x in (picture['guided'], picture['vision_only'], heard['guided'], heard['sound_only'])])
+        out.append(
+            [
+                x.float().cpu().numpy()
+                for x in (picture['guided'], picture['vision_only'], heard['guided'], heard['sound_only'])
+            ]
+        )
     wave, v = torch.from_numpy(clip.waveform)[None], cfg.view
-    spec = log_mel(wave, clip.rate, v.n_fft, v.hop, v.mels) if v.front == 'logmel' else linear_spectrogram(wave, v.n_fft, v.hop)
+    spec = (
+        log_mel(wave, clip.rate, v.n_fft, v.hop, v.mels)
+        if v.front == 'logmel'
+        else linear_spectrogram(wave, v.n_fft, v.hop)
+    )
     axes = at, spec[0].numpy(), hear.hz, np.arange(spec.shape[1]) * v.hop / clip.rate
     return Attended(*(np.concatenate(x) for x in zip(*out)), *axes, square_area(*clip.frames.shape[1:3]))

@@ -28,18 +28,40 @@ class ManifestError(AvnbError):
 
 
 _REQUIRED = ('id', 'path', 'start_s', 'seconds')
-COLUMNS = (*_REQUIRED, 'split', 'label', 'faulty_kind',          # then what the doctor measures
-           'content_hash', 'duration_s', 'fps', 'width', 'height', 'video_codec', 'audio_codec', 'rate', 'channels',
-           'loudness_db', 'silence_ratio', 'still_ratio', 'error')
+COLUMNS = (
+    *_REQUIRED,
+    'split',
+    'label',
+    'faulty_kind',  # then what the doctor measures
+    'content_hash',
+    'duration_s',
+    'fps',
+    'width',
+    'height',
+    'video_codec',
+    'audio_codec',
+    'rate',
+    'channels',
+    'loudness_db',
+    'silence_ratio',
+    'still_ratio',
+    'error',
+)
 _TEXT = ('id', 'path', 'split', 'label', 'faulty_kind', 'content_hash', 'video_codec', 'audio_codec', 'error')
-_TRACK = ('track', 'track_path', 'track_start_s', 'track_seconds')   # only where noise was injected: the row, file and stretch whose sound is heard instead
+_TRACK = (
+    'track',
+    'track_path',
+    'track_start_s',
+    'track_seconds',
+)  # only where noise was injected: the row, file and stretch whose sound is heard instead
 
 # %% ../nbs/02_manifest.ipynb #4b7576c4
 def split_labels(
     text: str,  # 'Music; Speech'
 ) -> frozenset:
     r"The class names in a label: ';' stands between them, '\;' is a semicolon within a name; '' holds none."
-    if ';' not in text and '\\' not in text: return frozenset([text.strip()] if text.strip() else ())    # nearly always
+    if ';' not in text and '\\' not in text:
+        return frozenset([text.strip()] if text.strip() else ())  # nearly always
     names = (re.sub(r'\\([\\;])', r'\1', x.strip()) for x in re.findall(r'(?:\\[\\;]|[^;])+', text))
     return frozenset(x for x in names if x)
 
@@ -59,53 +81,75 @@ def _canonical(column) -> pd.Series:
 def _checked(table, where) -> pd.DataFrame:
     "The table with all columns in order, or a `ManifestError` that names the first thing wrong."
     missing, have = [c for c in _REQUIRED if c not in table], ', '.join(map(str, table)) or 'none'
-    if missing: raise ManifestError(f"{where}: lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}; it has {have}")
+    if missing:
+        raise ManifestError(f'{where}: lacks the column{"s" * (len(missing) > 1)} {", ".join(missing)}; it has {have}')
     t, unread = table.copy(), {}
     for c in (*COLUMNS, *(_TRACK if 'track' in t else ()), *(c for c in _FEW if c in t)):
-        if c in (*_TEXT, *_TRACK[:2]): t[c] = t[c].fillna('').astype(str) if c in t else ''
-        elif c in t: t[c], unread[c] = _floats(t[c])
-        else: t[c] = np.nan
+        if c in (*_TEXT, *_TRACK[:2]):
+            t[c] = t[c].fillna('').astype(str) if c in t else ''
+        elif c in t:
+            t[c], unread[c] = _floats(t[c])
+        else:
+            t[c] = np.nan
     t['id'], t['label'] = t['id'].str.strip(), _canonical(t['label'])
     for name in _NUMBERED:
-        if name in t: t[name] = t[name].astype(object).fillna('').astype(str).str.strip().str.removesuffix('.0')
+        if name in t:
+            t[name] = t[name].astype(object).fillna('').astype(str).str.strip().str.removesuffix('.0')
     endless = np.isinf(t[['start_s', 'seconds']]).to_numpy().any(1)
-    wrong = {'no id': t['id'] == '', 'no path': t['path'] == '',
-             'no number as start_s, or a negative one': ~(t['start_s'] >= 0),
-             'no number as seconds, or a negative one': ~(t['seconds'] >= 0),
-             'no whole number from 0 as audio_track': ~t.get('audio_track', t['id'].str[:0]).str.fullmatch(r'\d*'),
-             'an infinite time': pd.Series(endless, t.index),
-             "an absolute path (write it relative to the table's folder, so that both can move)": t['path'].map(_absolute).astype(bool),
-             'the same id as another; every row needs its own': t['id'].duplicated(),
-             **{f'no number as {c}': bad for c, bad in unread.items()}}
+    wrong = {
+        'no id': t['id'] == '',
+        'no path': t['path'] == '',
+        'no number as start_s, or a negative one': ~(t['start_s'] >= 0),
+        'no number as seconds, or a negative one': ~(t['seconds'] >= 0),
+        'no whole number from 0 as audio_track': ~t.get('audio_track', t['id'].str[:0]).str.fullmatch(r'\d*'),
+        'an infinite time': pd.Series(endless, t.index),
+        "an absolute path (write it relative to the table's folder, so that both can move)": t['path']
+        .map(_absolute)
+        .astype(bool),
+        'the same id as another; every row needs its own': t['id'].duplicated(),
+        **{f'no number as {c}': bad for c, bad in unread.items()},
+    }
     for what, bad in wrong.items():
         if bad.any():
             first = t[bad].iloc[0]
-            raise ManifestError(f"{where}: row {t.index[bad][0]} (id {first['id']!r}, path {first['path']!r}) has {what}")
+            raise ManifestError(
+                f'{where}: row {t.index[bad][0]} (id {first["id"]!r}, path {first["path"]!r}) has {what}'
+            )
     return t[[*COLUMNS, *[c for c in t if c not in COLUMNS]]]
 
 # %% ../nbs/02_manifest.ipynb #c43a6db2
-_NUMBERED = ('audio_track', 'track_audio_track')                 # which of a file's sound tracks; '': FFmpeg's choice
-_FEW = ('picture_s', 'unread', 'audio_tracks', 'audio_taken', 'out_of_phase')   # measured, and true of few files: see `_noteworthy`
+_NUMBERED = ('audio_track', 'track_audio_track')  # which of a file's sound tracks; '': FFmpeg's choice
+_FEW = (
+    'picture_s',
+    'unread',
+    'audio_tracks',
+    'audio_taken',
+    'out_of_phase',
+)  # measured, and true of few files: see `_noteworthy`
 
 
 def _contents(t) -> list[str]:
     "What each row of a table holds: its file's hash, and the number of its sound track where it names one."
-    if 'audio_track' not in t: return t['content_hash'].tolist()
+    if 'audio_track' not in t:
+        return t['content_hash'].tolist()
     return [f'{h} track {n}' if n else h for h, n in zip(t['content_hash'], t['audio_track'])]
 
 # %% ../nbs/02_manifest.ipynb #3ee15028
 def _number(x) -> float:
     "A float; NaN for what is none (so that the same digits always give the same number, they are not left to a CSV parser)."
-    try: return float(x)
-    except (TypeError, ValueError): return np.nan
+    try:
+        return float(x)
+    except (TypeError, ValueError):
+        return np.nan
 
 
-_NOTHING = ('', 'nan', 'na', 'n/a', 'none', 'null')              # how an empty cell may be written
+_NOTHING = ('', 'nan', 'na', 'n/a', 'none', 'null')  # how an empty cell may be written
 
 
 def _floats(column) -> tuple:
     "(the column as numbers, NaN for what is none; where that is because something else stands there)."
-    if pd.api.types.is_numeric_dtype(column): return column.astype(float), pd.Series(False, column.index)
+    if pd.api.types.is_numeric_dtype(column):
+        return column.astype(float), pd.Series(False, column.index)
     x = column.map(_number).astype(float)
     return x, x.isna() & column.notna() & ~column.astype(str).str.strip().str.lower().isin(_NOTHING)
 
@@ -118,19 +162,24 @@ def _absolute(p: str) -> bool:
 @dataclass(eq=False)
 class Manifest:
     "One row per clip; the index of `table` is the row's number in the whole set, which is its row in the memory bank."
-    folder: Path           # paths in the table are relative to it
-    table: pd.DataFrame    # columns of `COLUMNS`, then any others
-    missing: pd.DataFrame | None = None  # files that a published list names and that are not here or were left out: id, path, why, ...
+
+    folder: Path  # paths in the table are relative to it
+    table: pd.DataFrame  # columns of `COLUMNS`, then any others
+    missing: pd.DataFrame | None = (
+        None  # files that a published list names and that are not here or were left out: id, path, why, ...
+    )
 
     def __post_init__(self):
         self.folder, self.table = Path(self.folder), _checked(self.table, 'manifest')
-        if self.missing is None: self.missing = pd.DataFrame(dict(id=[], path=[], why=[]), dtype=str)
+        if self.missing is None:
+            self.missing = pd.DataFrame(dict(id=[], path=[], why=[]), dtype=str)
 
-    def __len__(self): return len(self.table)
+    def __len__(self):
+        return len(self.table)
 
     def __repr__(self):
-        lack = f", {len(self.missing)} of {self.listed} listed missing" if len(self.missing) else ''
-        return f"Manifest({len(self)} clips of {self.table['path'].nunique()} files{lack}, hash {self.hash[:12]})"
+        lack = f', {len(self.missing)} of {self.listed} listed missing' if len(self.missing) else ''
+        return f'Manifest({len(self)} clips of {self.table["path"].nunique()} files{lack}, hash {self.hash[:12]})'
 
     @property
     def listed(self) -> int:
@@ -170,7 +219,8 @@ def where(
     "The rows with these values, with their numbers kept."
     table, missing = self.table, self.missing
     for c, v in columns.items():
-        if c not in self.table: raise ManifestError(f"there is no column {c!r}; there are {', '.join(self.table)}")
+        if c not in self.table:
+            raise ManifestError(f'there is no column {c!r}; there are {", ".join(self.table)}')
         v = [v] if isinstance(v, str) or not hasattr(v, '__iter__') else list(v)
         keep = _of_class if c == 'label' else pd.Series.isin
         table, missing = table[keep(table[c], v)], missing[keep(missing[c], v)] if c in missing else missing
@@ -218,31 +268,31 @@ def _rows_of(path: Path, sep: str = ',', errors: str = 'strict', **how):
             reader = csv.reader(f, delimiter=sep, **how)
             yield from ((reader.line_num, cells) for cells in reader if any(cells))
     except UnicodeDecodeError as e:
-        raise ManifestError(f"{path} is not a CSV table in UTF-8 ({e}); save it again as UTF-8") from None
+        raise ManifestError(f'{path} is not a CSV table in UTF-8 ({e}); save it again as UTF-8') from None
     except csv.Error as e:
-        raise ManifestError(f"{path} is not a CSV table: {e}") from None
+        raise ManifestError(f'{path} is not a CSV table: {e}') from None
     except OSError as e:
-        raise ManifestError(f"{path} cannot be read: {e.strerror}") from None
+        raise ManifestError(f'{path} cannot be read: {e.strerror}') from None
 
 # %% ../nbs/02_manifest.ipynb #e399b3a0
 def _table(path: Path, need=(), sep: str = ',', errors: str = 'strict') -> pd.DataFrame:
     "A table with a head, every cell as text; its index is the line in the file. `ManifestError` names what is wrong."
     rows = list(_rows_of(path, sep, errors))
     if not rows:
-        raise ManifestError(f"{path} is not a CSV table: it is empty")
+        raise ManifestError(f'{path} is not a CSV table: it is empty')
     head = [c.strip() or f'column {k}' for k, c in enumerate(rows[0][1], 1)]
     twice = [c for c, n in Counter(head).items() if n > 1]
     if twice:
-        raise ManifestError(f"{path}: two columns are called {twice[0]!r}; rename one")
+        raise ManifestError(f'{path}: two columns are called {twice[0]!r}; rename one')
     if lacks := [c for c in need if c not in head]:
         raise ManifestError(
-            f"{path}: lacks the column{'s' * (len(lacks) > 1)} {', '.join(lacks)}; it has {', '.join(head)}"
+            f'{path}: lacks the column{"s" * (len(lacks) > 1)} {", ".join(lacks)}; it has {", ".join(head)}'
         )
     for line, cells in rows[1:]:
         if len(cells) != len(head):
             raise ManifestError(
-                f"{path}, line {line}: expected {len(head)} cells as in the first line, got {len(cells)}; "
-                "put text with a separator in it in quotes"
+                f'{path}, line {line}: expected {len(head)} cells as in the first line, got {len(cells)}; '
+                'put text with a separator in it in quotes'
             )
     return pd.DataFrame([cells for _, cells in rows[1:]], [line for line, _ in rows[1:]], head, dtype=str)
 
@@ -283,19 +333,22 @@ def _composed(text: str) -> str:
 @patch
 def save(
     self: Manifest,
-    path: str | Path,         # usually .../manifest.csv
+    path: str | Path,  # usually .../manifest.csv
     overwrite: bool = False,  # replace a table that differs
 ) -> Path:
     "Write the table as CSV, what is missing as NAME.missing.csv beside it. Raises `ManifestError` where a different table exists."
     path = Path(path)
     data = _csv(self.table, self.folder, path.parent)
     if path.exists() and path.read_bytes() != data and not overwrite:
-        raise ManifestError(f"{path} exists and is different; give another name, delete it, or say overwrite=True")
-    with atomic_write(path) as f: f.write(data)
+        raise ManifestError(f'{path} exists and is different; give another name, delete it, or say overwrite=True')
+    with atomic_write(path) as f:
+        f.write(data)
     lack = _beside(path, f'{path.stem}.missing.csv')
-    if not len(self.missing): lack.unlink(missing_ok=True)
+    if not len(self.missing):
+        lack.unlink(missing_ok=True)
     else:
-        with atomic_write(lack) as f: f.write(self.missing.to_csv(index=False, lineterminator='\n').encode())
+        with atomic_write(lack) as f:
+            f.write(self.missing.to_csv(index=False, lineterminator='\n').encode())
     return path
 
 # %% ../nbs/02_manifest.ipynb #fb7b9ab6
@@ -309,10 +362,10 @@ def load(
     if path.is_dir():
         path = path / 'manifest.csv'
     if not path.exists():
-        raise ManifestError(f"there is no {path}; `avnb index FOLDER` writes one")
+        raise ManifestError(f'there is no {path}; `avnb index FOLDER` writes one')
     t, lack = _table(path), _beside(path, f'{path.stem}.missing.csv')
     if not len(t):
-        raise ManifestError(f"{path} has no rows")
+        raise ManifestError(f'{path} has no rows')
     return Manifest(
         path.parent,
         _checked(t.reset_index(drop=True), path),
@@ -320,9 +373,9 @@ def load(
     )
 
 # %% ../nbs/02_manifest.ipynb #a6ae7e71
-BLOCK, LOOKS, CHUNK = 10, 4, 60                                 # loudness blocks per s, pictures per s, s read at once
-SILENT_DB, STILL = -60.0, 4                                     # below: silent (dB re full scale); grey levels at most: still (ours)
-_EARLY = 1.0                                                     # s: a picture that ends earlier than this before its sound is said (ours)
+BLOCK, LOOKS, CHUNK = 10, 4, 60  # loudness blocks per s, pictures per s, s read at once
+SILENT_DB, STILL = -60.0, 4  # below: silent (dB re full scale); grey levels at most: still (ours)
+_EARLY = 1.0  # s: a picture that ends earlier than this before its sound is said (ours)
 
 
 def _look(path, seconds: float, track: int | None = None):
@@ -331,13 +384,14 @@ def _look(path, seconds: float, track: int | None = None):
     power, change, before, there, phase, error = [], [], None, seconds, False, ''
     for start in np.arange(0, max(seconds - 1e-3, 1e-3), CHUNK):
         length = min(CHUNK, max(seconds - start, 0.25))
-        try: c = read_clip(path, float(start), length, LOOKS, (32, 32), 1600 * BLOCK, track=track)
+        try:
+            c = read_clip(path, float(start), length, LOOKS, (32, 32), 1600 * BLOCK, track=track)
         except MediaError as e:
             there, error = float(start), e.reason if not start else ''
             break
         power.append((np.pad(c.waveform, (0, -len(c.waveform) % 1600)).reshape(-1, 1600) ** 2).mean(1))
         phase = phase or (c.out_of_phase > 0.5 and power[-1].mean() > 10 ** (SILENT_DB / 10))
-        grey = c.frames[:len(c.frames) - c.pad_frames].mean(3)
+        grey = c.frames[: len(c.frames) - c.pad_frames].mean(3)
         change.append(np.abs(np.diff(grey if before is None else np.concatenate([before, grey]), axis=0)).max((1, 2)))
         before = grey[-1:]
         if c.pad_frames > 1:
@@ -348,25 +402,28 @@ def _look(path, seconds: float, track: int | None = None):
 # %% ../nbs/02_manifest.ipynb #8a96670b
 def _measure(power, change, start: float, seconds: float) -> dict:
     "loudness_db, silence_ratio and still_ratio of a window."
-    p = power[int(start * BLOCK + .5):max(int((start + seconds) * BLOCK + .5), int(start * BLOCK + .5) + 1)]
-    c = change[int(start * LOOKS + .5):max(int((start + seconds) * LOOKS + .5) - 1, int(start * LOOKS + .5) + 1)]
+    p = power[int(start * BLOCK + 0.5) : max(int((start + seconds) * BLOCK + 0.5), int(start * BLOCK + 0.5) + 1)]
+    c = change[int(start * LOOKS + 0.5) : max(int((start + seconds) * LOOKS + 0.5) - 1, int(start * LOOKS + 0.5) + 1)]
     loudness, silent, still = np.nan, 1.0, float((c < STILL).mean()) if len(c) else 1.0
-    if len(p): loudness, silent = 10 * np.log10(max(p.mean(), 1e-12)), float((p < 10 ** (SILENT_DB / 10)).mean())
+    if len(p):
+        loudness, silent = 10 * np.log10(max(p.mean(), 1e-12)), float((p < 10 ** (SILENT_DB / 10)).mean())
     return dict(loudness_db=round(float(loudness), 2), silence_ratio=round(silent, 4), still_ratio=round(still, 4))
 
 # %% ../nbs/02_manifest.ipynb #6d251e84
 def _windows(duration: float, seconds: float | None, hop: float | None) -> list[tuple[float, float]]:
     "(start, length) in s of each instance of a file."
-    if seconds is None or duration < seconds: return [(0.0, round(duration, 6))]
+    if seconds is None or duration < seconds:
+        return [(0.0, round(duration, 6))]
     hop = hop or seconds
     return [(round(k * hop, 6), float(seconds)) for k in range(int((duration - seconds) / hop + 1e-6) + 1)]
 
 # %% ../nbs/02_manifest.ipynb #eea4fd46
 def _window_id(name: str, start: float, seconds, hop) -> str:
     "'name' for a whole file, 'name_000012.5' for a window of it."
-    if seconds is None: return name
+    if seconds is None:
+        return name
     tenths = round(10 * (hop or seconds), 6) % 1 == 0
-    return f"{name}_{start:08.1f}" if tenths else f"{name}_{start:010.3f}"
+    return f'{name}_{start:08.1f}' if tenths else f'{name}_{start:010.3f}'
 
 # %% ../nbs/02_manifest.ipynb #f830131a
 def _noteworthy(info: dict) -> dict:
@@ -378,11 +435,11 @@ def _noteworthy(info: dict) -> dict:
 
 # %% ../nbs/02_manifest.ipynb #d4a614ba
 def examine(
-    folder: str,             # the set's folder
-    path: str,               # a file in it, relative
-    name: str,               # the file's id
-    seconds: float | None,   # length of an instance, s; None: the whole file
-    hop: float | None,       # s from one instance to the next
+    folder: str,  # the set's folder
+    path: str,  # a file in it, relative
+    name: str,  # the file's id
+    seconds: float | None,  # length of an instance, s; None: the whole file
+    hop: float | None,  # s from one instance to the next
     track: int | None = None,  # which of its sound tracks, from 0; None: FFmpeg's choice
 ) -> list[dict]:
     "The rows of one file, measured; a file that cannot be read gives one row with its error."
@@ -390,13 +447,19 @@ def examine(
     try:
         base = dict(path=path, content_hash=sha256_file(file))
         info = probe(file, track)
-        if not info['video_codec']: raise MediaError(file, "holds no picture")
+        if not info['video_codec']:
+            raise MediaError(file, 'holds no picture')
         power, change, info['duration_s'], phase, error = _look(file, info['duration_s'], track)
-        if error: raise MediaError(file, error)
-    except MediaError as e: return [dict(base, id=name, start_s=0.0, seconds=0.0, error=e.reason)]
-    except OSError as e: return [dict(path=path, id=name, start_s=0.0, seconds=0.0, error=f"cannot be read: {e.strerror}")]
-    if not info['audio_codec']: power = power[:0]
-    if phase: info['out_of_phase'] = 1
+        if error:
+            raise MediaError(file, error)
+    except MediaError as e:
+        return [dict(base, id=name, start_s=0.0, seconds=0.0, error=e.reason)]
+    except OSError as e:
+        return [dict(path=path, id=name, start_s=0.0, seconds=0.0, error=f'cannot be read: {e.strerror}')]
+    if not info['audio_codec']:
+        power = power[:0]
+    if phase:
+        info['out_of_phase'] = 1
     base |= _noteworthy(info)
     row = lambda s, n: dict(base, id=_window_id(name, s, seconds, hop), start_s=s, seconds=n, error='')
     return [row(s, n) | _measure(power, change, s, n) for s, n in _windows(info['duration_s'], seconds, hop)]
@@ -404,10 +467,12 @@ def examine(
 # %% ../nbs/02_manifest.ipynb #a54cc15d
 def _no_file(file) -> str:
     "Why something is not a file that can be opened, '' if it is one."
-    if os.path.isfile(file): return ''
-    if not os.path.lexists(file): return 'not there'
+    if os.path.isfile(file):
+        return ''
+    if not os.path.lexists(file):
+        return 'not there'
     if not os.path.exists(file):
-        return f"a broken link: it leads to {escape_name(os.readlink(file))}, which cannot be reached"
+        return f'a broken link: it leads to {escape_name(os.readlink(file))}, which cannot be reached'
     return 'a folder' if os.path.isdir(file) else 'not a plain file (a pipe or a device?)'
 
 # %% ../nbs/02_manifest.ipynb #1732c3c5
@@ -421,18 +486,22 @@ def walk_files(
         try:
             entries = sorted(os.scandir(os.path.join(folder, here)), key=lambda e: e.name)
         except OSError as e:
-            what = f"cannot look into {e.filename}: {e.strerror}; change its permissions or move it away"
+            what = f'cannot look into {e.filename}: {e.strerror}; change its permissions or move it away'
             raise ManifestError(what) from None
         around = os.path.realpath(os.path.join(folder, here)) if any(e.is_symlink() for e in entries) else ''
         for e in entries:
             path = os.path.join(here, e.name)
-            if e.name[0] == '.': continue
-            if e.is_dir(follow_symlinks=False): own.append(path)
+            if e.name[0] == '.':
+                continue
+            if e.is_dir(follow_symlinks=False):
+                own.append(path)
             elif e.is_symlink() and os.path.isdir(e.path):
                 seen = (around, e.name) in known or _holds(os.path.realpath(e.path), around, home)
                 known.add((around, e.name))
-                if not seen: links.append(path)
-            else: yield _as_text(path), '' if e.is_file(follow_symlinks=False) else _no_file(e.path)
+                if not seen:
+                    links.append(path)
+            else:
+                yield _as_text(path), '' if e.is_file(follow_symlinks=False) else _no_file(e.path)
 
 # %% ../nbs/02_manifest.ipynb #4c1eb53e
 def _holds(folder: str, *others: str) -> bool:
@@ -440,57 +509,75 @@ def _holds(folder: str, *others: str) -> bool:
     return any(os.path.commonpath([folder, x]) == folder for x in others)
 
 # %% ../nbs/02_manifest.ipynb #295869b1
-VIDEOS = set('''.264 .265 .360 .3g2 .3gp .3gpp .amv .asf .avc .avi .avs2 .avs3 .bik .cine .dav .dif .divx .dv .dvr-ms
+VIDEOS = set(
+    """.264 .265 .360 .3g2 .3gp .3gpp .amv .asf .avc .avi .avs2 .avs3 .bik .cine .dav .dif .divx .dv .dvr-ms
     .evo .f4v .flc .fli .flv .gif .gxf .h264 .h265 .hdmov .hevc .insv .ismv .ivf .lrv .m1v .m2p .m2t .m2ts .m2v .m4v
     .mj2 .mjpeg .mjpg .mk3d .mkv .mod .mov .mp4 .mp4v .mpe .mpeg .mpg .mpv .mts .mxf .mxg .nsv .nut .obu .ogm .ogv
-    .ogx .qt .rm .rmvb .roq .smk .swf .tod .tp .trp .ts .viv .vob .vro .webm .wmv .wtv .xesc .y4m'''.split())
-AUDIOS = set('''.aac .ac3 .adts .aif .aifc .aiff .alac .amr .ape .au .awb .caf .dts .eac3 .flac .gsm .m4a .m4b .m4r .mka
-    .mp1 .mp2 .mp3 .mpa .mpc .oga .ogg .opus .ra .snd .spx .tta .voc .w64 .wav .wave .weba .wma .wv'''.split())
-_OTHERS = set('''.7z .arrow .ass .bmp .bz2 .c .cfg .ckpt .csv .db .doc .docx .feather .gz .h .h5 .hdf5 .heic .heif
+    .ogx .qt .rm .rmvb .roq .smk .swf .tod .tp .trp .ts .viv .vob .vro .webm .wmv .wtv .xesc .y4m""".split()
+)
+AUDIOS = set(
+    """.aac .ac3 .adts .aif .aifc .aiff .alac .amr .ape .au .awb .caf .dts .eac3 .flac .gsm .m4a .m4b .m4r .mka
+    .mp1 .mp2 .mp3 .mpa .mpc .oga .ogg .opus .ra .snd .spx .tta .voc .w64 .wav .wave .weba .wma .wv""".split()
+)
+_OTHERS = set(
+    """.7z .arrow .ass .bmp .bz2 .c .cfg .ckpt .csv .db .doc .docx .feather .gz .h .h5 .hdf5 .heic .heif
     .htm .html .ico .idx .ini .ipynb .jpeg .jpg .js .json .jsonl .lmdb .log .lrc .lz4 .mat .md .md5 .npy .npz .parquet
     .pdf .pickle .pkl .plist .png .ppt .pptx .pt .pth .py .rar .rst .rtf .safetensors .sh .sha1 .sha256 .sqlite .srt
     .ssa .svg .tar .tex .tfrecord .tgz .thm .tif .tiff .toml .torrent .tsv .txt .url .vtt .webp .xls .xlsx .xml .xmp
-    .xz .yaml .yml .zip .zst'''.split())
+    .xz .yaml .yml .zip .zst""".split()
+)
 _HALF = set('.aria2 .crdownload .download .filepart .opdownload .part .partial .ytdl'.split())  # unfinished downloads
-_KNOWN = (VIDEOS | AUDIOS | _OTHERS | _HALF) - {'.ogg'}          # an .ogg may be either
+_KNOWN = (VIDEOS | AUDIOS | _OTHERS | _HALF) - {'.ogg'}  # an .ogg may be either
 
 
 def _opens(folder, path: str, sounds: bool) -> bool:
     "Whether a file is a video (or with `sounds` a sound) by its content; a still picture lasts 0.1 s at most."
-    try: info = probe(Path(folder, unescape_name(path)))
-    except MediaError: return False
+    try:
+        info = probe(Path(folder, unescape_name(path)))
+    except MediaError:
+        return False
     return info['duration_s'] > 0.1 and bool(info['video_codec'] or sounds and info['audio_codec'])
 
 # %% ../nbs/02_manifest.ipynb #1a07c905
 def _files(folder: Path, endings=VIDEOS) -> tuple[list, dict, str]:
     "(paths of its videos, sorted; path -> why of what is not whole or cannot be told; a sentence on what is left out)."
-    if not folder.exists(): raise ManifestError(f"there is no folder {folder}")
-    if not folder.is_dir(): raise ManifestError(f"{folder} is a file; give the folder that holds the videos")
+    if not folder.exists():
+        raise ManifestError(f'there is no folder {folder}')
+    if not folder.is_dir():
+        raise ManifestError(f'{folder} is a file; give the folder that holds the videos')
     found, left, others = [], {}, Counter()
     for path, why in progress(walk_files(folder), desc='look', unit='file'):
         end = os.path.splitext(path)[1].lower()
-        if end in endings: found.append(path)                     # a broken link too: it gets a row with its error
-        elif end in _HALF or why and end not in _KNOWN: left[path] = why or 'a download that has not come to its end'
-        elif end not in _KNOWN and _opens(folder, path, bool(endings & AUDIOS)): found.append(path)
-        else: others[end or 'without ending'] += 1
-    if not found: raise ManifestError(f"{folder} {_nothing(left, others)}")
+        if end in endings:
+            found.append(path)  # a broken link too: it gets a row with its error
+        elif end in _HALF or why and end not in _KNOWN:
+            left[path] = why or 'a download that has not come to its end'
+        elif end not in _KNOWN and _opens(folder, path, bool(endings & AUDIOS)):
+            found.append(path)
+        else:
+            others[end or 'without ending'] += 1
+    if not found:
+        raise ManifestError(f'{folder} {_nothing(left, others)}')
     return sorted(found), left, _left_out(folder, len(found), left, others)
 
 # %% ../nbs/02_manifest.ipynb #084e638a
 def _left_out(folder: Path, found: int, left: dict, others: Counter) -> str:
     "A sentence on what is not read, by ending; '' for nothing."
     said = [f'{n} {end}' for end, n in others.most_common()] + [f'{p} ({why})' for p, why in list(left.items())[:3]]
-    if not said: return ''
+    if not said:
+        return ''
     name, more = escape_name(folder.name) or folder, ', ...' * (len(left) > 3)
-    return f"{name}: {found} files are read, {others.total() + len(left)} left out: {', '.join(said)}{more}"
+    return f'{name}: {found} files are read, {others.total() + len(left)} left out: {", ".join(said)}{more}'
 
 # %% ../nbs/02_manifest.ipynb #5fab98c5
 def _nothing(left: dict, others: Counter) -> str:
     "What a folder holds in which there is no video, and what to do."
-    if not others and not left: return 'is empty; put videos into it'
+    if not others and not left:
+        return 'is empty; put videos into it'
     kinds = ', '.join(f'{n} {e}' for e, n in others.most_common(5))
-    text = f"holds {others.total() + len(left)} files but no video ({kinds})"
-    for path, why in list(left.items())[:1]: text += f"; the first of {len(left)} that cannot be used, {path}: {why}"
+    text = f'holds {others.total() + len(left)} files but no video ({kinds})'
+    for path, why in list(left.items())[:1]:
+        text += f'; the first of {len(left)} that cannot be used, {path}: {why}'
     return text
 
 # %% ../nbs/02_manifest.ipynb #916874de
@@ -501,7 +588,8 @@ def _names(files) -> dict[str, str]:
     short = {f: _brief(os.path.splitext(n)[0].strip()) for f, n in full.items()}
     full = {f: _brief(n) for f, n in full.items()}
     many, ids, taken = Counter(short.values()), {}, set()
-    for f in files: ids[f] = short[f] if many[short[f]] == 1 and short[f] else full[f]
+    for f in files:
+        ids[f] = short[f] if many[short[f]] == 1 and short[f] else full[f]
     for f in sorted(ids):
         name, k = ids[f], 1
         while ids[f] in taken:
@@ -514,18 +602,22 @@ def _names(files) -> dict[str, str]:
 def _brief(name: str) -> str:
     "A name with room for an ending: pictures and truths are called by the id, and a name has 255 bytes at most."
     raw = name.encode()
-    return name if len(raw) <= 200 else f"{raw[:180].decode(errors='ignore')}~{digest(name)[:8]}"
+    return name if len(raw) <= 200 else f'{raw[:180].decode(errors="ignore")}~{digest(name)[:8]}'
 
 # %% ../nbs/02_manifest.ipynb #8dc24b8b
-def _hit(patterns, *names) -> bool: return any(n == p or fnmatch.fnmatchcase(n, p) for p in patterns for n in names)
+def _hit(patterns, *names) -> bool:
+    return any(n == p or fnmatch.fnmatchcase(n, p) for p in patterns for n in names)
 
 # %% ../nbs/02_manifest.ipynb #89d975f0
 def _entries(x, names: dict, folder: Path) -> list[str]:
     "The entries of a list, of a text file (one per line), or a single one."
-    if x is None: return []
-    if not isinstance(x, (str, Path)): return [escape_name(str(p)) for p in x]
+    if x is None:
+        return []
+    if not isinstance(x, (str, Path)):
+        return [escape_name(str(p)) for p in x]
     one = escape_name(str(x))
-    if one in names or one in names.values() or not os.path.isfile(x) or _inside(x, folder) in names: return [one]
+    if one in names or one in names.values() or not os.path.isfile(x) or _inside(x, folder) in names:
+        return [one]
     with open(x, encoding='utf-8-sig', errors='surrogateescape') as f:
         return [escape_name(line.strip('\r\n')) for line in f]
 
@@ -543,17 +635,22 @@ def _readings(entry: str) -> list[str]:
 # %% ../nbs/02_manifest.ipynb #b9e18601
 class _Names:
     "Files by everything that may name one of them."
+
     def __init__(self, names: dict, folder):
         self.names, self.folder, self.ids, self.last = names, folder, {_composed(i): f for f, i in names.items()}, {}
         self.paths = {_composed(f): f for f in names}
-        for f in names: self.last.setdefault(_composed(f.split('/')[-1]), []).append(f)
+        for f in names:
+            self.last.setdefault(_composed(f.split('/')[-1]), []).append(f)
 
     def literal(self, x: str) -> list[str]:
         "The files with exactly this path, id or name."
         x, here = _composed(x), _composed(_inside(x, self.folder))
-        if x in self.paths: return [self.paths[x]]
-        if x in self.ids: return [self.ids[x]]
-        if x in self.last: return self.last[x]
+        if x in self.paths:
+            return [self.paths[x]]
+        if x in self.ids:
+            return [self.ids[x]]
+        if x in self.last:
+            return self.last[x]
         return [self.paths[here]] if here in self.paths else []
 
     def pattern(self, x: str) -> list[str]:
@@ -569,10 +666,11 @@ class _Names:
 @dataclass
 class _Choice:
     "What a list chooses: whole files, and patterns or ids of windows."
-    files: set      # by path, id, name or pattern
-    windows: list   # patterns, and ids of windows
-    parts: set      # files that may have such windows; all of them for a pattern
-    open: list      # entries that fit no file: they must fit a window
+
+    files: set  # by path, id, name or pattern
+    windows: list  # patterns, and ids of windows
+    parts: set  # files that may have such windows; all of them for a pattern
+    open: list  # entries that fit no file: they must fit a window
 
 # %% ../nbs/02_manifest.ipynb #2dac151b
 def _choose(x, names: dict, folder: Path, windows: bool, what: str) -> _Choice:
@@ -580,12 +678,16 @@ def _choose(x, names: dict, folder: Path, windows: bool, what: str) -> _Choice:
     known, made = _Names(names, folder), _Choice(set(), [], set(), [])
     for entry in _entries(x, names, folder):
         tries = _readings(entry)
-        if not tries or entry.strip()[0] == '#' and not known.literal(tries[0]): continue
+        if not tries or entry.strip()[0] == '#' and not known.literal(tries[0]):
+            continue
         fits, pattern = next((known.literal(t) for t in tries if known.literal(t)), []), ''
-        if not fits: fits, pattern = next(((f, t) for t in tries if (f := known.pattern(t))), ([], ''))
+        if not fits:
+            fits, pattern = next(((f, t) for t in tries if (f := known.pattern(t))), ([], ''))
         made.files |= set(fits)
-        if pattern: made.windows.append(pattern)
-        if not fits: _choose_windows(made, tries[-1], known, windows, what)
+        if pattern:
+            made.windows.append(pattern)
+        if not fits:
+            _choose_windows(made, tries[-1], known, windows, what)
     return made
 
 
@@ -593,8 +695,9 @@ def _choose_windows(made: _Choice, entry: str, known: _Names, windows: bool, wha
     "Note an entry that fits no file, if it may fit windows."
     wild, of = bool(set(entry) & set('*?[')), known.window(entry)
     if _absolute(entry) or '..' in Path(entry).parts:
-        raise ManifestError(f"{what}: {entry!r} leads out of {known.folder}; write it relative to that folder")
-    if not windows or not (of or wild): raise ManifestError(_unfitting(what, entry, known.names, known.folder))
+        raise ManifestError(f'{what}: {entry!r} leads out of {known.folder}; write it relative to that folder')
+    if not windows or not (of or wild):
+        raise ManifestError(_unfitting(what, entry, known.names, known.folder))
     made.windows.append(entry)
     made.open.append(entry)
     made.parts |= set(of or known.names)
@@ -603,16 +706,21 @@ def _choose_windows(made: _Choice, entry: str, known: _Names, windows: bool, wha
 def _unfitting(what: str, entry: str, names: dict, folder) -> str:
     "A sentence on an entry that fits nothing, with what it may have meant."
     import difflib
+
     near = difflib.get_close_matches(entry, [*names, *names.values()], 1)
-    hint = f". Is it {near[0]!r}?" if near else ''
-    return (f"{what}: {entry!r} fits no file or window in {folder}; entries are paths like 'dogs/a.mp4', names, ids, "
-            f"or patterns like 'dogs/*'{hint}")
+    hint = f'. Is it {near[0]!r}?' if near else ''
+    return (
+        f"{what}: {entry!r} fits no file or window in {folder}; entries are paths like 'dogs/a.mp4', names, ids, "
+        f"or patterns like 'dogs/*'{hint}"
+    )
 
 # %% ../nbs/02_manifest.ipynb #cc6ae09c
 def _stamp(folder, f) -> list:
     "What tells that a file has changed: size and time of change."
-    try: s = os.stat(os.path.join(folder, unescape_name(f)))
-    except OSError: return [0, 0]
+    try:
+        s = os.stat(os.path.join(folder, unescape_name(f)))
+    except OSError:
+        return [0, 0]
     return [s.st_size, s.st_mtime_ns]
 
 # %% ../nbs/02_manifest.ipynb #7d572c1e
@@ -621,34 +729,48 @@ def _examined(partial: Path, key: str, folder) -> dict[str, list]:
     done = {}
     if partial.exists():
         for line in partial.read_text(encoding='utf-8').splitlines():
-            try: x = json.loads(line)
-            except ValueError: break                            # the line it was writing when it was killed
-            if x['key'] == key and x['stamp'] == _stamp(folder, x['path']): done[x['path']] = x['rows']
+            try:
+                x = json.loads(line)
+            except ValueError:
+                break  # the line it was writing when it was killed
+            if x['key'] == key and x['stamp'] == _stamp(folder, x['path']):
+                done[x['path']] = x['rows']
     return done
 
 # %% ../nbs/02_manifest.ipynb #9382c5e8
 def in_parallel(
-    f,                      # a function of one job
+    f,  # a function of one job
     jobs: list,
-    workers: int = 2,       # processes of this machine; 0 or 1: this one
+    workers: int = 2,  # processes of this machine; 0 or 1: this one
     engine: str = 'local',  # 'local', 'dask' (this process's client), 'dask=tcp://HOST:PORT', or another of joblib's backends
-):                          # -> (number of the job, its result) as they are ready
+):  # -> (number of the job, its result) as they are ready
     "Do all jobs; `ManifestError` when a worker process dies or the engine is not there."
     import joblib
+
     name, _, address = engine.partition('=')
-    if name == 'local' and (workers < 2 or len(jobs) < 2): yield from ((k, f(x)) for k, x in enumerate(jobs)); return
+    if name == 'local' and (workers < 2 or len(jobs) < 2):
+        yield from ((k, f(x)) for k, x in enumerate(jobs))
+        return
     try:
-        with joblib.parallel_config('loky' if name == 'local' else name, **(dict(scheduler_host=address) if address else {})):
-            pool = joblib.Parallel(-1 if name == 'dask' else min(workers, len(jobs)), batch_size=1, return_as='generator_unordered')
+        with joblib.parallel_config(
+            'loky' if name == 'local' else name, **(dict(scheduler_host=address) if address else {})
+        ):
+            pool = joblib.Parallel(
+                -1 if name == 'dask' else min(workers, len(jobs)), batch_size=1, return_as='generator_unordered'
+            )
             results = pool(joblib.delayed(_numbered)(f, k, x) for k, x in enumerate(jobs))
-    except (ValueError, ImportError, OSError) as e: raise ManifestError(f"engine {engine!r} cannot be used: {e}") from e
-    try: yield from results
+    except (ValueError, ImportError, OSError) as e:
+        raise ManifestError(f'engine {engine!r} cannot be used: {e}') from e
+    try:
+        yield from results
     except Exception as e:
-        if type(e).__name__ not in ('TerminatedWorkerError', 'BrokenProcessPool', 'KilledWorker'): raise
-        raise ManifestError("a worker process died") from e
+        if type(e).__name__ not in ('TerminatedWorkerError', 'BrokenProcessPool', 'KilledWorker'):
+            raise
+        raise ManifestError('a worker process died') from e
 
 # %% ../nbs/02_manifest.ipynb #456faf8c
-def _numbered(f, k, x): return k, f(x)
+def _numbered(f, k, x):
+    return k, f(x)
 
 # %% ../nbs/02_manifest.ipynb #a718e0d4
 def _examine_one(job) -> list[dict]:
@@ -671,8 +793,8 @@ def _examine_all(folder, jobs, workers, seconds, hop, engine='local'):
         if 'died' not in str(e):
             raise
         raise ManifestError(
-            f"{e}; it was at {next(iter(left))} or soon after it. Exclude that file and run again (what is done is "
-            f"kept), or use workers=1"
+            f'{e}; it was at {next(iter(left))} or soon after it. Exclude that file and run again (what is done is '
+            f'kept), or use workers=1'
         ) from None
 
 # %% ../nbs/02_manifest.ipynb #c308c256
@@ -690,11 +812,14 @@ def _measured(folder, names, out, workers, seconds, hop, engine='local') -> dict
     try:
         partial.parent.mkdir(parents=True, exist_ok=True)
         note = open(partial, 'a' if done else 'w', encoding='utf-8')
-    except OSError as e: raise ManifestError(f"cannot write beside {out}: {e.strerror}; choose another place with out=") from None
+    except OSError as e:
+        raise ManifestError(f'cannot write beside {out}: {e.strerror}; choose another place with out=') from None
     with note, progress(total=len(names), desc='index', unit='file', initial=len(done)) as bar:
         for f, rows in _examine_all(folder, todo, workers, seconds, hop, engine):
-            note.write(json.dumps(dict(key=key, path=f, stamp=_stamp(folder, f), rows=rows)) + '\n'); note.flush()
-            done[f] = rows; bar.update()
+            note.write(json.dumps(dict(key=key, path=f, stamp=_stamp(folder, f), rows=rows)) + '\n')
+            note.flush()
+            done[f] = rows
+            bar.update()
     return done
 
 # %% ../nbs/02_manifest.ipynb #ae40fcb7
@@ -702,10 +827,14 @@ def _hearable(folder, rows):
     "Refuse a set in which nothing can be read or nothing can be heard."
     bad = [r for r in rows if r['error']]
     if len(bad) == len(rows):
-        raise ManifestError(f"none of the {len(rows)} videos in {folder} can be read; the first, {bad[0]['path']}: {bad[0]['error']}")
+        raise ManifestError(
+            f'none of the {len(rows)} videos in {folder} can be read; the first, {bad[0]["path"]}: {bad[0]["error"]}'
+        )
     if not any(r.get('audio_codec') for r in rows):
-        raise ManifestError(f"none of the {len(rows) - len(bad)} readable clips in {folder} has a sound track; "
-                            "learning which sound belongs to which sight needs videos with sound")
+        raise ManifestError(
+            f'none of the {len(rows) - len(bad)} readable clips in {folder} has a sound track; '
+            'learning which sound belongs to which sight needs videos with sound'
+        )
 
 # %% ../nbs/02_manifest.ipynb #b8146391
 def _known(out, folder, names, seconds, hop, keep) -> Manifest:
@@ -730,28 +859,32 @@ def _known(out, folder, names, seconds, hop, keep) -> Manifest:
         return _listened(old, t['file'], folder, names, seconds, hop)
     what = {'new files': new, 'files gone': gone, 'files changed': changed}
     what = (
-        ', '.join(f"{len(x)} {k} ({x[0]}{', ...' * (len(x) > 1)})" for k, x in what.items() if x)
+        ', '.join(f'{len(x)} {k} ({x[0]}{", ..." * (len(x) > 1)})' for k, x in what.items() if x)
         or 'other windows or ids'
     )
-    raise ManifestError(f"{out} exists and is different: {what}. Give another out=, delete it, or say overwrite=True")
+    raise ManifestError(f'{out} exists and is different: {what}. Give another out=, delete it, or say overwrite=True')
 
 # %% ../nbs/02_manifest.ipynb #c54064a4
 def _listened(m, files, folder, names, seconds, hop) -> Manifest:
     "The table, its sound measured anew where `audio_track` names one; `ManifestError` for one that the file does not have."
-    if 'audio_track' not in m.table: return m
+    if 'audio_track' not in m.table:
+        return m
     t, named = m.table.copy(), m.table['audio_track'] != ''
     for (file, number), rows in t[named].groupby([files, 'audio_track']):
         fresh = {r['id']: r for r in examine(str(folder), unescape_name(file), names[file], seconds, hop, int(number))}
         error = next(iter(fresh.values()))['error']
-        if error: raise ManifestError(f"row {rows['id'].iloc[0]}, audio_track {number}: {error}")
+        if error:
+            raise ManifestError(f'row {rows["id"].iloc[0]}, audio_track {number}: {error}')
         for c in ('audio_codec', 'rate', 'channels', 'loudness_db', 'silence_ratio', 'audio_taken', 'out_of_phase'):
             new = [fresh[i].get(c, np.nan) for i in rows['id']]
-            if c in t or pd.notna(new).any(): t.loc[rows.index, c] = new
+            if c in t or pd.notna(new).any():
+                t.loc[rows.index, c] = new
     return Manifest(m.folder, t, m.missing)
 
 # %% ../nbs/02_manifest.ipynb #37f68422
 class _Wanted:
     "Which files and windows `include` and `exclude` leave."
+
     def __init__(self, folder, include, exclude, windows: bool):
         found, left, self.said = _files(folder)
         names = _names([*found, *left])
@@ -773,35 +906,40 @@ class _Wanted:
         ids = {r['id']: r['id'] for r in rows}
         for what, choice in (('include', self.only), ('exclude', self.less)):
             for entry in choice.open:
-                if not any(_hit([entry], i) for i in ids): raise ManifestError(_unfitting(what, entry, ids, folder))
+                if not any(_hit([entry], i) for i in ids):
+                    raise ManifestError(_unfitting(what, entry, ids, folder))
 
 # %% ../nbs/02_manifest.ipynb #2d0272c5
 def index_folder(
-    folder: str | Path,             # the videos, in any depth
+    folder: str | Path,  # the videos, in any depth
     out: str | Path | None = None,  # the table to write; None: manifest.csv in the folder
-    seconds: float | None = None,   # length of an instance, s; None: one instance per file
-    hop: float | None = None,       # s from one instance to the next; None: `seconds`
-    workers: int = 2,               # processes
-    include=None,                   # paths, names, ids or patterns to keep: a list, or a text file; None: all
-    exclude=None,                   # the same, to leave out
-    overwrite: bool = False,        # replace an existing table that differs
-    engine: str = 'local',          # or 'dask=tcp://HOST:PORT': see `in_parallel`
+    seconds: float | None = None,  # length of an instance, s; None: one instance per file
+    hop: float | None = None,  # s from one instance to the next; None: `seconds`
+    workers: int = 2,  # processes
+    include=None,  # paths, names, ids or patterns to keep: a list, or a text file; None: all
+    exclude=None,  # the same, to leave out
+    overwrite: bool = False,  # replace an existing table that differs
+    engine: str = 'local',  # or 'dask=tcp://HOST:PORT': see `in_parallel`
 ) -> Manifest:
     """Examine every video of a folder and write the table; an interrupted run goes on where it stopped. Raises
     `ManifestError`."""
     folder = Path(folder)
     out = Path(out or folder / 'manifest.csv')
     if any(x is not None and not x > 0 for x in (seconds, hop)):
-        raise ManifestError(f"seconds and hop must be above 0, got {seconds} and {hop}")
+        raise ManifestError(f'seconds and hop must be above 0, got {seconds} and {hop}')
     wanted = _Wanted(folder, include, exclude, seconds is not None)
-    if not wanted.names: raise ManifestError(f"include and exclude leave none of the videos in {folder}")
-    if out.exists() and not overwrite: return _known(out, folder, wanted.names, seconds, hop, wanted.keep)
-    if wanted.said: print(wanted.said)
+    if not wanted.names:
+        raise ManifestError(f'include and exclude leave none of the videos in {folder}')
+    if out.exists() and not overwrite:
+        return _known(out, folder, wanted.names, seconds, hop, wanted.keep)
+    if wanted.said:
+        print(wanted.said)
     done = _measured(folder, wanted.names, out, workers, seconds, hop, engine)
     rows = [r for f in sorted(wanted.names) for r in done[f]]
     wanted.check(folder, rows)
     rows = [r for r in rows if wanted.keep(r['path'], r['id'])]
-    if not rows: raise ManifestError(f"include and exclude leave no window of the videos in {folder}")
+    if not rows:
+        raise ManifestError(f'include and exclude leave no window of the videos in {folder}')
     _hearable(folder, rows)
     Manifest(folder, pd.DataFrame(rows), wanted.left if len(wanted.left) else None).save(out, overwrite)
     _partial(out).unlink(missing_ok=True)
@@ -813,15 +951,22 @@ def _complaints(t) -> pd.Series:
     files = t[t['content_hash'] != ''].groupby('content_hash')['path'].first().to_dict()
     first = pd.Series([files.get(h, p) for h, p in zip(t['content_hash'], t['path'])], t.index, dtype=str)
     looked = (t['content_hash'] != '') & (t['error'] == '')
-    notes = {'unreadable': t['error'] != '', 'no sound track': looked & (t['audio_codec'] == ''),
-             'silent': looked & (t['audio_codec'] != '') & (t['silence_ratio'] >= 0.95), 'still': looked & (t['still_ratio'] >= 0.9),
-             'copy': first != t['path'], 'under one second': looked & (t['seconds'] < 1)}
+    notes = {
+        'unreadable': t['error'] != '',
+        'no sound track': looked & (t['audio_codec'] == ''),
+        'silent': looked & (t['audio_codec'] != '') & (t['silence_ratio'] >= 0.95),
+        'still': looked & (t['still_ratio'] >= 0.9),
+        'copy': first != t['path'],
+        'under one second': looked & (t['seconds'] < 1),
+    }
     few = {c: t[c] if c in t else pd.Series(np.nan, t.index) for c in _FEW}
     chosen = t['audio_track'] != '' if 'audio_track' in t else False
-    notes |= {'picture ends before the sound': looked & few['picture_s'].notna(),
-              'what follows is not read': looked & few['unread'].notna(),
-              'out of phase': looked & (few['out_of_phase'] > 0),
-              'several sound tracks': (t['error'] == '') & (few['audio_tracks'] > 1) & ~pd.Series(chosen, t.index)}
+    notes |= {
+        'picture ends before the sound': looked & few['picture_s'].notna(),
+        'what follows is not read': looked & few['unread'].notna(),
+        'out of phase': looked & (few['out_of_phase'] > 0),
+        'several sound tracks': (t['error'] == '') & (few['audio_tracks'] > 1) & ~pd.Series(chosen, t.index),
+    }
     said = [', '.join(n for n, hit in notes.items() if hit[i]) for i in t.index]
     took = [f'sound track {k:.0f} of 0 to {n - 1:.0f}' for k, n in zip(few['audio_taken'], few['audio_tracks'])]
     said = [s.replace('copy', f'copy of {f}').replace('several sound tracks', k) for s, f, k in zip(said, first, took)]
@@ -830,41 +975,57 @@ def _complaints(t) -> pd.Series:
 # %% ../nbs/02_manifest.ipynb #c90d619a
 class Diagnosis(str):
     "A text to print; `flagged` is the table of rows with a complaint."
+
     flagged: pd.DataFrame
-    def __repr__(self): return str(self)
+
+    def __repr__(self):
+        return str(self)
 
 # %% ../nbs/02_manifest.ipynb #631a7b1f
 def _span(what, x, unit) -> str:
     "A line on one column: smallest, largest, median."
-    if x.isna().all(): return f"  {what:12} not measured"
-    return f"  {what:12} {x.min():,.6g} to {x.max():,.6g} {unit}, median {x.median():,.6g}"
+    if x.isna().all():
+        return f'  {what:12} not measured'
+    return f'  {what:12} {x.min():,.6g} to {x.max():,.6g} {unit}, median {x.median():,.6g}'
 
 # %% ../nbs/02_manifest.ipynb #662293e4
 def doctor(
     manifest: Manifest,  # an indexed set
-    worst: int = 10,     # complaints shown in the text
+    worst: int = 10,  # complaints shown in the text
 ) -> Diagnosis:
     "A summary to print, with the rows that deserve a look as `.flagged`."
     t = manifest.table.assign(complaint=_complaints(manifest.table))
     files, good = t.drop_duplicates('path'), t[t['error'] == '']
-    kinds = lambda c: ', '.join(f"{n} {k or 'none'}" for k, n in files[files['error'] == ''][c].value_counts().items())
+    kinds = lambda c: ', '.join(f'{n} {k or "none"}' for k, n in files[files['error'] == ''][c].value_counts().items())
     minutes = files['duration_s'].sum() / 60
-    lines = [f"{len(t)} clips of {len(files)} files, {minutes:.1f} minutes; {len(manifest.usable())} clips can train",
-             _span('length', good['seconds'], 's'), _span('short side', good[['width', 'height']].min(axis=1), 'pixels'),
-             _span('frame rate', good['fps'], 'fps'), _span('sound', good['rate'].where(good['rate'] > 0), 'Hz'),
-             _span('loudness', good['loudness_db'], 'dB'),
-             f"  pictures as  {kinds('video_codec')}", f"  sound as     {kinds('audio_codec')}"]
+    lines = [
+        f'{len(t)} clips of {len(files)} files, {minutes:.1f} minutes; {len(manifest.usable())} clips can train',
+        _span('length', good['seconds'], 's'),
+        _span('short side', good[['width', 'height']].min(axis=1), 'pixels'),
+        _span('frame rate', good['fps'], 'fps'),
+        _span('sound', good['rate'].where(good['rate'] > 0), 'Hz'),
+        _span('loudness', good['loudness_db'], 'dB'),
+        f'  pictures as  {kinds("video_codec")}',
+        f'  sound as     {kinds("audio_codec")}',
+    ]
     if n := len(manifest.missing):
         first = manifest.missing.iloc[0]
-        lines.insert(1, f"  left out     {n}, the first: {first['path']} ({first['why']})")
-    sick = t[t['complaint'] != ''].sort_values(['error', 'silence_ratio', 'still_ratio'], ascending=False, kind='stable')
+        lines.insert(1, f'  left out     {n}, the first: {first["path"]} ({first["why"]})')
+    sick = t[t['complaint'] != ''].sort_values(
+        ['error', 'silence_ratio', 'still_ratio'], ascending=False, kind='stable'
+    )
     kind = sick['complaint'].str.replace(r'copy of [^,]+', 'copy', regex=True)
     kind = kind.str.replace(r'sound track \d+ of 0 to \d+', 'several sound tracks', regex=True)
     counts = kind.str.split(', ').explode().value_counts()
-    lines += ["  complaints   " + (', '.join(f"{n} {k}" for k, n in counts.items()) or "none")]
-    lines += [f"    {i}: {c}" + (f" ({e})" if e else '') for i, c, e in zip(sick['id'].head(worst), sick['complaint'], sick['error'])]
-    if len(sick) > worst: lines.append(f"    and {len(sick) - worst} more")
-    text = Diagnosis('\n'.join(lines)); text.flagged = sick
+    lines += ['  complaints   ' + (', '.join(f'{n} {k}' for k, n in counts.items()) or 'none')]
+    lines += [
+        f'    {i}: {c}' + (f' ({e})' if e else '')
+        for i, c, e in zip(sick['id'].head(worst), sick['complaint'], sick['error'])
+    ]
+    if len(sick) > worst:
+        lines.append(f'    and {len(sick) - worst} more')
+    text = Diagnosis('\n'.join(lines))
+    text.flagged = sick
     return text
 
 # %% ../nbs/02_manifest.ipynb #3554b946
@@ -890,10 +1051,10 @@ def split_by_file(
         set(group[manifest.usable().table.index]), key=lambda g: hashlib.sha256(f'{seed} {g}'.encode()).digest()
     )
     if not 0 < test < 1:
-        raise ManifestError(f"test: expected a share between 0 and 1, got {test}")
+        raise ManifestError(f'test: expected a share between 0 and 1, got {test}')
     if len(groups) < 2:
         raise ManifestError(
-            f"a test needs files the model has not seen, and there is only {len(groups)} usable file; add videos"
+            f'a test needs files the model has not seen, and there is only {len(groups)} usable file; add videos'
         )
     held_out = set(groups[: min(max(1, round(test * len(groups))), len(groups) - 1)])
     return Manifest(manifest.folder, t.assign(split=np.where(group.isin(held_out), 'test', 'train')), manifest.missing)
@@ -903,29 +1064,35 @@ def _dosed(kind, fraction, g) -> np.ndarray:
     "Which rows are wrong, bool [N], for classes `kind` int [N]: of a class with n rows the first k of a random order, k less than one away from fraction * n."
     rank = pd.Series(g.permutation(len(kind))).groupby(kind).rank(method='first').to_numpy() - 1
     n = np.bincount(kind)
-    return rank + g.random(len(n))[kind] < fraction * n[kind]                 # the class's own rounding keeps many small classes fair
+    return rank + g.random(len(n))[kind] < fraction * n[kind]  # the class's own rounding keeps many small classes fair
 
 # %% ../nbs/02_manifest.ipynb #16430d88
 def _donors(wrong, kinds, file, g) -> np.ndarray:
     """For each row of `wrong` int [W] the row whose sound it hears, of other classes (int [N, L], -1: none) and file
     (int [N])."""
+
     def clash(i, j):
         a, b = kinds[i], kinds[j]
         shared = (a[..., :, None] == b[..., None, :]) & (a[..., :, None] >= 0)
         return (file[i] == file[j]) | shared.any((-1, -2))
+
     heard, every = g.permutation(wrong), np.arange(len(wrong))
     for k in np.flatnonzero(clash(wrong, heard)):
         for some in (g.integers(len(wrong), size=32), every):
-            if not clash(wrong[k], heard[k]): continue
+            if not clash(wrong[k], heard[k]):
+                continue
             can = some[~clash(wrong[k], heard[some]) & ~clash(wrong[some], heard[k])]
-            if not len(can): continue
+            if not len(can):
+                continue
             j = g.choice(can)
             heard[k], heard[j] = heard[j], heard[k]
-    for k in np.flatnonzero(clash(wrong, heard)):                 # one class is more than half: sounds are heard again
+    for k in np.flatnonzero(clash(wrong, heard)):  # one class is more than half: sounds are heard again
         can = np.flatnonzero(~clash(wrong[k], np.arange(len(kinds))))
         if not len(can):
-            raise ManifestError("wrong tracks need a sound of another class or file, and there is only one; "
-                                "add clips, or use fraction=0")
+            raise ManifestError(
+                'wrong tracks need a sound of another class or file, and there is only one; '
+                'add clips, or use fraction=0'
+            )
         heard[k] = g.choice(can)
     return heard
 
@@ -934,14 +1101,15 @@ def _kinds(labels: list) -> np.ndarray:
     "Classes of each row as numbers, int [N, L] with -1 where there are fewer than L."
     number = {c: k for k, c in enumerate(sorted(frozenset().union(*labels)))}
     kinds = np.full((len(labels), max(1, *map(len, labels), 0)), -1)
-    for row, s in zip(kinds, labels): row[:len(s)] = sorted(number[c] for c in s)
+    for row, s in zip(kinds, labels):
+        row[: len(s)] = sorted(number[c] for c in s)
     return kinds
 
 # %% ../nbs/02_manifest.ipynb #b11dbc36
 def inject_noise(
     manifest: Manifest,
-    fraction: float,      # share of the clean, usable rows of `split` that get a wrong sound, 0 ... 1
-    seed: int = 0,        # which rows, and whose sound
+    fraction: float,  # share of the clean, usable rows of `split` that get a wrong sound, 0 ... 1
+    seed: int = 0,  # which rows, and whose sound
     split: str = 'train',  # '' for all rows
 ) -> Manifest:
     """The same clips, a share of them with another clip's sound track: columns `track`, `track_path`, `track_start_s`
@@ -953,17 +1121,19 @@ def inject_noise(
     once, unless one class is more than half of them. With the same seed, rows wrong at a smaller fraction are wrong at
     a larger one. Rows already known to be faulty are left alone. Raises `ManifestError`."""
     t, m = manifest.table, manifest.where(split=split) if split else manifest
-    if not 0 <= fraction <= 1: raise ManifestError(f"fraction: expected a share between 0 and 1, got {fraction}")
+    if not 0 <= fraction <= 1:
+        raise ManifestError(f'fraction: expected a share between 0 and 1, got {fraction}')
     if 'track' in t:
-        raise ManifestError("this manifest has injected noise already (column track); start from the one without")
+        raise ManifestError('this manifest has injected noise already (column track); start from the one without')
     e = m.usable().table
     e = e[e['faulty_kind'].isin(['', 'none'])]
     if not len(e):
-        raise ManifestError(f"no clean, usable row with split {split!r}; the manifest has {sorted(set(t['split']))}")
+        raise ManifestError(f'no clean, usable row with split {split!r}; the manifest has {sorted(set(t["split"]))}')
     part = Manifest(manifest.folder, e)
     stratum, file = (np.unique(x.to_numpy(str), return_inverse=True)[1] for x in (e['label'], _sources(part)))
     wrong = np.flatnonzero(_dosed(stratum, fraction, rng(seed, 0, 0, 'noise')))
-    if not len(wrong): return manifest
+    if not len(wrong):
+        return manifest
     heard = _donors(wrong, _kinds(part.labels), file, rng(seed, 0, 0, 'donors'))
     return Manifest(manifest.folder, _retracked(t, e.index[wrong], e.iloc[heard]), manifest.missing)
 
@@ -971,7 +1141,8 @@ def inject_noise(
 def _retracked(t, rows, donors) -> pd.DataFrame:
     "The table with the donors' sounds noted for these rows."
     t = t.assign(track='', track_path='', track_start_s=np.nan, track_seconds=np.nan)
-    if 'audio_track' in t: t['track_audio_track'] = ''
+    if 'audio_track' in t:
+        t['track_audio_track'] = ''
     pairs = zip(t['content_hash'][rows], _contents(donors), donors['start_s'])
     new = dict(
         track=donors['id'],
@@ -981,8 +1152,10 @@ def _retracked(t, rows, donors) -> pd.DataFrame:
         faulty_kind='wrong_track',
         content_hash=[digest([a, b, float(c)]) for a, b, c in pairs],
     )
-    if 'audio_track' in t: new['track_audio_track'] = donors['audio_track']
-    for c, x in new.items(): t.loc[rows, c] = x if isinstance(x, str) else np.asarray(x)
+    if 'audio_track' in t:
+        new['track_audio_track'] = donors['audio_track']
+    for c, x in new.items():
+        t.loc[rows, c] = x if isinstance(x, str) else np.asarray(x)
     return t
 
 
@@ -999,37 +1172,58 @@ def heard(self: Manifest, i: int):
     of = lambda column: self.table[column].iloc[i] if column in self.table else ''
     at = 'track_' if of('track') else ''
     number = of(at + 'audio_track')
-    if not at and not number: return None
+    if not at and not number:
+        return None
     return self.folder / unescape_name(of(at + 'path')), float(of(at + 'start_s')), int(number) if number else None
 
 # %% ../nbs/02_manifest.ipynb #7be52a14
-_SETS = dict(                                                    # name -> (what to get, where it goes in the folder)
-    ucf101=("UCF101.rar and UCF101TrainTestSplits-RecognitionTask.zip (crcv.ucf.edu/data/UCF101.php)",
-            "UCF-101/CLASS/v_CLASS_g01_c01.avi, ucfTrainTestlist/classInd.txt, trainlist01.txt, testlist01.txt, ..."),
-    hmdb51=("hmdb51_org.rar, with the archives of the classes inside it unpacked too, and test_train_splits.rar (serre-lab.clps.brown.edu)",
-            "CLASS/NAME.avi, testTrainMulti_7030_splits/CLASS_test_split1.txt, ..."),
-    kinetics=("the videos and the lists train.csv, val.csv or validate.csv, test.csv (deepmind.com/open-source/kinetics; a copy: github.com/cvdfoundation)",
-              "train/ID_000012_000022.mp4 (or train/CLASS/...), val/..., annotations/train.csv, ..."),
-    vggsound=("vggsound.csv (robots.ox.ac.uk/~vgg/data/vggsound) and the clips from YouTube, 10 s from the listed second",
-              "vggsound.csv, video/ID_000030.mp4"),
-    audioset=("balanced_train_segments.csv, unbalanced_train_segments.csv, eval_segments.csv, class_labels_indices.csv "
-              "(research.google.com/audioset) and the clips from YouTube", "the lists, and video/ID.mp4 or video/ID_30.000_40.000.mp4"),
-    esc50=("ESC-50-master.zip (github.com/karolpiczak/ESC-50)", "meta/esc50.csv, audio/1-100032-A-0.wav"),
-    dcase2014=("scenes_stereo.zip (the scene task of 2013, archive.org/details/dcase2013_scene_classification) and scenes_stereo_testset.zip "
-               "(archive.org/details/dcase2013_scene_classification_testset)",
-               "scenes_stereo/bus01.wav, scenes_stereo_testset/bus01.wav"),
-    vggss=("vggss.json (github.com/hche11/Localizing-Visual-Sounds-the-Hard-Way) and the clips of VGGSound that it names",
-           "metadata/vggss.json, video/ID_000030.mp4 (or frames/ID_000030.jpg and audio/ID_000030.wav)"),
-    flickr_soundnet=("Annotations and Data (github.com/ardasnck/learning_to_localize_sound_source), flickr_test.csv for the usual test of 249 "
-                     "(github.com/hche11/Localizing-Visual-Sounds-the-Hard-Way)", "Annotations/ID.xml, Data/.../ID.jpg and ID.wav, flickr_test.csv"))
+_SETS = dict(  # name -> (what to get, where it goes in the folder)
+    ucf101=(
+        'UCF101.rar and UCF101TrainTestSplits-RecognitionTask.zip (crcv.ucf.edu/data/UCF101.php)',
+        'UCF-101/CLASS/v_CLASS_g01_c01.avi, ucfTrainTestlist/classInd.txt, trainlist01.txt, testlist01.txt, ...',
+    ),
+    hmdb51=(
+        'hmdb51_org.rar, with the archives of the classes inside it unpacked too, and test_train_splits.rar (serre-lab.clps.brown.edu)',
+        'CLASS/NAME.avi, testTrainMulti_7030_splits/CLASS_test_split1.txt, ...',
+    ),
+    kinetics=(
+        'the videos and the lists train.csv, val.csv or validate.csv, test.csv (deepmind.com/open-source/kinetics; a copy: github.com/cvdfoundation)',
+        'train/ID_000012_000022.mp4 (or train/CLASS/...), val/..., annotations/train.csv, ...',
+    ),
+    vggsound=(
+        'vggsound.csv (robots.ox.ac.uk/~vgg/data/vggsound) and the clips from YouTube, 10 s from the listed second',
+        'vggsound.csv, video/ID_000030.mp4',
+    ),
+    audioset=(
+        'balanced_train_segments.csv, unbalanced_train_segments.csv, eval_segments.csv, class_labels_indices.csv '
+        '(research.google.com/audioset) and the clips from YouTube',
+        'the lists, and video/ID.mp4 or video/ID_30.000_40.000.mp4',
+    ),
+    esc50=('ESC-50-master.zip (github.com/karolpiczak/ESC-50)', 'meta/esc50.csv, audio/1-100032-A-0.wav'),
+    dcase2014=(
+        'scenes_stereo.zip (the scene task of 2013, archive.org/details/dcase2013_scene_classification) and scenes_stereo_testset.zip '
+        '(archive.org/details/dcase2013_scene_classification_testset)',
+        'scenes_stereo/bus01.wav, scenes_stereo_testset/bus01.wav',
+    ),
+    vggss=(
+        'vggss.json (github.com/hche11/Localizing-Visual-Sounds-the-Hard-Way) and the clips of VGGSound that it names',
+        'metadata/vggss.json, video/ID_000030.mp4 (or frames/ID_000030.jpg and audio/ID_000030.wav)',
+    ),
+    flickr_soundnet=(
+        'Annotations and Data (github.com/ardasnck/learning_to_localize_sound_source), flickr_test.csv for the usual test of 249 '
+        '(github.com/hche11/Localizing-Visual-Sounds-the-Hard-Way)',
+        'Annotations/ID.xml, Data/.../ID.jpg and ID.wav, flickr_test.csv',
+    ),
+)
 
 # %% ../nbs/02_manifest.ipynb #e972144e
 def _need(folder, of: str, *patterns: str) -> list[Path]:
     "The files that the first fitting pattern finds in the folder, or a `ManifestError` that says what to get."
     for p in patterns:
-        if found := sorted(Path(folder).glob(p)): return found
+        if found := sorted(Path(folder).glob(p)):
+            return found
     what, where = _SETS[of]
-    raise ManifestError(f"{folder} holds no {patterns[0]}. To read {of}, get {what}; it goes there as {where}")
+    raise ManifestError(f'{folder} holds no {patterns[0]}. To read {of}, get {what}; it goes there as {where}')
 
 # %% ../nbs/02_manifest.ipynb #7205235e
 def _rank(path: str, endings) -> tuple:
@@ -1045,10 +1239,13 @@ def _by_name(folder, endings) -> dict[str, list[str]]:
     for path, _ in walk_files(folder):
         name = _composed(path.rsplit('/', 1)[-1])
         stem, end = os.path.splitext(name)
-        if end.lower() in endings: have.setdefault(stem, []).append(path)
+        if end.lower() in endings:
+            have.setdefault(stem, []).append(path)
         elif end.lower() not in telling:
-            for x in {stem, name}: have.setdefault(x, []).append(path)
-    for paths in have.values(): paths.sort(key=lambda p: _rank(p, endings))
+            for x in {stem, name}:
+                have.setdefault(x, []).append(path)
+    for paths in have.values():
+        paths.sort(key=lambda p: _rank(p, endings))
     return have
 
 # %% ../nbs/02_manifest.ipynb #fa6b4a7a
@@ -1056,7 +1253,8 @@ def _find(have, *wanted: tuple[str, str]) -> str:
     "Path of the first of the wanted (folder above or '', name) that is there, else ''."
     for above, name in wanted:
         for p in have.get(_composed(name), ()):
-            if not above or _composed(above) in _composed(p).split('/')[:-1]: return p
+            if not above or _composed(above) in _composed(p).split('/')[:-1]:
+                return p
     return ''
 
 # %% ../nbs/02_manifest.ipynb #efee9161
@@ -1070,15 +1268,17 @@ def _segments(have: dict, ids) -> dict:
         name, numbers = stem, ()
         while True:
             key = name if name in ids else name[1:] if name[:1] == 'Y' and name[1:] in ids else None
-            if key is not None: found.setdefault(key, []).append((numbers, paths[0]))
-            if len(numbers) == 2 or not (m := _TAIL.search(name)): break
-            name, numbers = name[:m.start()], (float(m[1]), *numbers)
+            if key is not None:
+                found.setdefault(key, []).append((numbers, paths[0]))
+            if len(numbers) == 2 or not (m := _TAIL.search(name)):
+                break
+            name, numbers = name[: m.start()], (float(m[1]), *numbers)
     return found
 
 
 def _near(x: float, second: float) -> bool:
     "Whether a number in a name may be this second: to the millisecond, cut to whole seconds, or in milliseconds."
-    return abs(x - second) < .0015 or x == int(second) or abs(x - 1000 * second) < 1.5
+    return abs(x - second) < 0.0015 or x == int(second) or abs(x - 1000 * second) < 1.5
 
 
 def _segment(found: dict, recording: str, start: float, end: float) -> tuple[str, bool]:
@@ -1090,24 +1290,30 @@ def _segment(found: dict, recording: str, start: float, end: float) -> tuple[str
 # %% ../nbs/02_manifest.ipynb #aeb7963c
 def _opened(folder, path: str) -> dict:
     "What the header of a file says, or the error."
-    try: return _noteworthy(probe(Path(folder, unescape_name(path))))
-    except (MediaError, OSError) as e: return dict(duration_s=0.0, error=getattr(e, 'reason', None) or str(e))
+    try:
+        return _noteworthy(probe(Path(folder, unescape_name(path))))
+    except (MediaError, OSError) as e:
+        return dict(duration_s=0.0, error=getattr(e, 'reason', None) or str(e))
 
 # %% ../nbs/02_manifest.ipynb #062d2e66
 def opened(
     folder,  # of the set
-    paths,   # of files in it, relative
+    paths,  # of files in it, relative
     check: bool = True,  # False: no file is opened, nothing is known
 ) -> list[dict]:
     "What the header of each file says, or its error; several at a time."
     from concurrent.futures import ThreadPoolExecutor
-    if not check: return [{} for _ in paths]
-    with ThreadPoolExecutor(4) as pool: return list(progress(pool.map(lambda p: _opened(folder, p), paths), len(paths), 'open', 'file'))
+
+    if not check:
+        return [{} for _ in paths]
+    with ThreadPoolExecutor(4) as pool:
+        return list(progress(pool.map(lambda p: _opened(folder, p), paths), len(paths), 'open', 'file'))
 
 # %% ../nbs/02_manifest.ipynb #aa7661d0
 class _Shelf:
     """The files below a folder, found as lists name them: a row has `path`, `find` (of `_find`), or `segment`
     (recording, start, end)."""
+
     def __init__(self, folder, endings, rows):
         searched = any('find' in r or 'segment' in r for r in rows)
         self.folder, self.have = folder, _by_name(folder, endings) if searched else {}
@@ -1115,8 +1321,10 @@ class _Shelf:
 
     def place(self, row) -> tuple[str, bool]:
         "(path or '', whether the file may be the whole recording)."
-        if row.get('path'): return _spelt(self.folder, row['path']), False
-        if 'segment' in row: return _segment(self.cuts, *row['segment'])
+        if row.get('path'):
+            return _spelt(self.folder, row['path']), False
+        if 'segment' in row:
+            return _segment(self.cuts, *row['segment'])
         return _find(self.have, *row['find']), False
 
 
@@ -1134,10 +1342,12 @@ def _within(row: dict, cut, duration: float):
     if cut and duration > 2 * (cut[1] - cut[0]):
         start, length = cut[0], cut[1] - cut[0]
         if duration < cut[1] - 1:
-            row['error'] = (f"lasts {duration:g} s: neither the {length:g} s that are listed "
-                            f"nor a recording that reaches second {cut[1]:g}")
+            row['error'] = (
+                f'lasts {duration:g} s: neither the {length:g} s that are listed '
+                f'nor a recording that reaches second {cut[1]:g}'
+            )
     elif start >= duration > 0:
-        row['error'] = f"the listed window begins at {start:g} s, and the file ends at {duration:g} s"
+        row['error'] = f'the listed window begins at {start:g} s, and the file ends at {duration:g} s'
     row.update(start_s=start, seconds=max(0.0, round(min(length, duration - start), 6)))
 
 # %% ../nbs/02_manifest.ipynb #1f2a63d2
@@ -1149,42 +1359,51 @@ def _read(folder, rows: list[dict], protocol: str, of: str = '', endings=VIDEOS,
         path, bare = shelf.place(r)
         cut, want = r.pop('segment', (0, 0, 0))[1:], r.pop('find', [('', r['id'])])
         why = r.get('why') or (_no_file(os.path.join(folder, unescape_name(path))) if path else 'not there')
-        if why: missing.append(dict(r, path=path or '/'.join(x for x in want[0] if x), why=why))
+        if why:
+            missing.append(dict(r, path=path or '/'.join(x for x in want[0] if x), why=why))
         else:
             there.append(dict(r, start_s=r.get('start_s', 0.0), path=path, protocol=protocol))
             cuts.append(cut if bare else None)
-    if not there: raise ManifestError(_none_there(folder, rows, missing, of))
+    if not there:
+        raise ManifestError(_none_there(folder, rows, missing, of))
     for r, cut, info in zip(there, cuts, opened(folder, [r['path'] for r in there], check)):
         r.update(info)
-        if info: _within(r, cut, info['duration_s'])
+        if info:
+            _within(r, cut, info['duration_s'])
     lack = pd.DataFrame(missing).fillna('').astype(str) if missing else None
     m = Manifest(folder, pd.DataFrame(there).drop(columns='why', errors='ignore'), lack)
-    if missing: print(f"{protocol}: {len(missing)} of {m.listed} listed files are left out, named in .missing; "
-                      f"the first: {missing[0]['path']} ({missing[0]['why']})")
+    if missing:
+        print(
+            f'{protocol}: {len(missing)} of {m.listed} listed files are left out, named in .missing; '
+            f'the first: {missing[0]["path"]} ({missing[0]["why"]})'
+        )
     return m
 
 # %% ../nbs/02_manifest.ipynb #c6037ba1
 def _none_there(folder, rows, missing, of: str) -> str:
     "Why no file of a list can be used, and what to do: mend what was meant to lead to them, or get them."
     what, where = _SETS.get(of, ('the files', 'the paths in the table, relative to its folder'))
-    first = f"the first is {missing[0]['path']} ({missing[0]['why']})" if missing else "the list is empty"
+    first = f'the first is {missing[0]["path"]} ({missing[0]["why"]})' if missing else 'the list is empty'
     links = [f'{p} is {why}' for p, why in walk_files(folder) if 'link' in why]
-    todo = f"Get {what}; they go there as {where}"
-    if links: todo = f"{len(links)} links there lead nowhere ({links[0]}); mend them"
-    return f"{folder}: none of the {len(rows)} listed files of {of or 'the list'} can be used; {first}. {todo}"
+    todo = f'Get {what}; they go there as {where}'
+    if links:
+        todo = f'{len(links)} links there lead nowhere ({links[0]}); mend them'
+    return f'{folder}: none of the {len(rows)} listed files of {of or "the list"} can be used; {first}. {todo}'
 
 # %% ../nbs/02_manifest.ipynb #f4e6645a
 def _split_number(split) -> int:
     "1, 2 or 3, or an error."
-    if split not in (1, 2, 3): raise ManifestError(f"split: expected 1, 2 or 3, the published numbers, got {split!r}")
+    if split not in (1, 2, 3):
+        raise ManifestError(f'split: expected 1, 2 or 3, the published numbers, got {split!r}')
     return split
 
 
 def _lines_of(path: Path):
     "(where: file and line, the line) of a text list; empty lines are passed over. `ManifestError` for what is no text."
-    try: text = path.read_text(encoding='utf-8-sig')
+    try:
+        text = path.read_text(encoding='utf-8-sig')
     except (OSError, UnicodeDecodeError) as e:
-        raise ManifestError(f"{path} cannot be read as a list: {e}; get it again") from None
+        raise ManifestError(f'{path} cannot be read as a list: {e}; get it again') from None
     return [(f'{path.name}, line {k}', x) for k, x in enumerate(text.splitlines(), 1) if x.strip()]
 
 # %% ../nbs/02_manifest.ipynb #cdcc1526
@@ -1193,23 +1412,31 @@ def _ucf_row(where: str, line: str, number: dict, side: str) -> dict:
     x = line.split()
     label, name = x[0].split('/')[0], os.path.splitext(os.path.basename(x[0]))[0]
     if number.get(label) is None or len(x) > 1 and number[label] != x[1]:
-        raise ManifestError(f"{where}: {line!r} does not fit classInd.txt, where {label} has number "
-                            f"{number.get(label)}")
-    if len(name.split('_')) < 3: raise ManifestError(f"{where}: expected CLASS/v_CLASS_g01_c01.avi, got {line!r}")
-    return dict(id=name, find=[(label, name)], split=side, label=join_labels([label]), class_index=number[label],
-                recording=f"{label}_{name.split('_')[-2]}")
+        raise ManifestError(
+            f'{where}: {line!r} does not fit classInd.txt, where {label} has number {number.get(label)}'
+        )
+    if len(name.split('_')) < 3:
+        raise ManifestError(f'{where}: expected CLASS/v_CLASS_g01_c01.avi, got {line!r}')
+    return dict(
+        id=name,
+        find=[(label, name)],
+        split=side,
+        label=join_labels([label]),
+        class_index=number[label],
+        recording=f'{label}_{name.split("_")[-2]}',
+    )
 
 # %% ../nbs/02_manifest.ipynb #52a645d6
 def from_ucf101(
     folder: str | Path,  # holds UCF-101/ and ucfTrainTestlist/
-    split: int = 1,      # published split: 1, 2 or 3
+    split: int = 1,  # published split: 1, 2 or 3
 ) -> Manifest:
     "UCF101 with one of its three splits; more columns: class_index (from 1), recording. Raises `ManifestError`."
     places = ('ucfTrainTestlist/classInd.txt', 'classInd.txt', '*/ucfTrainTestlist/classInd.txt')
     known, number, rows = _need(folder, 'ucf101', *places)[0], {}, []
     for where, line in _lines_of(known):
         if len(x := line.split()) != 2:
-            raise ManifestError(f"{where}: expected the number of a class and its name, got {line!r}")
+            raise ManifestError(f'{where}: expected the number of a class and its name, got {line!r}')
         number[x[1]] = x[0]
     for side in ('train', 'test'):
         listed = _need(known.parent, 'ucf101', f'{side}list{_split_number(split):02d}.txt')[0]
@@ -1219,7 +1446,7 @@ def from_ucf101(
 # %% ../nbs/02_manifest.ipynb #b09145b0
 def from_hmdb51(
     folder: str | Path,  # holds the classes' folders and testTrainMulti_7030_splits/
-    split: int = 1,      # published split: 1, 2 or 3
+    split: int = 1,  # published split: 1, 2 or 3
 ) -> Manifest:
     """HMDB51 with one of its three splits (70 and 30 clips per class; the others stand in no row). Raises
     `ManifestError`."""
@@ -1228,7 +1455,8 @@ def from_hmdb51(
         label = f.name.removesuffix(end)
         for where, line in _lines_of(f):
             name, number = (line.rsplit(None, 1) + [''])[:2]
-            if number not in sides: raise ManifestError(f"{where}: expected 'NAME.avi 0', 1 or 2, got {line!r}")
+            if number not in sides:
+                raise ManifestError(f"{where}: expected 'NAME.avi 0', 1 or 2, got {line!r}")
             name, side = os.path.splitext(name)[0], sides[number]
             if side:
                 rows.append(dict(id=f'{label}__{name}', find=[(label, name)], split=side, label=join_labels([label])))
@@ -1244,9 +1472,11 @@ def clock_seconds(
 ) -> float:
     "Seconds in a time; NaN for anything else."
     m = _CLOCK.fullmatch(text.strip())
-    if not m or thousands and re.fullmatch(r'[1-9]\d{0,2},\d{3}', m[3]): return np.nan
+    if not m or thousands and re.fullmatch(r'[1-9]\d{0,2},\d{3}', m[3]):
+        return np.nan
     hours, minutes, seconds = int(m[1] or 0), int(m[2] or 0), float(m[3].replace(',', '.') + (m[4] or ''))
-    if m[2] and (m[4] or seconds >= 60) or m[1] and minutes >= 60: return np.nan
+    if m[2] and (m[4] or seconds >= 60) or m[1] and minutes >= 60:
+        return np.nan
     return 3600 * hours + 60 * minutes + seconds
 
 # %% ../nbs/02_manifest.ipynb #71102196
@@ -1258,22 +1488,34 @@ def _times(column, file: str, unit: float = 1.0, thousands: bool = True, empty: 
         s = clock_seconds(text, thousands) * (1 if ':' in text else unit)
         if np.isnan(s) and not (empty and text.strip().lower() in _NOTHING) or unit != 1 and ':' in text:
             how = ' (with a point for a decimal)' * (',' in text) + ' as milliseconds' * (unit != 1)
-            raise ManifestError(f"{file}, line {line}: expected a time in {column.name}, such as 2.5, 1:02.5 or "
-                                f"00:01:02.5{how}, "
-                                f"got {text!r}")
+            raise ManifestError(
+                f'{file}, line {line}: expected a time in {column.name}, such as 2.5, 1:02.5 or '
+                f'00:01:02.5{how}, '
+                f'got {text!r}'
+            )
         made.append(s)
     return np.array(made, float)
 
 # %% ../nbs/02_manifest.ipynb #cc812a62
 def _kinetics_rows(f: Path, side: str, split: str) -> list[dict]:
     "The rows of one list; none for a table that is no list of Kinetics."
-    if not {'youtube_id', 'time_start', 'time_end'} <= set(next(_rows_of(f), (0, ()))[1]): return []
+    if not {'youtube_id', 'time_start', 'time_end'} <= set(next(_rows_of(f), (0, ()))[1]):
+        return []
     t, rows = _table(f), []
     starts, ends = (_times(t[c], f.name) for c in ('time_start', 'time_end'))
     for y, a, b, label in zip(t['youtube_id'], starts, ends, t['label'] if 'label' in t else [''] * len(t)):
-        name = f"{y}_{int(a):06d}_{int(b):06d}"
-        rows.append(dict(id=name, segment=(y, a, b), seconds=b - a, split=split, label=join_labels([label]),
-                         published_split=side, recording=y))
+        name = f'{y}_{int(a):06d}_{int(b):06d}'
+        rows.append(
+            dict(
+                id=name,
+                segment=(y, a, b),
+                seconds=b - a,
+                split=split,
+                label=join_labels([label]),
+                published_split=side,
+                recording=y,
+            )
+        )
     return rows
 
 # %% ../nbs/02_manifest.ipynb #0797e6d4
@@ -1286,7 +1528,8 @@ def from_kinetics(
     rows, sides = [], dict(train='train', val='test', test='held_out')
     for f in _need(folder, 'kinetics', 'annotations/*.csv', '*.csv'):
         side = next((s for s in sides if s in f.stem), None)
-        if side: rows += _kinetics_rows(f, side, sides[side])
+        if side:
+            rows += _kinetics_rows(f, side, sides[side])
     return _read(folder, rows, 'Kinetics, tested on its validation part', 'kinetics', check=check)
 
 # %% ../nbs/02_manifest.ipynb #bff963d9
@@ -1303,16 +1546,18 @@ def from_vggsound(
     Raises `ManifestError`."""
     file, rows = _need(folder, 'vggsound', 'vggsound.csv', '*/vggsound.csv')[0], []
     listed = list(_rows_of(file, skipinitialspace=True))
-    if listed and _is_head(listed[0][1]): del listed[0]
+    if listed and _is_head(listed[0][1]):
+        del listed[0]
     for line, cells in listed:
         where = f'{file.name}, line {line}'
         if len(cells) != 4:
-            raise ManifestError(f"{where}: expected four columns (youtube id, second, label, split), got {len(cells)}")
+            raise ManifestError(f'{where}: expected four columns (youtube id, second, label, split), got {len(cells)}')
         y, second, label, split = (c.strip() for c in cells)
         a = clock_seconds(second)
         if np.isnan(a) or split.lower() not in ('train', 'test'):
-            raise ManifestError(f"{where}: expected a second such as 30 and train or test, got {second!r} and "
-                                f"{split!r}")
+            raise ManifestError(
+                f'{where}: expected a second such as 30 and train or test, got {second!r} and {split!r}'
+            )
         rows.append(
             dict(
                 id=_cut_id(y, a),
@@ -1334,14 +1579,15 @@ def _cut_id(recording: str, second: float) -> str:
 def _audioset_row(where: str, cells: list, names: dict, side: str) -> dict:
     "The row of a line `YTID, start, end, codes of classes`; the codes may have lost their quotes."
     if len(cells) < 4:
-        raise ManifestError(f"{where}: expected a YouTube id, start, end and codes of classes, got "
-                            f"{', '.join(cells)!r}")
+        raise ManifestError(
+            f'{where}: expected a YouTube id, start, end and codes of classes, got {", ".join(cells)!r}'
+        )
     y, (a, b) = cells[0].strip(), map(clock_seconds, cells[1:3])
     mids = [x.strip() for x in ','.join(cells[3:]).split(',') if x.strip()]
     if not 0 <= a < b:
-        raise ManifestError(f"{where}: expected seconds of start and end, got {cells[1]!r} and {cells[2]!r}")
+        raise ManifestError(f'{where}: expected seconds of start and end, got {cells[1]!r} and {cells[2]!r}')
     if unknown := [x for x in mids if x not in names]:
-        raise ManifestError(f"{where}: the class {unknown[0]!r} is not in class_labels_indices.csv")
+        raise ManifestError(f'{where}: the class {unknown[0]!r} is not in class_labels_indices.csv')
     return dict(
         id=f'{y}_{a:.10g}',
         segment=(y, a, b),
@@ -1379,37 +1625,56 @@ def _by_source(rows: list[dict], test: float, seed: int):
     order = lambda s: hashlib.sha256(f'{seed} {s}'.encode()).digest()
     for label in sorted({r['label'] for r in rows}):
         sources = sorted({r['recording'] for r in rows if r['label'] == label}, key=order)
-        if len(sources) < 2: single.add(label); continue
+        if len(sources) < 2:
+            single.add(label)
+            continue
         n = min(max(1, round(test * len(sources))), len(sources) - 1)
-        for k, s in enumerate(sources): side.setdefault(s, 'test' if k < n else 'train')
+        for k, s in enumerate(sources):
+            side.setdefault(s, 'test' if k < n else 'train')
     for r in rows:
-        if r['label'] in single: r['why'] = 'the only recording of its class, which cannot be on both sides'
-        else: r['split'] = side[r['recording']]
+        if r['label'] in single:
+            r['why'] = 'the only recording of its class, which cannot be on both sides'
+        else:
+            r['split'] = side[r['recording']]
 
 # %% ../nbs/02_manifest.ipynb #97e4a180
 def from_esc50(
     folder: str | Path,  # holds meta/esc50.csv and audio/
     fold: int | str | None = 'all',  # published fold to test on; 'all': each; None: split by recording (a part)
-    seed: int = 0,       # of that split
+    seed: int = 0,  # of that split
 ) -> Manifest:
     "ESC-50, 2,000 sounds of 5 s in 50 classes; more columns: class_index (from 0), published_fold, recording. Raises `ManifestError`."
     file = _need(folder, 'esc50', 'meta/esc50.csv', 'esc50.csv', '*/meta/esc50.csv')[0]
     t, rows = _table(file, ('filename', 'fold', 'target', 'category', 'src_file')), []
     if fold not in (None, 'all', 1, 2, 3, 4, 5):
         raise ManifestError(f"fold: expected 1 to 5, 'all', or None for a split by recording, got {fold!r}")
-    if not len(t): raise ManifestError(f"{file} has no rows; get it again")
-    first = t['fold'].min() if fold == 'all' else str(fold)       # the others are tested too, see `evaluation.folds_of`
+    if not len(t):
+        raise ManifestError(f'{file} has no rows; get it again')
+    first = t['fold'].min() if fold == 'all' else str(fold)  # the others are tested too, see `evaluation.folds_of`
     for x in t.to_dict('records'):
         name = os.path.splitext(x['filename'])[0]
         side = 'test' if x['fold'] == first else 'train'
-        rows.append(dict(id=name, find=[('', name)], label=join_labels([x['category']]), split=side,
-                         class_index=x['target'], published_fold=x['fold'], recording=x['src_file']))
-        if fold == 'all': rows[-1]['fold'] = x['fold']
+        rows.append(
+            dict(
+                id=name,
+                find=[('', name)],
+                label=join_labels([x['category']]),
+                split=side,
+                class_index=x['target'],
+                published_fold=x['fold'],
+                recording=x['src_file'],
+            )
+        )
+        if fold == 'all':
+            rows[-1]['fold'] = x['fold']
     protocol = 'ESC-50, five folds' if fold == 'all' else f'ESC-50 fold {fold}'
-    if len(rows) != 2000: protocol += f' of a part of {len(rows)} clips'
+    if len(rows) != 2000:
+        protocol += f' of a part of {len(rows)} clips'
     if fold is None:
         _by_source(rows, 0.5, seed)
-        protocol = f'{len(rows)} clips of ESC-50, split by recording: not the published protocol, too few to order methods by'
+        protocol = (
+            f'{len(rows)} clips of ESC-50, split by recording: not the published protocol, too few to order methods by'
+        )
     return _read(folder, rows, protocol, 'esc50', AUDIOS)
 
 # %% ../nbs/02_manifest.ipynb #5749c95b
@@ -1420,25 +1685,41 @@ def from_dcase2014(
     folder: str | Path,  # holds scenes_stereo/ and scenes_stereo_testset/
 ) -> Manifest:
     "The acoustic scenes of DCASE 2013 (called 2014 in papers): 100 recordings to train, 100 to test. Raises `ManifestError`."
-    rows = [dict(id=f'{side}_{c}{k:02d}', find=[(above, f'{c}{k:02d}'), *([('', f'test_{c}{k:02d}')] if side == 'test' else [])], split=side, label=c)
-            for side, above in (('train', 'scenes_stereo'), ('test', 'scenes_stereo_testset')) for c in SCENES for k in range(1, 11)]
+    rows = [
+        dict(
+            id=f'{side}_{c}{k:02d}',
+            find=[(above, f'{c}{k:02d}'), *([('', f'test_{c}{k:02d}')] if side == 'test' else [])],
+            split=side,
+            label=c,
+        )
+        for side, above in (('train', 'scenes_stereo'), ('test', 'scenes_stereo_testset'))
+        for c in SCENES
+        for k in range(1, 11)
+    ]
     return _read(folder, rows, 'DCASE 2014', 'dcase2014', AUDIOS)
 
 # %% ../nbs/02_manifest.ipynb #d568484b
 @dataclass(frozen=True)
 class Boxes:
     "Published boxes of one clip."
-    xyxy: np.ndarray     # float64 [K, 4] x0, y0, x1, y1, fractions of the frame, in [0, 1]; K may be 0: nothing that sounds is visible
-    votes: int = 1       # boxes that must cover a point for weight 1 (VGG-SS 1, Flickr-SoundNet 2)
-    time_s: float = np.nan  # picture they were drawn on, s from the row's start; NaN: not known, or there is only one picture
+
+    xyxy: (
+        np.ndarray
+    )  # float64 [K, 4] x0, y0, x1, y1, fractions of the frame, in [0, 1]; K may be 0: nothing that sounds is visible
+    votes: int = 1  # boxes that must cover a point for weight 1 (VGG-SS 1, Flickr-SoundNet 2)
+    time_s: float = (
+        np.nan
+    )  # picture they were drawn on, s from the row's start; NaN: not known, or there is only one picture
 
 # %% ../nbs/02_manifest.ipynb #0fac2b25
-def _box_columns(boxes, votes=1, time_s='', who='', slack=.25) -> dict:
+def _box_columns(boxes, votes=1, time_s='', who='', slack=0.25) -> dict:
     "The columns in which a row keeps its boxes; `slack`: how far published ones may stand out of the frame, where they are cut."
-    try: b = np.array([[float(x) for x in box] for box in boxes]).reshape(-1, 4)
-    except (TypeError, ValueError): b = np.full((1, 4), np.nan)
+    try:
+        b = np.array([[float(x) for x in box] for box in boxes]).reshape(-1, 4)
+    except (TypeError, ValueError):
+        b = np.full((1, 4), np.nan)
     if not np.isfinite(b).all() or (b < -slack).any() or (b > 1 + slack).any() or (b[:, :2] > b[:, 2:]).any():
-        raise ManifestError(f"{who}: expected boxes x0 <= x1, y0 <= y1 as fractions of the frame, got {boxes}")
+        raise ManifestError(f'{who}: expected boxes x0 <= x1, y0 <= y1 as fractions of the frame, got {boxes}')
     return dict(boxes=json.dumps(np.clip(b, 0, 1).round(6).tolist()), votes=str(votes), boxes_at_s=str(time_s))
 
 # %% ../nbs/02_manifest.ipynb #c75ef658
@@ -1449,40 +1730,53 @@ def boxes_of(
     "The boxes of the i-th row; `ManifestError` where the table has none for it."
     r = manifest.table.iloc[i]
     if not isinstance(r.get('boxes'), str) or not r['boxes']:
-        raise ManifestError(f"{r['id']}: the table holds no boxes for it; from_vggss, from_flickr_soundnet and from_csv read them")
+        raise ManifestError(
+            f'{r["id"]}: the table holds no boxes for it; from_vggss, from_flickr_soundnet and from_csv read them'
+        )
     try:
         xyxy, votes, at = json.loads(r['boxes']), int(r.get('votes') or 1), float(r.get('boxes_at_s') or 'nan')
         return Boxes(np.array(xyxy, float).reshape(-1, 4), votes, at)
     except (ValueError, TypeError) as e:
-        raise ManifestError(f"{r['id']}: expected boxes as [[x0, y0, x1, y1], ...], and numbers as votes and seconds, "
-                            f"got {r['boxes']!r}: {e}") from None
+        raise ManifestError(
+            f'{r["id"]}: expected boxes as [[x0, y0, x1, y1], ...], and numbers as votes and seconds, '
+            f'got {r["boxes"]!r}: {e}'
+        ) from None
 
 # %% ../nbs/02_manifest.ipynb #25af8376
 def _with_stills(folder, rows: list[dict], protocol, of, check=True) -> Manifest:
     "The manifest of listed clips, each a video or a picture with a sound of the same name."
     videos, stills, sounds = (_Shelf(folder, e, rows) for e in (VIDEOS, {'.jpg', '.jpeg', '.png'}, AUDIOS))
     for r in rows:
-        if videos.place(r)[0]: continue
+        if videos.place(r)[0]:
+            continue
         r['path'], r['audio_path'] = stills.place(r)[0], sounds.place(r)[0]
-        if r['path'] and not r['audio_path']: r['why'] = 'a picture without its sound'
+        if r['path'] and not r['audio_path']:
+            r['why'] = 'a picture without its sound'
     m = _read(folder, rows, protocol, of, VIDEOS, check)
-    if 'audio_path' not in m.table: return m
+    if 'audio_path' not in m.table:
+        return m
     m.table['audio_path'] = m.table['audio_path'].fillna('')
     pair = m.table['audio_path'] != ''
     sound = pd.DataFrame(opened(folder, m.table['audio_path'][pair], check), m.table.index[pair])
-    for c in {'duration_s', 'audio_codec', 'rate', 'channels'} & set(sound): m.table.loc[pair, c] = sound[c]
-    if check: m.table.loc[pair, 'seconds'] = sound['duration_s']
+    for c in {'duration_s', 'audio_codec', 'rate', 'channels'} & set(sound):
+        m.table.loc[pair, c] = sound[c]
+    if check:
+        m.table.loc[pair, 'seconds'] = sound['duration_s']
     return m
 
 # %% ../nbs/02_manifest.ipynb #d1971416
 def _vggss_entries(file: Path) -> list[tuple]:
     "(name, recording, second, class, boxes) of each entry."
     try:
-        return [(x['file'], *re.fullmatch(r'(.+)_(\d+)', x['file']).groups(), x['class'], x['bbox'])
-                for x in json.loads(file.read_text())]
+        return [
+            (x['file'], *re.fullmatch(r'(.+)_(\d+)', x['file']).groups(), x['class'], x['bbox'])
+            for x in json.loads(file.read_text())
+        ]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
-        raise ManifestError(f"{file} is not the list of VGG-SS, whose entries have file (ID_000030), class and bbox "
-                            f"({type(e).__name__}: {e}); get it again") from None
+        raise ManifestError(
+            f'{file} is not the list of VGG-SS, whose entries have file (ID_000030), class and bbox '
+            f'({type(e).__name__}: {e}); get it again'
+        ) from None
 
 
 def from_vggss(
@@ -1492,18 +1786,32 @@ def from_vggss(
     "VGG-SS: 5,158 test clips of VGGSound with boxes on the picture in their middle, 5 s. Raises `ManifestError`."
     file, rows = _need(folder, 'vggss', 'vggss.json', 'metadata/vggss.json')[0], []
     for name, y, second, label, boxes in _vggss_entries(file):
-        try: own = _box_columns(boxes, time_s=5.0, who=name)
-        except ManifestError as e: own = dict(why=str(e))         # one damaged entry of 5,158 does not stop the others
-        rows.append(dict(id=name, segment=(y, int(second), int(second) + 10), seconds=10.0, split='test',
-                         label=join_labels([label]), recording=y, **own))
+        try:
+            own = _box_columns(boxes, time_s=5.0, who=name)
+        except ManifestError as e:
+            own = dict(why=str(e))  # one damaged entry of 5,158 does not stop the others
+        rows.append(
+            dict(
+                id=name,
+                segment=(y, int(second), int(second) + 10),
+                seconds=10.0,
+                split='test',
+                label=join_labels([label]),
+                recording=y,
+                **own,
+            )
+        )
     return _with_stills(folder, rows, 'VGG-SS', 'vggss', check)
 
 # %% ../nbs/02_manifest.ipynb #96139581
 def _flickr_boxes(xml: Path) -> list:
     "Boxes of all annotators, fractions of the frame: `bbox` holds a name and x0, y0, x1, y1 on a grid of 256 (LVS, utils.py:54)."
     import xml.etree.ElementTree as ET
-    try: return [[int(v.text) / 256 for v in list(b)[1:5]] for b in ET.parse(xml).getroot().iter('bbox')]
-    except (ET.ParseError, ValueError, TypeError) as e: raise ManifestError(f"{xml.name} is not an annotation of Flickr-SoundNet: {e}") from None
+
+    try:
+        return [[int(v.text) / 256 for v in list(b)[1:5]] for b in ET.parse(xml).getroot().iter('bbox')]
+    except (ET.ParseError, ValueError, TypeError) as e:
+        raise ManifestError(f'{xml.name} is not an annotation of Flickr-SoundNet: {e}') from None
 
 
 def from_flickr_soundnet(
@@ -1513,9 +1821,22 @@ def from_flickr_soundnet(
     notes = {f.stem: f for f in _need(folder, 'flickr_soundnet', 'Annotations/*.xml', '*/Annotations/*.xml')}
     lists = [f for p in ('flickr_test.csv', 'metadata/flickr_test.csv') if (f := Path(folder, p)).exists()]
     ids = [x.split(',')[0].strip() for _, x in _lines_of(lists[0])] if lists else sorted(notes)
-    rows = [dict(id=i, find=[('', i)], split='test', **(_box_columns(_flickr_boxes(notes[i]), votes=2, who=notes[i].name) if i in notes else dict(why='no annotation')))
-            for i in ids]
-    return _with_stills(folder, rows, f'Flickr-SoundNet, {"test list of" if lists else "all"} {len(ids)}', 'flickr_soundnet')
+    rows = [
+        dict(
+            id=i,
+            find=[('', i)],
+            split='test',
+            **(
+                _box_columns(_flickr_boxes(notes[i]), votes=2, who=notes[i].name)
+                if i in notes
+                else dict(why='no annotation')
+            ),
+        )
+        for i in ids
+    ]
+    return _with_stills(
+        folder, rows, f'Flickr-SoundNet, {"test list of" if lists else "all"} {len(ids)}', 'flickr_soundnet'
+    )
 
 # %% ../nbs/02_manifest.ipynb #260e8be5
 def from_folder(
@@ -1526,7 +1847,7 @@ def from_folder(
         found, left, said = _files(Path(folder), VIDEOS | AUDIOS)
     except ManifestError as e:
         raise ManifestError(
-            f"{e}; videos and sounds go into folders named by their class, as in dog/bark.mp4"
+            f'{e}; videos and sounds go into folders named by their class, as in dog/bark.mp4'
         ) from None
     if said:
         print(said)
@@ -1539,13 +1860,20 @@ def from_folder(
     return _read(folder, rows, 'folders')
 
 # %% ../nbs/02_manifest.ipynb #d594b03f
-_ALIASES = dict(path=('path', 'file', 'filename', 'file_name', 'video', 'video_path', 'audio_path'), id=('id',),
-                split=('split', 'subset', 'set'), label=('label', 'class', 'category', 'coarse_class', 'event_label'),
-                faulty_kind=('faulty_kind',), boxes_at_s=('boxes_at_s', 'time_s'))
+_ALIASES = dict(
+    path=('path', 'file', 'filename', 'file_name', 'video', 'video_path', 'audio_path'),
+    id=('id',),
+    split=('split', 'subset', 'set'),
+    label=('label', 'class', 'category', 'coarse_class', 'event_label'),
+    faulty_kind=('faulty_kind',),
+    boxes_at_s=('boxes_at_s', 'time_s'),
+)
 _ROLES = dict(start='starts?|begins?|onset', end='ends?|stop|offset', length='duration|dur|length')
-_ROLE = re.compile('(?:clip|segment|seg|event|window|time|timestamp|t)?'
-                   f"(?:{'|'.join(f'(?P<{k}>{v})' for k, v in _ROLES.items())})"
-                   '(?:time|timestamp|at)?(?:s|sec|secs|seconds?|(?P<ms>ms|msecs?|millis|milliseconds?))?')
+_ROLE = re.compile(
+    '(?:clip|segment|seg|event|window|time|timestamp|t)?'
+    f'(?:{"|".join(f"(?P<{k}>{v})" for k, v in _ROLES.items())})'
+    '(?:time|timestamp|at)?(?:s|sec|secs|seconds?|(?P<ms>ms|msecs?|millis|milliseconds?))?'
+)
 
 
 def _time_columns(columns) -> dict[str, list]:
@@ -1553,20 +1881,22 @@ def _time_columns(columns) -> dict[str, list]:
     roles = dict(start=[], end=[], length=[])
     for c in columns:
         m = _ROLE.fullmatch(re.sub('[^a-z]', '', c.lower()))
-        if c == 'seconds': roles['length'].insert(0, (c, 1.0))
+        if c == 'seconds':
+            roles['length'].insert(0, (c, 1.0))
         elif m and not (c == 'duration_s' and 'seconds' in columns):
-            roles[next(k for k in roles if m[k])].append((c, .001 if m['ms'] else 1.0))
+            roles[next(k for k in roles if m[k])].append((c, 0.001 if m['ms'] else 1.0))
     return roles
 
 # %% ../nbs/02_manifest.ipynb #91272e02
 def _one_time(t, columns: list, file: str, thousands: bool) -> np.ndarray:
     "The times in one or several columns, s, NaN where empty; several must agree."
     made = [_times(t[c], file, unit, thousands, empty=True) for c, unit in columns]
-    if not made: return np.full(len(t), np.nan)
+    if not made:
+        return np.full(len(t), np.nan)
     for x, (c, _) in zip(made, columns):
-        if (off := np.abs(x - made[0]) > .051).any():
+        if (off := np.abs(x - made[0]) > 0.051).any():
             one, two = f'{columns[0][0]} says {made[0][off][0]:g} s', f'{c} says {x[off][0]:g} s'
-            raise ManifestError(f"{file}, line {t.index[off][0]}: {one} and {two}; keep one of the columns")
+            raise ManifestError(f'{file}, line {t.index[off][0]}: {one} and {two}; keep one of the columns')
     return made[0]
 
 # %% ../nbs/02_manifest.ipynb #26784581
@@ -1574,13 +1904,15 @@ def _ambiguous(t, roles: dict, file: str):
     "Refuse columns of times that may mean two things, or none that is a time."
     frames = [c for c in t if re.search('(start|end|stop|onset|begin).*(frame|sample)', c.lower())]
     if frames and not any(roles.values()):
-        raise ManifestError(f"{file}: {frames[0]} is no time; give start and end in seconds, or leave the column out "
-                            f"to read whole files")
+        raise ManifestError(
+            f'{file}: {frames[0]} is no time; give start and end in seconds, or leave the column out '
+            f'to read whole files'
+        )
     has = lambda word, role: any(word in c.lower() for c, _ in roles[role])
     if has('offset', 'end') and not has('onset', 'start'):
-        raise ManifestError(f"{file}: a column offset without onset may be a start or an end; call it start or end")
+        raise ManifestError(f'{file}: a column offset without onset may be a start or an end; call it start or end')
     if roles['start'] and not roles['end'] + roles['length']:
-        print(f"{file}: no column gives an end or a length, so each clip goes on to the end of its file")
+        print(f'{file}: no column gives an end or a length, so each clip goes on to the end of its file')
 
 # %% ../nbs/02_manifest.ipynb #8e56b424
 def _windows_of(t, file: str, thousands: bool) -> pd.DataFrame:
@@ -1590,13 +1922,17 @@ def _windows_of(t, file: str, thousands: bool) -> pd.DataFrame:
     start, end, length = (_one_time(t, roles[k], file, thousands) for k in roles)
     start = np.nan_to_num(start)
     seconds = np.where(np.isnan(end), length, end - start)
-    odd = (np.abs(length - seconds) > .051) & (length < end - .051)        # neither the window's length nor the file's
-    wrong = {'an end after the start': (seconds <= 0) & ~np.isnan(end), 'a length above 0': seconds <= 0,
-             'a duration of the window, or of a file that reaches its end': odd}
+    odd = (np.abs(length - seconds) > 0.051) & (length < end - 0.051)  # neither the window's length nor the file's
+    wrong = {
+        'an end after the start': (seconds <= 0) & ~np.isnan(end),
+        'a length above 0': seconds <= 0,
+        'a duration of the window, or of a file that reaches its end': odd,
+    }
     for what, bad in wrong.items():
-        if not bad.any(): continue
+        if not bad.any():
+            continue
         cells = ', '.join(f'{c} {t[c].iloc[bad.argmax()]!r}' for k in roles for c, _ in roles[k])
-        raise ManifestError(f"{file}, line {t.index[bad.argmax()]}: expected {what}, got {cells}")
+        raise ManifestError(f'{file}, line {t.index[bad.argmax()]}: expected {what}, got {cells}')
     return t.drop(columns=[c for k in roles.values() for c, _ in k]).assign(start_s=start, seconds=seconds)
 
 # %% ../nbs/02_manifest.ipynb #7a217adf
@@ -1606,8 +1942,8 @@ def _collect_boxes(t) -> pd.DataFrame:
     for _, g in t.groupby([c for c in ('path', 'start_s', 'boxes_at_s') if c in t], sort=False):
         b, at, who = g[sides], g['boxes_at_s'].iloc[0] if 'boxes_at_s' in g else '', g['path'].iloc[0]
         if at and np.isnan(clock_seconds(at)):
-            raise ManifestError(f"{who}: expected the moment of its picture in s, got {at!r}")
-        empty = b.map(lambda x: x.strip().lower() in _NOTHING).all(axis=1)             # nothing that sounds can be seen
+            raise ManifestError(f'{who}: expected the moment of its picture in s, got {at!r}')
+        empty = b.map(lambda x: x.strip().lower() in _NOTHING).all(axis=1)  # nothing that sounds can be seen
         at = f'{clock_seconds(at):.10g}' if at else ''
         rows.append(
             dict(g.iloc[0].drop(sides), **_box_columns(b[~empty].to_numpy().tolist(), time_s=at, who=who, slack=0.05))
@@ -1618,7 +1954,10 @@ def _collect_boxes(t) -> pd.DataFrame:
 def _separator(path: Path) -> str:
     """What divides the cells of a table: of ',;', tab and bar the one whose head has a column of paths, else the one
     with most cells."""
-    def head(s): return [c.strip().lower() for c in next(_rows_of(path, s, 'surrogateescape'), (0, ['']))[1]]
+
+    def head(s):
+        return [c.strip().lower() for c in next(_rows_of(path, s, 'surrogateescape'), (0, ['']))[1]]
+
     return max(',;\t|', key=lambda s: (bool(set(head(s)) & set(_ALIASES['path'])), len(head(s))))
 
 # %% ../nbs/02_manifest.ipynb #cbf1416b
@@ -1632,16 +1971,17 @@ def _paths_table(path: Path, sep: str) -> pd.DataFrame:
     t = _table(path, sep=sep, errors='surrogateescape')
     lower = {c.lower(): c for c in reversed(list(t))}
     for name, others in _ALIASES.items():
-        if found := next((lower[c] for c in others if c in lower), None): t = t.rename(columns={found: name})
+        if found := next((lower[c] for c in others if c in lower), None):
+            t = t.rename(columns={found: name})
     if 'path' not in t:
         names = ', '.join(_ALIASES['path'])
-        raise ManifestError(f"{path}: no column names the files; expected one of {names}, got {', '.join(t)}")
+        raise ManifestError(f'{path}: no column names the files; expected one of {names}, got {", ".join(t)}')
     t['path'] = [p if _utf8(p) else escape_name(p) for p in t['path']]
     for c in t:
         good = t[c].map(_utf8).to_numpy(bool)
         if not good.all():
-            where = f"{path.name}, line {t.index[~good][0]}"
-            raise ManifestError(f"{where}: what stands in {c!r} is not UTF-8; save the table again as UTF-8")
+            where = f'{path.name}, line {t.index[~good][0]}'
+            raise ManifestError(f'{where}: what stands in {c!r} is not UTF-8; save the table again as UTF-8')
     return t
 
 # %% ../nbs/02_manifest.ipynb #344c78e8
@@ -1652,15 +1992,28 @@ def from_csv(
     path = Path(path)
     sep = _separator(path)
     t = _windows_of(_paths_table(path, sep), path.name, thousands=sep != ';')
-    if {'x0', 'y0', 'x1', 'y1'} <= set(t): t = _collect_boxes(t)
+    if {'x0', 'y0', 'x1', 'y1'} <= set(t):
+        t = _collect_boxes(t)
     if 'id' not in t:
-        nth = (t.groupby('path').cumcount() + 1).astype(str)               # several windows, or pictures, of a file
+        nth = (t.groupby('path').cumcount() + 1).astype(str)  # several windows, or pictures, of a file
         t['id'] = t['path'].map(_names(t['path'].unique())) + np.where(t['path'].duplicated(keep=False), '@' + nth, '')
     rows = t.drop(columns=[c for c in COLUMNS[7:] if c in t]).to_dict('records')
     for r in rows:
-        if np.isnan(r['seconds']): del r['seconds']
+        if np.isnan(r['seconds']):
+            del r['seconds']
     return _read(path.parent, rows, path.name)
 
 # %% ../nbs/02_manifest.ipynb #58391842
-READERS = dict(ucf101=from_ucf101, hmdb51=from_hmdb51, kinetics=from_kinetics, vggsound=from_vggsound, audioset=from_audioset, esc50=from_esc50,
-               dcase2014=from_dcase2014, vggss=from_vggss, flickr_soundnet=from_flickr_soundnet, folder=from_folder, csv=from_csv)
+READERS = dict(
+    ucf101=from_ucf101,
+    hmdb51=from_hmdb51,
+    kinetics=from_kinetics,
+    vggsound=from_vggsound,
+    audioset=from_audioset,
+    esc50=from_esc50,
+    dcase2014=from_dcase2014,
+    vggss=from_vggss,
+    flickr_soundnet=from_flickr_soundnet,
+    folder=from_folder,
+    csv=from_csv,
+)

@@ -19,63 +19,89 @@ import numpy as np
 from .core import AvnbError, atomic_write
 
 # %% ../nbs/01_media.ipynb #d17e5a30
-READING = 2     # the rule by which files are read, raised when the same file gives other pictures or sounds: what was
-                # packed or cached by an earlier rule is then not used again
+READING = 2  # the rule by which files are read, raised when the same file gives other pictures or sounds: what was
+# packed or cached by an earlier rule is then not used again
 
 # %% ../nbs/01_media.ipynb #776e3a92
 class MediaError(AvnbError):
     "A file that cannot do what was asked of it: `path` says which, `reason` says why."
+
     def __init__(self, path, reason):
         super().__init__(str(path), reason)
         self.path, self.reason = str(path), reason
 
     def __str__(self):
-        return f"{self.path}: {self.reason}".encode('utf-8', 'surrogateescape').decode('utf-8', 'backslashreplace')
+        return f'{self.path}: {self.reason}'.encode('utf-8', 'surrogateescape').decode('utf-8', 'backslashreplace')
 
 # %% ../nbs/01_media.ipynb #e02c8660
 @dataclass(eq=False)
 class Clip:
     "Frames and sound of one stretch of time, both counted from the same zero: the first decoded frame of the file."
-    frames: np.ndarray       # uint8 [T,H,W,3], RGB; all of the grid, or those that were asked for
-    waveform: np.ndarray     # float32 [L], mono, within [-1, 1]
-    fps: float               # frames per second of the grid
-    rate: int                # samples per second
-    start: float             # s from the first decoded frame of the file
+
+    frames: np.ndarray  # uint8 [T,H,W,3], RGB; all of the grid, or those that were asked for
+    waveform: np.ndarray  # float32 [L], mono, within [-1, 1]
+    fps: float  # frames per second of the grid
+    rate: int  # samples per second
+    start: float  # s from the first decoded frame of the file
     path: str
     id: str
-    pad_frames: int = 0      # frames at the end, repeating the last, for which the file has neither picture nor sound
-    pad_samples: int = 0     # samples that are zero because the file holds no sound there
+    pad_frames: int = 0  # frames at the end, repeating the last, for which the file has neither picture nor sound
+    pad_samples: int = 0  # samples that are zero because the file holds no sound there
     has_audio: bool = True
-    out_of_phase: float = 0.0   # 0: `waveform` is the mean of left and right; 1: left alone, because they cancel
+    out_of_phase: float = 0.0  # 0: `waveform` is the mean of left and right; 1: left alone, because they cancel
 
     def __repr__(self):
-        pad = f", padded {self.pad_frames} frames {self.pad_samples} samples" if self.pad_frames or self.pad_samples else ""
-        return (f"Clip({self.id}: {self.frames.shape} at {self.fps:g} fps, {len(self.waveform)} samples at {self.rate} Hz, "
-                f"from {self.start:g} s{'' if self.has_audio else ', no sound track'}{pad})")
+        pad = (
+            f', padded {self.pad_frames} frames {self.pad_samples} samples'
+            if self.pad_frames or self.pad_samples
+            else ''
+        )
+        return (
+            f'Clip({self.id}: {self.frames.shape} at {self.fps:g} fps, {len(self.waveform)} samples at {self.rate} Hz, '
+            f'from {self.start:g} s{"" if self.has_audio else ", no sound track"}{pad})'
+        )
 
 # %% ../nbs/01_media.ipynb #1216297f
 def _check(path, frames, waveform):
     "Refuse what the encoders would quietly change."
     bad = lambda reason: MediaError(path, reason)
-    if not isinstance(frames, np.ndarray) or frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or not len(frames):
-        got = f"{frames.dtype} {list(frames.shape)}" if isinstance(frames, np.ndarray) else type(frames).__name__
-        raise bad(f"frames: expected a uint8 array [T,H,W,3], got {got}; scale to 0..255, round, and call .astype(np.uint8)")
+    if (
+        not isinstance(frames, np.ndarray)
+        or frames.dtype != np.uint8
+        or frames.ndim != 4
+        or frames.shape[3] != 3
+        or not len(frames)
+    ):
+        got = f'{frames.dtype} {list(frames.shape)}' if isinstance(frames, np.ndarray) else type(frames).__name__
+        raise bad(
+            f'frames: expected a uint8 array [T,H,W,3], got {got}; scale to 0..255, round, and call .astype(np.uint8)'
+        )
     if frames.shape[1] % 2 or frames.shape[2] % 2:
         h, w = frames.shape[1:3]
-        raise bad(f"frames: H.264 in yuv420p needs an even height and width, got {h} x {w}; crop or resize by one pixel")
-    if waveform is None: return
+        raise bad(
+            f'frames: H.264 in yuv420p needs an even height and width, got {h} x {w}; crop or resize by one pixel'
+        )
+    if waveform is None:
+        return
     if not isinstance(waveform, np.ndarray) or waveform.dtype != np.float32 or waveform.ndim != 1 or not len(waveform):
-        got = f"{waveform.dtype} {list(waveform.shape)}" if isinstance(waveform, np.ndarray) else type(waveform).__name__
-        raise bad(f"waveform: expected a mono float32 array [L], got {got}; average the channels and call .astype(np.float32)")
-    if not np.isfinite(waveform).all(): raise bad("waveform: holds NaN or infinity; find out where it comes from, or use np.nan_to_num")
+        got = (
+            f'{waveform.dtype} {list(waveform.shape)}' if isinstance(waveform, np.ndarray) else type(waveform).__name__
+        )
+        raise bad(
+            f'waveform: expected a mono float32 array [L], got {got}; average the channels and call .astype(np.float32)'
+        )
+    if not np.isfinite(waveform).all():
+        raise bad('waveform: holds NaN or infinity; find out where it comes from, or use np.nan_to_num')
     peak = float(np.abs(waveform).max())
-    if peak > 1: raise bad(f"waveform: must stay within [-1, 1], its peak is {peak:.3f}; divide by it or use np.clip")
+    if peak > 1:
+        raise bad(f'waveform: must stay within [-1, 1], its peak is {peak:.3f}; divide by it or use np.clip')
 
 # %% ../nbs/01_media.ipynb #1c0fd6df
 def _frames_of(frames, fps, stream):
     "Encoder packets for the pictures, in the colours that `_say_colours` says."
     import av
     from av.video.reformatter import VideoReformatter
+
     scaler = VideoReformatter()
     for i, x in enumerate(frames):
         f = av.VideoFrame.from_ndarray(np.ascontiguousarray(x), format='rgb24')
@@ -93,9 +119,10 @@ def _say_colours(codec):
 def _samples_of(waveform, rate, stream):
     "Encoder packets for the sound."
     import av
+
     n = stream.codec_context.frame_size
     for i in range(0, len(waveform), n):
-        f = av.AudioFrame.from_ndarray(np.ascontiguousarray(waveform[None, i:i + n]), format='fltp', layout='mono')
+        f = av.AudioFrame.from_ndarray(np.ascontiguousarray(waveform[None, i : i + n]), format='fltp', layout='mono')
         f.sample_rate, f.pts, f.time_base = rate, i, Fraction(1, rate)
         yield from stream.encode(f)
     yield from stream.encode(None)
@@ -104,48 +131,72 @@ def _samples_of(waveform, rate, stream):
 def _mp4(frames, waveform, fps, rate, **options) -> bytes:
     "An mp4 in memory; `options` are x264's."
     import av
+
     buffer = io.BytesIO()
     with av.open(buffer, 'w', format='mp4', options={'fflags': '+bitexact'}) as c:
-        v = c.add_stream('libx264', rate=fps, width=frames.shape[2], height=frames.shape[1], pix_fmt='yuv420p',
-                         options=dict(options, threads='1', flags='+bitexact', **{'x264-params': 'cpu-independent=1'}))  # its AVX-512 code is not repeatable without
+        v = c.add_stream(
+            'libx264',
+            rate=fps,
+            width=frames.shape[2],
+            height=frames.shape[1],
+            pix_fmt='yuv420p',
+            options=dict(options, threads='1', flags='+bitexact', **{'x264-params': 'cpu-independent=1'}),
+        )  # its AVX-512 code is not repeatable without
         _say_colours(v.codec_context)
         packets = [(v, _frames_of(frames, fps, v))]
         if waveform is not None:
-            a = c.add_stream('aac', rate=rate, layout='mono', options=dict(b='64000', aac_coder='fast', flags='+bitexact'))
+            a = c.add_stream(
+                'aac', rate=rate, layout='mono', options=dict(b='64000', aac_coder='fast', flags='+bitexact')
+            )
             a.codec_context.open()
             packets.append((a, _samples_of(waveform, rate, a)))
         for _, each in packets:
-            for p in each: c.mux(p)
+            for p in each:
+                c.mux(p)
     return buffer.getvalue()
 
 # %% ../nbs/01_media.ipynb #2c6e4380
 def write_clip(
-    path: str | Path,     # the mp4 to write
-    frames: np.ndarray,   # uint8 [T,H,W,3], even height and width
+    path: str | Path,  # the mp4 to write
+    frames: np.ndarray,  # uint8 [T,H,W,3], even height and width
     waveform: np.ndarray | None,  # float32 [L] within [-1, 1]; None: a file without a sound track
-    fps: float,           # frames per second
-    rate: int = 16000,    # samples per second
-    crf: int = 20,        # H.264 quality: 0 lossless, 18 hard to tell from the original, 30 rough
+    fps: float,  # frames per second
+    rate: int = 16000,  # samples per second
+    crf: int = 20,  # H.264 quality: 0 lossless, 18 hard to tell from the original, 30 rough
     preset: str = 'veryfast',  # x264: how long it searches for a smaller file
-    gop: int | None = None,    # frames from one full picture to the next; None: one second
+    gop: int | None = None,  # frames from one full picture to the next; None: one second
 ) -> Path:
     "Write H.264 and AAC in an mp4; the same input gives the same bytes. Raises `MediaError` for what cannot be encoded as it is."
     _check(path, frames, waveform)
-    data = _mp4(frames, waveform, Fraction(fps).limit_denominator(1001), rate, crf=str(crf), preset=preset, g=str(gop or max(1, round(fps))))
-    with atomic_write(path) as f: f.write(data)
+    data = _mp4(
+        frames,
+        waveform,
+        Fraction(fps).limit_denominator(1001),
+        rate,
+        crf=str(crf),
+        preset=preset,
+        g=str(gop or max(1, round(fps))),
+    )
+    with atomic_write(path) as f:
+        f.write(data)
     return Path(path)
 
 # %% ../nbs/01_media.ipynb #582f90e1
 def _why_closed(path, e) -> str:
     "The reason why a file does not open, in words."
-    with open(path, 'rb') as f: head = f.read(64)
-    what = ("the file is empty (0 bytes)" if not head else
-            "an mp4 without its index (moov): it was cut off while being written or copied; fetch it again" if b'ftyp' in head else
-            "its content is not of a kind that FFmpeg knows; is it really a video or sound file?")
-    return f"does not open ({type(e).__name__}): {what}"
+    with open(path, 'rb') as f:
+        head = f.read(64)
+    what = (
+        'the file is empty (0 bytes)'
+        if not head
+        else 'an mp4 without its index (moov): it was cut off while being written or copied; fetch it again'
+        if b'ftyp' in head
+        else 'its content is not of a kind that FFmpeg knows; is it really a video or sound file?'
+    )
+    return f'does not open ({type(e).__name__}): {what}'
 
 # %% ../nbs/01_media.ipynb #5e1b7a90
-_remembered: dict = {}                                          # what was found out about files, by `_key`
+_remembered: dict = {}  # what was found out about files, by `_key`
 
 
 def _key(what: str, path, *more) -> tuple:
@@ -156,7 +207,8 @@ def _key(what: str, path, *more) -> tuple:
 
 def _remember(key: tuple, value):
     "Keep a finding and return it."
-    if len(_remembered) >= 100_000: _remembered.clear()
+    if len(_remembered) >= 100_000:
+        _remembered.clear()
     _remembered[key] = value
     return value
 
@@ -164,20 +216,24 @@ def _remember(key: tuple, value):
 def _index_lies(path, c) -> bool:
     "Whether the index of an AVI points beside its chunks or leaves some out: after a seek, all times would be wrong."
     key = _key('index', path)
-    if key in _remembered: return _remembered[key]
+    if key in _remembered:
+        return _remembered[key]
     chunks = sorted((e.pos, e.pos + 8 + e.size + e.size % 2) for s in c.streams for e in s.index_entries if e.size)
-    begins = [a for a, _ in chunks[::max(len(chunks) // 16, 1)]]
+    begins = [a for a, _ in chunks[:: max(len(chunks) // 16, 1)]]
     holes = [b for (_, b), (a, _) in zip(chunks, chunks[1:]) if a != b]
     with open(path, 'rb') as f:
+
         def is_chunk(at):
             f.seek(at)
             head = f.read(8)
             return head[:2].isdigit() and head[2:4] in (b'dc', b'db', b'wb', b'__') and head[4:] != bytes(4)
+
         return _remember(key, not all(map(is_chunk, begins)) or any(map(is_chunk, holes)))
 
 # %% ../nbs/01_media.ipynb #6b9d02fe
 class _Unindexed(io.FileIO):
     "An AVI file in which FFmpeg finds no index, so that it reads chunk after chunk, which is always right."
+
     def __init__(self, path):
         super().__init__(path)
         self.at = 12
@@ -188,28 +244,37 @@ class _Unindexed(io.FileIO):
     def read(self, n=-1):
         first, data = self.tell() - self.at, bytearray(super().read(n))
         for i, letter in enumerate(b'JUNK'):
-            if 0 <= i - first < len(data): data[i - first] = letter
+            if 0 <= i - first < len(data):
+                data[i - first] = letter
         return bytes(data)
 
 # %% ../nbs/01_media.ipynb #4695494a
 def _open(path):
     "An open container; whatever is not a readable media file is a `MediaError`."
     import av
-    try: s = os.stat(path)
-    except FileNotFoundError: raise MediaError(path, "there is no such file") from None
-    except OSError as e: raise MediaError(path, f"cannot be reached: {e.strerror}") from None
-    if stat.S_ISDIR(s.st_mode): raise MediaError(path, "is a folder; give a file, or index the folder")
-    if not stat.S_ISREG(s.st_mode): raise MediaError(path, "is not a plain file (a pipe or a device?)")
-    known = hasattr(av.container.InputContainer, 'metadata_errors')      # PyAV 19 needs no telling
+
+    try:
+        s = os.stat(path)
+    except FileNotFoundError:
+        raise MediaError(path, 'there is no such file') from None
+    except OSError as e:
+        raise MediaError(path, f'cannot be reached: {e.strerror}') from None
+    if stat.S_ISDIR(s.st_mode):
+        raise MediaError(path, 'is a folder; give a file, or index the folder')
+    if not stat.S_ISREG(s.st_mode):
+        raise MediaError(path, 'is not a plain file (a pipe or a device?)')
+    known = hasattr(av.container.InputContainer, 'metadata_errors')  # PyAV 19 needs no telling
     lenient = {'metadata_errors': 'ignore'} if known else {}
     try:
         c = av.open(f'file:{path}', options={'protocol_whitelist': 'file'}, **lenient)
         if c.format.name == 'avi' and _index_lies(path, c):
             c.close()
             c = av.open(_Unindexed(path), **lenient)
-    except PermissionError: raise MediaError(path, "no permission to read it") from None
-    except (av.error.FFmpegError, ValueError) as e: raise MediaError(path, _why_closed(path, e)) from None
-    c.flags &= ~av.container.Flags.gen_pts.value    # no guessed times: wrong in AVI, slow where clocks restart
+    except PermissionError:
+        raise MediaError(path, 'no permission to read it') from None
+    except (av.error.FFmpegError, ValueError) as e:
+        raise MediaError(path, _why_closed(path, e)) from None
+    c.flags &= ~av.container.Flags.gen_pts.value  # no guessed times: wrong in AVI, slow where clocks restart
     return c
 
 # %% ../nbs/01_media.ipynb #0f94d5f8
@@ -222,15 +287,21 @@ def _best(c, kind, choice, related=None):
 def _streams(c, track: int | None = None):
     "The video and the audio stream of a container, None where there is none; `track`: which sound, from 0, None: FFmpeg's rule."
     import av
+
     no_film = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
     sounds, bad = c.streams.audio, lambda reason: MediaError(c.name.removeprefix('file:'), reason)
     v = _best(c, 'video', [s for s in c.streams.video if s.codec_context is not None and not s.disposition & no_film])
-    if track is None: a = _best(c, 'audio', [s for s in sounds if s.codec_context is not None], v)
-    elif track in range(len(sounds)): a = sounds[int(track)]
-    else: raise bad(f"expected one of its {len(sounds)} sound tracks, counted from 0, got track={track}")
-    if track is not None and a.codec_context is None: raise bad(f"its sound track {track} cannot be decoded")
+    if track is None:
+        a = _best(c, 'audio', [s for s in sounds if s.codec_context is not None], v)
+    elif track in range(len(sounds)):
+        a = sounds[int(track)]
+    else:
+        raise bad(f'expected one of its {len(sounds)} sound tracks, counted from 0, got track={track}')
+    if track is not None and a.codec_context is None:
+        raise bad(f'its sound track {track} cannot be decoded')
     for s in (v, a):
-        if s is not None: s.codec_context.thread_count, s.codec_context.thread_type = 1, 'NONE'    # many workers, one thread each
+        if s is not None:
+            s.codec_context.thread_count, s.codec_context.thread_type = 1, 'NONE'  # many workers, one thread each
     return v, a
 
 # %% ../nbs/01_media.ipynb #ccfad302
@@ -238,6 +309,7 @@ def _raw(s) -> bool:
     """Whether the times of a stream are nothing but the lengths of its packets, added up. Those of AC-3 FFmpeg cuts down
     to whole ticks, and loses 0.7 s per hour."""
     from av.format import Flags
+
     f = s.container.format
     return f.name in ('ac3', 'eac3') or (s.type == 'video' and bool(f.flags & Flags.no_timestamps.value))
 
@@ -261,83 +333,108 @@ def _at(p) -> float:
 def _long(p) -> float:
     "How long a packet lasts, s: as it says, or what a decoder makes of its sound; 0 where nobody knows."
     import av
-    if p.duration and p.duration < 2 ** 31: return p.duration * float(p.time_base)     # of Ogg, FFmpeg's may be below 0
-    if p.stream.type != 'audio': return 0.0
+
+    if p.duration and p.duration < 2**31:
+        return p.duration * float(p.time_base)  # of Ogg, FFmpeg's may be below 0
+    if p.stream.type != 'audio':
+        return 0.0
     known = p.stream.codec_context
-    if known.frame_size: return known.frame_size / known.sample_rate
+    if known.frame_size:
+        return known.frame_size / known.sample_rate
     c = av.CodecContext.create(known.name, 'r')
     c.extradata, c.sample_rate, c.layout = known.extradata, known.sample_rate, known.layout
-    try: return sum(f.samples / f.sample_rate for f in c.decode(p))
-    except av.error.FFmpegError: return 0.0
+    try:
+        return sum(f.samples / f.sample_rate for f in c.decode(p))
+    except av.error.FFmpegError:
+        return 0.0
 
 # %% ../nbs/01_media.ipynb #f96f0af8
 class _Count:
     "Gives each packet of a counted stream its place in decoding order, in ticks, as pts."
+
     def __init__(self, s):
         self.raw, self.place, self.ticks, self.tick = _raw(s), 0, _ticks(s), float(s.time_base)
         self.rate = s.codec_context.sample_rate if s.type == 'audio' else 0
 
     def __call__(self, p) -> list:
         long = p.duration or self.ticks
-        if self.rate:                                           # AC-3 codes blocks of 256 samples
+        if self.rate:  # AC-3 codes blocks of 256 samples
             long = 256 * round(p.duration * self.tick * self.rate / 256) / self.rate / self.tick
-        if self.raw or p.dts is None: p.dts = round(self.place)
+        if self.raw or p.dts is None:
+            p.dts = round(self.place)
         self.place = (self.place if self.raw else p.dts) + long
         p.pts = p.dts
         return [p]
 
-    def end(self) -> list: return []
+    def end(self) -> list:
+        return []
 
 # %% ../nbs/01_media.ipynb #6f2a11c4
 class _Fill:
     "Gives frames of MPEG-1, 2 and 4 their missing pts: the dts of the next frame that is no B-frame."
-    def __init__(self, s): self.held, self.ticks = [], round(_ticks(s))
+
+    def __init__(self, s):
+        self.held, self.ticks = [], round(_ticks(s))
 
     def __call__(self, p) -> list:
         out = self.end(p.dts) if p.pts is None or p.dts is None or p.pts > p.dts else []
-        if self.held or (p.pts is None and p.dts is not None): self.held.append(p)
-        else: out.append(p)
+        if self.held or (p.pts is None and p.dts is not None):
+            self.held.append(p)
+        else:
+            out.append(p)
         return out
 
     def end(self, ticks=None) -> list:
         out, self.held = self.held, []
-        if not out: return out
+        if not out:
+            return out
         last = out[-1].dts
-        if ticks is None or not 0 < ticks - last < 16 * self.ticks: ticks = last + (out[-1].duration or self.ticks)
+        if ticks is None or not 0 < ticks - last < 16 * self.ticks:
+            ticks = last + (out[-1].duration or self.ticks)
         out[0].pts = ticks
         return out
 
 # %% ../nbs/01_media.ipynb #d04582f5
 class _Twice:
     "Of two packets of H.264 or sound to which a programme stream gives the same time, leaves it to the second."
-    def __init__(self): self.before = []
+
+    def __init__(self):
+        self.before = []
 
     def __call__(self, p) -> list:
         out, self.before = self.before, [p]
-        if out and p.dts is not None and out[0].dts == p.dts: out[0].pts = out[0].dts = None
+        if out and p.dts is not None and out[0].dts == p.dts:
+            out[0].pts = out[0].dts = None
         return out
 
-    def end(self) -> list: return self.before
+    def end(self) -> list:
+        return self.before
 
 # %% ../nbs/01_media.ipynb #9c7d42e8
-_JUMPING = 'mpegts', 'mpeg'      # containers whose clock may restart; they have no index either
-_WRAP = 2 ** 33                  # ticks of 1/90000 s, after which their clock is at 0 again
+_JUMPING = 'mpegts', 'mpeg'  # containers whose clock may restart; they have no index either
+_WRAP = 2**33  # ticks of 1/90000 s, after which their clock is at 0 again
 
 
-class _Restart(Exception): "The clock of another container starts again: files were joined."
+class _Restart(Exception):
+    "The clock of another container starts again: files were joined."
 
 
 class _Watch:
     "Raises `_Restart` where the decoding times of a stream go back."
-    def __init__(self, s): self.last, self.back, self.tick = -np.inf, _back(s), float(s.time_base)
+
+    def __init__(self, s):
+        self.last, self.back, self.tick = -np.inf, _back(s), float(s.time_base)
 
     def __call__(self, p) -> list:
-        if p.dts is None: return [p]
-        if p.dts * self.tick < self.last - self.back: raise _Restart
+        if p.dts is None:
+            return [p]
+        if p.dts * self.tick < self.last - self.back:
+            raise _Restart
         self.last = p.dts * self.tick
         return [p]
 
-    def end(self) -> list: return []
+    def end(self) -> list:
+        return []
 
 
 def _back(s) -> float:
@@ -347,44 +444,56 @@ def _back(s) -> float:
 # %% ../nbs/01_media.ipynb #0d8e53f9
 class _Shift:
     "Puts packets on the clock of the first of joined files; the first packet of a later file is marked."
-    def __init__(self, s, shifts):                               # shifts: (byte [k], s to add from that byte on [k])
+
+    def __init__(self, s, shifts):  # shifts: (byte [k], s to add from that byte on [k])
         self.bytes, self.shifts, self.tick = *shifts, float(s.time_base)
         self.byte, self.piece, self.last = -1, 0, -np.inf
 
     def __call__(self, p) -> list:
         self.byte = self.byte if p.pos is None else p.pos
-        if None not in (p.pts, p.dts) and p.pts < p.dts - _WRAP // 2: p.pts += _WRAP
+        if None not in (p.pts, p.dts) and p.pts < p.dts - _WRAP // 2:
+            p.pts += _WRAP
         t = p.pts if p.dts is None else p.dts
         piece = self.piece_of(p, t)
         ticks = round(self.shifts[piece] / self.tick)
-        if t is not None: self.last = (t + ticks) * self.tick
-        if p.pts is not None: p.pts += ticks
-        if p.dts is not None: p.dts += ticks
-        if piece > self.piece: p.opaque, self.piece = 'joint', piece
+        if t is not None:
+            self.last = (t + ticks) * self.tick
+        if p.pts is not None:
+            p.pts += ticks
+        if p.dts is not None:
+            p.dts += ticks
+        if piece > self.piece:
+            p.opaque, self.piece = 'joint', piece
         return [p]
 
     def piece_of(self, p, t) -> int:
         "The number of the file that a packet is of; one that does not know its byte may be the first of the next."
         k = int(np.searchsorted(self.bytes, self.byte, 'right')) - 1
-        if p.pos is not None or t is None or self.piece < k or k + 1 == len(self.shifts): return k
+        if p.pos is not None or t is None or self.piece < k or k + 1 == len(self.shifts):
+            return k
         away = [abs(t * self.tick + self.shifts[j] - self.last) for j in (k, k + 1)]
         return k + (away[1] < away[0])
 
-    def end(self) -> list: return []
+    def end(self) -> list:
+        return []
 
 # %% ../nbs/01_media.ipynb #fc8f5315
 def _steps(s, shifts=None) -> list:
     "What the packets of a stream go through, one after the other."
-    if _raw(s) or _counted(s): return [_Count(s)]
+    if _raw(s) or _counted(s):
+        return [_Count(s)]
     steps = [_Shift(s, shifts) if shifts else _Watch(s)]
-    if s.type == 'video' and s.codec_context.name in ('mpeg1video', 'mpeg2video', 'mpeg4'): steps.append(_Fill(s))
-    elif s.container.format.name == 'mpeg': steps.append(_Twice())
+    if s.type == 'video' and s.codec_context.name in ('mpeg1video', 'mpeg2video', 'mpeg4'):
+        steps.append(_Fill(s))
+    elif s.container.format.name == 'mpeg':
+        steps.append(_Twice())
     return steps
 
 # %% ../nbs/01_media.ipynb #1c8ca007
 def _through(steps, packets):
     "The packets that come out at the end of the steps."
-    for step in steps: packets = [q for p in packets for q in step(p)]
+    for step in steps:
+        packets = [q for p in packets for q in step(p)]
     return packets
 
 # %% ../nbs/01_media.ipynb #f28dd754
@@ -392,25 +501,34 @@ def _demux(c, streams, shifts=None):
     """Packets of the streams with times to be trusted, those of one stream in their order; shifts: of `_joints`. A
     container that breaks off just ends. Raises `_Restart`."""
     import av
-    plain = c.format.name.startswith('mov')                      # its times are never missing and never run back
+
+    plain = c.format.name.startswith('mov')  # its times are never missing and never run back
     steps = {s.index: [] if plain else _steps(s, shifts and shifts[s.index]) for s in streams}
     try:
         for p in c.demux(*streams):
-            if p.size: yield from _through(steps[p.stream.index], [p])
-    except av.error.FFmpegError: pass
+            if p.size:
+                yield from _through(steps[p.stream.index], [p])
+    except av.error.FFmpegError:
+        pass
     for each in steps.values():
-        for k, step in enumerate(each, 1): yield from _through(each[k:], step.end())
+        for k, step in enumerate(each, 1):
+            yield from _through(each[k:], step.end())
 
 # %% ../nbs/01_media.ipynb #8b448f5f
 def _frames(s, packets, keep=None, fed=None):
     """Frames that a decoder makes of packets. With `keep`, a set of pts, others that nobody refers to are skipped;
     `fed` collects the pts of the packets."""
     import av
-    for p in itertools.chain(packets, (None,)):                 # None: what the decoder still holds
-        if keep is not None: s.codec_context.skip_frame = 'DEFAULT' if p is None or p.pts in keep else 'NONREF'
-        if fed is not None and p is not None: fed.append(p.pts)
-        try: yield from s.codec_context.decode(p)
-        except av.error.FFmpegError: continue                   # damaged: the next one may be fine
+
+    for p in itertools.chain(packets, (None,)):  # None: what the decoder still holds
+        if keep is not None:
+            s.codec_context.skip_frame = 'DEFAULT' if p is None or p.pts in keep else 'NONREF'
+        if fed is not None and p is not None:
+            fed.append(p.pts)
+        try:
+            yield from s.codec_context.decode(p)
+        except av.error.FFmpegError:
+            continue  # damaged: the next one may be fine
 
 
 def _decode(s, packets, keep=None):
@@ -419,18 +537,21 @@ def _decode(s, packets, keep=None):
     counted = _counted(s)
     frames = _frames(s, packets, keep, fed if counted else None)
     for pts, f in _in_order(frames, fed) if counted else ((f.pts, f) for f in frames):
-        t = (f.dts or 0 if pts is None else pts) * tick         # a frame's dts: of the packet that pushed it out
-        if last is not None and t <= last:                      # time never runs backwards
-            if pts is not None: continue
+        t = (f.dts or 0 if pts is None else pts) * tick  # a frame's dts: of the packet that pushed it out
+        if last is not None and t <= last:  # time never runs backwards
+            if pts is not None:
+                continue
             t = last + step
-        if s.type == 'audio': step = f.samples / f.sample_rate
-        else: step = (f.duration or 0) * tick or (step if last is None else t - last)
+        if s.type == 'audio':
+            step = f.samples / f.sample_rate
+        else:
+            step = (f.duration or 0) * tick or (step if last is None else t - last)
         last = t
         yield t, f
 
 # %% ../nbs/01_media.ipynb #dbdfea56
-_REORDER = 16                    # frames that a decoder may hold back
-_LEADING = 3                     # frames that may be stored after a key frame and shown before it
+_REORDER = 16  # frames that a decoder may hold back
+_LEADING = 3  # frames that may be stored after a key frame and shown before it
 
 
 def _in_order(frames, fed):
@@ -444,24 +565,31 @@ def _in_order(frames, fed):
                 heapq.heappush(places, f.pts if f.pts is not None else f.dts or 0)
                 waiting.append(f)
             while waiting:
-                while fed and fed[0] < places[0] and (f is None or len(waiting) > _REORDER): lost.append(fed.popleft())
-                if fed and fed[0] < places[0]: break            # a smaller one may still come
-                if fed and fed[0] == places[0]: fed.popleft()
+                while fed and fed[0] < places[0] and (f is None or len(waiting) > _REORDER):
+                    lost.append(fed.popleft())
+                if fed and fed[0] < places[0]:
+                    break  # a smaller one may still come
+                if fed and fed[0] == places[0]:
+                    fed.popleft()
                 yield heapq.heappop(places), waiting.popleft()
+
     pairs = matched()
     begin = list(itertools.islice(pairs, 2))
-    if len(begin) == 2:                                         # cut out of a film, its first frames lack what they refer to
+    if len(begin) == 2:  # cut out of a film, its first frames lack what they refer to
         before = [x for x in lost if begin[0][0] < x < begin[1][0]]
-        if 0 < len(before) <= _LEADING: begin[0] = before[-1], begin[0][1]
+        if 0 < len(before) <= _LEADING:
+            begin[0] = before[-1], begin[0][1]
     yield from begin
     yield from pairs
 
 # %% ../nbs/01_media.ipynb #b7606294
 def _said(frame) -> tuple[bool, bool, bool] | None:
     "What a decoded frame says of how to lay it down: swap rows and columns; then reverse the rows; reverse the columns."
-    try: a, b, _, c, d = np.frombuffer(frame.side_data['DISPLAYMATRIX'], np.int32)[:5].tolist()
-    except KeyError: return None
-    except ValueError:                                          # one kind of side data that PyAV cannot name hides all
+    try:
+        a, b, _, c, d = np.frombuffer(frame.side_data['DISPLAYMATRIX'], np.int32)[:5].tolist()
+    except KeyError:
+        return None
+    except ValueError:  # one kind of side data that PyAV cannot name hides all
         a, b = np.cos(np.deg2rad(frame.rotation)), -np.sin(np.deg2rad(frame.rotation))
         c, d = -b, a
     turned = abs(b) + abs(c) > abs(a) + abs(d)
@@ -477,10 +605,10 @@ def _upright(x, way) -> np.ndarray:
     "Pixels [H,W,3] laid down in another way, without a copy."
     turned, rows, columns = way
     x = x.swapaxes(0, 1) if turned else x
-    return x[::-1 if rows else 1, ::-1 if columns else 1]
+    return x[:: -1 if rows else 1, :: -1 if columns else 1]
 
 # %% ../nbs/01_media.ipynb #2281480b
-_ways: dict = {}                                                # container's name -> what its first frame said, where it did
+_ways: dict = {}  # container's name -> what its first frame said, where it did
 
 
 def _laid(v, frames):
@@ -488,7 +616,8 @@ def _laid(v, frames):
     way = _ways.get(v.container.name)
     for t, f in frames:
         way = _said(f) or way
-        if way: f.opaque = way
+        if way:
+            f.opaque = way
         yield t, f
 
 # %% ../nbs/01_media.ipynb #54e1bd64
@@ -500,12 +629,15 @@ def _display(v, frame) -> tuple[float, float]:
 # %% ../nbs/01_media.ipynb #11efcf65
 class _Track:
     "A stream's packets on the file's own clock, s [k]: `dts`, `pts`, how `long` they last, what to `shift` them by."
-    def __init__(self, s, rows):                                # dts, pts, duration (ticks, or None), byte, key frame
+
+    def __init__(self, s, rows):  # dts, pts, duration (ticks, or None), byte, key frame
         t, tick = np.array(rows, float).reshape(-1, 5), float(s.time_base)
-        self.n, self.untold = len(t), np.isnan(t[:, 1]).mean() > 0.5    # packets, and whether most of them lack a pts
+        self.n, self.untold = len(t), np.isnan(t[:, 1]).mean() > 0.5  # packets, and whether most of them lack a pts
         t = t[~np.isnan(t[:, :2]).all(1)]
         self.dts, self.pts = (np.where(np.isnan(t[:, i]), t[:, 1 - i], t[:, i]) * tick for i in (0, 1))
-        self.pts += (self.pts < self.dts - _WRAP / 180000) * _WRAP / 90000     # shown after the clock was full, decoded before
+        self.pts += (
+            (self.pts < self.dts - _WRAP / 180000) * _WRAP / 90000
+        )  # shown after the clock was full, decoded before
         self.long, self.byte, self.key = np.nan_to_num(t[:, 2]) * tick, t[:, 3], t[:, 4] > 0
         self.shift, self.back = np.zeros(len(t)), _back(s)
 
@@ -514,13 +646,13 @@ class _Track:
         step = np.diff(self.dts)
         found = np.flatnonzero((step < -self.back) | (step - self.long[:-1] > _GAP)) + 1
         begins = np.maximum([0, *found[:-1]], found - 64) if len(found) else []
-        ends = [(self.pts + self.long)[i:j].max() for i, j in zip(begins, found)]   # decoded last is not shown last
+        ends = [(self.pts + self.long)[i:j].max() for i, j in zip(begins, found)]  # decoded last is not shown last
         wrap = -_WRAP / 90000
         return found, np.where(np.abs(step[found - 1] - wrap) < 1, wrap, self.pts[found] - ends)
 
 # %% ../nbs/01_media.ipynb #023f42af
-_GAP = 1.0                       # s without picture and sound that are a jump of the clock (ours)
-_LONG_GAP = 10.0                 # s without a picture that are one in a file without sound (ours)
+_GAP = 1.0  # s without picture and sound that are a jump of the clock (ours)
+_LONG_GAP = 10.0  # s without a picture that are one in a file without sound (ours)
 
 
 def _joints(tracks: dict, main: int, gaps: bool) -> dict:
@@ -530,11 +662,13 @@ def _joints(tracks: dict, main: int, gaps: bool) -> dict:
     at = {i: tracks[i].byte[k] for i, (k, _) in jumps.items()}
     for n, (byte, jump) in enumerate(zip(at[main], jumps[main][1])):
         found, others = {main: n}, [i for i, t in tracks.items() if i != main and (t.byte >= byte).any()]
-        for i in others:                                         # the same jump in another stream is the nearest one
+        for i in others:  # the same jump in another stream is the nearest one
             near = int(np.abs(at[i] - byte).argmin()) if len(at[i]) else None
-            if near is not None and np.abs(at[main] - at[i][near]).argmin() == n: found[i] = near
+            if near is not None and np.abs(at[main] - at[i][near]).argmin() == n:
+                found[i] = near
         empty = len(found) > len(others) and jump > (_GAP if others else _LONG_GAP)
-        if jump > 0 and not (gaps and empty): continue           # a picture that stays, or a pause
+        if jump > 0 and not (gaps and empty):
+            continue  # a picture that stays, or a pause
         total = shifts[main][1][-1] - jump
         for i, t in tracks.items():
             first = jumps[i][0][found[i]] if i in found else int(np.searchsorted(t.byte, byte))
@@ -549,7 +683,8 @@ def _survey(path, streams) -> dict:
     stream's end (s), packets per s, and first dts if it has no pts; keys: times and bytes of the first stream's key
     frames; bytes `read`."""
     key = _key('survey', path, *(s.index for s in streams))
-    if key in _remembered: return _remembered[key]
+    if key in _remembered:
+        return _remembered[key]
     byte, rows, read = {s.index: -1 for s in streams}, {s.index: [] for s in streams}, 0
     with _open(path) as c:
         gaps = c.format.name in _JUMPING
@@ -575,7 +710,8 @@ def _span(t) -> tuple:
 # %% ../nbs/01_media.ipynb #74f53c60
 def _shifts(path, c, streams):
     "The shifts of a file whose clock may jump, or does; else None."
-    if c.format.name in _JUMPING: return _survey(path, streams)['shifts']
+    if c.format.name in _JUMPING:
+        return _survey(path, streams)['shifts']
     known = _remembered.get(_key('survey', path, *(s.index for s in streams)))
     return known['shifts'] if known and known['jumps'] else None
 
@@ -583,7 +719,8 @@ def _shifts(path, c, streams):
 def _lengths(path, c, streams, zero) -> tuple[list[float], float]:
     "When each stream ends (s), and frames per second (0 without a picture), by the header if it knows, else counted."
     v, said = streams[0], []
-    if v.type == 'video': said = [float(r) for r in (v.average_rate, v.guessed_rate) if r]
+    if v.type == 'video':
+        said = [float(r) for r in (v.average_rate, v.guessed_rate) if r]
     if (c.format.name == 'wav' or c.format.name.startswith('mov')) and all(s.duration for s in streams):
         ends = [float(((s.start_time or 0) + s.duration) * s.time_base) for s in streams]
         return ends, (said or [0.0])[0]
@@ -596,7 +733,8 @@ def _lengths(path, c, streams, zero) -> tuple[list[float], float]:
 def _unread(path, c, streams) -> int:
     "Bytes at the end of a file in which FFmpeg sees nothing, if they are many: a film joined to it, or after damage."
     size = os.path.getsize(path)
-    if not c.format.name.startswith('mov'): left = size - _survey(path, streams)['read']
+    if not c.format.name.startswith('mov'):
+        left = size - _survey(path, streams)['read']
     else:
         films = _boxes(path)
         left = size - films[b'ftyp'][1] if min(map(len, films.values())) > 1 else 0
@@ -609,9 +747,12 @@ def _boxes(path) -> dict:
     with open(path, 'rb') as f:
         while len(head := os.pread(f.fileno(), 16, at)) == 16:
             long = int.from_bytes(head[:4])
-            if long == 1: long = int.from_bytes(head[8:])
-            if long < 8: break                                  # 0: to the end of the file
-            if head[4:8] in found: found[head[4:8]].append(at)
+            if long == 1:
+                long = int.from_bytes(head[8:])
+            if long < 8:
+                break  # 0: to the end of the file
+            if head[4:8] in found:
+                found[head[4:8]].append(at)
             at += long
     return found
 
@@ -631,21 +772,34 @@ def probe(
     with _open(path) as c:
         v, a = _streams(c, track)
         main = v if v is not None else a
-        if main is None: raise MediaError(path, "holds neither a picture nor a sound that can be decoded")
+        if main is None:
+            raise MediaError(path, 'holds neither a picture nor a sound that can be decoded')
         streams = [s for s in (v, a) if s is not None]
         first = next(_decode(main, _demux(c, [main], _shifts(path, c, streams))), None)
-        if first is None: raise MediaError(path, f"nothing of its {_codec(main)} track can be decoded")
+        if first is None:
+            raise MediaError(path, f'nothing of its {_codec(main)} track can be decoded')
         ends, fps = _lengths(path, c, streams, first[0])
         seconds, picture = max(ends) - first[0], 0.0 if v is None else ends[0] - first[0]
         h, w = (0, 0) if v is None else _display(v, first[1])
         rate, channels = (0, 0) if a is None else (a.codec_context.sample_rate, a.codec_context.channels)
         taken = -1 if a is None else c.streams.audio.index(a)
-        return dict(duration_s=round(seconds, 6), picture_s=round(picture, 6), unread=_unread(path, c, streams),
-                    fps=round(fps, 4), width=round(w), height=round(h), video_codec=_codec(v), audio_codec=_codec(a),
-                    rate=rate, channels=channels, audio_tracks=len(c.streams.audio), audio_taken=taken)
+        return dict(
+            duration_s=round(seconds, 6),
+            picture_s=round(picture, 6),
+            unread=_unread(path, c, streams),
+            fps=round(fps, 4),
+            width=round(w),
+            height=round(h),
+            video_codec=_codec(v),
+            audio_codec=_codec(a),
+            rate=rate,
+            channels=channels,
+            audio_tracks=len(c.streams.audio),
+            audio_taken=taken,
+        )
 
 # %% ../nbs/01_media.ipynb #cd1efae6
-_RUN_UP = 0.35                   # s of sound that is decoded before the wanted start
+_RUN_UP = 0.35  # s of sound that is decoded before the wanted start
 
 
 def _early(v) -> float:
@@ -660,31 +814,42 @@ def _collect(packets, streams, t1: float, since: float = -np.inf) -> dict:
     for p in packets:
         s, t = p.stream, _at(p)
         i = s.index
-        if s.type == 'audio' and -np.inf < t < since - _RUN_UP and t + _long(p) < since - _RUN_UP: continue
-        if p.is_keyframe and s.type == 'video' and -np.inf < t <= since - _early(s): got[i].clear()
+        if s.type == 'audio' and -np.inf < t < since - _RUN_UP and t + _long(p) < since - _RUN_UP:
+            continue
+        if p.is_keyframe and s.type == 'video' and -np.inf < t <= since - _early(s):
+            got[i].clear()
         got[i].append(p)
-        if t >= t1: after[i] = min(after[i], t)
+        if t >= t1:
+            after[i] = min(after[i], t)
         decoded = p.dts * float(p.time_base) if p.dts is not None else t
-        if decoded >= after[i]: done.add(i)
-        if len(done) == len(got) or decoded > t1 + 10: break
+        if decoded >= after[i]:
+            done.add(i)
+        if len(done) == len(got) or decoded > t1 + 10:
+            break
     return got
 
 # %% ../nbs/01_media.ipynb #85f0d4ad
 def _zero(path, packets, main):
     "When the first decodable frame of `main` is shown (file's s), and the packets read to find out (none if known)."
     key = _key('zero', path, main.index)
-    if key in _remembered: return _remembered[key], []
+    if key in _remembered:
+        return _remembered[key], []
     read = []
 
     def noted():
         for p in packets:
             read.append(p)
-            if p.stream is main: yield p
+            if p.stream is main:
+                yield p
+
     first = next(_decode(main, noted()), None)
-    if first is None: raise MediaError(path, f"nothing of its {_codec(main)} track can be decoded")
+    if first is None:
+        raise MediaError(path, f'nothing of its {_codec(main)} track can be decoded')
     main.codec_context.flush_buffers()
-    if main.type == 'video' and (way := _said(first[1])): _ways[main.container.name] = way
-    else: _ways.pop(main.container.name, None)
+    if main.type == 'video' and (way := _said(first[1])):
+        _ways[main.container.name] = way
+    else:
+        _ways.pop(main.container.name, None)
     return _remember(key, first[0]), read
 
 # %% ../nbs/01_media.ipynb #ba9b8048
@@ -696,15 +861,21 @@ def _begin(v, packets, t: float):
 def _jump(path, c, streams, t: float) -> bool:
     "Go to a key frame of the first stream at or before `t` (s); False where that cannot be done."
     import av
-    if _shifts(path, c, streams) is None: to = dict(offset=int(t / float(streams[0].time_base)), stream=streams[0])
-    elif c.format.name not in _JUMPING: return False
+
+    if _shifts(path, c, streams) is None:
+        to = dict(offset=int(t / float(streams[0].time_base)), stream=streams[0])
+    elif c.format.name not in _JUMPING:
+        return False
     else:
         times, places = _survey(path, streams)['keys']
         k = int(np.searchsorted(times, t, 'right')) - 1
-        if k < 0: return False
+        if k < 0:
+            return False
         to = dict(offset=int(places[k]), unsupported_byte_offset=True)
-    try: c.seek(**to)
-    except av.error.FFmpegError: return False
+    try:
+        c.seek(**to)
+    except av.error.FFmpegError:
+        return False
     return True
 
 # %% ../nbs/01_media.ipynb #b83970a4
@@ -712,18 +883,21 @@ def _seek(path, c, streams, zero, t0: float, t1: float):
     """Packets per stream around t0 to t1 (file's s) with a key frame of the first stream, and sound, at or before t0;
     None where seeking does not get there."""
     main, sound = streams[0], streams[-1].index
-    if _raw(main) or c.format.name == 'ogg': return None        # after a seek FFmpeg gives the sound of Ogg wrong times
+    if _raw(main) or c.format.name == 'ogg':
+        return None  # after a seek FFmpeg gives the sound of Ogg wrong times
     for back in (0.0, 2.0, 10.0):
         t = t0 - _RUN_UP - back
-        if t <= zero or not _jump(path, c, streams, t): return None
+        if t <= zero or not _jump(path, c, streams, t):
+            return None
         got = _collect(_demux(c, streams, _shifts(path, c, streams)), streams, t1, t0)
         heard = not got[sound] or _at(got[sound][0]) <= t0 - _RUN_UP / 2 or back == 10
-        if _begin(main, got[main.index], t0) is not None and heard: return got
+        if _begin(main, got[main.index], t0) is not None and heard:
+            return got
     return None
 
 # %% ../nbs/01_media.ipynb #aa0789ee
-_NEAR = 1e-6               # s: two times closer than this are equal
-_GRACE = 5e-4 + _NEAR      # s before its stored time from which a frame is shown: half a tick of the coarsest clock, 1 ms
+_NEAR = 1e-6  # s: two times closer than this are equal
+_GRACE = 5e-4 + _NEAR  # s before its stored time from which a frame is shown: half a tick of the coarsest clock, 1 ms
 
 
 def _held(pairs, wants):
@@ -732,30 +906,36 @@ def _held(pairs, wants):
     for here in pairs:
         while before is not None and wants[k] < here[0] - _GRACE:
             yield before
-            if (k := k + 1) == len(wants): return
+            if (k := k + 1) == len(wants):
+                return
         before = here
-        if here[0] >= wants[-1] - _GRACE: break
-    if before is not None: yield from [before] * (len(wants) - k)
+        if here[0] >= wants[-1] - _GRACE:
+            break
+    if before is not None:
+        yield from [before] * (len(wants) - k)
 
 # %% ../nbs/01_media.ipynb #832f94b8
 def _plan(v, packets, wants):
     "The pts that will be shown, or None where packets do not tell: in a counted stream, or if a time is missing."
-    if not v.codec_context.has_b_frames or _counted(v): return None
+    if not v.codec_context.has_b_frames or _counted(v):
+        return None
     shown = [p for p in packets if not p.is_discard]
-    if any(p.pts is None or p.dts is None for p in shown): return None
+    if any(p.pts is None or p.dts is None for p in shown):
+        return None
     by_time = sorted((_at(p), p.pts) for p in shown)
     return {pts for _, pts in _held(by_time, wants)}
 
 # %% ../nbs/01_media.ipynb #3a0cc624
-_MATRICES = (0, 1, 2, 4, 5, 6, 7, 9)                             # of H.273, those that FFmpeg's scaler converts; 2: not said
+_MATRICES = (0, 1, 2, 4, 5, 6, 7, 9)  # of H.273, those that FFmpeg's scaler converts; 2: not said
 
 
 def _target(v, frame, size) -> tuple[int, int]:
     "Height and width of the frames we return, from `size`: None, the short side, or (height, width)."
     if frame.colorspace not in _MATRICES:
-        reason = f"its colours (matrix {frame.colorspace} of H.273) cannot be converted; transcode it to BT.709"
+        reason = f'its colours (matrix {frame.colorspace} of H.273) cannot be converted; transcode it to BT.709'
         raise MediaError(v.container.name.removeprefix('file:'), reason)
-    if isinstance(size, (tuple, list)): return tuple(size)
+    if isinstance(size, (tuple, list)):
+        return tuple(size)
     h, w = _display(v, frame)
     scale = 1 if size is None else size / min(h, w)
     return max(1, round(h * scale)), max(1, round(w * scale))
@@ -764,6 +944,7 @@ def _target(v, frame, size) -> tuple[int, int]:
 def _one_field(frame):
     "The field of an interlaced frame that is shown first, a frame of half the height."
     import av.filter
+
     g = av.filter.Graph()
     source = g.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 1000))
     g.link_nodes(source, g.add('separatefields'), g.add('buffersink')).configure()
@@ -771,8 +952,8 @@ def _one_field(frame):
     return g.vpull()
 
 # %% ../nbs/01_media.ipynb #a1572ea4
-_PQ, _HLG, _WIDE = 16, 18, 9                                     # H.273's numbers: two transfer functions, BT.2020's primaries
-_PAPER, _PEAK = 203.0, 1000.0                                    # cd/m2 of white paper (BT.2408), and of what becomes white
+_PQ, _HLG, _WIDE = 16, 18, 9  # H.273's numbers: two transfer functions, BT.2020's primaries
+_PAPER, _PEAK = 203.0, 1000.0  # cd/m2 of white paper (BT.2408), and of what becomes white
 
 
 @functools.cache
@@ -786,21 +967,23 @@ def _light(transfer: int) -> np.ndarray:
     return (10000 * (np.maximum(p - 0.8359375, 0) / (18.8515625 - 18.6875 * p)) ** (16384 / 2610)).astype(np.float32)
 
 # %% ../nbs/01_media.ipynb #010d585b
-_TO_709 = np.array([[1.6605, -0.1246, -0.0182],
-                    [-0.5876, 1.1329, -0.1006],
-                    [-0.0728, -0.0083, 1.1187]], np.float32)     # from BT.2020 (BT.2087), for rows of pixels
-_LUMA = np.array([0.2627, 0.6780, 0.0593], np.float32)           # of BT.2020
+_TO_709 = np.array(
+    [[1.6605, -0.1246, -0.0182], [-0.5876, 1.1329, -0.1006], [-0.0728, -0.0083, 1.1187]], np.float32
+)  # from BT.2020 (BT.2087), for rows of pixels
+_LUMA = np.array([0.2627, 0.6780, 0.0593], np.float32)  # of BT.2020
 _SHOWN = (np.linspace(0, 1, 65536) ** (1 / 2.2) * 255 + 0.5).astype(np.uint8)
 
 
 def _sdr(x, transfer: int, wide: bool) -> np.ndarray:
     "An ordinary picture uint8 [H,W,3] of an HDR one, uint16; `wide`: its primaries are BT.2020's."
     y = _light(transfer)[x]
-    if transfer == _HLG: y = _PEAK * y * np.power(y @ _LUMA, 0.2)[..., None]     # on a screen of 1000 cd/m2
+    if transfer == _HLG:
+        y = _PEAK * y * np.power(y @ _LUMA, 0.2)[..., None]  # on a screen of 1000 cd/m2
     y = y / _PAPER
-    if wide: y = np.maximum(y @ _TO_709, 0)
+    if wide:
+        y = np.maximum(y @ _TO_709, 0)
     most, white = y.max(-1, keepdims=True), _PEAK / _PAPER
-    y = y * (1 + most / white ** 2) / (1 + most)
+    y = y * (1 + most / white**2) / (1 + most)
     return _SHOWN[(np.minimum(y, 1) * 65535).astype(np.uint16)]
 
 # %% ../nbs/01_media.ipynb #021009f1
@@ -811,7 +994,8 @@ def _picture(frame, target, scaler) -> np.ndarray:
     whole = _one_field(frame) if frame.interlaced_frame and frame.height % 2 == 0 else frame
     format = 'rgb48le' if high else 'rgb24'
     x = scaler.reformat(whole, width=w, height=h, format=format, interpolation='BILINEAR', threads=1).to_ndarray()
-    if high: x = _sdr(x, frame.color_trc, frame.color_primaries == _WIDE)
+    if high:
+        x = _sdr(x, frame.color_trc, frame.color_primaries == _WIDE)
     return np.ascontiguousarray(_upright(x, way))
 
 # %% ../nbs/01_media.ipynb #169221c0
@@ -819,29 +1003,39 @@ def _pictures(v, packets, wants, size, zero, whole, threads=1):
     """Frames uint8 [T,H,W,3] and when the picture ends (s; inf if later than `wants`); None where only a second attempt
     with `whole` can be right."""
     from av.video.reformatter import VideoReformatter
+
     keep = None if whole else _plan(v, packets, wants)
-    if not whole: packets = packets[_begin(v, packets, wants[0]) or 0:]
+    if not whole:
+        packets = packets[_begin(v, packets, wants[0]) or 0 :]
     made, seen, times, full, scaler = [], set(), [], [], VideoReformatter()
 
     def noted():
         for t, f in _decode(v, packets, keep):
             seen.add(f.pts)
             times.append(t)
-            full.append(f.key_frame or f.pict_type == 1)        # 1: an I-frame, as begins an open group of pictures
+            full.append(f.key_frame or f.pict_type == 1)  # 1: an I-frame, as begins an open group of pictures
             yield t, f
+
     last = target = end = None
     with ThreadPoolExecutor(1) as pool:
         for t, f in _held(_laid(v, noted()), wants):
             target = target or _target(v, f, size)
-            if f is last: made.append(made[-1])
-            elif threads > 1: made.append(pool.submit(_picture, f, target, scaler))
-            else: made.append(_picture(f, target, scaler))
+            if f is last:
+                made.append(made[-1])
+            elif threads > 1:
+                made.append(pool.submit(_picture, f, target, scaler))
+            else:
+                made.append(_picture(f, target, scaler))
             last, end = f, t + _lasts(v, f)
-            if threads > 1: made[-8:][0].result()               # only a few large frames wait
-        if threads > 1: made = [m.result() for m in made]
+            if threads > 1:
+                made[-8:][0].result()  # only a few large frames wait
+        if threads > 1:
+            made = [m.result() for m in made]
     late = not made or times[0] > max(wants[0], zero) + _GRACE or not (full[0] or times[0] <= zero)
-    if not whole and (late or (keep and not keep <= seen)): return None
-    if not made: return np.zeros((0, 0, 0, 3), np.uint8), zero
+    if not whole and (late or (keep and not keep <= seen)):
+        return None
+    if not made:
+        return np.zeros((0, 0, 0, 3), np.uint8), zero
     return np.stack(made), np.inf if times[-1] > wants[-1] + _GRACE else end
 
 # %% ../nbs/01_media.ipynb #4d8fb0d1
@@ -854,20 +1048,28 @@ def _samples(f) -> np.ndarray:
     "Float32 [C, n] from an audio frame of any sample format and layout; integers come to lie in [-1, 1]."
     x = f.to_ndarray()
     x = x if f.format.is_planar else x.reshape(-1, f.layout.nb_channels).T
-    if x.dtype.kind == 'u': x = (x.astype(np.float32) - 128) / 128
-    elif x.dtype.kind == 'i': x = x.astype(np.float32) / -float(np.iinfo(x.dtype).min)
+    if x.dtype.kind == 'u':
+        x = (x.astype(np.float32) - 128) / 128
+    elif x.dtype.kind == 'i':
+        x = x.astype(np.float32) / -float(np.iinfo(x.dtype).min)
     return x.astype(np.float32)
 
 # %% ../nbs/01_media.ipynb #ce9fb69d
-_BS775 = dict(FC=1.0, LFE=0.0, LFE2=0.0, **dict.fromkeys(['FL', 'FR', 'FLC', 'FRC', 'DL', 'DR'], 0.7071),
-              **dict.fromkeys(['BL', 'BR', 'SL', 'SR', 'BC'], 0.5))   # ITU-R BS.775, by FFmpeg's names of the channels
+_BS775 = dict(
+    FC=1.0,
+    LFE=0.0,
+    LFE2=0.0,
+    **dict.fromkeys(['FL', 'FR', 'FLC', 'FRC', 'DL', 'DR'], 0.7071),
+    **dict.fromkeys(['BL', 'BR', 'SL', 'SR', 'BC'], 0.5),
+)  # ITU-R BS.775, by FFmpeg's names of the channels
 
 
 @functools.cache
 def _shares(names: tuple) -> np.ndarray:
     "What each channel counts in the mix, float32 [C] with sum 1: BS.775's weights, all alike where a name is unknown."
     w = np.array([_BS775.get(n, np.nan) for n in names])
-    if not w.sum() > 0: w = np.ones(len(names))
+    if not w.sum() > 0:
+        w = np.ones(len(names))
     return (w / w.sum()).astype(np.float32)
 
 # %% ../nbs/01_media.ipynb #bd88e519
@@ -881,12 +1083,14 @@ def _cancelled(pieces) -> float:
 
 def _mix(x, layout, cancelled: float) -> np.ndarray:
     "Mono float32 [n] of samples [C, n]."
-    if len(x) == 1: return x[0]
-    if len(x) == 2: return np.float32(0.5 + cancelled / 2) * x[0] + np.float32(0.5 - cancelled / 2) * x[1]
+    if len(x) == 1:
+        return x[0]
+    if len(x) == 2:
+        return np.float32(0.5 + cancelled / 2) * x[0] + np.float32(0.5 - cancelled / 2) * x[1]
     return _shares(tuple(c.name for c in layout.channels)) @ x
 
 # %% ../nbs/01_media.ipynb #032c120e
-_DRIFT = 0.025                                                   # s that times and counted samples may disagree within a run (ours)
+_DRIFT = 0.025  # s that times and counted samples may disagree within a run (ours)
 
 
 def _positions(times, lengths, rate) -> list[int]:
@@ -905,7 +1109,9 @@ def _positions(times, lengths, rate) -> list[int]:
 def _resample(x, old: int, new: int) -> np.ndarray:
     "Float32 mono at another rate; sample 0 stays where it is."
     import av
-    if old == new or not len(x): return x
+
+    if old == new or not len(x):
+        return x
     f = av.AudioFrame.from_ndarray(np.ascontiguousarray(x[None], np.float32), format='flt', layout='mono')
     f.sample_rate = old
     r = av.AudioResampler(format='flt', layout='mono', rate=new)
@@ -921,7 +1127,8 @@ def _margin(old: int, new: int) -> int:
 def _cut(chunks, t0: float, n: int, rate: int, joints=()) -> tuple[np.ndarray, int]:
     """Waveform float32 [n] from `(seconds, mono, rate)` chunks, sample 0 at `t0`, and how many samples the chunks do
     not cover; at the chunks whose numbers are in `joints` another file begins."""
-    if not chunks: return np.zeros(n, np.float32), n
+    if not chunks:
+        return np.zeros(n, np.float32), n
     old = chunks[0][2]
     xs = [x if r == old else _resample(x, r, old) for _, x, r in chunks]
     m = _margin(old, rate)
@@ -931,10 +1138,11 @@ def _cut(chunks, t0: float, n: int, rate: int, joints=()) -> tuple[np.ndarray, i
     places = [p for i, j in zip(parts, parts[1:]) for p in _positions(at[i:j], [len(x) for x in xs[i:j]], old)]
     for p, x in zip(places, xs):
         a, b = max(p + m, 0), min(p + m + len(x), len(y))
-        if b <= a or not np.isfinite(x).all(): continue          # outside, or damaged: stays silent and counts as missing
-        y[a:b], have[a:b] = x[a - p - m:b - p - m], True
-    missing = round((inner - have[m:m + inner].sum()) * rate / old)
-    y = np.clip(_resample(y, old, rate)[m * rate // old:], -1, 1)[:n]
+        if b <= a or not np.isfinite(x).all():
+            continue  # outside, or damaged: stays silent and counts as missing
+        y[a:b], have[a:b] = x[a - p - m : b - p - m], True
+    missing = round((inner - have[m : m + inner].sum()) * rate / old)
+    y = np.clip(_resample(y, old, rate)[m * rate // old :], -1, 1)[:n]
     return np.pad(y, (0, n - len(y))), min(missing, n)
 
 # %% ../nbs/01_media.ipynb #7fd880cb
@@ -945,13 +1153,18 @@ def _sound_file(path, start, n, rate):
     """Waveform, missing samples and how far left and right cancel, of a sound file; None if soundfile does not know it,
     has no names for its channels, or knows its length by guessing only (MP3)."""
     import soundfile as sf
-    try: f = sf.SoundFile(os.fsencode(path))
-    except sf.LibsndfileError: return None
+
+    try:
+        f = sf.SoundFile(os.fsencode(path))
+    except sf.LibsndfileError:
+        return None
     with f:
-        if f.channels > 2 or f.format == 'MP3': return None
+        if f.channels > 2 or f.format == 'MP3':
+            return None
         old = f.samplerate
         first = max(round(start * old) - _margin(old, rate), 0)
-        if first >= f.frames: return *_cut([], start, n, rate), 0.0
+        if first >= f.frames:
+            return *_cut([], start, n, rate), 0.0
         f.seek(first)
         x = f.read(int(np.ceil(n * old / rate)) + 2 * _margin(old, rate) + 1, dtype='float32', always_2d=True).T
         gain = _gain(path, 0) if f.subtype in ('FLOAT', 'DOUBLE') else 1.0
@@ -975,21 +1188,22 @@ def _gain(path, index) -> np.float32:
 # %% ../nbs/01_media.ipynb #371026cf
 def _end(packets) -> float:
     "When the last of a stream's packets ends (s); -inf where there is none."
-    return max((_at(p) + _long(p) for p in packets[-64:]), default=-np.inf)     # decoded last is not shown last
+    return max((_at(p) + _long(p) for p in packets[-64:]), default=-np.inf)  # decoded last is not shown last
 
 
 def _too_late(path, c, streams, zero, start) -> MediaError:
     "The error that says when picture and sound end (s from `zero`, the file's s)."
     ends = [end - zero for end in _lengths(path, c, streams, zero)[0]]
-    what = f"start {start:g} s lies after the end of the picture at {ends[0]:.3f} s"
-    also = f" and of the sound at {ends[1]:.3f} s" if ends[1:] and ends[1] > ends[0] + _NEAR else ""
-    return MediaError(path, f"{what}{also}; choose an earlier start")
+    what = f'start {start:g} s lies after the end of the picture at {ends[0]:.3f} s'
+    also = f' and of the sound at {ends[1]:.3f} s' if ends[1:] and ends[1] > ends[0] + _NEAR else ''
+    return MediaError(path, f'{what}{also}; choose an earlier start')
 
 # %% ../nbs/01_media.ipynb #ef565bc1
 def _track(a, got, t0, n, rate):
     """Waveform, missing samples and how far left and right cancel, from collected packets; each of joined files is
     decoded by itself."""
-    if a is None: return *_cut([], t0, n, rate), 0.0
+    if a is None:
+        return *_cut([], t0, n, rate), 0.0
     end, pieces, joints = t0 + n / rate, [], []
     packets = [p for p in got[a.index] if not -np.inf < _at(p) < t0 - _RUN_UP or _at(p) + _long(p) > t0 - _RUN_UP]
     begins = [0, *(i for i, p in enumerate(packets) if i and p.opaque == 'joint'), len(packets)]
@@ -998,7 +1212,8 @@ def _track(a, got, t0, n, rate):
             a.codec_context.flush_buffers()
             joints.append(len(pieces))
         for t, f in _decode(a, packets[first:last]):
-            if t > end + 0.1: break
+            if t > end + 0.1:
+                break
             pieces.append((t, _samples(f), f))
     inside = [x for t, x, f in pieces if t < end and t + x.shape[1] / f.sample_rate > t0]
     cancelled = _cancelled(inside)
@@ -1013,52 +1228,61 @@ def _attempt(path, start, wants, size, n, rate, audio, video, how, threads=1, tr
     with _open(path) as c:
         v, a = _streams(c, track)
         if video and v is None:
-            raise MediaError(path, "holds no picture that can be decoded; read its sound with video=False")
-        if not video and a is None: raise MediaError(path, "holds no sound that can be decoded")
+            raise MediaError(path, 'holds no picture that can be decoded; read its sound with video=False')
+        if not video and a is None:
+            raise MediaError(path, 'holds no sound that can be decoded')
         streams = [s for s in (v, a) if s is not None]
         packets = _demux(c, streams, _shifts(path, c, streams))
         zero, read = _zero(path, packets, streams[0])
         t0, wants = zero + start, wants + (zero + start)
         t1 = max(wants[-1], t0 + n / rate)
-        if how == 'seek' and t0 - _RUN_UP > zero: got = _seek(path, c, streams, zero, t0, t1)
-        else: got = _collect(itertools.chain(read, packets), streams, t1, t0 if how == 'read' else -np.inf)
-        if got is None: return None
+        if how == 'seek' and t0 - _RUN_UP > zero:
+            got = _seek(path, c, streams, zero, t0, t1)
+        else:
+            got = _collect(itertools.chain(read, packets), streams, t1, t0 if how == 'read' else -np.inf)
+        if got is None:
+            return None
         pictures = np.zeros((0, 0, 0, 3), np.uint8), np.inf
-        if video: pictures = _pictures(v, got[v.index], wants, size, zero, how == 'decode', threads)
-        if pictures is None: return None
+        if video:
+            pictures = _pictures(v, got[v.index], wants, size, zero, how == 'decode', threads)
+        if pictures is None:
+            return None
         end = max(pictures[1], _end(got[a.index]) if a is not None else -np.inf)
-        padding = int((wants >= end - _NEAR).sum())             # after both picture and sound
-        if padding == len(wants): raise _too_late(path, c, streams, zero, start)
+        padding = int((wants >= end - _NEAR).sum())  # after both picture and sound
+        if padding == len(wants):
+            raise _too_late(path, c, streams, zero, start)
         sound = _track(a, got, t0, n, rate) if audio else (np.zeros(n, np.float32), n, 0.0)
         return (pictures[0], padding), sound, a is not None
 
 # %% ../nbs/01_media.ipynb #44f2810f
 def _attempts(path, *how):
     "`_attempt`, and where the clock turns out to start again, once more with that known."
-    try: return _attempt(path, *how)
+    try:
+        return _attempt(path, *how)
     except _Restart:
-        with _open(path) as c: _survey(path, [s for s in _streams(c, how[-1]) if s is not None])['jumps'] = True
+        with _open(path) as c:
+            _survey(path, [s for s in _streams(c, how[-1]) if s is not None])['jumps'] = True
         return _attempt(path, *how)
 
 # %% ../nbs/01_media.ipynb #7383c260
 def read_clip(
-    path: str | Path,        # a video file, or a sound file with video=False
-    start: float = 0.0,      # s from the first decoded frame
-    seconds: float = 2.0,    # length of the clip, s
-    fps: float = 16.0,       # frames per second of the grid; each point gets the last frame whose time has come
+    path: str | Path,  # a video file, or a sound file with video=False
+    start: float = 0.0,  # s from the first decoded frame
+    seconds: float = 2.0,  # length of the clip, s
+    fps: float = 16.0,  # frames per second of the grid; each point gets the last frame whose time has come
     size: int | tuple | None = None,  # pixels of the short side, or (height, width); None: as on the screen
-    rate: int = 16000,       # samples per second of the waveform
-    audio: bool = True,      # decode the sound
-    video: bool = True,      # decode the picture
-    square: bool = False,    # cut the square in the middle
+    rate: int = 16000,  # samples per second of the waveform
+    audio: bool = True,  # decode the sound
+    video: bool = True,  # decode the picture
+    square: bool = False,  # cut the square in the middle
     grid: np.ndarray | None = None,  # numbers of the grid's frames that are wanted, rising; None: all of `seconds`
     track: int | None = None,  # which of the file's sound tracks, from 0; None: the one that FFmpeg's players choose
-    threads: int = 1,        # 2: pictures are made smaller while the next are decoded; for one reader alone, the pictures are the same
+    threads: int = 1,  # 2: pictures are made smaller while the next are decoded; for one reader alone, the pictures are the same
 ) -> Clip:
     "Frames and sound of `seconds` from `start`; what the file does not hold is padded and counted. Raises `MediaError`."
     grid, n = np.arange(max(1, round(seconds * fps))) if grid is None else np.asarray(grid), round(seconds * rate)
     if not (np.isfinite(start) and start >= 0 and seconds > 0 and fps > 0 and rate > 0):
-        raise MediaError(path, f"expected start >= 0 and seconds, fps, rate > 0, got {start}, {seconds}, {fps}, {rate}")
+        raise MediaError(path, f'expected start >= 0 and seconds, fps, rate > 0, got {start}, {seconds}, {fps}, {rate}')
     found = None
     if not video and not track and Path(path).suffix.lower() in SOUND_FILES and os.path.isfile(path):
         found = (heard := _sound_file(path, start, n, rate)) and ((np.zeros((0, 0, 0, 3), np.uint8), 0), heard, True)
@@ -1066,45 +1290,67 @@ def read_clip(
         found = found or _attempts(path, start, grid / fps, size, n, rate, audio, video, how, threads, track)
     (frames, pad), (waveform, missing, cancelled), has_audio = found
     if square and video:
-        s = min(frames.shape[1:3]); y, x = (frames.shape[1] - s) // 2, (frames.shape[2] - s) // 2
-        frames = np.ascontiguousarray(frames[:, y:y + s, x:x + s])
+        s = min(frames.shape[1:3])
+        y, x = (frames.shape[1] - s) // 2, (frames.shape[2] - s) // 2
+        frames = np.ascontiguousarray(frames[:, y : y + s, x : x + s])
     return Clip(frames, waveform, fps, rate, start, str(path), Path(path).stem, pad, missing, has_audio, cancelled)
 
 # %% ../nbs/01_media.ipynb #4eae23fb
 def squeeze(
-    frames: np.ndarray,    # uint8 [T,H,W,3], even height and width
+    frames: np.ndarray,  # uint8 [T,H,W,3], even height and width
     waveform: np.ndarray,  # float32 [L] within [-1, 1]
-    fps: float,            # frames per second
-    rate: int,             # samples per second
-    gop: int = 8,          # frames from one full picture to the next
-    crf: int = 23,         # H.264 quality
+    fps: float,  # frames per second
+    rate: int,  # samples per second
+    gop: int = 8,  # frames from one full picture to the next
+    crf: int = 23,  # H.264 quality
 ) -> tuple[bytes, bytes]:  # mp4, wav
     "A clip as two small files in memory; the same input gives the same bytes, the sound is kept to 16 bits exactly."
     import wave
+
     _check('packing', frames, waveform)
     sound = io.BytesIO()
-    with wave.open(sound, 'wb') as f: f.setparams((1, 2, rate, 0, 'NONE', '')); f.writeframes(np.round(waveform * 32767).astype('<i2').tobytes())
-    return _mp4(frames, None, Fraction(fps).limit_denominator(1001), rate, crf=str(crf), preset='veryfast', tune='fastdecode', g=str(gop), bf='0'), sound.getvalue()
+    with wave.open(sound, 'wb') as f:
+        f.setparams((1, 2, rate, 0, 'NONE', ''))
+        f.writeframes(np.round(waveform * 32767).astype('<i2').tobytes())
+    return _mp4(
+        frames,
+        None,
+        Fraction(fps).limit_denominator(1001),
+        rate,
+        crf=str(crf),
+        preset='veryfast',
+        tune='fastdecode',
+        g=str(gop),
+        bf='0',
+    ), sound.getvalue()
 
 # %% ../nbs/01_media.ipynb #cf7f53a2
 def _packets(data: bytes) -> tuple:
     "(the decoder's head, where each packet begins [T+1], numbers of full pictures) in an mp4 of `squeeze`."
     index = data.rindex(b'moov')
-    number = lambda k: int.from_bytes(data[k:k + 4], 'big')
+    number = lambda k: int.from_bytes(data[k : k + 4], 'big')
     sizes, keys, head = (data.find(name, index) for name in (b'stsz', b'stss', b'avcC'))
-    one, n = number(sizes + 8), number(sizes + 12)                      # the size, if all packets have the same
+    one, n = number(sizes + 8), number(sizes + 12)  # the size, if all packets have the same
     sizes = np.full(n, one) if one else np.frombuffer(data, '>u4', n, sizes + 16).astype(np.int64)
-    keys = np.arange(n) if keys < 0 else np.frombuffer(data, '>u4', number(keys + 8), keys + 12).astype(np.int64) - 1   # no table: all are full
-    return data[head + 4:head - 4 + number(head - 4)], data.index(b'mdat') + 4 + np.concatenate([[0], np.cumsum(sizes)]), keys
+    keys = (
+        np.arange(n) if keys < 0 else np.frombuffer(data, '>u4', number(keys + 8), keys + 12).astype(np.int64) - 1
+    )  # no table: all are full
+    return (
+        data[head + 4 : head - 4 + number(head - 4)],
+        data.index(b'mdat') + 4 + np.concatenate([[0], np.cumsum(sizes)]),
+        keys,
+    )
 
 # %% ../nbs/01_media.ipynb #bcca2c63
-_kept = threading.local()                                       # decoders are not shared between threads
+_kept = threading.local()  # decoders are not shared between threads
 
 
 def _decoder(head: bytes):
     "A decoder for packed clips; clips packed alike have the same head, so the one before will do again."
     import av
-    if getattr(_kept, 'head', None) == head: _kept.decoder.flush_buffers()
+
+    if getattr(_kept, 'head', None) == head:
+        _kept.decoder.flush_buffers()
     else:
         _kept.decoder, _kept.head = av.CodecContext.create('h264', 'r'), head
         _kept.decoder.extradata, _kept.decoder.thread_count, _kept.decoder.thread_type = head, 1, 'NONE'
@@ -1112,33 +1358,34 @@ def _decoder(head: bytes):
 
 # %% ../nbs/01_media.ipynb #bc2eaded
 def picture_of(
-    data: bytes,   # the mp4 of `squeeze`
-    numbers,       # [n] which frames, rising; those after the end repeat the last
-) -> np.ndarray:   # uint8 [n,H,W,3]
+    data: bytes,  # the mp4 of `squeeze`
+    numbers,  # [n] which frames, rising; those after the end repeat the last
+) -> np.ndarray:  # uint8 [n,H,W,3]
     "Some frames of a packed clip. Raises `MediaError`."
     import av
     from av.video.reformatter import VideoReformatter
+
     try:
         head, at, keys = _packets(data)
         numbers = np.minimum(numbers, len(at) - 2).tolist()
         first, c, scaler = int(keys[keys <= numbers[0]][-1]), _decoder(head), VideoReformatter()
-        packets = [av.Packet(data[a:b]) for a, b in zip(at[first:].tolist(), at[first + 1:numbers[-1] + 2].tolist())]
+        packets = [av.Packet(data[a:b]) for a, b in zip(at[first:].tolist(), at[first + 1 : numbers[-1] + 2].tolist())]
         made = [f for p in [*packets, None] for f in c.decode(p)]
         shown = {k: scaler.reformat(made[k - first], format='rgb24', threads=1).to_ndarray() for k in set(numbers)}
     except (av.error.FFmpegError, IndexError, ValueError) as e:
         _kept.head = None
-        raise MediaError('packed clip', f"its picture does not decode ({type(e).__name__})") from None
+        raise MediaError('packed clip', f'its picture does not decode ({type(e).__name__})') from None
     return np.stack([shown[k] for k in numbers])
 
 # %% ../nbs/01_media.ipynb #6831451f
 def sound_of(
-    data: bytes,   # the wav of `squeeze`
-    first: int,    # the first sample
-    n: int,        # samples
-) -> np.ndarray:   # float32 [n]
+    data: bytes,  # the wav of `squeeze`
+    first: int,  # the first sample
+    n: int,  # samples
+) -> np.ndarray:  # float32 [n]
     "Some samples of a packed clip, silence after its end. Raises `MediaError`."
     if data[:4] != b'RIFF' or len(data) != 44 + int.from_bytes(data[40:44], 'little'):
-        raise MediaError('packed clip', f"its sound does not decode ({len(data)} bytes that are not a whole wav file)")
-    x, out = np.frombuffer(data, '<i2', offset=44)[first:first + n], np.zeros(n, np.float32)
-    np.multiply(x, np.float32(1 / 32767), out=out[:len(x)])
+        raise MediaError('packed clip', f'its sound does not decode ({len(data)} bytes that are not a whole wav file)')
+    x, out = np.frombuffer(data, '<i2', offset=44)[first : first + n], np.zeros(n, np.float32)
+    np.multiply(x, np.float32(1 / 32767), out=out[: len(x)])
     return out

@@ -21,9 +21,9 @@ class BankError(AvnbError):
 # %% ../nbs/07_memory.ipynb #f9f324a8
 def _start(n, dim, g, lo, hi):
     "Rows lo..hi of n random directions, drawn in pieces, so that no process needs room for all of them."
-    rows = 2 ** 16
+    rows = 2**16
     pieces = ((a, torch.randn(min(rows, n - a), dim, generator=g)) for a in range(0, n, rows))
-    kept = [x[max(lo - a, 0):max(hi - a, 0)] for a, x in pieces]                 # all are drawn: the stream goes on behind them
+    kept = [x[max(lo - a, 0) : max(hi - a, 0)] for a, x in pieces]  # all are drawn: the stream goes on behind them
     return F.normalize(torch.cat(kept), dim=-1)
 
 # %% ../nbs/07_memory.ipynb #4ec026ba
@@ -32,46 +32,58 @@ class MemoryBank(nn.Module):
 
     `video` and `audio` [N,D] and `written` bool [N] are buffers: they move with `.to(device)` and are saved in checkpoints.
     With `world` above 1 they hold the rows `lo` to `hi` only, the part of process `rank`."""
-    def __init__(self,
-        n: int,                # clips, rows of the manifest
-        dim: int,              # size D of an embedding
+
+    def __init__(
+        self,
+        n: int,  # clips, rows of the manifest
+        dim: int,  # size D of an embedding
         momentum: float = 0.5,  # m: share of the old row that a write keeps (AVID's value)
-        seed: int = 0,         # of the random start; the same on every process
-        first: str = 'ema',    # a row's first write: 'ema' mixes with the random start (AVID), 'copy' replaces it (ours)
-        rank: int = 0, world: int = 1,  # which part of the rows this one holds, of how many
+        seed: int = 0,  # of the random start; the same on every process
+        first: str = 'ema',  # a row's first write: 'ema' mixes with the random start (AVID), 'copy' replaces it (ours)
+        rank: int = 0,
+        world: int = 1,  # which part of the rows this one holds, of how many
     ):
         super().__init__()
         for name, x in (('n', n), ('dim', dim)):
-            if not isinstance(x, int) or x < 1: raise BankError(f"{name}: expected a positive integer, got {x!r}")
-        if not (isinstance(momentum, (int, float)) and 0 <= momentum < 1): raise BankError(f"momentum: expected a number in [0, 1), got {momentum!r}; at 1 a row would never move")
-        if first not in ('ema', 'copy'): raise BankError(f"first: expected 'ema' or 'copy', got {first!r}")
-        if not (isinstance(world, int) and isinstance(rank, int) and 0 <= rank < world): raise BankError(f"rank, world: expected whole numbers with 0 <= rank < world, got {rank!r}, {world!r}")
+            if not isinstance(x, int) or x < 1:
+                raise BankError(f'{name}: expected a positive integer, got {x!r}')
+        if not (isinstance(momentum, (int, float)) and 0 <= momentum < 1):
+            raise BankError(f'momentum: expected a number in [0, 1), got {momentum!r}; at 1 a row would never move')
+        if first not in ('ema', 'copy'):
+            raise BankError(f"first: expected 'ema' or 'copy', got {first!r}")
+        if not (isinstance(world, int) and isinstance(rank, int) and 0 <= rank < world):
+            raise BankError(f'rank, world: expected whole numbers with 0 <= rank < world, got {rank!r}, {world!r}')
         self.n, self.dim, self.momentum, self.first = n, dim, momentum, first
         self.world, self.lo, self.hi = world, rank * n // world, (rank + 1) * n // world
         g = torch.Generator().manual_seed(seed)
-        for name in ('video', 'audio'): self.register_buffer(name, _start(n, dim, g, self.lo, self.hi))
+        for name in ('video', 'audio'):
+            self.register_buffer(name, _start(n, dim, g, self.lo, self.hi))
         self.register_buffer('written', torch.zeros(self.hi - self.lo, dtype=torch.bool))
 
-    def extra_repr(self): return f'{self.n} x {self.dim}, momentum={self.momentum}, first={self.first!r}'
+    def extra_repr(self):
+        return f'{self.n} x {self.dim}, momentum={self.momentum}, first={self.first!r}'
 
 # %% ../nbs/07_memory.ipynb #29ad21a6
 def last_of(
     index: Tensor,  # int64 [B], possibly with repeats
-) -> Tensor:        # int64 [B]
+) -> Tensor:  # int64 [B]
     "For each position the last position that holds the same index."
-    order = index.argsort(stable=True)                                      # equal indices stay in batch order
-    return order[torch.searchsorted(index[order], index, right=True) - 1]   # the end of the run of equal ones
+    order = index.argsort(stable=True)  # equal indices stay in batch order
+    return order[torch.searchsorted(index[order], index, right=True) - 1]  # the end of the run of equal ones
 
 # %% ../nbs/07_memory.ipynb #194bc29c
 @patch
 def _check_index(self: MemoryBank, index):
     "Raise `BankError` unless `index` is int64 [B] and names rows of the bank."
-    if not isinstance(index, Tensor): raise BankError(f"index: expected int64 [B], got a {type(index).__name__}")
+    if not isinstance(index, Tensor):
+        raise BankError(f'index: expected int64 [B], got a {type(index).__name__}')
     if index.dtype != torch.long or index.ndim != 1:
-        raise BankError(f"index: expected int64 [B], got {str(index.dtype)[6:]} {list(index.shape)}")
+        raise BankError(f'index: expected int64 [B], got {str(index.dtype)[6:]} {list(index.shape)}')
     if len(index) and not 0 <= int(index.min()) <= int(index.max()) < self.n:
-        raise BankError(f"index: expected rows in 0..{self.n - 1}, got {int(index.min())}..{int(index.max())}; "
-                        "is the bank as long as the manifest?")
+        raise BankError(
+            f'index: expected rows in 0..{self.n - 1}, got {int(index.min())}..{int(index.max())}; '
+            'is the bank as long as the manifest?'
+        )
 
 # %% ../nbs/07_memory.ipynb #7155960d
 @patch
@@ -79,55 +91,69 @@ def _check(self: MemoryBank, index, v, a):
     "Raise `BankError` unless index, v and a fit the bank, and v and a are finite and of unit norm."
     self._check_index(index)
     for name, x in (('v', v), ('a', a)):
-        if not (isinstance(x, Tensor) and x.is_floating_point()): raise BankError(f"{name}: expected a floating point tensor, got a {type(x).__name__}")
+        if not (isinstance(x, Tensor) and x.is_floating_point()):
+            raise BankError(f'{name}: expected a floating point tensor, got a {type(x).__name__}')
         if x.shape != (len(index), self.dim):
-            raise BankError(f"{name}: expected [{len(index)}, {self.dim}] (index, bank), got {list(x.shape)}")
+            raise BankError(f'{name}: expected [{len(index)}, {self.dim}] (index, bank), got {list(x.shape)}')
         norm = torch.linalg.vector_norm(x.detach(), dim=-1, dtype=torch.promote_types(x.dtype, torch.float32))
         bad = (~norm.isfinite()).nonzero()
-        if len(bad): raise BankError(f"{name}: expected finite numbers, got NaN or infinity in row {int(bad[0])}")
+        if len(bad):
+            raise BankError(f'{name}: expected finite numbers, got NaN or infinity in row {int(bad[0])}')
         off = (norm - 1).abs()
         if (off > (1e-2 if x.dtype == torch.bfloat16 else 1e-3)).any():
-            raise BankError(f"{name}: expected unit rows, got a norm of {norm[off.argmax()]:.4g}; use F.normalize(x, dim=-1)")
+            raise BankError(
+                f'{name}: expected unit rows, got a norm of {norm[off.argmax()]:.4g}; use F.normalize(x, dim=-1)'
+            )
 
 # %% ../nbs/07_memory.ipynb #60215d0e
 @patch
 def _mine(self: MemoryBank, index, last):
     "(places here, last occurrences, bool): rows of others are replaced by one of ours (if there is none, by row 0, and the bool is False everywhere)."
     here = (index >= self.lo) & (index < self.hi)
-    pick = torch.where(here, torch.arange(len(index), device=index.device), here.int().argmax())        # no waiting for the device
+    pick = torch.where(
+        here, torch.arange(len(index), device=index.device), here.int().argmax()
+    )  # no waiting for the device
     return (index - self.lo)[pick].clamp(0, len(self.written) - 1), last[pick], here
 
 # %% ../nbs/07_memory.ipynb #6b59fafd
 @patch
-def update(self: MemoryBank,
+def update(
+    self: MemoryBank,
     index: Tensor,  # int64 [B], rows to write; of several equal ones the last in batch order wins
-    v: Tensor,      # [B,D] video embeddings, unit norm (no gradient is kept)
-    a: Tensor,      # [B,D] audio embeddings, unit norm
+    v: Tensor,  # [B,D] video embeddings, unit norm (no gradient is kept)
+    a: Tensor,  # [B,D] audio embeddings, unit norm
     validate: bool = True,  # check the values, at the price of waiting for the device
 ) -> None:
     """Move rows towards new embeddings, row <- unit(m row + (1 - m) x), mark them written (AVID's update; opposite ones that cancel leave x). `BankError` for bad arguments.
 
     It writes in place, so call it after `backward`. With several processes pass the gathered batch on each: the banks stay identical."""
-    if validate: self._check(index, v, a)
+    if validate:
+        self._check(index, v, a)
     last, here = last_of(index), torch.ones_like(index, dtype=torch.bool)
-    if self.world > 1: index, last, here = self._mine(index, last)
+    if self.world > 1:
+        index, last, here = self._mine(index, last)
     with torch.no_grad():
         keep = self.momentum if self.first == 'ema' else self.momentum * self.written[index, None]
         for rows, x in ((self.video, v), (self.audio, a)):
-            x = x[last].to(rows); new = keep * rows[index] + (1 - self.momentum) * x
-            opposite = new.norm(dim=-1, keepdim=True) <= torch.finfo(new.dtype).eps         # what is left of the two is rounding
+            x = x[last].to(rows)
+            new = keep * rows[index] + (1 - self.momentum) * x
+            opposite = (
+                new.norm(dim=-1, keepdim=True) <= torch.finfo(new.dtype).eps
+            )  # what is left of the two is rounding
             new = F.normalize(torch.where(opposite, x, new), dim=-1)
             rows[index] = new if self.world == 1 else torch.where(here.any(), new, rows[index])
         self.written[index] = True if self.world == 1 else here.any() | self.written[index]
 
 # %% ../nbs/07_memory.ipynb #b0c67860
 @patch
-def collect(self: MemoryBank,
+def collect(
+    self: MemoryBank,
     table: Tensor,  # `video`, `audio`, `written`, or a copy of one
     index: Tensor,  # int64 [B], rows of the whole bank; the same on every process
-) -> Tensor:        # [B,...]
+) -> Tensor:  # [B,...]
     "Rows of a table that may lie on other processes (there: a sum of what each of them holds, the rest being zeros)."
-    if self.world == 1: return table[index]
+    if self.world == 1:
+        return table[index]
     here = (index >= self.lo) & (index < self.hi)
     x = table[(index - self.lo).clamp(0, len(table) - 1)]
     x = (x.T * here).T.contiguous() if table.is_floating_point() else (x & here).int()
@@ -136,7 +162,8 @@ def collect(self: MemoryBank,
 
 # %% ../nbs/07_memory.ipynb #af4de282
 @patch
-def rows(self: MemoryBank,
+def rows(
+    self: MemoryBank,
     index: Tensor,  # int64, any shape
 ) -> tuple[Tensor, Tensor]:  # video and audio rows, each index.shape + [D]
     "Copies of the rows at `index`, without gradient."
@@ -154,7 +181,8 @@ def scores(self: MemoryBank) -> Tensor:  # [number of written rows], in [-1, 1]
 @patch
 def _sum(self: MemoryBank, x):
     "Sum over the parts of the bank."
-    if self.world > 1: dist.all_reduce(x)
+    if self.world > 1:
+        dist.all_reduce(x)
     return x
 
 # %% ../nbs/07_memory.ipynb #da744cdd
@@ -163,6 +191,7 @@ def moments(self: MemoryBank) -> tuple[float, float]:
     "Mean and population variance of the scores; `BankError` when nothing has been written."
     s = self.scores().double()
     n, first = self._sum(torch.stack([torch.full_like(s.sum(), len(s)), s.sum()]))
-    if not n: raise BankError("moments: expected a bank with written rows, got none; train with in-batch candidates first")
+    if not n:
+        raise BankError('moments: expected a bank with written rows, got none; train with in-batch candidates first')
     mean = first / n
     return float(mean), float(self._sum((s - mean).square().sum()) / n)

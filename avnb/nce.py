@@ -19,7 +19,8 @@ from .core import AvnbError, rng
 def _wide(*xs):
     "The tensors in their common floating type, at least float32."
     t = torch.float32
-    for x in xs: t = torch.promote_types(t, x.dtype)
+    for x in xs:
+        t = torch.promote_types(t, x.dtype)
     return [x.to(t) for x in xs]
 
 # %% ../nbs/08_nce.ipynb #aec0fc73
@@ -42,26 +43,31 @@ class NceError(AvnbError):
 
 def _need(ok, name, expected, came, error=NceError):
     "Raise `NceError`, or the error of another room, unless `ok`."
-    if not ok: raise error(f"{name}: expected {expected}, got {came}")
+    if not ok:
+        raise error(f'{name}: expected {expected}, got {came}')
 
 # %% ../nbs/08_nce.ipynb #fa191958
 def _is(x):
     "What came, in words: type and shape of a tensor, else the value and its type."
-    return f"{str(x.dtype)[6:]} {list(x.shape)}" if isinstance(x, Tensor) else f"{x!r}"[:60] + f" ({type(x).__name__})"
+    return f'{str(x.dtype)[6:]} {list(x.shape)}' if isinstance(x, Tensor) else f'{x!r}'[:60] + f' ({type(x).__name__})'
 
 # %% ../nbs/08_nce.ipynb #c6e6b597
 def _number(name, x, low=-math.inf, high=math.inf, above=False, error=NceError):
     "Raise `NceError` unless x is a number with low <= x <= high (low < x with `above`); NaN and infinity are refused."
-    want = ' and '.join([f"{'above' if above else 'at least'} {low:g}"] * (low > -math.inf) + [f"at most {high:g}"] * (high < math.inf))
-    try: y = float(x.detach() if isinstance(x, Tensor) else x + 0)                              # + 0: float('1') is 1, '1' + 0 is an error
-    except (TypeError, ValueError, RuntimeError): y = None
+    want = ' and '.join(
+        [f'{"above" if above else "at least"} {low:g}'] * (low > -math.inf) + [f'at most {high:g}'] * (high < math.inf)
+    )
+    try:
+        y = float(x.detach() if isinstance(x, Tensor) else x + 0)  # + 0: float('1') is 1, '1' + 0 is an error
+    except (TypeError, ValueError, RuntimeError):
+        y = None
     ok = y is not None and math.isfinite(y) and (y > low if above else y >= low) and y <= high
-    _need(ok, name, f"a {'' if want else 'finite '}number {want}".rstrip(), _is(x) if y is None else x, error)
+    _need(ok, name, f'a {"" if want else "finite "}number {want}'.rstrip(), _is(x) if y is None else x, error)
 
 
 def _whole(name, x, low=0):
     "Raise `NceError` unless x is an integer, at least `low`."
-    _need(isinstance(x, int) and x >= low, name, f"an integer, at least {low}", _is(x))
+    _need(isinstance(x, int) and x >= low, name, f'an integer, at least {low}', _is(x))
 
 # %% ../nbs/08_nce.ipynb #2690d44b
 def _check_own(index, B=None):
@@ -73,7 +79,9 @@ def _check_own(index, B=None):
 def _check_kind(mask, shapes):
     "Raise `NceError` unless `mask` is None or bool of one of the shapes; costs nothing on a device."
     ok = mask is None or (isinstance(mask, Tensor) and mask.dtype == torch.bool and mask.shape in shapes)
-    _need(ok, 'mask', f"bool {' or '.join(str(list(s)) for s in shapes)}, True where a candidate may be used", _is(mask))
+    _need(
+        ok, 'mask', f'bool {" or ".join(str(list(s)) for s in shapes)}, True where a candidate may be used', _is(mask)
+    )
 
 
 def _check_shapes(v, a, v_bar, a_bar, index, mask=None):
@@ -81,11 +89,15 @@ def _check_shapes(v, a, v_bar, a_bar, index, mask=None):
     for name, x in (('v', v), ('a', a), ('v_bar', v_bar), ('a_bar', a_bar)):
         _need(isinstance(x, Tensor) and x.is_floating_point(), name, 'a floating point tensor', _is(x))
     _need(v.ndim == 2 and v.numel() > 0, 'v', '[B,D] with at least one row', _is(v))
-    _need(a.shape == v.shape, 'a', f"the shape of v, {list(v.shape)}", _is(a))
+    _need(a.shape == v.shape, 'a', f'the shape of v, {list(v.shape)}', _is(a))
     B, D = v.shape
-    _need((v_bar.ndim == 2 or (v_bar.ndim == 3 and len(v_bar) == B)) and v_bar.shape[-1] == D and v_bar.numel() > 0,
-          'v_bar', f"[N,{D}] shared, or [{B},M,{D}] per query", _is(v_bar))
-    _need(a_bar.shape == v_bar.shape, 'a_bar', f"the shape of v_bar, {list(v_bar.shape)}", _is(a_bar))
+    _need(
+        (v_bar.ndim == 2 or (v_bar.ndim == 3 and len(v_bar) == B)) and v_bar.shape[-1] == D and v_bar.numel() > 0,
+        'v_bar',
+        f'[N,{D}] shared, or [{B},M,{D}] per query',
+        _is(v_bar),
+    )
+    _need(a_bar.shape == v_bar.shape, 'a_bar', f'the shape of v_bar, {list(v_bar.shape)}', _is(a_bar))
     _check_own(index, B)
     _check_kind(mask, ((v_bar.shape[-2],), (B, v_bar.shape[-2])))
 
@@ -94,133 +106,185 @@ def _check_rows(name, x, use=None, error=NceError):
     "Raise `NceError` unless all rows are finite and the rows in `use` have unit norm."
     norm = torch.linalg.vector_norm(x.detach(), dim=-1, dtype=torch.promote_types(x.dtype, torch.float32))
     bad = (~norm.isfinite()).nonzero()
-    _need(not len(bad), name, 'finite numbers', f"NaN or infinity in row {bad[0].tolist() if len(bad) else ''}", error)
+    _need(not len(bad), name, 'finite numbers', f'NaN or infinity in row {bad[0].tolist() if len(bad) else ""}', error)
     worst = float((norm if use is None else norm[use]).sub(1).abs().max())
     limit = 1e-2 if x.dtype == torch.bfloat16 else 1e-3
-    _need(worst <= limit, name, 'rows of unit norm, as F.normalize(x, dim=-1) makes them', f"a norm that is off by {worst:.3g}", error)
+    _need(
+        worst <= limit,
+        name,
+        'rows of unit norm, as F.normalize(x, dim=-1) makes them',
+        f'a norm that is off by {worst:.3g}',
+        error,
+    )
 
 
 def _check_places(index, n):
     "Raise `NceError` unless every place lies among n candidates."
-    _need(bool(((index >= 0) & (index < n)).all()), 'index', f"places in 0..{n - 1}", f"{int(index.min())}..{int(index.max())}" if len(index) else '')
+    _need(
+        bool(((index >= 0) & (index < n)).all()),
+        'index',
+        f'places in 0..{n - 1}',
+        f'{int(index.min())}..{int(index.max())}' if len(index) else '',
+    )
 
 # %% ../nbs/08_nce.ipynb #0117aabe
 def _check_mask(mask, index):
     "Raise `NceError` unless each query may use something, and its own row in any case."
     _need(bool(mask.any(-1).all()), 'mask', 'at least one usable candidate per query', 'none: all False')
     own = mask[index] if mask.ndim == 1 else mask.gather(1, index[:, None])[:, 0]
-    _need(bool(own.all()), 'mask', "True at each query's own place", f"False for query {own.int().argmin()}")
+    _need(bool(own.all()), 'mask', "True at each query's own place", f'False for query {own.int().argmin()}')
 
 # %% ../nbs/08_nce.ipynb #6aede6bd
 def _used(bar, mask):
     "Which rows of the candidates some query may use, as an index into them; None: all."
-    if mask is None: return None
+    if mask is None:
+        return None
     return mask.expand(bar.shape[:2]) if bar.ndim == 3 else mask if mask.ndim == 1 else mask.any(0)
 
 
 def _check_values(v, a, v_bar, a_bar, index, mask=None):
     "Raise `NceError` for a place out of range, masked own rows, NaN, or rows that are not of unit norm; waits for the device."
     _check_places(index, v_bar.shape[-2])
-    if mask is not None: _check_mask(mask, index)
+    if mask is not None:
+        _check_mask(mask, index)
     use = _used(v_bar, mask)
-    for name, x, rows in (('v', v, None), ('a', a, None), ('v_bar', v_bar, use), ('a_bar', a_bar, use)): _check_rows(name, x, rows)
+    for name, x, rows in (('v', v, None), ('a', a, None), ('v_bar', v_bar, use), ('a_bar', a_bar, use)):
+        _check_rows(name, x, rows)
 
 # %% ../nbs/08_nce.ipynb #02f082c6
 def _cross_entropy(logits, index, target=None, mask=None):
     "-sum_j T(j) log softmax(logits)_j [B]; `target` None: all of it at `index`. Masked candidates take no part."
     logp = (logits if mask is None else logits.masked_fill(~mask, -math.inf)).log_softmax(-1)
-    if target is None: return -logp.gather(1, index[:, None])[:, 0]
-    if mask is not None: logp = logp.masked_fill(~mask, 0)                # 0 * -inf is NaN
+    if target is None:
+        return -logp.gather(1, index[:, None])[:, 0]
+    if mask is not None:
+        logp = logp.masked_fill(~mask, 0)  # 0 * -inf is NaN
     return -(target.detach().to(logp) * logp).sum(-1)
 
 
 def _reduce(l, weights, reduction):
     "l(i) itself, or its weighted mean (0 when all weights are 0)."
-    if reduction == 'none': return l
-    if weights is None: return l.mean()
+    if reduction == 'none':
+        return l
+    if weights is None:
+        return l.mean()
     w = weights.detach().to(l)
-    return (w * l).sum() / torch.where(w.sum() > 0, w.sum(), 1.)
+    return (w * l).sum() / torch.where(w.sum() > 0, w.sum(), 1.0)
 
 # %% ../nbs/08_nce.ipynb #4ac19cc7
 def _check_distribution(name, T, mask=None, error=NceError):
     "Raise `NceError` unless rows are at least 0, sum to 1 and have nothing on masked candidates."
-    T = T.detach(); sums, limit = T.sum(-1, dtype=torch.promote_types(T.dtype, torch.float32)), 1e-3 if T.dtype.itemsize > 2 else 1e-2
-    _need(bool((T >= 0).all()) and bool(((sums - 1).abs() < limit).all()), name, 'rows that are distributions (at least 0, sum 1)',
-          f"sums in {float(sums.min()):.4g}..{float(sums.max()):.4g}, least entry {float(T.min()):.3g}", error)
-    _need(mask is None or not bool((T > 0).logical_and(~mask).any()), name, '0 wherever mask is False', 'some mass on a masked candidate', error)
+    T = T.detach()
+    sums, limit = T.sum(-1, dtype=torch.promote_types(T.dtype, torch.float32)), 1e-3 if T.dtype.itemsize > 2 else 1e-2
+    _need(
+        bool((T >= 0).all()) and bool(((sums - 1).abs() < limit).all()),
+        name,
+        'rows that are distributions (at least 0, sum 1)',
+        f'sums in {float(sums.min()):.4g}..{float(sums.max()):.4g}, least entry {float(T.min()):.3g}',
+        error,
+    )
+    _need(
+        mask is None or not bool((T > 0).logical_and(~mask).any()),
+        name,
+        '0 wherever mask is False',
+        'some mass on a masked candidate',
+        error,
+    )
 
 
 def _check_weights(weights, B, validate, error=NceError):
     "Raise `NceError` unless weights are None or [B], finite and at least 0."
-    if weights is None: return
-    _need(isinstance(weights, Tensor) and weights.shape == (B,), 'weights', f"[{B}]", _is(weights), error)
-    if validate: _need(bool((weights >= 0).all()) and bool(weights.isfinite().all()), 'weights', 'finite numbers, at least 0',
-                       f"{float(weights.detach().min()):.3g}..{float(weights.detach().max()):.3g}", error)
+    if weights is None:
+        return
+    _need(isinstance(weights, Tensor) and weights.shape == (B,), 'weights', f'[{B}]', _is(weights), error)
+    if validate:
+        _need(
+            bool((weights >= 0).all()) and bool(weights.isfinite().all()),
+            'weights',
+            'finite numbers, at least 0',
+            f'{float(weights.detach().min()):.3g}..{float(weights.detach().max()):.3g}',
+            error,
+        )
 
 # %% ../nbs/08_nce.ipynb #f50d7a6c
 def _check_rest(B, n, tau, targets, weights, mask, reduction, validate):
     "Raise `NceError` unless temperature, targets, weights and reduction are as `xid_loss` describes them."
-    _number('tau', tau, 1e-6)                                             # below, float32 scores overflow
+    _number('tau', tau, 1e-6)  # below, float32 scores overflow
     _need(reduction in ('mean', 'none'), 'reduction', "'mean' or 'none'", repr(reduction))
-    _need(targets is None or (isinstance(targets, (tuple, list)) and len(targets) == 2), 'targets', 'a pair (T_v, T_a)', _is(targets))
+    _need(
+        targets is None or (isinstance(targets, (tuple, list)) and len(targets) == 2),
+        'targets',
+        'a pair (T_v, T_a)',
+        _is(targets),
+    )
     for name, T in zip(('T_v', 'T_a'), targets or ()):
-        _need(isinstance(T, Tensor) and T.shape == (B, n), name, f"[{B},{n}]", _is(T))
-        if validate: _check_distribution(name, T, mask)
+        _need(isinstance(T, Tensor) and T.shape == (B, n), name, f'[{B},{n}]', _is(T))
+        if validate:
+            _check_distribution(name, T, mask)
     _check_weights(weights, B, validate)
 
 # %% ../nbs/08_nce.ipynb #f933f9c8
 def xid_loss(
-    v: Tensor,       # [B,D] video embeddings of the batch, unit norm
-    a: Tensor,       # [B,D] audio embeddings of the batch, unit norm
-    v_bar: Tensor,   # candidates: [N,D] for all queries, or [B,M,D] per query, unit norm
-    a_bar: Tensor,   # candidates, same shape
-    index: Tensor,   # int64 [B], place of each query's own row among its candidates
-    tau: float = 0.07,           # temperature
+    v: Tensor,  # [B,D] video embeddings of the batch, unit norm
+    a: Tensor,  # [B,D] audio embeddings of the batch, unit norm
+    v_bar: Tensor,  # candidates: [N,D] for all queries, or [B,M,D] per query, unit norm
+    a_bar: Tensor,  # candidates, same shape
+    index: Tensor,  # int64 [B], place of each query's own row among its candidates
+    tau: float = 0.07,  # temperature
     targets: tuple[Tensor, Tensor] | None = None,  # (T_v, T_a), each [B,N], rows sum to 1; None: one-hot
     weights: Tensor | None = None,  # [B], >= 0
     mask: Tensor | None = None,  # bool [N] or [B,N], True: may be used
-    reduction: str = 'mean',     # 'mean': sum_i w_i l(i) / sum_i w_i (0 if all w are 0); 'none': l(i) [B], weights left to the caller
-    validate: bool = True,       # check the values too, at the price of waiting for the device
+    reduction: str = 'mean',  # 'mean': sum_i w_i l(i) / sum_i w_i (0 if all w are 0); 'none': l(i) [B], weights left to the caller
+    validate: bool = True,  # check the values too, at the price of waiting for the device
 ) -> Tensor:
     """Cross-modal instance discrimination, both directions summed (Robust-xID, loss (2), (3) and (6)). `NceError` for bad arguments.
 
     Targets and weights are detached, candidates are not: in-batch candidates (v_bar=v, a_bar=a, index=arange(B)) learn on both sides."""
     _check_shapes(v, a, v_bar, a_bar, index, mask)
     _check_rest(len(v), v_bar.shape[-2], tau, targets, weights, mask, reduction, validate)
-    if validate: _check_values(v, a, v_bar, a_bar, index, mask)
+    if validate:
+        _check_values(v, a, v_bar, a_bar, index, mask)
     T_v, T_a = targets or (None, None)
-    l = _cross_entropy(_scores(v, a_bar, tau), index, T_v, mask) + _cross_entropy(_scores(a, v_bar, tau), index, T_a, mask)
+    l = _cross_entropy(_scores(v, a_bar, tau), index, T_v, mask) + _cross_entropy(
+        _scores(a, v_bar, tau), index, T_a, mask
+    )
     return _reduce(l, weights, reduction)
 
 # %% ../nbs/08_nce.ipynb #b7a7edf4
 def sample_candidates(
-    n: int,         # rows in the bank
+    n: int,  # rows in the bank
     index: Tensor,  # int64 [B], each query's own row
-    k: int,         # further rows per query
-    seed: int,      # the run's seed
-    step: int,      # training step
+    k: int,  # further rows per query
+    seed: int,  # the run's seed
+    step: int,  # training step
     validate: bool = True,  # check the places too
-) -> Tensor:        # int64 [B,1+k], own row first
+) -> Tensor:  # int64 [B,1+k], own row first
     "For each query its own row and k others without replacement; a function of (seed, step, own row), drawn on the CPU. Use it with index = zeros(B)."
-    _check_own(index); _whole('n', n, 1); _whole('k', k)
-    _need(k < n, 'k', f"at most the {n - 1} other rows", k)
-    if validate: _check_places(index, n)
+    _check_own(index)
+    _whole('n', n, 1)
+    _whole('k', k)
+    _need(k < n, 'k', f'at most the {n - 1} other rows', k)
+    if validate:
+        _check_places(index, n)
     rows = index.tolist()
-    drawn = [torch.from_numpy(rng(seed, step, i, 'candidates').choice(n - 1, k, replace=False, shuffle=False)) for i in rows]
+    drawn = [
+        torch.from_numpy(rng(seed, step, i, 'candidates').choice(n - 1, k, replace=False, shuffle=False)) for i in rows
+    ]
     other = torch.stack(drawn) if drawn else index.new_empty(0, k)
     own = index.cpu()[:, None]
-    return torch.cat([own, other + (other >= own)], 1).to(index.device)      # the others, shifted past the own row
+    return torch.cat([own, other + (other >= own)], 1).to(index.device)  # the others, shifted past the own row
 
 # %% ../nbs/08_nce.ipynb #16e4512e
 def group_mask(
     groups: Tensor,  # int64 [N], group of each candidate: its file, or its clip
-    index: Tensor,   # int64 [B], place of each query's own row
+    index: Tensor,  # int64 [B], place of each query's own row
     validate: bool | None = None,  # check the places; None: on the CPU only, where nobody has to wait for the device
-) -> Tensor:         # bool [B,N]
+) -> Tensor:  # bool [B,N]
     "True at the own place and wherever the group differs from that of the own row. `NceError` for bad arguments."
     _need(isinstance(groups, Tensor) and groups.ndim == 1, 'groups', '[N], a group for each candidate', _is(groups))
     _check_own(index)
-    if validate or (validate is None and index.device.type == 'cpu'): _check_places(index, len(groups))
+    if validate or (validate is None and index.device.type == 'cpu'):
+        _check_places(index, len(groups))
     mask = groups[None] != groups[index][:, None]
     mask.scatter_(1, index[:, None], True)
     return mask
@@ -236,28 +300,34 @@ def _check_weighting(scores, delta, kappa, w_min, mean, var, floor, validate):
     _number('w_min', w_min, 0, 1)
     if validate:
         _need(bool(scores.isfinite().all()), 'scores', 'finite numbers', 'NaN or infinity')
-        if mean is not None: _number('mean', mean)
-        if var is not None: _number('var', var, 0)
+        if mean is not None:
+            _number('mean', mean)
+        if var is not None:
+            _number('var', var, 0)
 
 # %% ../nbs/08_nce.ipynb #3f24bc0c
 def positive_weights(
-    scores: Tensor,        # [B] memory scores v_bar_i . a_bar_i
-    delta: float = 0.0,    # shifts the curve, in standard deviations; larger: more clips lose weight
-    kappa: float = 0.5,    # slope: share of the variance; towards 0: a step
-    w_min: float = 0.25,   # no clip weighs less, so that none is discarded
+    scores: Tensor,  # [B] memory scores v_bar_i . a_bar_i
+    delta: float = 0.0,  # shifts the curve, in standard deviations; larger: more clips lose weight
+    kappa: float = 0.5,  # slope: share of the variance; towards 0: a step
+    w_min: float = 0.25,  # no clip weighs less, so that none is discarded
     mean: float | Tensor | None = None,  # of the scores of the whole bank; None: of `scores`
-    var: float | Tensor | None = None,   # population variance, likewise; 0 gives ones
+    var: float | Tensor | None = None,  # population variance, likewise; 0 gives ones
     floor: str = 'affine',  # 'affine': w_min + (1 - w_min) Phi; 'clip': max(w_min, Phi)
     validate: bool = True,  # check the values, at the price of waiting for the device
-) -> Tensor:               # [B] in [w_min, 1], without gradient
+) -> Tensor:  # [B] in [w_min, 1], without gradient
     "Weights of pairs from their memory scores (Robust-xID, (4) and (5); the affine floor is our reading). `NceError` for bad arguments."
     _check_weighting(scores, delta, kappa, w_min, mean, var, floor, validate)
-    x = scores.detach().double()                                            # float64: equal scores then have a variance of exactly 0
+    x = scores.detach().double()  # float64: equal scores then have a variance of exactly 0
     mean = x.mean() if mean is None else torch.as_tensor(mean, dtype=x.dtype, device=x.device)
-    var = torch.where(x.min() == x.max(), 0., x.var(correction=0)) if var is None else torch.as_tensor(var, dtype=x.dtype, device=x.device)
+    var = (
+        torch.where(x.min() == x.max(), 0.0, x.var(correction=0))
+        if var is None
+        else torch.as_tensor(var, dtype=x.dtype, device=x.device)
+    )
     phi = torch.special.ndtr((x - mean - delta * var.sqrt()) / (kappa * var).sqrt())
     w = w_min + (1 - w_min) * phi if floor == 'affine' else phi.clamp(min=w_min)
-    return torch.where(var > 0, w, 1.).to(torch.promote_types(scores.dtype, torch.float32))
+    return torch.where(var > 0, w, 1.0).to(torch.promote_types(scores.dtype, torch.float32))
 
 # %% ../nbs/08_nce.ipynb #e5756e4f
 ESTIMATORS = ('bootstrap', 'swapped', 'neighbor', 'cycle')
@@ -265,9 +335,12 @@ ESTIMATORS = ('bootstrap', 'swapped', 'neighbor', 'cycle')
 
 def _soft_logits(estimator, mine, other, mine_bar, other_bar, tau_s, tau_t, tau_n):
     "Logits of S [B,N] for a query of modality `mine` that looks among `other_bar`; exchange the two modalities for the other direction."
-    if estimator == 'bootstrap': return _scores(mine, other_bar, tau_s)
-    if estimator == 'swapped': return _scores(other, mine_bar, tau_s)
-    if estimator == 'neighbor': return _scores(mine, mine_bar, tau_n)
+    if estimator == 'bootstrap':
+        return _scores(mine, other_bar, tau_s)
+    if estimator == 'swapped':
+        return _scores(other, mine_bar, tau_s)
+    if estimator == 'neighbor':
+        return _scores(mine, mine_bar, tau_n)
     return _scores(other, mine_bar, tau_s) + _agreement(mine_bar, other_bar) / tau_t
 
 # %% ../nbs/08_nce.ipynb #c4511be4
@@ -278,22 +351,25 @@ def _own(bar, index):
 # %% ../nbs/08_nce.ipynb #65fdc83c
 def _soft_queries(estimator, v, a, v_bar, a_bar, index, target_features):
     "What asks for S: the memory rows, or with 'live' (bootstrap and swapped only) the live embeddings."
-    if target_features == 'live' and estimator in ('bootstrap', 'swapped'): return v.detach(), a.detach()
+    if target_features == 'live' and estimator in ('bootstrap', 'swapped'):
+        return v.detach(), a.detach()
     return _own(v_bar, index).detach(), _own(a_bar, index).detach()
 
 # %% ../nbs/08_nce.ipynb #0801978f
 def _keep(mask, index, n, exclude_self):
     "The mask with the own places taken out when `exclude_self`; None when nothing is masked."
-    if not exclude_self: return mask
+    if not exclude_self:
+        return mask
     other = torch.arange(n, device=index.device) != index[:, None]
     return other if mask is None else mask & other
 
 # %% ../nbs/08_nce.ipynb #0b8783eb
 def _check_soft(estimator, tau_s, tau_t, tau_n, target_features):
     "Raise `NceError` unless the settings of soft targets exist."
-    _need(estimator in ESTIMATORS, 'estimator', f"one of {', '.join(ESTIMATORS)}", repr(estimator))
+    _need(estimator in ESTIMATORS, 'estimator', f'one of {", ".join(ESTIMATORS)}', repr(estimator))
     _need(target_features in ('memory', 'live'), 'target_features', "'memory' or 'live'", repr(target_features))
-    for name, x in (('tau_s', tau_s), ('tau_t', tau_t), ('tau_n', tau_n)): _number(name, x, 1e-6)
+    for name, x in (('tau_s', tau_s), ('tau_t', tau_t), ('tau_n', tau_n)):
+        _number(name, x, 1e-6)
 
 # %% ../nbs/08_nce.ipynb #304790e8
 def _check_others(mask, n):
@@ -304,11 +380,11 @@ def _check_others(mask, n):
 # %% ../nbs/08_nce.ipynb #8afec11f
 def soft_targets(
     estimator: str,  # 'bootstrap', 'swapped', 'neighbor' or 'cycle'
-    v: Tensor,       # [B,D] live video embeddings; read with target_features='live'
-    a: Tensor,       # [B,D] live audio embeddings
-    v_bar: Tensor,   # candidates (memory): [N,D] or [B,M,D]
-    a_bar: Tensor,   # candidates, same shape
-    index: Tensor,   # int64 [B], place of each query's own row
+    v: Tensor,  # [B,D] live video embeddings; read with target_features='live'
+    a: Tensor,  # [B,D] live audio embeddings
+    v_bar: Tensor,  # candidates (memory): [N,D] or [B,M,D]
+    a_bar: Tensor,  # candidates, same shape
+    index: Tensor,  # int64 [B], place of each query's own row
     tau_s: float = 0.02,  # temperature of the similarities
     tau_t: float = 0.07,  # temperature of the reliability term of 'cycle'
     tau_n: float = 0.07,  # temperature of 'neighbor' (ours: at tau_s it is almost one-hot)
@@ -320,10 +396,15 @@ def soft_targets(
     "Which other candidates would also be right, as memory sees it (Robust-xID, Soft-xID's estimators). `NceError` for bad arguments."
     _check_shapes(v, a, v_bar, a_bar, index, mask)
     _check_soft(estimator, tau_s, tau_t, tau_n, target_features)
-    if validate: _check_values(v, a, v_bar, a_bar, index, mask)
-    if validate and exclude_self: _check_others(mask, v_bar.shape[-2])
+    if validate:
+        _check_values(v, a, v_bar, a_bar, index, mask)
+    if validate and exclude_self:
+        _check_others(mask, v_bar.shape[-2])
     keep = _keep(mask, index, v_bar.shape[-2], exclude_self)
-    if exclude_self: keep = torch.where(keep.any(-1, keepdim=True), keep, torch.arange(v_bar.shape[-2], device=index.device) == index[:, None])   # or all would be NaN
+    if exclude_self:
+        keep = torch.where(
+            keep.any(-1, keepdim=True), keep, torch.arange(v_bar.shape[-2], device=index.device) == index[:, None]
+        )  # or all would be NaN
     with torch.no_grad():
         q_v, q_a = _soft_queries(estimator, v, a, v_bar, a_bar, index, target_features)
         S_v = _soft_logits(estimator, q_v, q_a, v_bar, a_bar, tau_s, tau_t, tau_n)
@@ -336,31 +417,39 @@ def _check_pair(soft, index):
     _check_own(index)
     _need(isinstance(soft, (tuple, list)) and len(soft) == 2, 'soft', 'a pair (S_v, S_a)', _is(soft))
     for name, S in zip(('S_v', 'S_a'), soft):
-        _need(isinstance(S, Tensor) and S.is_floating_point() and S.ndim == 2 and len(S) == len(index), name, f"float [{len(index)},N]", _is(S))
-    _need(soft[1].shape == soft[0].shape, 'S_a', f"the shape of S_v, {list(soft[0].shape)}", _is(soft[1]))
+        _need(
+            isinstance(S, Tensor) and S.is_floating_point() and S.ndim == 2 and len(S) == len(index),
+            name,
+            f'float [{len(index)},N]',
+            _is(S),
+        )
+    _need(soft[1].shape == soft[0].shape, 'S_a', f'the shape of S_v, {list(soft[0].shape)}', _is(soft[1]))
 
 
 def mix_targets(
     soft: tuple[Tensor, Tensor],  # (S_v, S_a), each [B,N], rows sum to 1
     index: Tensor,  # int64 [B], place of each query's own row
-    lam: float,     # share of the soft part, in [0, 1]; 0: one-hot, plain xID
+    lam: float,  # share of the soft part, in [0, 1]; 0: one-hot, plain xID
     validate: bool = True,  # check the values, at the price of waiting for the device
 ) -> tuple[Tensor, Tensor]:  # (T_v, T_a), each [B,N], without gradient
     "T(j|i) = (1 - lam) 1[i = j] + lam S(j|i) (Robust-xID, (7)). `NceError` for bad arguments."
     _number('lam', lam, 0, 1)
     _check_pair(soft, index)
-    if validate: _check_places(index, soft[0].shape[1])
+    if validate:
+        _check_places(index, soft[0].shape[1])
     mixed = []
     for name, S in zip(('S_v', 'S_a'), soft):
-        if validate: _check_distribution(name, S)
+        if validate:
+            _check_distribution(name, S)
         mixed.append((lam * S.detach()).scatter_add(1, index[:, None], S.new_full((len(S), 1), 1 - lam)))
     return tuple(mixed)
 
 # %% ../nbs/08_nce.ipynb #8b29dc82
 class _Running:
     "Softmax over candidates that arrive in pieces: running sums of e = exp(logit), e * value, e * key, relative to the largest logit."
+
     def __init__(self, q):
-        self.top = q.new_full((len(q),), torch.finfo(q.dtype).min)          # not -inf: -inf - -inf is NaN
+        self.top = q.new_full((len(q),), torch.finfo(q.dtype).min)  # not -inf: -inf - -inf is NaN
         self.z, self.value, self.key = torch.zeros_like(self.top), torch.zeros_like(self.top), torch.zeros_like(q)
 
     def add(self, logits, values, keys):
@@ -369,14 +458,18 @@ class _Running:
         shrink, e = (self.top - top).exp(), (logits - top[:, None]).exp_()
         self.top, self.z = top, self.z * shrink + e.sum(1)
         # not einsum('bn,bn->b'): that one adds thousands of terms one after the other, too roughly for 1e-5 in float32
-        if values is not None: self.value = self.value * shrink + (e * values).sum(1)
-        if keys is not None: self.key = self.key * shrink[:, None] + e @ keys
+        if values is not None:
+            self.value = self.value * shrink + (e * values).sum(1)
+        if keys is not None:
+            self.key = self.key * shrink[:, None] + e @ keys
 
-    def log_z(self): return self.top + self.z.log()
+    def log_z(self):
+        return self.top + self.z.log()
 
 # %% ../nbs/08_nce.ipynb #77ec8db6
 class _Streamed(torch.autograd.Function):
     "One direction of the loss over a bank that is read in pieces; the gradient is made on the way."
+
     @staticmethod
     def forward(ctx, q, keys, index, tau, lam, soft, mask, chunk):
         "l [B]; `soft(piece)` gives the logits of S for a slice of the bank, or None with lam = 0."
@@ -385,74 +478,95 @@ class _Streamed(torch.autograd.Function):
             piece = slice(lo, min(lo + chunk, len(keys)))
             k = keys[piece].to(q.dtype)
             s = _scores(q, k, tau)
-            if soft is not None: easy.add(soft(piece).to(q.dtype), s, k if need else None)
+            if soft is not None:
+                easy.add(soft(piece).to(q.dtype), s, k if need else None)
             hard.add(s if mask is None else s.masked_fill_(~mask[..., piece], -math.inf), None, k if need else None)
         own = keys[index].to(q.dtype)
         loss = hard.log_z() - (1 - lam) * (q * own).sum(1) / tau
-        if soft is not None: loss = loss - lam * easy.value / easy.z
+        if soft is not None:
+            loss = loss - lam * easy.value / easy.z
         if need:
             grad = hard.key / hard.z[:, None] - (1 - lam) * own
-            if soft is not None: grad = grad - lam * easy.key / easy.z[:, None]
+            if soft is not None:
+                grad = grad - lam * easy.key / easy.z[:, None]
             ctx.save_for_backward(grad / tau)
         return loss
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, g): return (g[:, None] * ctx.saved_tensors[0], *[None] * 7)
+    def backward(ctx, g):
+        return (g[:, None] * ctx.saved_tensors[0], *[None] * 7)
 
 # %% ../nbs/08_nce.ipynb #ec7b52c5
 def _check_streaming(v_bar, a_bar, tau, estimator, lam, chunk):
     "Raise `NceError` unless there is one bank without gradient, the temperature is fixed, and estimator, lam and chunk make sense."
-    _need(not getattr(tau, 'requires_grad', False), 'tau', 'a fixed number (xid_loss for one that is learned)', 'requires_grad=True')
+    _need(
+        not getattr(tau, 'requires_grad', False),
+        'tau',
+        'a fixed number (xid_loss for one that is learned)',
+        'requires_grad=True',
+    )
     _need(v_bar.ndim == 2, 'v_bar', 'one bank [N,D] for all queries', _is(v_bar))
-    _need(not (v_bar.requires_grad or a_bar.requires_grad), 'v_bar, a_bar', 'banks without gradient (or xid_loss)', 'requires_grad=True')
+    _need(
+        not (v_bar.requires_grad or a_bar.requires_grad),
+        'v_bar, a_bar',
+        'banks without gradient (or xid_loss)',
+        'requires_grad=True',
+    )
     _number('lam', lam, 0, 1)
-    _need(estimator or lam == 0, 'estimator', f"one of {', '.join(ESTIMATORS)} when lam is above 0", estimator)
+    _need(estimator or lam == 0, 'estimator', f'one of {", ".join(ESTIMATORS)} when lam is above 0', estimator)
     _need(isinstance(chunk, int) and chunk > 0, 'chunk', 'a positive integer', chunk)
 
 # %% ../nbs/08_nce.ipynb #aefbacbf
 def _soft_pieces(estimator, v, a, v_bar, a_bar, index, tau_s, tau_t, tau_n, exclude_self, mask, target_features):
     "Two functions, one per direction: slice of the bank -> masked logits of S [B,c]."
     q_v, q_a = _soft_queries(estimator, v, a, v_bar, a_bar, index, target_features)
+
     def piecewise(mine, other, mine_bar, other_bar):
         def piece_logits(piece):
             logits = _soft_logits(estimator, mine, other, mine_bar[piece], other_bar[piece], tau_s, tau_t, tau_n)
             keep = _keep(None if mask is None else mask[..., piece], index - piece.start, logits.shape[1], exclude_self)
             return logits if keep is None else logits.masked_fill(~keep, -math.inf)
+
         return piece_logits
+
     return piecewise(q_v, q_a, v_bar, a_bar), piecewise(q_a, q_v, a_bar, v_bar)
 
 # %% ../nbs/08_nce.ipynb #5ff49674
 def xid_loss_chunked(
-    v: Tensor,      # [B,D] video embeddings of the batch, unit norm
-    a: Tensor,      # [B,D] audio embeddings of the batch, unit norm
+    v: Tensor,  # [B,D] video embeddings of the batch, unit norm
+    a: Tensor,  # [B,D] audio embeddings of the batch, unit norm
     v_bar: Tensor,  # [N,D] bank, unit norm, without gradient; half precision is fine
     a_bar: Tensor,  # [N,D] bank
     index: Tensor,  # int64 [B], each query's own row
-    tau: float = 0.07,       # temperature
+    tau: float = 0.07,  # temperature
     estimator: str | None = None,  # of the soft targets, as in soft_targets; None: one-hot
-    lam: float = 0.0,        # share of the soft part
-    tau_s: float = 0.02,     # temperature of the similarities
-    tau_t: float = 0.07,     # temperature of the reliability term
-    tau_n: float = 0.07,     # temperature of 'neighbor'
+    lam: float = 0.0,  # share of the soft part
+    tau_s: float = 0.02,  # temperature of the similarities
+    tau_t: float = 0.07,  # temperature of the reliability term
+    tau_n: float = 0.07,  # temperature of 'neighbor'
     weights: Tensor | None = None,  # [B], >= 0
-    mask: Tensor | None = None,     # bool [N] or [B,N], True: may be used
-    chunk: int = 8192,       # rows of the bank at a time; memory is a few times B * chunk
-    exclude_self: bool = False,       # as in soft_targets
+    mask: Tensor | None = None,  # bool [N] or [B,N], True: may be used
+    chunk: int = 8192,  # rows of the bank at a time; memory is a few times B * chunk
+    exclude_self: bool = False,  # as in soft_targets
     target_features: str = 'memory',  # as in soft_targets
     reduction: str = 'mean',  # 'mean' or 'none', as in xid_loss
-    validate: bool = True,   # check the values, at the price of waiting for the device
+    validate: bool = True,  # check the values, at the price of waiting for the device
 ) -> Tensor:
     "`xid_loss` with `mix_targets(soft_targets(...))` against a whole bank without ever holding [B,N] (ours). `NceError` for bad arguments."
     _check_shapes(v, a, v_bar, a_bar, index, mask)
     _check_rest(len(v), len(v_bar), tau, None, weights, mask, reduction, validate)
     _check_soft(estimator or 'cycle', tau_s, tau_t, tau_n, target_features)
     _check_streaming(v_bar, a_bar, tau, estimator, lam, chunk)
-    if validate: _check_values(v, a, v_bar, a_bar, index, mask)
-    if validate and estimator and exclude_self: _check_others(mask, len(v_bar))
+    if validate:
+        _check_values(v, a, v_bar, a_bar, index, mask)
+    if validate and estimator and exclude_self:
+        _check_others(mask, len(v_bar))
     soft_v = soft_a = None
     if lam > 0:
-        soft_v, soft_a = _soft_pieces(estimator, v, a, v_bar, a_bar, index, tau_s, tau_t, tau_n, exclude_self, mask, target_features)
+        soft_v, soft_a = _soft_pieces(
+            estimator, v, a, v_bar, a_bar, index, tau_s, tau_t, tau_n, exclude_self, mask, target_features
+        )
     with torch.autocast(v.device.type, enabled=False):
         q_v, q_a = _wide(v, a)
         l_v = _Streamed.apply(q_v, a_bar, index, tau, lam, soft_v, mask, chunk)
@@ -464,49 +578,56 @@ def _pieces_of(v, a, v_bar, a_bar, index, tau, mask, validate, reduction='mean',
     "Checked scores of both directions, each as (scores with -inf where masked, own score)."
     _check_shapes(v, a, v_bar, a_bar, index, mask)
     _check_rest(len(v), v_bar.shape[-2], tau, None, weights, mask, reduction, validate)
-    if validate: _check_values(v, a, v_bar, a_bar, index, mask)
+    if validate:
+        _check_values(v, a, v_bar, a_bar, index, mask)
     for q, keys in ((v, a_bar), (a, v_bar)):
         s = _scores(q, keys, tau)
         yield (s if mask is None else s.masked_fill(~mask, -math.inf)), s.gather(1, index[:, None])[:, 0]
 
 # %% ../nbs/08_nce.ipynb #b9d1c4a7
 def rince_loss(
-    v: Tensor, a: Tensor,          # [B,D] each, unit norm
-    v_bar: Tensor, a_bar: Tensor,  # [N,D] or [B,M,D] each, unit norm
-    index: Tensor,                 # int64 [B], own place
-    tau: float = 0.07,             # temperature
-    rince_lam: float = 0.01,       # weight of the denominator (the authors' value)
-    rince_q: float = 0.1,          # in (0, 1]: towards 0 xID, 1 fully robust; the default is ours
+    v: Tensor,
+    a: Tensor,  # [B,D] each, unit norm
+    v_bar: Tensor,
+    a_bar: Tensor,  # [N,D] or [B,M,D] each, unit norm
+    index: Tensor,  # int64 [B], own place
+    tau: float = 0.07,  # temperature
+    rince_lam: float = 0.01,  # weight of the denominator (the authors' value)
+    rince_q: float = 0.1,  # in (0, 1]: towards 0 xID, 1 fully robust; the default is ours
     weights: Tensor | None = None,  # [B]
-    mask: Tensor | None = None,    # bool [N] or [B,N]
-    reduction: str = 'mean',       # 'mean' or 'none'
-    validate: bool = True,         # check the values
+    mask: Tensor | None = None,  # bool [N] or [B,N]
+    reduction: str = 'mean',  # 'mean' or 'none'
+    validate: bool = True,  # check the values
 ) -> Tensor:
     "Robust InfoNCE, both directions summed (Chuang et al. 2022, arXiv 2201.04309). `NceError` for bad arguments."
     _number('rince_lam', rince_lam, 0, above=True)
     _number('rince_q', rince_q, 0, 1, above=True)
-    l = sum(((rince_q * (math.log(rince_lam) + s.logsumexp(1))).exp() - (rince_q * own).exp()) / rince_q
-            for s, own in _pieces_of(v, a, v_bar, a_bar, index, tau, mask, validate, reduction, weights))
+    l = sum(
+        ((rince_q * (math.log(rince_lam) + s.logsumexp(1))).exp() - (rince_q * own).exp()) / rince_q
+        for s, own in _pieces_of(v, a, v_bar, a_bar, index, tau, mask, validate, reduction, weights)
+    )
     return _reduce(l, weights, reduction)
 
 # %% ../nbs/08_nce.ipynb #3cab4dfd
 def debiased_loss(
-    v: Tensor, a: Tensor,          # [B,D] each, unit norm
-    v_bar: Tensor, a_bar: Tensor,  # [N,D] or [B,M,D] each, unit norm
-    index: Tensor,                 # int64 [B], own place
-    tau: float = 0.07,             # temperature
-    tau_plus: float = 0.1,         # share of negatives that are really positives: 1 / number of classes
+    v: Tensor,
+    a: Tensor,  # [B,D] each, unit norm
+    v_bar: Tensor,
+    a_bar: Tensor,  # [N,D] or [B,M,D] each, unit norm
+    index: Tensor,  # int64 [B], own place
+    tau: float = 0.07,  # temperature
+    tau_plus: float = 0.1,  # share of negatives that are really positives: 1 / number of classes
     weights: Tensor | None = None,  # [B]
-    mask: Tensor | None = None,    # bool [N] or [B,N]
-    reduction: str = 'mean',       # 'mean' or 'none'
-    validate: bool = True,         # check the values
+    mask: Tensor | None = None,  # bool [N] or [B,N]
+    reduction: str = 'mean',  # 'mean' or 'none'
+    validate: bool = True,  # check the values
 ) -> Tensor:
     "Debiased contrastive loss (M = 1), both directions summed (Chuang et al. 2020, arXiv 2007.00224). `NceError` for bad arguments."
     _number('tau_plus', tau_plus, 0, 1)
     _need(tau_plus < 1, 'tau_plus', 'a number below 1', tau_plus)
     l = 0
     for s, own in _pieces_of(v, a, v_bar, a_bar, index, tau, mask, validate, reduction, weights):
-        top = s.detach().amax(1)                                            # every exponential below is relative to it
+        top = s.detach().amax(1)  # every exponential below is relative to it
         n = s.isfinite().sum(1).to(s) - 1
         pos, neg = (own - top).exp(), (s.scatter(1, index[:, None], -math.inf) - top[:, None]).exp().sum(1)
         g = torch.maximum((neg - n * tau_plus * pos) / (1 - tau_plus), n * (-1 / tau - top).exp())
@@ -516,15 +637,18 @@ def debiased_loss(
 # %% ../nbs/08_nce.ipynb #b5be9dd4
 def uniform_targets(
     index: Tensor,  # int64 [B]
-    n: int,         # candidates
+    n: int,  # candidates
     mask: Tensor | None = None,  # bool [N] or [B,N]
-    validate: bool = True,       # check the values, at the price of waiting for the device
-) -> tuple[Tensor, Tensor]:      # S_v, S_a [B,N]
+    validate: bool = True,  # check the values, at the price of waiting for the device
+) -> tuple[Tensor, Tensor]:  # S_v, S_a [B,N]
     "The same share for every usable candidate: with `mix_targets`, uniform label smoothing. `NceError` for bad arguments."
-    _check_own(index); _whole('n', n, 1)
+    _check_own(index)
+    _whole('n', n, 1)
     _check_kind(mask, ((n,), (len(index), n)))
-    if validate: _check_places(index, n)
-    if validate and mask is not None: _check_mask(mask, index)
+    if validate:
+        _check_places(index, n)
+    if validate and mask is not None:
+        _check_mask(mask, index)
     S = torch.ones(len(index), n, device=index.device) if mask is None else mask.expand(len(index), n).float()
     S = S / S.sum(1, keepdim=True)
     return S, S
@@ -532,39 +656,51 @@ def uniform_targets(
 
 def oracle_targets(
     classes: Tensor,  # [N] or [B,M] true class of each candidate
-    index: Tensor,    # int64 [B], own place
+    index: Tensor,  # int64 [B], own place
     mask: Tensor | None = None,  # bool [N] or [B,N]
-    validate: bool = True,       # check the values, at the price of waiting for the device
-) -> tuple[Tensor, Tensor]:      # S_v, S_a [B,N]
+    validate: bool = True,  # check the values, at the price of waiting for the device
+) -> tuple[Tensor, Tensor]:  # S_v, S_a [B,N]
     "Equal shares for the usable candidates of the query's own class, itself included: the relations one would wish to know. `NceError` as above."
     _check_own(index)
-    ok = isinstance(classes, Tensor) and not classes.is_floating_point() and classes.ndim in (1, 2) and classes.shape[:-1] in ((), index.shape)
-    _need(ok, 'classes', f"integers [N] or [{len(index)},M]", _is(classes))
+    ok = (
+        isinstance(classes, Tensor)
+        and not classes.is_floating_point()
+        and classes.ndim in (1, 2)
+        and classes.shape[:-1] in ((), index.shape)
+    )
+    _need(ok, 'classes', f'integers [N] or [{len(index)},M]', _is(classes))
     n = classes.shape[-1]
     _check_kind(mask, ((n,), (len(index), n)))
-    if validate: _check_places(index, n)
-    if validate and mask is not None: _check_mask(mask, index)
+    if validate:
+        _check_places(index, n)
+    if validate and mask is not None:
+        _check_mask(mask, index)
     classes = classes.expand(len(index), n)
     same = classes == classes.gather(1, index[:, None])
     return uniform_targets(index, n, same if mask is None else same & mask, validate=False)
 
 # %% ../nbs/08_nce.ipynb #90a967aa
 def oracle_weights(
-    faulty: Tensor,      # bool [B], True: picture and sound do not belong together
+    faulty: Tensor,  # bool [B], True: picture and sound do not belong together
     w_min: float = 0.0,  # weight of a faulty pair
-) -> Tensor:             # [B]
+) -> Tensor:  # [B]
     "Weights of one who knows: w_min for faulty pairs, 1 for the others. `NceError` for bad arguments."
-    _need(isinstance(faulty, Tensor) and faulty.dtype == torch.bool and faulty.ndim == 1, 'faulty', 'bool [B]', _is(faulty))
+    _need(
+        isinstance(faulty, Tensor) and faulty.dtype == torch.bool and faulty.ndim == 1,
+        'faulty',
+        'bool [B]',
+        _is(faulty),
+    )
     _number('w_min', w_min, 0, 1)
-    return torch.where(faulty, w_min, 1.)
+    return torch.where(faulty, w_min, 1.0)
 
 # %% ../nbs/08_nce.ipynb #b02242c4
 def shuffle_weights(
     weights: Tensor,  # [B]
-    seed: int,        # the run's seed
-    step: int = 0,    # training step
+    seed: int,  # the run's seed
+    step: int = 0,  # training step
     validate: bool = True,  # check the values, at the price of waiting for the device
-) -> Tensor:          # [B]
+) -> Tensor:  # [B]
     "The same weights on other clips of the batch: a control that must not help. `NceError` for bad arguments."
     _need(isinstance(weights, Tensor) and weights.ndim == 1, 'weights', '[B]', _is(weights))
     _check_weights(weights, len(weights), validate)
@@ -572,7 +708,7 @@ def shuffle_weights(
 
 # %% ../nbs/08_nce.ipynb #207205e8
 def target_stats(
-    S: Tensor,      # [B,N] soft targets
+    S: Tensor,  # [B,N] soft targets
     index: Tensor,  # int64 [B], own place
     validate: bool = True,  # check the values
 ) -> dict[str, float]:
@@ -580,9 +716,21 @@ def target_stats(
     candidate is the most popular one, and 'never_chosen', 1 - (different ones chosen) / B; if all choose blindly among B, 0.37. Who leaves nothing to others chooses nobody.
     Both need candidates that all queries share. `NceError` for bad arguments."""
     _check_own(index)
-    _need(isinstance(S, Tensor) and S.ndim == 2 and len(S) == len(index) > 0 and S.is_floating_point(), 'S', f"float [{len(index)},N]", _is(S))
-    if validate: _check_places(index, S.shape[1]); _check_distribution('S', S)
+    _need(
+        isinstance(S, Tensor) and S.ndim == 2 and len(S) == len(index) > 0 and S.is_floating_point(),
+        'S',
+        f'float [{len(index)},N]',
+        _is(S),
+    )
+    if validate:
+        _check_places(index, S.shape[1])
+        _check_distribution('S', S)
     S = S.detach()
-    best = S.scatter(1, index[:, None], 0.).max(1); chosen = best.indices[best.values > 0].bincount(minlength=1)
-    return dict(entropy=float(torch.special.entr(S).sum(1).mean()), own=float(S.gather(1, index[:, None]).mean()),
-                hub=float(chosen.max()) / len(S), never_chosen=1 - float((chosen > 0).sum()) / len(S))
+    best = S.scatter(1, index[:, None], 0.0).max(1)
+    chosen = best.indices[best.values > 0].bincount(minlength=1)
+    return dict(
+        entropy=float(torch.special.entr(S).sum(1).mean()),
+        own=float(S.gather(1, index[:, None]).mean()),
+        hub=float(chosen.max()) / len(S),
+        never_chosen=1 - float((chosen > 0).sum()) / len(S),
+    )

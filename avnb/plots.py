@@ -30,13 +30,42 @@ class PlotError(AvnbError):
     "A picture cannot be drawn from what was given."
 
 # %% ../nbs/13_plots.ipynb #6c3032c2
-BLUE, ORANGE, _GREEN, _PINK = '#0072B2', '#D55E00', '#009E73', '#CC79A7'  # Okabe and Ito's palette, told apart by colour-blind eyes
-_STYLE = {'font.size': 10, 'axes.titlesize': 11, 'axes.labelsize': 10, 'legend.fontsize': 9, 'xtick.labelsize': 9, 'ytick.labelsize': 9,
-         'axes.spines.top': False, 'axes.spines.right': False, 'axes.titlelocation': 'left', 'legend.frameon': False, 'figure.dpi': 80,
-         'text.parse_math': False, 'axes.formatter.useoffset': False, 'axes.linewidth': .8, 'font.family': 'DejaVu Sans'}
-INK = {**{k: '#d8dce3' for k in ('text.color', 'axes.labelcolor', 'axes.edgecolor', 'axes.titlecolor', 'xtick.color', 'ytick.color')}}
-DARK = {**INK, 'figure.facecolor': '#16191f', 'axes.facecolor': '#16191f', 'grid.color': '#3a404b',
-        'axes.prop_cycle': matplotlib.cycler(color=['#56B4E9', '#E69F00', '#2FC79A', '#E59BC6'])}
+BLUE, ORANGE, _GREEN, _PINK = (
+    '#0072B2',
+    '#D55E00',
+    '#009E73',
+    '#CC79A7',
+)  # Okabe and Ito's palette, told apart by colour-blind eyes
+_STYLE = {
+    'font.size': 10,
+    'axes.titlesize': 11,
+    'axes.labelsize': 10,
+    'legend.fontsize': 9,
+    'xtick.labelsize': 9,
+    'ytick.labelsize': 9,
+    'axes.spines.top': False,
+    'axes.spines.right': False,
+    'axes.titlelocation': 'left',
+    'legend.frameon': False,
+    'figure.dpi': 80,
+    'text.parse_math': False,
+    'axes.formatter.useoffset': False,
+    'axes.linewidth': 0.8,
+    'font.family': 'DejaVu Sans',
+}
+INK = {
+    **{
+        k: '#d8dce3'
+        for k in ('text.color', 'axes.labelcolor', 'axes.edgecolor', 'axes.titlecolor', 'xtick.color', 'ytick.color')
+    }
+}
+DARK = {
+    **INK,
+    'figure.facecolor': '#16191f',
+    'axes.facecolor': '#16191f',
+    'grid.color': '#3a404b',
+    'axes.prop_cycle': matplotlib.cycler(color=['#56B4E9', '#E69F00', '#2FC79A', '#E59BC6']),
+}
 LIGHT = {'axes.prop_cycle': matplotlib.cycler(color=[BLUE, ORANGE, _GREEN, _PINK]), 'grid.color': '#dddddd'}
 
 # %% ../nbs/13_plots.ipynb #790c3178
@@ -46,12 +75,16 @@ def style(
 ):
     "Use some of matplotlib's settings for a while. `rc_context` restores all of them, a notebook's way of showing figures included."
     before = {k: plt.rcParams[k] for k in settings}
-    try: plt.rcParams.update(settings); yield
-    finally: plt.rcParams.update(before)
+    try:
+        plt.rcParams.update(settings)
+        yield
+    finally:
+        plt.rcParams.update(before)
 
 # %% ../nbs/13_plots.ipynb #24a68f41
 def picture(f):
     "Decorator: draw in the package's style, light unless inside `style(DARK)`, and hand the figure back closed."
+
     @functools.wraps(f)
     def draw(*args, **kwargs):
         colours = {} if plt.rcParams['figure.facecolor'] == DARK['figure.facecolor'] else LIGHT
@@ -59,6 +92,7 @@ def picture(f):
             fig = f(*args, **kwargs)
             plt.close(fig)
         return fig
+
     return draw
 
 # %% ../nbs/13_plots.ipynb #4342c137
@@ -68,48 +102,57 @@ def hue(k: int) -> str:
 
 # %% ../nbs/13_plots.ipynb #34a5039f
 def shorten(
-    text,          # anything; shown as one line
-    n: int = 28,   # longest result, characters
+    text,  # anything; shown as one line
+    n: int = 28,  # longest result, characters
 ) -> str:
     "One line of at most n characters; a long one keeps its beginning and its end."
     text = ' '.join(''.join(c if c.isprintable() else ' ' for c in str(text)).split())
-    return text if len(text) <= n else text[:n - 1 - n//3] + '…' + text[-(n//3):]
+    return text if len(text) <= n else text[: n - 1 - n // 3] + '…' + text[-(n // 3) :]
 
 # %% ../nbs/13_plots.ipynb #a63c750c
 def normalise(
-    maps,               # [T, h, w], any scale, NaN = not seen
+    maps,  # [T, h, w], any scale, NaN = not seen
     per: str = 'clip',  # 'clip': one scale for all frames; 'frame': each frame its own
 ) -> np.ndarray:
     "Maps scaled to 0 (smallest) ... 1 (largest), float64 [T, h, w]; a flat map has no largest place and becomes 0."
     maps = np.asarray(maps, float)
-    if maps.ndim != 3: raise PlotError(f"normalise: expected maps [T, h, w], got {list(maps.shape)}; take one clip's maps")
-    if per not in ('clip', 'frame'): raise PlotError(f"normalise: expected per='clip' or 'frame', got {per!r}")
-    if not np.isfinite(maps).any(): return np.full_like(maps, np.nan)
+    if maps.ndim != 3:
+        raise PlotError(f"normalise: expected maps [T, h, w], got {list(maps.shape)}; take one clip's maps")
+    if per not in ('clip', 'frame'):
+        raise PlotError(f"normalise: expected per='clip' or 'frame', got {per!r}")
+    if not np.isfinite(maps).any():
+        return np.full_like(maps, np.nan)
     over = (1, 2) if per == 'frame' else (0, 1, 2)
     with np.errstate(all='ignore'):
         lo = np.nanmin(np.where(np.isinf(maps), np.nan, maps), over, keepdims=True)
         hi = np.nanmax(np.where(np.isinf(maps), np.nan, maps), over, keepdims=True)
-    return np.where(hi - lo > 1e-12, (np.clip(maps, lo, hi) - lo) / np.maximum(hi - lo, 1e-12), np.where(np.isnan(maps), np.nan, 0.))
+    return np.where(
+        hi - lo > 1e-12,
+        (np.clip(maps, lo, hi) - lo) / np.maximum(hi - lo, 1e-12),
+        np.where(np.isnan(maps), np.nan, 0.0),
+    )
 
 # %% ../nbs/13_plots.ipynb #a590e67b
 def resample(
     x: np.ndarray,  # any array
-    n: int,         # wanted samples
-    axis: int,      # along this axis
+    n: int,  # wanted samples
+    axis: int,  # along this axis
 ) -> np.ndarray:
     "Linear interpolation along one axis; old and new cells span the same extent, so centres move by half a cell."
     size = x.shape[axis]
-    if n == size: return x
-    at = np.clip((np.arange(n) + .5) * size / n - .5, 0, size - 1)
-    lo = np.floor(at).astype(int); part = (at - lo).reshape([-1 if a == axis % x.ndim else 1 for a in range(x.ndim)])
+    if n == size:
+        return x
+    at = np.clip((np.arange(n) + 0.5) * size / n - 0.5, 0, size - 1)
+    lo = np.floor(at).astype(int)
+    part = (at - lo).reshape([-1 if a == axis % x.ndim else 1 for a in range(x.ndim)])
     return x.take(lo, axis) * (1 - part) + x.take(np.minimum(lo + 1, size - 1), axis) * part
 
 # %% ../nbs/13_plots.ipynb #e66d839d
 def fit_maps(
     maps: np.ndarray,  # [T', h, w], NaN = not seen
-    T: int,            # frames
-    H: int,            # pixels
-    W: int,            # pixels
+    T: int,  # frames
+    H: int,  # pixels
+    W: int,  # pixels
     area=(0, 0, 1, 1),  # x0, y0, x1, y1: the part of the frame that the maps cover, fractions
 ) -> np.ndarray:
     "Maps on the frames' grid, [T, H, W]; a pixel that touches an unseen cell, or lies outside of `area`, is NaN."
@@ -120,103 +163,142 @@ def fit_maps(
 
 # %% ../nbs/13_plots.ipynb #2e69f19b
 def overlay(
-    frames,                  # uint8 [..., H, W, 3]
-    maps,                    # [..., H, W] in 0 ... 1, NaN = leave the pixel as it is
-    opacity: float = .85,    # share of the heat colour where the map is 1
-    cmap: str = 'inferno',   # any matplotlib map; inferno, viridis and cividis are safe for colour-blind eyes
+    frames,  # uint8 [..., H, W, 3]
+    maps,  # [..., H, W] in 0 ... 1, NaN = leave the pixel as it is
+    opacity: float = 0.85,  # share of the heat colour where the map is 1
+    cmap: str = 'inferno',  # any matplotlib map; inferno, viridis and cividis are safe for colour-blind eyes
 ) -> np.ndarray:
     "Frames under their heat maps, uint8 [..., H, W, 3]."
     frames, maps = np.asarray(frames), np.asarray(maps, float)
     if frames.shape[:-1] != maps.shape:
-        raise PlotError(f"overlay: expected a map value for every pixel, got frames {list(frames.shape)} "
-                        f"and maps {list(maps.shape)}; use fit_maps")
-    value = np.nan_to_num(maps).astype('float32'); cover = (opacity * (.3 + .7*value))[..., None]
-    colours = (255 * plt.get_cmap(cmap)(np.arange(256))[:, :3]).astype('float32'); heat = colours[np.minimum(256*value, 255).astype(int)]
-    picture = frames.astype('float32'); grey = (picture @ np.array([.299, .587, .114], 'float32'))[..., None]
-    return np.where(np.isnan(maps)[..., None], frames, np.rint((1 - cover)*(picture + grey)/2 + cover*heat)).astype('uint8')
+        raise PlotError(
+            f'overlay: expected a map value for every pixel, got frames {list(frames.shape)} '
+            f'and maps {list(maps.shape)}; use fit_maps'
+        )
+    value = np.nan_to_num(maps).astype('float32')
+    cover = (opacity * (0.3 + 0.7 * value))[..., None]
+    colours = (255 * plt.get_cmap(cmap)(np.arange(256))[:, :3]).astype('float32')
+    heat = colours[np.minimum(256 * value, 255).astype(int)]
+    picture = frames.astype('float32')
+    grey = (picture @ np.array([0.299, 0.587, 0.114], 'float32'))[..., None]
+    return np.where(
+        np.isnan(maps)[..., None], frames, np.rint((1 - cover) * (picture + grey) / 2 + cover * heat)
+    ).astype('uint8')
 
 # %% ../nbs/13_plots.ipynb #f5eca24d
 def box_tracks(
-    boxes,   # truth["sources"]; or [T, 4] fractions, None or NaN where hidden; or [S, T, 4]; or one box [4]; or None
+    boxes,  # truth["sources"]; or [T, 4] fractions, None or NaN where hidden; or [S, T, 4]; or one box [4]; or None
     T: int,  # frames
 ) -> list:
     "One (sounding, [box or None] * T) per source."
-    if boxes is None: return []
-    if len(boxes) and isinstance(boxes[0], dict): tracks = [(bool(s.get('sounding', True)), s['boxes']) for s in boxes]
-    elif len(boxes) == 4 and np.isscalar(boxes[0]): tracks = [(True, [boxes]*T)]
-    elif getattr(boxes, 'ndim', 0) == 3: tracks = [(True, list(b)) for b in boxes]
-    else: tracks = [(True, list(boxes))]
+    if boxes is None:
+        return []
+    if len(boxes) and isinstance(boxes[0], dict):
+        tracks = [(bool(s.get('sounding', True)), s['boxes']) for s in boxes]
+    elif len(boxes) == 4 and np.isscalar(boxes[0]):
+        tracks = [(True, [boxes] * T)]
+    elif getattr(boxes, 'ndim', 0) == 3:
+        tracks = [(True, list(b)) for b in boxes]
+    else:
+        tracks = [(True, list(boxes))]
     for _, track in tracks:
-        if len(track) != T: raise PlotError(f"boxes: expected one per frame ({T}), got {len(track)}; cut truth and clip to the same times")
+        if len(track) != T:
+            raise PlotError(
+                f'boxes: expected one per frame ({T}), got {len(track)}; cut truth and clip to the same times'
+            )
     seen = lambda b: b is not None and np.isfinite(np.asarray(b, float)).all()
     return [(sounding, [b if seen(b) else None for b in track]) for sounding, track in tracks]
 
 # %% ../nbs/13_plots.ipynb #ec42b05b
 def draw_box(
-    ax,                      # matplotlib axes that show the frame
-    box,                     # x1, y1, x2, y2, fractions of the frame
-    size: tuple,             # H, W, pixels
-    sounding: bool = True,   # solid if it sounds, else dotted
+    ax,  # matplotlib axes that show the frame
+    box,  # x1, y1, x2, y2, fractions of the frame
+    size: tuple,  # H, W, pixels
+    sounding: bool = True,  # solid if it sounds, else dotted
 ):
     "White on black, so that it shows on any picture."
-    H, W = size; x1, y1, x2, y2 = np.asarray(box, float) * [W, H, W, H] - .5
+    H, W = size
+    x1, y1, x2, y2 = np.asarray(box, float) * [W, H, W, H] - 0.5
     for lw, c in ((3, 'black'), (1.3, 'white')):
-        ax.add_patch(plt.Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, lw=lw, ec=c, ls='-' if sounding else ':', clip_on=True))
+        ax.add_patch(
+            plt.Rectangle(
+                (x1, y1), x2 - x1, y2 - y1, fill=False, lw=lw, ec=c, ls='-' if sounding else ':', clip_on=True
+            )
+        )
 
 # %% ../nbs/13_plots.ipynb #72591da1
 def _frame_row(axes, frames, times, tracks=(), label: str = ''):
     "Frames [n, H, W, 3] side by side with their times in seconds, and boxes if known."
     for k, ax in enumerate(axes):
-        ax.imshow(frames[k], interpolation='nearest'); ax.set_xticks([]); ax.set_yticks([])
-        for s in ax.spines.values(): s.set_visible(False)
-        if times is not None: ax.set_title(f'{times[k]:.2f} s', fontsize=9, loc='center', pad=3)
+        ax.imshow(frames[k], interpolation='nearest')
+        ax.set_xticks([])
+        ax.set_yticks([])
+        for s in ax.spines.values():
+            s.set_visible(False)
+        if times is not None:
+            ax.set_title(f'{times[k]:.2f} s', fontsize=9, loc='center', pad=3)
         for sounding, track in tracks:
-            if track[k] is not None: draw_box(ax, track[k], frames.shape[1:3], sounding)
-    if label: axes[0].set_ylabel(label)
+            if track[k] is not None:
+                draw_box(ax, track[k], frames.shape[1:3], sounding)
+    if label:
+        axes[0].set_ylabel(label)
 
 # %% ../nbs/13_plots.ipynb #2632065e
 def pick_frames(T: int, n: int) -> np.ndarray:
     "Up to n frame numbers, evenly spread over T frames."
-    if T < 1: raise PlotError("expected at least one frame, got none; read the clip with video=True")
-    return np.unique(np.floor((np.arange(min(n, T)) + .5) * T / min(n, T)).astype(int))
+    if T < 1:
+        raise PlotError('expected at least one frame, got none; read the clip with video=True')
+    return np.unique(np.floor((np.arange(min(n, T)) + 0.5) * T / min(n, T)).astype(int))
 
 # %% ../nbs/13_plots.ipynb #8effa0e4
 @picture
 def show_clip(
-    clip,             # a Clip: frames uint8 [T, H, W, 3], waveform float32 [L], fps, rate, start s
-    n: int = 8,       # frames shown
-    boxes=None,       # known sources, as in box_tracks
+    clip,  # a Clip: frames uint8 [T, H, W, 3], waveform float32 [L], fps, rate, start s
+    n: int = 8,  # frames shown
+    boxes=None,  # known sources, as in box_tracks
     title: str = '',  # default: the clip's id
 ):
     "A row of frames with their times, over the waveform; ticks on the waveform mark the frames shown. Returns the figure."
-    frames = np.asarray(clip.frames); T, H, W = frames.shape[:3]; at = pick_frames(T, n); times = clip.start + at / clip.fps
+    frames = np.asarray(clip.frames)
+    T, H, W = frames.shape[:3]
+    at = pick_frames(T, n)
+    times = clip.start + at / clip.fps
     tracks = [(s, [track[i] for i in at]) for s, track in box_tracks(boxes, T)]
     high = 9 / len(at) * H / W
     fig = plt.figure(figsize=(9, min(high, 4) + 2), layout='constrained')
     grid = fig.add_gridspec(2, len(at), height_ratios=[min(high, 4), 1.3])
     _frame_row([fig.add_subplot(grid[0, k]) for k in range(len(at))], frames[at], times, tracks)
-    ax = fig.add_subplot(grid[1, :]); wave = np.asarray(clip.waveform); end = clip.start + max(T / clip.fps, len(wave) / clip.rate)
-    ax.plot(clip.start + np.arange(len(wave)) / clip.rate, wave, lw=.6, color='C0')
+    ax = fig.add_subplot(grid[1, :])
+    wave = np.asarray(clip.waveform)
+    end = clip.start + max(T / clip.fps, len(wave) / clip.rate)
+    ax.plot(clip.start + np.arange(len(wave)) / clip.rate, wave, lw=0.6, color='C0')
     ax.plot(times, np.full(len(at), 1.02), 'v', color='C1', ms=6, transform=ax.get_xaxis_transform(), clip_on=False)
-    if clip.pad_samples: ax.axvspan(clip.start + (len(wave) - clip.pad_samples) / clip.rate, end, color='0.5', alpha=.25, lw=0)
-    if not clip.has_audio: ax.text(.5, .5, 'no sound in this file', transform=ax.transAxes, ha='center', va='center')
-    top = max(.05, 1.05 * np.abs(wave).max(initial=0))
+    if clip.pad_samples:
+        ax.axvspan(clip.start + (len(wave) - clip.pad_samples) / clip.rate, end, color='0.5', alpha=0.25, lw=0)
+    if not clip.has_audio:
+        ax.text(0.5, 0.5, 'no sound in this file', transform=ax.transAxes, ha='center', va='center')
+    top = max(0.05, 1.05 * np.abs(wave).max(initial=0))
     ax.set(xlim=(clip.start, end), ylim=(-top, top), xlabel='time (s)', ylabel='amplitude')
-    fig.suptitle(shorten(title or clip.id, 90), x=.01, ha='left', fontsize=11)
+    fig.suptitle(shorten(title or clip.id, 90), x=0.01, ha='left', fontsize=11)
     return fig
 
 # %% ../nbs/13_plots.ipynb #5fb13f04
 def hz_ticks(
     hz: np.ndarray,  # [F] centre frequencies, rising
-    n: int = 6,      # at most about this many
+    n: int = 6,  # at most about this many
 ) -> tuple:
     "Rows (fractions allowed) and labels of round frequencies, far enough apart to read."
-    hz = np.asarray(hz, float); even = np.diff(hz).max() < 2 * np.diff(hz).min()
-    round_ones = np.arange(0, hz[-1] + 1, 1000 * max(1, math.ceil(hz[-1] / 1000 / n))) if even else 125 * 2.**np.arange(9)
+    hz = np.asarray(hz, float)
+    even = np.diff(hz).max() < 2 * np.diff(hz).min()
+    round_ones = (
+        np.arange(0, hz[-1] + 1, 1000 * max(1, math.ceil(hz[-1] / 1000 / n))) if even else 125 * 2.0 ** np.arange(9)
+    )
     rows, labels = [], []
     for f in round_ones[(round_ones >= hz[0]) & (round_ones <= hz[-1])]:
         row = np.interp(f, hz, np.arange(len(hz)))
-        if not rows or row - rows[-1] > len(hz) / (2*n): rows.append(row); labels.append(f'{f/1000:g}k' if f >= 1000 else f'{f:g}')
+        if not rows or row - rows[-1] > len(hz) / (2 * n):
+            rows.append(row)
+            labels.append(f'{f / 1000:g}k' if f >= 1000 else f'{f:g}')
     return rows, labels
 
 # %% ../nbs/13_plots.ipynb #6c5161a4
@@ -224,29 +306,41 @@ def _draw_spectrogram(ax, spec, hz, seconds, bands=(), cmap: str = 'viridis'):
     "The image of `spec` [T, F] on an axes, with each (lo, hi) Hz of `bands` between dashed lines; returns the image."
     spec = np.asarray(spec, float)
     if spec.ndim != 2 or spec.shape != (len(seconds), len(hz)):
-        raise PlotError(f"spectrogram: expected [len(seconds), len(hz)] = [{len(seconds)}, {len(hz)}], got {list(spec.shape)}")
-    step = (seconds[-1] - seconds[0]) / max(1, len(seconds) - 1) or 1.
-    image = ax.imshow(spec.T, origin='lower', aspect='auto', cmap=cmap, interpolation='nearest',
-                      extent=(seconds[0] - step/2, seconds[-1] + step/2, -.5, len(hz) - .5))
+        raise PlotError(
+            f'spectrogram: expected [len(seconds), len(hz)] = [{len(seconds)}, {len(hz)}], got {list(spec.shape)}'
+        )
+    step = (seconds[-1] - seconds[0]) / max(1, len(seconds) - 1) or 1.0
+    image = ax.imshow(
+        spec.T,
+        origin='lower',
+        aspect='auto',
+        cmap=cmap,
+        interpolation='nearest',
+        extent=(seconds[0] - step / 2, seconds[-1] + step / 2, -0.5, len(hz) - 0.5),
+    )
     for f in [f for band in bands if band is not None for f in band]:
         ax.axhline(np.interp(f, hz, np.arange(len(hz))), color='black', lw=2.2)
         ax.axhline(np.interp(f, hz, np.arange(len(hz))), color='white', lw=1.1, ls='--')
-    rows, labels = hz_ticks(hz); ax.set_yticks(rows, labels); ax.set_ylabel('frequency (Hz)'); ax.set_xlabel('time (s)')
+    rows, labels = hz_ticks(hz)
+    ax.set_yticks(rows, labels)
+    ax.set_ylabel('frequency (Hz)')
+    ax.set_xlabel('time (s)')
     return image
 
 # %% ../nbs/13_plots.ipynb #58a55e26
 @picture
 def show_spectrogram(
-    spec,               # [T, F] level, in `unit`
-    hz,                 # [F] centre frequencies
-    seconds,            # [T] times
-    bands=(),           # (lo, hi) Hz of known sources
-    unit: str = 'dB',   # what the colour bar says
-    title: str = '',    # over the picture
+    spec,  # [T, F] level, in `unit`
+    hz,  # [F] centre frequencies
+    seconds,  # [T] times
+    bands=(),  # (lo, hi) Hz of known sources
+    unit: str = 'dB',  # what the colour bar says
+    title: str = '',  # over the picture
 ):
     "A spectrogram with seconds, Hz and a colour bar. Returns the figure."
     fig, ax = plt.subplots(figsize=(9, 3), layout='constrained')
-    image = _draw_spectrogram(ax, spec, hz, seconds, bands); fig.colorbar(image, ax=ax, label=f'level ({unit})', pad=.01)
+    image = _draw_spectrogram(ax, spec, hz, seconds, bands)
+    fig.colorbar(image, ax=ax, label=f'level ({unit})', pad=0.01)
     ax.set_title(shorten(title, 90))
     return fig
 
@@ -254,7 +348,8 @@ def show_spectrogram(
 def listen_profile(freq_map, hz, seconds) -> tuple:
     "Frequency attention scaled to 0 ... 1: on every row of the spectrogram [F], and on its full grid [T, F] if it has times (else None)."
     freq_map = np.asarray(freq_map, float)
-    if freq_map.ndim not in (1, 2): raise PlotError(f"freq_map: expected [F] or [T, F], got {list(freq_map.shape)}")
+    if freq_map.ndim not in (1, 2):
+        raise PlotError(f'freq_map: expected [F] or [T, F], got {list(freq_map.shape)}')
     grid = normalise(resample(resample(freq_map, len(seconds), 0), len(hz), 1)[None])[0] if freq_map.ndim == 2 else None
     profile = resample(freq_map.mean(0) if freq_map.ndim == 2 else freq_map, len(hz), 0)
     return normalise(profile[None, None])[0, 0], grid
@@ -262,126 +357,176 @@ def listen_profile(freq_map, hz, seconds) -> tuple:
 # %% ../nbs/13_plots.ipynb #8db44cda
 def _draw_listening(ax, spec_ax, freq_map, hz, seconds):
     "Frequency attention as a filled curve beside a spectrogram; if it has times too, its half-height line is drawn on the spectrogram."
-    profile, grid = listen_profile(freq_map, hz, seconds); rows = np.arange(len(hz))
-    ax.fill_betweenx(rows, 0, profile, color='C0', alpha=.35, lw=0); ax.plot(profile, rows, color='C0', lw=1.5)
+    profile, grid = listen_profile(freq_map, hz, seconds)
+    rows = np.arange(len(hz))
+    ax.fill_betweenx(rows, 0, profile, color='C0', alpha=0.35, lw=0)
+    ax.plot(profile, rows, color='C0', lw=1.5)
     ax.set(ylim=spec_ax.get_ylim(), xlim=(0, 1.08), xticks=[0, 1], yticks=[], xlabel='attention')
-    if grid is not None and np.ptp(grid): spec_ax.contour(seconds, rows, grid.T, levels=[.5], colors=['white'], linewidths=1.6)
+    if grid is not None and np.ptp(grid):
+        spec_ax.contour(seconds, rows, grid.T, levels=[0.5], colors=['white'], linewidths=1.6)
 
 # %% ../nbs/13_plots.ipynb #444a3f75
 @picture
 def show_attention(
-    frames,             # uint8 [T, H, W, 3]
-    maps,               # [T', h, w], any scale, NaN outside the crop
-    spec=None,          # [T_s, F] level in `unit`; with hz [F] and seconds [T_s]
-    hz=None,            # [F] centre frequencies
-    seconds=None,       # [T_s] times, on the same clock as the frames
-    freq_map=None,      # [F'] or [T'', F'] attention over frequency
-    boxes=None,         # known sources, as in box_tracks
-    band=None,          # (lo, hi) Hz of the source
-    fps: float = 16.,   # frames per second
-    start: float = 0.,  # time of the first frame, s
+    frames,  # uint8 [T, H, W, 3]
+    maps,  # [T', h, w], any scale, NaN outside the crop
+    spec=None,  # [T_s, F] level in `unit`; with hz [F] and seconds [T_s]
+    hz=None,  # [F] centre frequencies
+    seconds=None,  # [T_s] times, on the same clock as the frames
+    freq_map=None,  # [F'] or [T'', F'] attention over frequency
+    boxes=None,  # known sources, as in box_tracks
+    band=None,  # (lo, hi) Hz of the source
+    fps: float = 16.0,  # frames per second
+    start: float = 0.0,  # time of the first frame, s
     per: str = 'clip',  # scale of the map, as in normalise
-    n: int = 8,         # frames shown
-    unit: str = 'dB',   # of the spectrogram
-    title: str = '',    # over the picture
+    n: int = 8,  # frames shown
+    unit: str = 'dB',  # of the spectrogram
+    title: str = '',  # over the picture
     area=(0, 0, 1, 1),  # the part of the frames that the maps cover, as in fit_maps
 ):
     "Frames, the same frames under their heat map, and the spectrogram with frequency attention beside it. Returns the figure."
-    frames = np.asarray(frames); T, H, W = frames.shape[:3]; at = pick_frames(T, n); k = len(at)
+    frames = np.asarray(frames)
+    T, H, W = frames.shape[:3]
+    at = pick_frames(T, n)
+    k = len(at)
     tracks = [(s, [t[i] for i in at]) for s, t in box_tracks(boxes, T)]
-    hot = overlay(frames[at], fit_maps(normalise(maps, per), T, H, W, area)[at]); high = min(8.6 / k * H / W, 3)
+    hot = overlay(frames[at], fit_maps(normalise(maps, per), T, H, W, area)[at])
+    high = min(8.6 / k * H / W, 3)
     heights = [high, high] + ([2.1] if spec is not None else [])
     fig = plt.figure(figsize=(9.6, sum(heights) + 1.1), layout='constrained')
-    grid = fig.add_gridspec(len(heights), 2*k + 1, height_ratios=heights, width_ratios=[1]*2*k + [.3])
-    cells = lambda r: [fig.add_subplot(grid[r, 2*j:2*j + 2]) for j in range(k)]
-    _frame_row(cells(0), frames[at], start + at / fps); _frame_row(cells(1), hot, None, tracks)
+    grid = fig.add_gridspec(len(heights), 2 * k + 1, height_ratios=heights, width_ratios=[1] * 2 * k + [0.3])
+    cells = lambda r: [fig.add_subplot(grid[r, 2 * j : 2 * j + 2]) for j in range(k)]
+    _frame_row(cells(0), frames[at], start + at / fps)
+    _frame_row(cells(1), hot, None, tracks)
     heat = matplotlib.cm.ScalarMappable(cmap='inferno')
     fig.colorbar(heat, cax=fig.add_subplot(grid[1, -1]), ticks=[0, 1], label=f'attention\n(per {per})')
     if spec is not None:
-        side = 0 if freq_map is None else max(1, k // 4); ax = fig.add_subplot(grid[2, :2*k - 2*side])
+        side = 0 if freq_map is None else max(1, k // 4)
+        ax = fig.add_subplot(grid[2, : 2 * k - 2 * side])
         image = _draw_spectrogram(ax, spec, hz, seconds, [band])
         fig.colorbar(image, cax=fig.add_subplot(grid[2, -1]), label=f'level ({unit})')
-        if side: _draw_listening(fig.add_subplot(grid[2, 2*k - 2*side:2*k]), ax, freq_map, hz, seconds)
-    fig.suptitle(shorten(title, 100), x=.01, ha='left', fontsize=11)
+        if side:
+            _draw_listening(fig.add_subplot(grid[2, 2 * k - 2 * side : 2 * k]), ax, freq_map, hz, seconds)
+    fig.suptitle(shorten(title, 100), x=0.01, ha='left', fontsize=11)
     return fig
 
 # %% ../nbs/13_plots.ipynb #3ab57172
 def faulty_mask(faulty, n: int) -> np.ndarray:
     "Bool [n]: True where a pair is known to be faulty; the words '', 'none' and 'clean' mean it is not."
-    if faulty is None: return np.zeros(n, bool)
+    if faulty is None:
+        return np.zeros(n, bool)
     faulty = np.asarray(faulty).ravel()
-    if len(faulty) != n: raise PlotError(f"faulty: expected one entry per score ({n}), got {len(faulty)}")
-    return faulty.astype(bool) if faulty.dtype.kind in 'bif' else np.array([str(f) not in ('', 'none', 'clean', 'nan') for f in faulty])
+    if len(faulty) != n:
+        raise PlotError(f'faulty: expected one entry per score ({n}), got {len(faulty)}')
+    return (
+        faulty.astype(bool)
+        if faulty.dtype.kind in 'bif'
+        else np.array([str(f) not in ('', 'none', 'clean', 'nan') for f in faulty])
+    )
 
 # %% ../nbs/13_plots.ipynb #a09ca756
 def weight_curve(scores, at, delta, kappa, w_min, floor) -> tuple:
     "Scores `at` and the weight nce.positive_weights gives there, with the moments of `scores`."
     import torch
     from avnb.nce import positive_weights
+
     s, x = (torch.as_tensor(np.asarray(v, float)) for v in (scores, at))
     return at, positive_weights(x, delta, kappa, w_min, s.mean(), s.var(unbiased=False), floor).numpy()
 
 # %% ../nbs/13_plots.ipynb #b5678523
 @picture
 def show_weights(
-    scores,                 # [N] v_bar . a_bar of the bank
-    weights=None,           # [N] weights in use; default: the curve of delta, kappa, w_min
-    delta: float = 0.,      # shift, in standard deviations of the scores
-    kappa: float = .5,      # width, as a share of their variance
-    w_min: float = .25,     # the smallest weight
+    scores,  # [N] v_bar . a_bar of the bank
+    weights=None,  # [N] weights in use; default: the curve of delta, kappa, w_min
+    delta: float = 0.0,  # shift, in standard deviations of the scores
+    kappa: float = 0.5,  # width, as a share of their variance
+    w_min: float = 0.25,  # the smallest weight
     floor: str = 'affine',  # 'affine' or 'clip', as in nce.positive_weights
-    faulty=None,            # bool [N], or the manifest's faulty_kind
-    title: str = '',        # over the picture
-    span=None,              # (lo, hi): a stretch of scores to shade
+    faulty=None,  # bool [N], or the manifest's faulty_kind
+    title: str = '',  # over the picture
+    span=None,  # (lo, hi): a stretch of scores to shade
 ):
     "Histogram of bank scores, true and faulty pairs apart, with the weight of a positive over it. Returns the figure."
     scores = np.asarray(scores, float).ravel()
-    if not len(scores): raise PlotError("show_weights: expected at least one score, got none; has the bank been written?")
-    bad = faulty_mask(faulty, len(scores)); edges = np.linspace(scores.min(), max(scores.max(), scores.min() + 1e-3), 41)
-    fig, ax = plt.subplots(figsize=(9, 3.6), layout='constrained'); right = ax.twinx()
-    ax.hist(scores[~bad], edges, color='C0', alpha=.55, label='pairs' if faulty is None else f'true pairs ({(~bad).sum():,})')
-    if bad.any(): ax.hist(scores[bad], edges, histtype='step', color='C1', lw=1.8, hatch='////', label=f'faulty pairs ({bad.sum():,})')
-    order = np.argsort(scores); ink = plt.rcParams['text.color']
-    if weights is None: right.plot(*weight_curve(scores, edges, delta, kappa, w_min, floor), color=ink, lw=2, label='weight')
-    else: right.plot(scores[order], np.asarray(weights, float).ravel()[order], '.', ms=2, color=ink, label='weight')
-    if span is not None: ax.axvspan(*span, color='C2', alpha=.22, lw=0, gid='span', label=f'{((scores >= span[0]) & (scores <= span[1])).sum():,} clips looked at')
-    ax.axvline(scores.mean(), color=ink, lw=1, ls=':'); right.spines['right'].set_visible(True)
-    ax.text(scores.mean(), .98, ' mean', transform=ax.get_xaxis_transform(), fontsize=9, va='top')
-    ax.set(xlabel='score of picture and sound in the bank (cosine)', ylabel='clips', ylim=(0, 1.12*ax.get_ylim()[1]))
-    right.set(ylabel='weight of the positive', ylim=(0, 1.12), yticks=[0, .25, .5, .75, 1])
+    if not len(scores):
+        raise PlotError('show_weights: expected at least one score, got none; has the bank been written?')
+    bad = faulty_mask(faulty, len(scores))
+    edges = np.linspace(scores.min(), max(scores.max(), scores.min() + 1e-3), 41)
+    fig, ax = plt.subplots(figsize=(9, 3.6), layout='constrained')
+    right = ax.twinx()
+    ax.hist(
+        scores[~bad],
+        edges,
+        color='C0',
+        alpha=0.55,
+        label='pairs' if faulty is None else f'true pairs ({(~bad).sum():,})',
+    )
+    if bad.any():
+        ax.hist(
+            scores[bad], edges, histtype='step', color='C1', lw=1.8, hatch='////', label=f'faulty pairs ({bad.sum():,})'
+        )
+    order = np.argsort(scores)
+    ink = plt.rcParams['text.color']
+    if weights is None:
+        right.plot(*weight_curve(scores, edges, delta, kappa, w_min, floor), color=ink, lw=2, label='weight')
+    else:
+        right.plot(scores[order], np.asarray(weights, float).ravel()[order], '.', ms=2, color=ink, label='weight')
+    if span is not None:
+        ax.axvspan(
+            *span,
+            color='C2',
+            alpha=0.22,
+            lw=0,
+            gid='span',
+            label=f'{((scores >= span[0]) & (scores <= span[1])).sum():,} clips looked at',
+        )
+    ax.axvline(scores.mean(), color=ink, lw=1, ls=':')
+    right.spines['right'].set_visible(True)
+    ax.text(scores.mean(), 0.98, ' mean', transform=ax.get_xaxis_transform(), fontsize=9, va='top')
+    ax.set(xlabel='score of picture and sound in the bank (cosine)', ylabel='clips', ylim=(0, 1.12 * ax.get_ylim()[1]))
+    right.set(ylabel='weight of the positive', ylim=(0, 1.12), yticks=[0, 0.25, 0.5, 0.75, 1])
     both = [a + b for a, b in zip(ax.get_legend_handles_labels(), right.get_legend_handles_labels())]
-    ax.legend(*both, loc='lower left', bbox_to_anchor=(0, 1), ncols=4, borderaxespad=.2)
-    fig.suptitle(shorten(title, 80), x=.01, ha='left', fontsize=11)
+    ax.legend(*both, loc='lower left', bbox_to_anchor=(0, 1), ncols=4, borderaxespad=0.2)
+    fig.suptitle(shorten(title, 80), x=0.01, ha='left', fontsize=11)
     return fig
 
 # %% ../nbs/13_plots.ipynb #cbc525e8
 def for_column(
-    fig,                  # a figure of this room
-    width: float = 5.,    # inches; printed in a column of 3.4 inches, letters are 6 to 7 points high
+    fig,  # a figure of this room
+    width: float = 5.0,  # inches; printed in a column of 3.4 inches, letters are 6 to 7 points high
 ):
     "The same figure in a narrow frame, its letters as large as before. Returns it."
     wide, high = fig.get_size_inches()
-    fig.set_size_inches(width, max(2.6, high * (width / wide)**.7))
+    fig.set_size_inches(width, max(2.6, high * (width / wide) ** 0.7))
     return fig
 
 # %% ../nbs/13_plots.ipynb #e24522a3
 _SEVERAL = dict(  # how the order of clips with several classes is measured
     map='average precision, the mean over classes',
     auc='how often a clip of the class stands before one that is not of it, 0.5 is guessing',
-    dprime='the same in standard deviations (0 is guessing), without an upper limit')
+    dprime='the same in standard deviations (0 is guessing), without an upper limit',
+)
 MEANING = {  # name -> one plain sentence
-    **{f'linear_{x}_{k}': f'Linear classifiers on frozen {x} features, one for each class, put clips of it in front: {t}.'
-       for x in ('video', 'audio') for k, t in _SEVERAL.items()},
-    **{f'retrieval_class_v2a_{k}': f'Given a silent video, sounds that share a class with it come in front: {t}.' for k, t in _SEVERAL.items()},
-    **{f'retrieval_class_a2v_{k}': f'Given a sound, silent videos that share a class with it come in front: {t}.' for k, t in _SEVERAL.items()},
+    **{
+        f'linear_{x}_{k}': f'Linear classifiers on frozen {x} features, one for each class, put clips of it in front: {t}.'
+        for x in ('video', 'audio')
+        for k, t in _SEVERAL.items()
+    },
+    **{
+        f'retrieval_class_v2a_{k}': f'Given a silent video, sounds that share a class with it come in front: {t}.'
+        for k, t in _SEVERAL.items()
+    },
+    **{
+        f'retrieval_class_a2v_{k}': f'Given a sound, silent videos that share a class with it come in front: {t}.'
+        for k, t in _SEVERAL.items()
+    },
     'linear_video': 'A linear classifier on frozen video features names the class of new clips: share that is right.',
     'linear_audio': 'A linear classifier on frozen audio features names the class of new clips: share that is right.',
     'knn_video': 'The nearest training clips, by video features, vote for the class: share that is right.',
     'retrieval_class_v2a_r1': 'Given a silent video, the first sound found is of the same class.',
     'retrieval_class_a2v_r1': 'Given a sound, the first silent video found is of the same class.',
     'retrieval_instance_v2a_r1': 'Given a silent video, the first sound found is the one recorded with it.',
-    'retrieval_instance_v2a_auc':
-        'Given a silent video, its own sound is nearer than a sound from another file: share of those files, 0.5 is guessing.',
+    'retrieval_instance_v2a_auc': 'Given a silent video, its own sound is nearer than a sound from another file: share of those files, 0.5 is guessing.',
     'auroc_wrong_track': 'A true pair agrees better than one with a wrong sound track: 1 is always, 0.5 is guessing.',
     'pointing_guided': 'The hottest place of the sound-guided map lies on the thing that sounds.',
     'pointing_vision_only': 'The hottest place of the map from the picture alone lies on what sounds.',
@@ -401,12 +546,14 @@ MEANING = {  # name -> one plain sentence
     'frequency_over_wrong_class': 'How much more often the picture-guided frequency is right than under a picture of another class.',
     'ceiling_vision_only': 'What pointing could reach for one who knows which things ever sound and hears nothing.',
     'time_frequency_hit_guided': 'The moment and frequency listened to, guided by the picture, are those of the source.',
-    'time_frequency_hit_sound_only': 'The moment and frequency listened to, from the sound alone, are those of the source.'}
+    'time_frequency_hit_sound_only': 'The moment and frequency listened to, from the sound alone, are those of the source.',
+}
 
 # %% ../nbs/13_plots.ipynb #a00b0642
 def heading(name: str) -> str:
     "A metric's heading, as in every table; its own name when it has none."
     from avnb.evaluation import METRICS
+
     text = METRICS.get(name) or shorten(name.replace('_', ' '), 40)
     return text[0].upper() + text[1:]
 
@@ -415,9 +562,12 @@ def _read_report(
     report,  # path of report.json, or its dict
 ) -> dict:
     "A report as a dict; `PlotError` when the file holds none."
-    if isinstance(report, dict): return report
-    try: return dict(json.loads(Path(report).read_text(encoding='utf-8')))
-    except (OSError, ValueError, TypeError) as e: raise PlotError(f"{Path(report).name} is no report: {e}; run `avnb evaluate`") from None
+    if isinstance(report, dict):
+        return report
+    try:
+        return dict(json.loads(Path(report).read_text(encoding='utf-8')))
+    except (OSError, ValueError, TypeError) as e:
+        raise PlotError(f'{Path(report).name} is no report: {e}; run `avnb evaluate`') from None
 
 
 def read_scores(
@@ -426,9 +576,18 @@ def read_scores(
     "Metric name -> dict with value, error, chance, n, baselines; entries without a number (settings, notes) are left out."
     scores = {k: v.to_dict() if hasattr(v, 'to_dict') else v for k, v in _read_report(report).items()}
     number = lambda x: math.nan if x is None else float(x)
-    return {k: dict(value=number(v['value']), error=number(v.get('error', 0)), chance=number(v.get('chance')), n=int(v.get('n') or 0),
-                    baselines={b: number(x) for b, x in (v.get('baselines') or {}).items()}, note=str(v.get('note', '')))
-            for k, v in scores.items() if isinstance(v, dict) and isinstance(v.get('value'), (int, float))}
+    return {
+        k: dict(
+            value=number(v['value']),
+            error=number(v.get('error', 0)),
+            chance=number(v.get('chance')),
+            n=int(v.get('n') or 0),
+            baselines={b: number(x) for b, x in (v.get('baselines') or {}).items()},
+            note=str(v.get('note', '')),
+        )
+        for k, v in scores.items()
+        if isinstance(v, dict) and isinstance(v.get('value'), (int, float))
+    }
 
 # %% ../nbs/13_plots.ipynb #b4e7891e
 def rival(score: dict) -> tuple:
@@ -439,35 +598,58 @@ def rival(score: dict) -> tuple:
 # %% ../nbs/13_plots.ipynb #a3afe3b5
 def _draw_score(ax, y: float, score: dict):
     "One row: chance as a bar, baselines as open circles, the untrained net as an open diamond, the value with its error."
-    grey = '0.5'; value = score['value']; name, best = rival(score)
-    ax.plot([0, 1], [y, y], color=plt.rcParams['grid.color'], lw=.8, zorder=0)
-    ax.plot([score['chance']]*2, [y - .25, y + .25], color=grey, lw=2.2)
+    grey = '0.5'
+    value = score['value']
+    name, best = rival(score)
+    ax.plot([0, 1], [y, y], color=plt.rcParams['grid.color'], lw=0.8, zorder=0)
+    ax.plot([score['chance']] * 2, [y - 0.25, y + 0.25], color=grey, lw=2.2)
     for k, v in score['baselines'].items():
-        ax.plot(v, y, marker='D' if k == 'untrained' else 'o', ms=6 if k == 'untrained' else 6.5, mfc='none', mec=grey, mew=1.4)
+        ax.plot(
+            v,
+            y,
+            marker='D' if k == 'untrained' else 'o',
+            ms=6 if k == 'untrained' else 6.5,
+            mfc='none',
+            mec=grey,
+            mew=1.4,
+        )
     ax.errorbar(value, y, xerr=score['error'], fmt='o', color=hue(0), ms=8, capsize=3, lw=2, zorder=3)
-    if name != 'chance': ax.text(best, y + .27, shorten(name.replace('_', ' '), 22), color=grey, fontsize=8, ha='center', va='top')
-    ax.text(1.02, y, f"{value:.2f} ± {score['error']:.2f}", va='center', fontsize=9, transform=ax.get_yaxis_transform())
+    if name != 'chance':
+        ax.text(best, y + 0.27, shorten(name.replace('_', ' '), 22), color=grey, fontsize=8, ha='center', va='top')
+    ax.text(1.02, y, f'{value:.2f} ± {score["error"]:.2f}', va='center', fontsize=9, transform=ax.get_yaxis_transform())
 
 # %% ../nbs/13_plots.ipynb #5a462170
 @picture
 def show_scores(
-    report,           # path of report.json, or its dict
+    report,  # path of report.json, or its dict
     title: str = '',  # over the picture
 ):
     "Each metric as a dot with its error, chance and baselines in grey beside it, all on 0 to 1. Returns the figure."
     scores = read_scores(report)
-    if not scores: raise PlotError("show_scores: expected metrics with a value, got none; run `avnb evaluate`")
-    fig, ax = plt.subplots(figsize=(9, .58*len(scores) + 1.2), layout='constrained')
-    for y, score in enumerate(scores.values()): _draw_score(ax, y, score)
-    ax.set_yticks(range(len(scores)), [heading(k) for k in scores]); ax.tick_params(axis='y', length=0)
+    if not scores:
+        raise PlotError('show_scores: expected metrics with a value, got none; run `avnb evaluate`')
+    fig, ax = plt.subplots(figsize=(9, 0.58 * len(scores) + 1.2), layout='constrained')
+    for y, score in enumerate(scores.values()):
+        _draw_score(ax, y, score)
+    ax.set_yticks(range(len(scores)), [heading(k) for k in scores])
+    ax.tick_params(axis='y', length=0)
     ends = [s['value'] + side * s['error'] for s in scores.values() for side in (-1, 1)]
-    low, high = min([0, *filter(np.isfinite, ends)]), max([1, *filter(np.isfinite, ends)])      # d' has no upper limit
-    ax.set(xlim=(low - .02 * high, 1.02 * high), ylim=(len(scores) - .4, -.6), xlabel='share (1 is best)')
+    low, high = min([0, *filter(np.isfinite, ends)]), max([1, *filter(np.isfinite, ends)])  # d' has no upper limit
+    ax.set(xlim=(low - 0.02 * high, 1.02 * high), ylim=(len(scores) - 0.4, -0.6), xlabel='share (1 is best)')
     ax.spines['left'].set_visible(False)
-    looks = (dict(marker='o', color=hue(0), ms=8), dict(marker='|', color='0.5', ms=11, mew=2.2),
-             dict(marker='D', mfc='none', mec='0.5', mew=1.4), dict(marker='o', mfc='none', mec='0.5', mew=1.4))
+    looks = (
+        dict(marker='o', color=hue(0), ms=8),
+        dict(marker='|', color='0.5', ms=11, mew=2.2),
+        dict(marker='D', mfc='none', mec='0.5', mew=1.4),
+        dict(marker='o', mfc='none', mec='0.5', mew=1.4),
+    )
     marks = [ax.plot([], [], ls='', **look)[0] for look in looks]
-    fig.legend(marks, ['this model', 'chance', 'untrained net', 'baseline (best one named)'], loc='outside upper right', ncols=4)
+    fig.legend(
+        marks,
+        ['this model', 'chance', 'untrained net', 'baseline (best one named)'],
+        loc='outside upper right',
+        ncols=4,
+    )
     ax.set_title(shorten(title, 60))
     return fig
 
@@ -478,8 +660,11 @@ def read_log(
     "Columns of numbers by name; what is not a number becomes NaN, a column without any number is left out."
     if not isinstance(log, dict):
         import pandas as pd
-        try: table = pd.read_csv(log)
-        except (OSError, ValueError) as e: raise PlotError(f"expected a log.csv with rows, got {Path(log).name}: {e}") from None
+
+        try:
+            table = pd.read_csv(log)
+        except (OSError, ValueError) as e:
+            raise PlotError(f'expected a log.csv with rows, got {Path(log).name}: {e}') from None
         log = {c: pd.to_numeric(table[c], errors='coerce') for c in table}
     columns = {k: np.asarray(v, float) for k, v in log.items()}
     return {k: v for k, v in columns.items() if np.isfinite(v).any()}
@@ -487,24 +672,39 @@ def read_log(
 # %% ../nbs/13_plots.ipynb #dd73f496
 def running_mean(y: np.ndarray, width: int) -> np.ndarray:
     "Mean over a centred window that ends at the borders; NaN is left out."
-    at = np.arange(len(y)); lo, hi = np.maximum(at - width // 2, 0), np.minimum(at + width // 2 + 1, len(y))
+    at = np.arange(len(y))
+    lo, hi = np.maximum(at - width // 2, 0), np.minimum(at + width // 2 + 1, len(y))
     total, count = (np.concatenate([[0], np.cumsum(x)]) for x in (np.nan_to_num(y), np.isfinite(y)))
-    with np.errstate(invalid='ignore'): return (total[hi] - total[lo]) / (count[hi] - count[lo])
+    with np.errstate(invalid='ignore'):
+        return (total[hi] - total[lo]) / (count[hi] - count[lo])
 
 # %% ../nbs/13_plots.ipynb #a7ebe465
-AXIS = {'lr': 'learning rate', 'clips_per_s': 'clips per second', 'wait_percent': 'waiting for data (%)', 'loss': 'loss (nats)',
-        'agreement': 'agreement of pairs (cosine)', 'weight': 'mean weight of positives', 'target_entropy': 'entropy of targets (nats)'}
+AXIS = {
+    'lr': 'learning rate',
+    'clips_per_s': 'clips per second',
+    'wait_percent': 'waiting for data (%)',
+    'loss': 'loss (nats)',
+    'agreement': 'agreement of pairs (cosine)',
+    'weight': 'mean weight of positives',
+    'target_entropy': 'entropy of targets (nats)',
+}
 _FAMILIES = {  # beginning of a monitor's names -> heading of the panel they share
-    'auroc_': 'low scores find faulty pairs (AUROC)', 'score_': 'mean score in the bank (cosine)', 'weight_': 'weights of positives',
-    'S_entropy_': 'entropy of soft targets S (nats)', 'S_own_': 'own share of soft targets, S(i|i)',
-    'S_hub_': 'queries whose best other is the top hub', 'S_never_chosen_': 'clips that are nobody\'s best other'}
+    'auroc_': 'low scores find faulty pairs (AUROC)',
+    'score_': 'mean score in the bank (cosine)',
+    'weight_': 'weights of positives',
+    'S_entropy_': 'entropy of soft targets S (nats)',
+    'S_own_': 'own share of soft targets, S(i|i)',
+    'S_hub_': 'queries whose best other is the top hub',
+    'S_never_chosen_': "clips that are nobody's best other",
+}
 
 # %% ../nbs/13_plots.ipynb #8031e721
 def curve_groups(names) -> dict:
     "Panels: every loss term in one, what is measured alike (see FAMILIES) in one, each other column alone; step and epoch are the axis."
     groups = {}
     for c in names:
-        if c in ('step', 'epoch', 'time', 'seconds'): continue
+        if c in ('step', 'epoch', 'time', 'seconds'):
+            continue
         loss = c.split('_')[0].split('/')[0] in ('loss', 'xid', 'soft', 'cmac', 'contrast')
         groups.setdefault('loss' if loss else next((f for f in _FAMILIES if c.startswith(f)), c), []).append(c)
     return groups
@@ -512,32 +712,44 @@ def curve_groups(names) -> dict:
 # %% ../nbs/13_plots.ipynb #67854f58
 @picture
 def show_curves(
-    log,              # path of log.csv, or a dict of columns
-    monitors=None,    # path of monitors.csv (step, epoch, name, value): what was measured along the way
+    log,  # path of log.csv, or a dict of columns
+    monitors=None,  # path of monitors.csv (step, epoch, name, value): what was measured along the way
     title: str = '',  # over the picture
 ):
     "Loss terms, learning rate, speed and whatever else was logged, over the steps. Returns the figure."
     columns = read_log(log)
     if 'step' not in columns or len(columns) < 2:
-        raise PlotError(f"show_curves: expected columns step and loss, got {list(columns)}; train for at least log_every steps")
+        raise PlotError(
+            f'show_curves: expected columns step and loss, got {list(columns)}; train for at least log_every steps'
+        )
     series = {k: (columns['step'], v) for k, v in columns.items()} | (read_monitors(monitors) if monitors else {})
     groups = curve_groups(series)
-    cols = 2 if len(groups) in (2, 4) else min(3, len(groups)); rows = math.ceil(len(groups) / cols)
-    fig, axes = plt.subplots(rows, cols, figsize=(9, 2.4*rows + .2), layout='constrained', squeeze=False)
+    cols = 2 if len(groups) in (2, 4) else min(3, len(groups))
+    rows = math.ceil(len(groups) / cols)
+    fig, axes = plt.subplots(rows, cols, figsize=(9, 2.4 * rows + 0.2), layout='constrained', squeeze=False)
     for ax, (name, terms) in zip(axes.flat, groups.items()):
-        for i, term in enumerate(terms): _draw_curve(ax, *series[term], i, shorten(term.removeprefix(name if name in _FAMILIES else ''), 18), name != 'lr')
-        ax.set(title=_FAMILIES.get(name) or AXIS.get(name, heading(name)), xlabel='step'); ax.grid(True, axis='y', lw=.6); ax.margins(x=.02)
-        if len(terms) > 1: ax.legend(loc='best', fontsize=8, handlelength=1.6)
-        if name in ('clips_per_s', 'wait_percent', 'weight'): ax.set_ylim(bottom=0)
-    for ax in axes.flat[len(groups):]: ax.set_visible(False)
-    fig.suptitle(shorten(title, 100), x=.01, ha='left', fontsize=11)
+        for i, term in enumerate(terms):
+            _draw_curve(
+                ax, *series[term], i, shorten(term.removeprefix(name if name in _FAMILIES else ''), 18), name != 'lr'
+            )
+        ax.set(title=_FAMILIES.get(name) or AXIS.get(name, heading(name)), xlabel='step')
+        ax.grid(True, axis='y', lw=0.6)
+        ax.margins(x=0.02)
+        if len(terms) > 1:
+            ax.legend(loc='best', fontsize=8, handlelength=1.6)
+        if name in ('clips_per_s', 'wait_percent', 'weight'):
+            ax.set_ylim(bottom=0)
+    for ax in axes.flat[len(groups) :]:
+        ax.set_visible(False)
+    fig.suptitle(shorten(title, 100), x=0.01, ha='left', fontsize=11)
     return fig
 
 # %% ../nbs/13_plots.ipynb #bfe850b3
 def _draw_curve(ax, x, y, i: int, label: str, smooth: bool):
     "Few points with a mark on each; many as they are, thin, under their running mean."
     look = dict(color=hue(i), ls=('-', '--', ':', '-.')[i // 4 % 4])
-    if smooth and len(y) >= 30: ax.plot(x, y, lw=.6, alpha=.4, **look)
+    if smooth and len(y) >= 30:
+        ax.plot(x, y, lw=0.6, alpha=0.4, **look)
     y = running_mean(y, len(y) // 15) if smooth and len(y) >= 30 else y
     ax.plot(x, y, lw=1.8, label=label, marker='.' if len(y) < 30 else '', **look)
 
@@ -545,39 +757,58 @@ def _draw_curve(ax, x, y, i: int, label: str, smooth: bool):
 def read_monitors(path) -> dict:
     "Name -> (steps, values) from a run's monitors.csv."
     import pandas as pd
+
     table = pd.read_csv(path)
-    return {str(k): (t['step'].to_numpy(float), t['value'].to_numpy(float)) for k, t in table.groupby('name', sort=False)}
+    return {
+        str(k): (t['step'].to_numpy(float), t['value'].to_numpy(float)) for k, t in table.groupby('name', sort=False)
+    }
 
 # %% ../nbs/13_plots.ipynb #3716e043
 def run_series(
-    log,            # path of log.csv, or a dict of columns
+    log,  # path of log.csv, or a dict of columns
     monitors=None,  # path of monitors.csv
 ) -> dict:
     "Name -> (steps, values): whatever a run has written, its log and its monitors alike."
-    columns = read_log(log); step = columns.get('step', [])
-    return {k: (step, v) for k, v in columns.items() if k not in ('step', 'epoch')} | (read_monitors(monitors) if monitors else {})
+    columns = read_log(log)
+    step = columns.get('step', [])
+    return {k: (step, v) for k, v in columns.items() if k not in ('step', 'epoch')} | (
+        read_monitors(monitors) if monitors else {}
+    )
 
 
 @picture
 def show_runs(
-    runs: dict,       # name of the run -> its `run_series`
+    runs: dict,  # name of the run -> its `run_series`
     names=('loss',),  # what to draw, one panel each
     title: str = '',  # over the picture
 ):
     "The same curves of several runs in the same panels. Returns the figure."
     names = [n for n in names if any(n in series for series in runs.values())]
-    if not names: raise PlotError(f"show_runs: expected a curve that a run has, got none; there are {sorted({n for s in runs.values() for n in s})}")
-    cols = 2 if len(names) in (2, 4) else min(3, len(names)); rows = math.ceil(len(names) / cols)
-    fig, axes = plt.subplots(rows, cols, figsize=(9, max(3.2 if rows == 1 else 0, 2.5*rows) + .3), layout='constrained', squeeze=False)
+    if not names:
+        raise PlotError(
+            f'show_runs: expected a curve that a run has, got none; there are {sorted({n for s in runs.values() for n in s})}'
+        )
+    cols = 2 if len(names) in (2, 4) else min(3, len(names))
+    rows = math.ceil(len(names) / cols)
+    fig, axes = plt.subplots(
+        rows, cols, figsize=(9, max(3.2 if rows == 1 else 0, 2.5 * rows) + 0.3), layout='constrained', squeeze=False
+    )
     for ax, name in zip(axes.flat, names):
         for i, (run, series) in enumerate(runs.items()):
-            if name in series: _draw_curve(ax, *series[name], i, shorten(run, 30), name != 'lr')
-        ax.set(title=AXIS.get(name, heading(name)), xlabel='step'); ax.grid(True, axis='y', lw=.6); ax.margins(x=.02)
-    for ax in axes.flat[len(names):]: ax.set_visible(False)
+            if name in series:
+                _draw_curve(ax, *series[name], i, shorten(run, 30), name != 'lr')
+        ax.set(title=AXIS.get(name, heading(name)), xlabel='step')
+        ax.grid(True, axis='y', lw=0.6)
+        ax.margins(x=0.02)
+    for ax in axes.flat[len(names) :]:
+        ax.set_visible(False)
     if len(runs) > 1:
-        lines = [matplotlib.lines.Line2D([], [], color=hue(i), ls=('-', '--', ':', '-.')[i // 4 % 4], lw=2) for i in range(len(runs))]
+        lines = [
+            matplotlib.lines.Line2D([], [], color=hue(i), ls=('-', '--', ':', '-.')[i // 4 % 4], lw=2)
+            for i in range(len(runs))
+        ]
         fig.legend(lines, [shorten(r, 30) for r in runs], loc='outside upper right', ncols=min(4, len(runs)))
-    fig.suptitle(shorten(title, 60), x=.01, ha='left', fontsize=11)
+    fig.suptitle(shorten(title, 60), x=0.01, ha='left', fontsize=11)
     return fig
 
 # %% ../nbs/13_plots.ipynb #49eb09cf
@@ -586,92 +817,157 @@ def _read_histograms(
 ) -> dict:
     "Name -> (epochs [E], counts [E, bins]) from histograms.csv, and under 'edges' the bins' lower edges."
     import pandas as pd
-    try: table = pd.read_csv(Path(folder)/'histograms.csv')
-    except (OSError, ValueError) as e: raise PlotError(f"no histograms.csv in {Path(folder).name}: {e}; a run writes it at the end of each epoch") from None
+
+    try:
+        table = pd.read_csv(Path(folder) / 'histograms.csv')
+    except (OSError, ValueError) as e:
+        raise PlotError(
+            f'no histograms.csv in {Path(folder).name}: {e}; a run writes it at the end of each epoch'
+        ) from None
     bins = table.columns[3:]
-    return {'edges': bins.to_numpy(float)} | {str(k): (t['epoch'].to_numpy(), t[bins].to_numpy(float)) for k, t in table.groupby('name', sort=False)}
+    return {'edges': bins.to_numpy(float)} | {
+        str(k): (t['epoch'].to_numpy(), t[bins].to_numpy(float)) for k, t in table.groupby('name', sort=False)
+    }
 
 # %% ../nbs/13_plots.ipynb #5ce3bf94
 def bin_quantiles(
     counts: np.ndarray,  # [E, bins]
-    edges: np.ndarray,   # [bins], lower edges
-    shares=(.1, .5, .9),
+    edges: np.ndarray,  # [bins], lower edges
+    shares=(0.1, 0.5, 0.9),
 ) -> np.ndarray:
     "Scores below which these shares of the counts lie, [len(shares), E]; even within a bin."
-    width = edges[1] - edges[0]; ends = np.append(edges, edges[-1] + width)
+    width = edges[1] - edges[0]
+    ends = np.append(edges, edges[-1] + width)
     below = np.concatenate([np.zeros((len(counts), 1)), np.cumsum(counts, 1)], 1)
     return np.array([[np.interp(q * b[-1], b, ends) if b[-1] else np.nan for b in below] for q in shares])
 
 # %% ../nbs/13_plots.ipynb #bc879004
-_KIND = {'score_positive': 'all pairs', 'score_none': 'true pairs', 'score_negative': 'picture and sound of different files'}
+_KIND = {
+    'score_positive': 'all pairs',
+    'score_none': 'true pairs',
+    'score_negative': 'picture and sound of different files',
+}
 
 
 def _kinds_to_draw(histograms: dict) -> dict:
     "Histograms worth drawing -> their labels: true pairs apart from the two most frequent faulty kinds where these are known, and negatives."
-    faulty = sorted((n for n in histograms if n.startswith('score_') and n not in _KIND), key=lambda n: -histograms[n][1].sum())[:2]
-    return {n: _KIND.get(n, n.removeprefix('score_').replace('_', ' ')) for n in ('score_none' if faulty else 'score_positive', 'score_negative', *faulty) if n in histograms}
+    faulty = sorted(
+        (n for n in histograms if n.startswith('score_') and n not in _KIND), key=lambda n: -histograms[n][1].sum()
+    )[:2]
+    return {
+        n: _KIND.get(n, n.removeprefix('score_').replace('_', ' '))
+        for n in ('score_none' if faulty else 'score_positive', 'score_negative', *faulty)
+        if n in histograms
+    }
 
 
 def _draw_shares(ax, histograms: dict, at: int = -1):
     "Share of pairs by score after one epoch: one outline for each kind, negatives filled."
-    edges = histograms['edges']; ends = np.append(edges, 2*edges[-1] - edges[-2])
+    edges = histograms['edges']
+    ends = np.append(edges, 2 * edges[-1] - edges[-2])
     for i, (name, label) in enumerate(_kinds_to_draw(histograms).items()):
-        counts = histograms[name][1][at]; share = counts / max(counts.sum(), 1)
-        look = dict(color='0.6', fill=True, alpha=.45) if name == 'score_negative' else dict(color=hue(i - (i > 1)), lw=2, ls=('-', '--', ':', '-.')[i % 4])
+        counts = histograms[name][1][at]
+        share = counts / max(counts.sum(), 1)
+        look = (
+            dict(color='0.6', fill=True, alpha=0.45)
+            if name == 'score_negative'
+            else dict(color=hue(i - (i > 1)), lw=2, ls=('-', '--', ':', '-.')[i % 4])
+        )
         ax.stairs(share, ends, label=f'{label} ({counts.sum():,.0f})', **look)
-    seen = np.flatnonzero(sum(h[1][at] for n, h in histograms.items() if n != 'edges')); ax.set_xlim(edges[seen[0]] - .05, ends[seen[-1] + 1] + .05)
-    ax.set(xlabel='score (cosine)', ylabel='share of pairs', title=f'after epoch {histograms["score_positive"][0][at]:.0f}'); ax.set_ylim(bottom=0)
+    seen = np.flatnonzero(sum(h[1][at] for n, h in histograms.items() if n != 'edges'))
+    ax.set_xlim(edges[seen[0]] - 0.05, ends[seen[-1] + 1] + 0.05)
+    ax.set(
+        xlabel='score (cosine)', ylabel='share of pairs', title=f'after epoch {histograms["score_positive"][0][at]:.0f}'
+    )
+    ax.set_ylim(bottom=0)
 
 # %% ../nbs/13_plots.ipynb #5bba017a
 def _draw_spread(ax, histograms: dict):
     "Median score over the epochs, with the middle 80 % shaded; colours as in `_draw_shares`."
     for i, (name, label) in enumerate(_kinds_to_draw(histograms).items()):
-        epochs, counts = histograms[name]; lo, mid, hi = bin_quantiles(counts, histograms['edges'])
+        epochs, counts = histograms[name]
+        lo, mid, hi = bin_quantiles(counts, histograms['edges'])
         look = dict(color='0.6') if name == 'score_negative' else dict(color=hue(i - (i > 1)))
         ax.plot(epochs, mid, lw=2, ls=('-', '--', ':', '-.')[i % 4], label=label, **look)
-        if i < 3: ax.fill_between(epochs, lo, hi, alpha=.18, lw=0, **look)
+        if i < 3:
+            ax.fill_between(epochs, lo, hi, alpha=0.18, lw=0, **look)
     ax.set(xlabel='epoch', ylabel='score (cosine)', title='median, and the middle 80 %')
 
 # %% ../nbs/13_plots.ipynb #af2892a5
 @picture
 def show_instruments(
-    folder,           # of a run
+    folder,  # of a run
     title: str = '',  # over the picture
 ):
     "Scores of true, faulty and mismatched pairs: their spread now, over the epochs, and how well low scores find what is faulty. Returns the figure."
-    histograms = _read_histograms(folder); known = {}
-    if (Path(folder)/'monitors.csv').exists():
+    histograms = _read_histograms(folder)
+    known = {}
+    if (Path(folder) / 'monitors.csv').exists():
         import pandas as pd
-        notes = pd.read_csv(Path(folder)/'monitors.csv')
+
+        notes = pd.read_csv(Path(folder) / 'monitors.csv')
         drawn = [n.replace('score_', 'auroc_') for n in _kinds_to_draw(histograms)]
         known = {k: (t['epoch'], t['value']) for k in drawn if len(t := notes[notes['name'] == k])}
     fig, axes = plt.subplots(1, 3 if known else 2, figsize=(9, 3.5), layout='constrained')
-    _draw_shares(axes[0], histograms); _draw_spread(axes[1], histograms)
+    _draw_shares(axes[0], histograms)
+    _draw_spread(axes[1], histograms)
     for i, (name, (epoch, value)) in enumerate(known.items()):
-        axes[2].plot(epoch, value, lw=2, ls=('--', ':', '-.', '-')[i % 4], color=hue(i + 1), label=name.removeprefix('auroc_').replace('_', ' '))
-    if known: axes[2].axhline(.5, color='0.5', lw=1); axes[2].set(xlabel='epoch', ylabel='AUROC (0.5: guessing)', title='low scores find faulty pairs')
-    if len(known) > 1: axes[2].legend(fontsize=8)
+        axes[2].plot(
+            epoch,
+            value,
+            lw=2,
+            ls=('--', ':', '-.', '-')[i % 4],
+            color=hue(i + 1),
+            label=name.removeprefix('auroc_').replace('_', ' '),
+        )
+    if known:
+        axes[2].axhline(0.5, color='0.5', lw=1)
+        axes[2].set(xlabel='epoch', ylabel='AUROC (0.5: guessing)', title='low scores find faulty pairs')
+    if len(known) > 1:
+        axes[2].legend(fontsize=8)
     fig.legend(*axes[0].get_legend_handles_labels(), loc='outside lower left', ncols=3, fontsize=8)
-    fig.suptitle(shorten(title, 90), x=.01, ha='left', fontsize=11)
+    fig.suptitle(shorten(title, 90), x=0.01, ha='left', fontsize=11)
     return fig
 
 # %% ../nbs/13_plots.ipynb #6a70df7a
 _STUDY = {  # method -> its name in pictures
-    'xid': 'xID', 'weighted': 'Weighted-xID', 'robust': 'Robust-xID', 'rince': 'RINCE', 'debiased': 'debiased', 'smoothing': 'label smoothing',
-    'soft_bootstrap': 'Soft-xID, bootstrap', 'soft_swapped': 'Soft-xID, swapped', 'soft_neighbor': 'Soft-xID, neighbor', 'soft_cycle': 'Soft-xID, cycle',
-    'shuffled_weights': 'weights, shuffled', 'oracle_w01': 'oracle weights 0/1', 'oracle_wmin': 'oracle weights w_min/1', 'oracle_soft': 'oracle soft targets',
-    'r1': 'xID + R1', 'r2': 'xID + R2', 'r3': 'xID + R3', 'visual': 'CMAC-R, visual only', 'frequency': 'CMAC-R, frequency only', 'both': 'CMAC-R',
-    'robust_both': 'Robust-xID + CMAC-R', 'ctl_wrong_clip': 'control: wrong clip', 'ctl_centre': 'control: centre'}
+    'xid': 'xID',
+    'weighted': 'Weighted-xID',
+    'robust': 'Robust-xID',
+    'rince': 'RINCE',
+    'debiased': 'debiased',
+    'smoothing': 'label smoothing',
+    'soft_bootstrap': 'Soft-xID, bootstrap',
+    'soft_swapped': 'Soft-xID, swapped',
+    'soft_neighbor': 'Soft-xID, neighbor',
+    'soft_cycle': 'Soft-xID, cycle',
+    'shuffled_weights': 'weights, shuffled',
+    'oracle_w01': 'oracle weights 0/1',
+    'oracle_wmin': 'oracle weights w_min/1',
+    'oracle_soft': 'oracle soft targets',
+    'r1': 'xID + R1',
+    'r2': 'xID + R2',
+    'r3': 'xID + R3',
+    'visual': 'CMAC-R, visual only',
+    'frequency': 'CMAC-R, frequency only',
+    'both': 'CMAC-R',
+    'robust_both': 'Robust-xID + CMAC-R',
+    'ctl_wrong_clip': 'control: wrong clip',
+    'ctl_centre': 'control: centre',
+}
 
 
 def method_name(method: str) -> str:
     "A method's name in pictures, settings after a colon too: 'weighted:weight.delta=0.5' -> 'Weighted-xID, delta 0.5', 'r1:local' -> 'xID + R1 + cell contrast'."
-    base, _, more = method.partition(':'); name = _STUDY.get(base, base.replace('_', ' ')); settings = [s for s in more.split(',') if s]
-    cells = 'local', 'cmac.local_max=0.5'; name += ' + cell contrast' * sum(s in cells for s in settings)       # `local` is short for the other
+    base, _, more = method.partition(':')
+    name = _STUDY.get(base, base.replace('_', ' '))
+    settings = [s for s in more.split(',') if s]
+    cells = 'local', 'cmac.local_max=0.5'
+    name += ' + cell contrast' * sum(s in cells for s in settings)  # `local` is short for the other
     name = 'Weighted-xID + ' * ('weight.on=True' in settings) + name
     senses = {'cmac.audio=0.0': 'picture alone', 'cmac.video=0.0': 'sound alone'}
     rest = [(s, *s.partition('=')[::2]) for s in settings if s not in (*cells, 'weight.on=True')]
-    return ', '.join([name, *(senses.get(s) or f"{k.rpartition('.')[2]} {v}".strip() for s, k, v in rest)])
+    return ', '.join([name, *(senses.get(s) or f'{k.rpartition(".")[2]} {v}'.strip() for s, k, v in rest)])
 
 
 def beside(method: str) -> bool:
@@ -680,82 +976,119 @@ def beside(method: str) -> bool:
 
 # %% ../nbs/13_plots.ipynb #7789214a
 def read_study(
-    table,             # path of results/NAME.csv, or its DataFrame
-    phase: str = '',   # 'dev' or 'confirm'; '': confirming runs where there are any
+    table,  # path of results/NAME.csv, or its DataFrame
+    phase: str = '',  # 'dev' or 'confirm'; '': confirming runs where there are any
     classes: int = 0,  # only worlds of this many classes; 0: all
 ):
     "Rows of one phase of a study; `PlotError` says what to run when there are none."
     import pandas as pd
+
     name = 'the table' if hasattr(table, 'columns') else Path(table).name
     if not hasattr(table, 'columns'):
-        try: table = pd.read_csv(table)
-        except FileNotFoundError: raise PlotError(f"{name} is not there yet: this study has not been run; python benchmarks/{Path(name).stem}.py --run makes it") from None
-        except (OSError, ValueError) as e: raise PlotError(f"{name} is no study table: {e}") from None
+        try:
+            table = pd.read_csv(table)
+        except FileNotFoundError:
+            raise PlotError(
+                f'{name} is not there yet: this study has not been run; python benchmarks/{Path(name).stem}.py --run makes it'
+            ) from None
+        except (OSError, ValueError) as e:
+            raise PlotError(f'{name} is no study table: {e}') from None
     lacks = [c for c in ('phase', 'faulty', 'method', 'seed', 'metric', 'value', 'n') if c not in table]
-    if lacks: raise PlotError(f"{name}: expected columns phase, faulty, method, seed, metric, value, n; {', '.join(lacks)} missing")
-    if classes: table = table[table['classes'] == classes]
+    if lacks:
+        raise PlotError(
+            f'{name}: expected columns phase, faulty, method, seed, metric, value, n; {", ".join(lacks)} missing'
+        )
+    if classes:
+        table = table[table['classes'] == classes]
     part = table[table['phase'] == (phase or ('confirm' if (table['phase'] == 'confirm').any() else 'dev'))]
-    if not len(part): raise PlotError(f"{name} holds no {phase or 'dev or confirm'} runs yet")
+    if not len(part):
+        raise PlotError(f'{name} holds no {phase or "dev or confirm"} runs yet')
     return part
 
 # %% ../nbs/13_plots.ipynb #d90ee4f9
 def paired(
-    table,        # DataFrame of a study: method, seed, metric, value; of one dose
+    table,  # DataFrame of a study: method, seed, metric, value; of one dose
     metric: str,
-    a: str,       # a method
-    b: str,       # what it is compared with
+    a: str,  # a method
+    b: str,  # what it is compared with
 ) -> tuple:
     "(mean, half of its 95 % t interval, seeds) of method a minus method b, paired by seed; NaN where there are too few seeds."
     from scipy.stats import t
+
     x = table[table['metric'] == metric].pivot_table(index='seed', columns='method', values='value')
-    if a not in x or b not in x: return math.nan, math.nan, 0
-    d = (x[a] - x[b]).dropna(); n = len(d)
-    return float(d.mean()), float(t.ppf(.975, n - 1) * d.std() / n**.5) if n > 1 else math.nan, n
+    if a not in x or b not in x:
+        return math.nan, math.nan, 0
+    d = (x[a] - x[b]).dropna()
+    n = len(d)
+    return float(d.mean()), float(t.ppf(0.975, n - 1) * d.std() / n**0.5) if n > 1 else math.nan, n
 
 
 def study_differences(
-    table,   # DataFrame of a study, of one phase
+    table,  # DataFrame of a study, of one phase
     metric: str,
     than: str = 'xid',  # what methods are compared with
 ):
     "DataFrame: faulty, method, mean, difference to xID, half of its 95 % interval, seeds."
     import pandas as pd
+
     rows = []
     for faulty, part in table[table['metric'] == metric].groupby('faulty'):
         for m in part['method'].unique():
-            if beside(m): continue
+            if beside(m):
+                continue
             d, half, n = paired(part, metric, m, than)
-            rows.append(dict(faulty=faulty, method=m, mean=part[part['method'] == m]['value'].mean(), difference=d, half=half, seeds=n))
+            rows.append(
+                dict(
+                    faulty=faulty,
+                    method=m,
+                    mean=part[part['method'] == m]['value'].mean(),
+                    difference=d,
+                    half=half,
+                    seeds=n,
+                )
+            )
     return pd.DataFrame(rows, columns=['faulty', 'method', 'mean', 'difference', 'half', 'seeds'])
 
 # %% ../nbs/13_plots.ipynb #6e535531
 def gap_closed(
-    table,        # DataFrame of a study, of one dose
+    table,  # DataFrame of a study, of one dose
     metric: str,
     method: str,
-    best: str,    # the method of one who knows
+    best: str,  # the method of one who knows
 ):
     "(share, low, high): a method's mean gain over xID by that of one who knows, with its 95 % interval (seeds drawn again 10,000 times); None below five seeds."
     x = table[table['metric'] == metric].pivot_table(index='seed', columns='method', values='value')
-    if not {method, best, 'xid'} <= set(x): return None
-    x = x.dropna(subset=[method, best, 'xid']); gain, most = ((x[m] - x['xid']).to_numpy() for m in (method, best))
-    if len(x) < 5: return None
+    if not {method, best, 'xid'} <= set(x):
+        return None
+    x = x.dropna(subset=[method, best, 'xid'])
+    gain, most = ((x[m] - x['xid']).to_numpy() for m in (method, best))
+    if len(x) < 5:
+        return None
     pick = np.random.default_rng(0).integers(len(x), size=(10_000, len(x)))
-    return float(gain.mean() / most.mean()), *map(float, np.quantile(gain[pick].mean(1) / most[pick].mean(1), (.025, .975)))
+    return float(gain.mean() / most.mean()), *map(
+        float, np.quantile(gain[pick].mean(1) / most[pick].mean(1), (0.025, 0.975))
+    )
 
 # %% ../nbs/13_plots.ipynb #6468463e
 def _chance_of(metric: str, table) -> float:
     "What guessing gives, NaN where it is not known: classes for probes and retrieval by class, 0.5 for AUROC, a random map for pointing."
-    if metric.startswith('auroc') or metric.endswith('_auc'): return .5
-    if metric.startswith(('linear_', 'knn_', 'retrieval_class_')) and 'classes' in table: return 1 / table['classes'].median()
+    if metric.startswith('auroc') or metric.endswith('_auc'):
+        return 0.5
+    if metric.startswith(('linear_', 'knn_', 'retrieval_class_')) and 'classes' in table:
+        return 1 / table['classes'].median()
     guess = table[(table['metric'] == metric) & (table['method'] == 'baseline_random')]['value']
     return float(guess.mean()) if len(guess) else math.nan
 
 
 def references(metric: str, table) -> dict:
     "Name -> value of what a metric is read against: guessing, an untrained net, baselines, the ceiling; means over seeds and doses."
-    part = table[table['metric'] == metric]; chance = _chance_of(metric, table)
-    known = {m: part[part['method'] == m]['value'].mean() for m in part['method'].unique() if beside(m) and m != 'baseline_random'}
+    part = table[table['metric'] == metric]
+    chance = _chance_of(metric, table)
+    known = {
+        m: part[part['method'] == m]['value'].mean()
+        for m in part['method'].unique()
+        if beside(m) and m != 'baseline_random'
+    }
     order = sorted(known, key=lambda m: (m == 'ceiling', m != 'untrained', known[m]))
     return ({'chance': chance} if math.isfinite(chance) else {}) | {m.replace('_', ' '): known[m] for m in order}
 
@@ -768,137 +1101,247 @@ def look_of(k: int) -> dict:
 def draw_method(ax, y: float, values, base: float, difference: tuple, look: dict, says: bool = False) -> bool:
     """One method at one dose: a dot for each seed, and xID's mean plus the mean difference with its 95 % interval.
     What runs out of the picture gets an arrow at its edge. Whether there is one."""
-    d, half, n = difference; middle, half = base + d if n else np.mean(values), half if n > 1 and half else 0
-    ax.plot(values, np.full(len(values), y), ls='', ms=4.5, alpha=.4, mew=0, clip_on=False, **look)
-    low, high = ax.get_xlim(); arrows = [(x, m) for x, m, out in ((low, '<', middle - half < low), (high, '>', middle + half > high)) if out]
-    if half: ax.errorbar(middle, y, xerr=half, capsize=4, lw=2, zorder=4, ls='', color=look['color'])
-    if low <= middle <= high: ax.plot(middle, y, ls='', ms=8, mec='white', mew=.8, zorder=5, clip_on=False, **look)
-    for x, m in arrows: ax.plot(x, y, ls='', marker=m, ms=8, mew=0, color=look['color'], clip_on=False, zorder=6)
-    if says and n: ax.text(1.02, y, f'{d:+.3f}' + (f' ± {half:.3f}' if n > 1 else ''), color=look['color'], fontsize=8, va='center', transform=ax.get_yaxis_transform())
+    d, half, n = difference
+    middle, half = base + d if n else np.mean(values), half if n > 1 and half else 0
+    ax.plot(values, np.full(len(values), y), ls='', ms=4.5, alpha=0.4, mew=0, clip_on=False, **look)
+    low, high = ax.get_xlim()
+    arrows = [(x, m) for x, m, out in ((low, '<', middle - half < low), (high, '>', middle + half > high)) if out]
+    if half:
+        ax.errorbar(middle, y, xerr=half, capsize=4, lw=2, zorder=4, ls='', color=look['color'])
+    if low <= middle <= high:
+        ax.plot(middle, y, ls='', ms=8, mec='white', mew=0.8, zorder=5, clip_on=False, **look)
+    for x, m in arrows:
+        ax.plot(x, y, ls='', marker=m, ms=8, mew=0, color=look['color'], clip_on=False, zorder=6)
+    if says and n:
+        ax.text(
+            1.02,
+            y,
+            f'{d:+.3f}' + (f' ± {half:.3f}' if n > 1 else ''),
+            color=look['color'],
+            fontsize=8,
+            va='center',
+            transform=ax.get_yaxis_transform(),
+        )
     return bool(arrows)
 
 # %% ../nbs/13_plots.ipynb #5ac15844
 def _below(methods: list, others: list) -> list:
     "Where the rows of `others` stand: closer together, under the methods."
-    return [len(methods) - .2 + .5*k for k in range(len(others))]
+    return [len(methods) - 0.2 + 0.5 * k for k in range(len(others))]
 
 
 def _reach(seen: list) -> tuple:
     "Least and largest value of an axis for these values; shares stay in [0, 1]."
-    room = max(.02, .12 * (max(seen) - min(seen))); low, high = min(seen) - room, max(seen) + room
-    return (max(low, 0.), min(high, 1.)) if 0 <= min(seen) and max(seen) <= 1 else (low, high)
+    room = max(0.02, 0.12 * (max(seen) - min(seen)))
+    low, high = min(seen) - room, max(seen) + room
+    return (max(low, 0.0), min(high, 1.0)) if 0 <= min(seen) and max(seen) <= 1 else (low, high)
 
 
 def _draw_study(ax, table, metric: str, methods: list, others: list, doses: list, says: bool = False) -> bool:
     """One metric: methods downwards, doses side by side within each, what they are read against in grey below; differences in words if `says`.
     Whether an interval runs out of the picture."""
-    part = table[table['metric'] == metric]; step = .8 / max(1, len(doses)); against = references(metric, table); goes_on = False
-    ax.set_xlim(_reach([*part[part['method'].isin(methods)]['value'], *against.values()]))  # two seeds give intervals far wider than the picture
+    part = table[table['metric'] == metric]
+    step = 0.8 / max(1, len(doses))
+    against = references(metric, table)
+    goes_on = False
+    ax.set_xlim(
+        _reach([*part[part['method'].isin(methods)]['value'], *against.values()])
+    )  # two seeds give intervals far wider than the picture
     for k, dose in enumerate(doses):
-        here = part[part['faulty'] == dose]; base = here[here['method'] == 'xid']['value'].mean()
-        if math.isfinite(base): ax.plot([base]*2, [-.5, len(methods) - .5], color=hue(k), lw=1.2, ls=(0, (4, 3)), alpha=.8, zorder=1)
+        here = part[part['faulty'] == dose]
+        base = here[here['method'] == 'xid']['value'].mean()
+        if math.isfinite(base):
+            ax.plot([base] * 2, [-0.5, len(methods) - 0.5], color=hue(k), lw=1.2, ls=(0, (4, 3)), alpha=0.8, zorder=1)
         for row, m in enumerate(methods):
             values = here[here['method'] == m]['value'].to_numpy()
-            if len(values): goes_on |= draw_method(ax, row + (k - (len(doses) - 1)/2) * step, values, base, paired(here, metric, m, 'xid') if m != 'xid' else (0, 0, 0), look_of(k), says)
+            if len(values):
+                goes_on |= draw_method(
+                    ax,
+                    row + (k - (len(doses) - 1) / 2) * step,
+                    values,
+                    base,
+                    paired(here, metric, m, 'xid') if m != 'xid' else (0, 0, 0),
+                    look_of(k),
+                    says,
+                )
     for row, name in zip(_below(methods, others), others):
-        if name not in against: continue
-        ax.plot([against[name]]*2, [-.5, row], color='0.6', lw=.9, ls=':', zorder=0)
-        ax.plot(against[name], row, marker='|' if name == 'chance' else '*' if name == 'ceiling' else 'o', ms=7, mfc='none', mec='0.45', mew=1.6, clip_on=False)
-    if others: ax.axhline(len(methods) - .5, color=plt.rcParams['grid.color'], lw=1)
-    ax.set_ylim(len(methods) + .5*len(others) - .5, -.5); ax.grid(True, axis='x', lw=.5); ax.set_axisbelow(True)
+        if name not in against:
+            continue
+        ax.plot([against[name]] * 2, [-0.5, row], color='0.6', lw=0.9, ls=':', zorder=0)
+        ax.plot(
+            against[name],
+            row,
+            marker='|' if name == 'chance' else '*' if name == 'ceiling' else 'o',
+            ms=7,
+            mfc='none',
+            mec='0.45',
+            mew=1.6,
+            clip_on=False,
+        )
+    if others:
+        ax.axhline(len(methods) - 0.5, color=plt.rcParams['grid.color'], lw=1)
+    ax.set_ylim(len(methods) + 0.5 * len(others) - 0.5, -0.5)
+    ax.grid(True, axis='x', lw=0.5)
+    ax.set_axisbelow(True)
     return goes_on
 
 # %% ../nbs/13_plots.ipynb #d6f05958
 def _study_title(table) -> str:
     "How much stands behind a picture: seeds, clips, classes, and whether anything may be claimed."
-    runs = table[~table['method'].map(beside)]; each, clips = runs.groupby(['faulty', 'method'])['seed'].nunique(), int(runs['n'].max())
-    few, many = each.min(), each.max(); confirmed = bool((table['phase'] == 'confirm').all())
-    text = f"{f'{few} to ' * bool(few < many)}{many} {'fresh ' * confirmed}seed{'s' * bool(many > 1)}, up to {clips:,} test clips"
-    return text if confirmed else f"{text}; development seeds:\nsettings were chosen on them, nothing is claimed"
+    runs = table[~table['method'].map(beside)]
+    each, clips = runs.groupby(['faulty', 'method'])['seed'].nunique(), int(runs['n'].max())
+    few, many = each.min(), each.max()
+    confirmed = bool((table['phase'] == 'confirm').all())
+    text = f'{f"{few} to " * bool(few < many)}{many} {"fresh " * confirmed}seed{"s" * bool(many > 1)}, up to {clips:,} test clips'
+    return text if confirmed else f'{text}; development seeds:\nsettings were chosen on them, nothing is claimed'
 
 # %% ../nbs/13_plots.ipynb #5ec4c573
 @picture
 def show_study(
-    table,            # path of results/NAME.csv, or its DataFrame
+    table,  # path of results/NAME.csv, or its DataFrame
     metric='pointing_guided',  # a metric, or several: one panel each
-    methods=None,     # which ones; None: all without settings of their own
-    doses=None,       # shares of faulty pairs; None: all
+    methods=None,  # which ones; None: all without settings of their own
+    doses=None,  # shares of faulty pairs; None: all
     phase: str = '',  # 'dev' or 'confirm'; '': confirming runs where there are any
     title: str = '',  # over the picture
     classes: int = 0,  # only worlds of this many classes; 0: all
 ):
     "Each seed as a dot, each method's mean with the paired 95 % interval of its difference to xID, and what both are read against. Returns the figure."
-    part = read_study(table, phase, classes); metrics = [metric] if isinstance(metric, str) else list(metric)
-    there = [m for m in part['method'].unique() if not beside(m) and (m in methods if methods is not None else ':' not in m)]
+    part = read_study(table, phase, classes)
+    metrics = [metric] if isinstance(metric, str) else list(metric)
+    there = [
+        m for m in part['method'].unique() if not beside(m) and (m in methods if methods is not None else ':' not in m)
+    ]
     known = [m for m in metrics if (part[part['method'].isin(there)]['metric'] == m).any()]
-    if not known: raise PlotError(f"show_study: expected runs with {' or '.join(metrics)}; there are {', '.join(sorted(part['metric'].unique()))}")
-    order = list(methods or _STUDY); there = sorted(there, key=lambda m: order.index(m) if m in order else len(order))
-    filled = sorted(part[part['method'].isin(there)]['faulty'].unique()); doses = [d for d in filled if doses is None or d in doses]
-    if not doses: raise PlotError(f"show_study: no runs at these shares of faulty pairs yet; there are {', '.join(f'{d:.0%}' for d in filled)}")
+    if not known:
+        raise PlotError(
+            f'show_study: expected runs with {" or ".join(metrics)}; there are {", ".join(sorted(part["metric"].unique()))}'
+        )
+    order = list(methods or _STUDY)
+    there = sorted(there, key=lambda m: order.index(m) if m in order else len(order))
+    filled = sorted(part[part['method'].isin(there)]['faulty'].unique())
+    doses = [d for d in filled if doses is None or d in doses]
+    if not doses:
+        raise PlotError(
+            f'show_study: no runs at these shares of faulty pairs yet; there are {", ".join(f"{d:.0%}" for d in filled)}'
+        )
     part = part[part['faulty'].isin(doses) & part['metric'].isin(known)]
     others = list(dict.fromkeys(name for m in known for name in references(m, part)))
-    high = (.25 + .22*len(doses)) * (len(there) + .5*len(others)) + 1.5
+    high = (0.25 + 0.22 * len(doses)) * (len(there) + 0.5 * len(others)) + 1.5
     fig, axes = plt.subplots(1, len(known), figsize=(9, high), layout='constrained', squeeze=False, sharey=True)
     goes_on = [_draw_study(ax, part, m, there, others, doses, len(known) == 1) for ax, m in zip(axes[0], known)]
     axes[0, 0].set_yticks([*range(len(there)), *_below(there, others)], [method_name(m) for m in there] + others)
-    for ax, m in zip(axes[0], known): ax.set_title(textwrap.fill(shorten(heading(m), 72), 72 // len(known)))
-    ax = axes[0, 0]; marks = [ax.errorbar([], [], xerr=[], capsize=4, lw=2, ms=8, **look_of(k)) for k in range(len(doses))] + [ax.plot([], [], color='0.4', lw=1.2, ls=(0, (4, 3)))[0]]
+    for ax, m in zip(axes[0], known):
+        ax.set_title(textwrap.fill(shorten(heading(m), 72), 72 // len(known)))
+    ax = axes[0, 0]
+    marks = [ax.errorbar([], [], xerr=[], capsize=4, lw=2, ms=8, **look_of(k)) for k in range(len(doses))] + [
+        ax.plot([], [], color='0.4', lw=1.2, ls=(0, (4, 3)))[0]
+    ]
     words = [f'{d:.0%} of pairs faulty' for d in doses] + ["xID's mean"]
-    if any(goes_on): marks.append(ax.plot([], [], ls='', marker='>', ms=8, color='0.4')[0]); words.append('the interval goes on')
+    if any(goes_on):
+        marks.append(ax.plot([], [], ls='', marker='>', ms=8, color='0.4')[0])
+        words.append('the interval goes on')
     fig.legend(marks, words, loc='outside lower left', ncols=4)
-    fig.suptitle('\n'.join(x for x in (shorten(title, 90), _study_title(part[part['method'].isin(there)])) if x), x=.01, ha='left', fontsize=11)
+    fig.suptitle(
+        '\n'.join(x for x in (shorten(title, 90), _study_title(part[part['method'].isin(there)])) if x),
+        x=0.01,
+        ha='left',
+        fontsize=11,
+    )
     return fig
 
 # %% ../nbs/13_plots.ipynb #4a0cd547
 def sweep(
-    table,       # DataFrame of a study, of one phase
-    base: str,   # a method with its settings; runs beside it are named `base,group.setting=value`
+    table,  # DataFrame of a study, of one phase
+    base: str,  # a method with its settings; runs beside it are named `base,group.setting=value`
     metric: str,
-    own=None,    # setting -> the base's value, where its name does not say
+    own=None,  # setting -> the base's value, where its name does not say
 ):
     "DataFrame: setting, value, faulty, seed, difference (to xID, in pairs), base (bool); each setting with the base's own value among the others, in the worlds that have them all."
     import pandas as pd
-    number = lambda text: {k.rpartition('.')[2]: float(v) for k, _, v in (x.partition('=') for x in text.split(',') if '=' in x)}
+
+    number = lambda text: {
+        k.rpartition('.')[2]: float(v) for k, _, v in (x.partition('=') for x in text.split(',') if '=' in x)
+    }
     x = table[table['metric'] == metric].pivot_table(index=['faulty', 'seed'], columns='method', values='value')
-    if not {base, 'xid'} <= set(x): raise PlotError(f"sweep: expected runs of xid and {base} with {metric}; there are {', '.join(x)}")
-    beside_it = {m: number(m[len(base) + 1:]) for m in x if m.startswith(base + ',')}; settings = list(dict.fromkeys(k for s in beside_it.values() for k in s))
-    at_home = number(base.partition(':')[2]) | (own or {}); rows = []
-    for k in settings:                                                                  # a mean over other seeds than its neighbour's is no comparison
-        runs = {base: at_home.get(k, float('nan'))} | {m: s[k] for m, s in beside_it.items() if k in s}; full = x[[*runs, 'xid']].dropna()
-        rows += [dict(setting=k, value=v, faulty=f, seed=seed, difference=d, base=m == base) for m, v in runs.items() for (f, seed), d in (full[m] - full['xid']).items()]
+    if not {base, 'xid'} <= set(x):
+        raise PlotError(f'sweep: expected runs of xid and {base} with {metric}; there are {", ".join(x)}')
+    beside_it = {m: number(m[len(base) + 1 :]) for m in x if m.startswith(base + ',')}
+    settings = list(dict.fromkeys(k for s in beside_it.values() for k in s))
+    at_home = number(base.partition(':')[2]) | (own or {})
+    rows = []
+    for k in settings:  # a mean over other seeds than its neighbour's is no comparison
+        runs = {base: at_home.get(k, float('nan'))} | {m: s[k] for m, s in beside_it.items() if k in s}
+        full = x[[*runs, 'xid']].dropna()
+        rows += [
+            dict(setting=k, value=v, faulty=f, seed=seed, difference=d, base=m == base)
+            for m, v in runs.items()
+            for (f, seed), d in (full[m] - full['xid']).items()
+        ]
     return pd.DataFrame(rows, columns=['setting', 'value', 'faulty', 'seed', 'difference', 'base'])
 
 # %% ../nbs/13_plots.ipynb #cc7d4c1a
 @picture
 def show_sweep(
-    table,            # path of results/NAME.csv, or its DataFrame
-    base: str,        # as in `sweep`
+    table,  # path of results/NAME.csv, or its DataFrame
+    base: str,  # as in `sweep`
     metric='pointing_guided',  # a metric, or several: one row each
-    own=None,         # as in `sweep`
+    own=None,  # as in `sweep`
     classes: int = 0,  # only worlds of this many classes; 0: all
     title: str = '',  # over the picture
 ):
     "Difference to xID against each setting, alone, in development runs: a line for each seed, their mean; a square is the base. Returns the figure."
-    part = read_study(table, 'dev', classes); metrics = [metric] if isinstance(metric, str) else list(metric); found = {m: sweep(part, base, m, own) for m in metrics}
+    part = read_study(table, 'dev', classes)
+    metrics = [metric] if isinstance(metric, str) else list(metric)
+    found = {m: sweep(part, base, m, own) for m in metrics}
     settings = list(dict.fromkeys(found[metrics[0]]['setting']))
-    if not settings: raise PlotError(f"show_sweep: no runs beside {base} yet")
-    fig, axes = plt.subplots(len(metrics), len(settings), figsize=(9, .9 + 2.1 * len(metrics)), layout='constrained', squeeze=False, sharey='row')
+    if not settings:
+        raise PlotError(f'show_sweep: no runs beside {base} yet')
+    fig, axes = plt.subplots(
+        len(metrics),
+        len(settings),
+        figsize=(9, 0.9 + 2.1 * len(metrics)),
+        layout='constrained',
+        squeeze=False,
+        sharey='row',
+    )
     for row, m in zip(axes, metrics):
         row[0].set_ylabel(textwrap.fill(f'{m.replace("_", " ")}, more than xID', 22), fontsize=9)
         for ax, k in zip(row, settings):
-            t = found[m][found[m]['setting'] == k]; values = sorted(t['value'].unique()); at = t['value'].map(values.index)
-            for _, s in t.assign(at=at).sort_values('at').groupby(['faulty', 'seed']): ax.plot(s['at'], s['difference'], color='0.6', lw=1, marker='.')
-            mean = t.assign(at=at).groupby('at')['difference'].mean(); ax.plot(mean.index, mean, color='C0', lw=2, marker='o')
-            home = t.assign(at=at)[t['base']]['at'].iloc[0]; ax.plot(home, mean[home], 's', ms=9, color='C1')
-            ax.axhline(0, color='0.4', lw=1.2, ls=(0, (4, 3))); ax.set_xticks(range(len(values)), [f'{v:g}' for v in values]); ax.set_xlim(-.4, len(values) - .6); ax.set_xlabel(k)
+            t = found[m][found[m]['setting'] == k]
+            values = sorted(t['value'].unique())
+            at = t['value'].map(values.index)
+            for _, s in t.assign(at=at).sort_values('at').groupby(['faulty', 'seed']):
+                ax.plot(s['at'], s['difference'], color='0.6', lw=1, marker='.')
+            mean = t.assign(at=at).groupby('at')['difference'].mean()
+            ax.plot(mean.index, mean, color='C0', lw=2, marker='o')
+            home = t.assign(at=at)[t['base']]['at'].iloc[0]
+            ax.plot(home, mean[home], 's', ms=9, color='C1')
+            ax.axhline(0, color='0.4', lw=1.2, ls=(0, (4, 3)))
+            ax.set_xticks(range(len(values)), [f'{v:g}' for v in values])
+            ax.set_xlim(-0.4, len(values) - 0.6)
+            ax.set_xlabel(k)
     seeds = found[metrics[0]]['seed'].nunique()
-    fig.suptitle('\n'.join(x for x in (shorten(title, 90), f"{seeds} {'seed' if seeds == 1 else 'seeds'}, development runs; grey: each seed, blue: mean, square: as chosen, dashed: plain xID") if x), x=.01, ha='left', fontsize=11)
+    fig.suptitle(
+        '\n'.join(
+            x
+            for x in (
+                shorten(title, 90),
+                f'{seeds} {"seed" if seeds == 1 else "seeds"}, development runs; grey: each seed, blue: mean, square: as chosen, dashed: plain xID',
+            )
+            if x
+        ),
+        x=0.01,
+        ha='left',
+        fontsize=11,
+    )
     return fig
 
 # %% ../nbs/13_plots.ipynb #ee056f5e
 def complaints(manifest, flagged) -> dict:
     "Row -> what is odd about it, from the doctor's table, a dict or a list of rows."
-    if hasattr(flagged, 'columns'): return dict(zip(manifest.table.index.get_indexer(flagged.index).tolist(), flagged['complaint']))
+    if hasattr(flagged, 'columns'):
+        return dict(zip(manifest.table.index.get_indexer(flagged.index).tolist(), flagged['complaint']))
     return dict(flagged) if isinstance(flagged, dict) else dict.fromkeys(flagged, '')
 
 # %% ../nbs/13_plots.ipynb #ed210a98
@@ -909,75 +1352,100 @@ def _shorten_lines(text: str, width: int = 24, lines: int = 4) -> str:
 # %% ../nbs/13_plots.ipynb #52040688
 def thumbnail(
     manifest,  # a Manifest: path(i), row(i)
-    i: int,    # row
+    i: int,  # row
 ) -> tuple:
     "(frame uint8 [H, W, 3] from the middle of the clip or None, '' or why there is none)."
     from avnb.media import MediaError, read_clip
-    row = manifest.row(i); start, seconds = np.nan_to_num([float(row.get('start_s') or 0), float(row.get('seconds') or 0)])
-    try: clip = read_clip(manifest.path(i), start + seconds / 2, .1, 10, 96, audio=False)
-    except (MediaError, OSError) as e: return None, getattr(e, 'reason', None) or str(e)
+
+    row = manifest.row(i)
+    start, seconds = np.nan_to_num([float(row.get('start_s') or 0), float(row.get('seconds') or 0)])
+    try:
+        clip = read_clip(manifest.path(i), start + seconds / 2, 0.1, 10, 96, audio=False)
+    except (MediaError, OSError) as e:
+        return None, getattr(e, 'reason', None) or str(e)
     return clip.frames[0], ''
 
 # %% ../nbs/13_plots.ipynb #d233a106
 @picture
 def doctor_thumbnails(
-    manifest,          # a Manifest
-    flagged,           # doctor(manifest).flagged; or row -> complaint (dict); or a list of rows
-    n: int = 12,       # pictures at most
+    manifest,  # a Manifest
+    flagged,  # doctor(manifest).flagged; or row -> complaint (dict); or a list of rows
+    n: int = 12,  # pictures at most
     columns: int = 4,  # in one line
-    title: str = '',   # over the picture
+    title: str = '',  # over the picture
 ):
     "A contact sheet of clips to look at, each with its id and what is odd. Returns the figure."
-    flagged = complaints(manifest, flagged); rows = list(flagged)[:n]
-    if not rows: raise PlotError("doctor_thumbnails: expected at least one row to show, got none; nothing is flagged")
+    flagged = complaints(manifest, flagged)
+    rows = list(flagged)[:n]
+    if not rows:
+        raise PlotError('doctor_thumbnails: expected at least one row to show, got none; nothing is flagged')
     lines = math.ceil(len(rows) / columns)
-    fig, axes = plt.subplots(lines, columns, figsize=(9, 2.1*lines + .3), layout='constrained', squeeze=False)
-    for ax in axes.flat: ax.axis('off')
+    fig, axes = plt.subplots(lines, columns, figsize=(9, 2.1 * lines + 0.3), layout='constrained', squeeze=False)
+    for ax in axes.flat:
+        ax.axis('off')
     for ax, i in zip(axes.flat, rows):
         frame, why = thumbnail(manifest, i)
-        if frame is None: ax.text(.5, .5, _shorten_lines(why), ha='center', va='center', transform=ax.transAxes, fontsize=8)
-        ax.imshow(np.full((96, 96, 3), 128, 'uint8') if frame is None else frame, alpha=.25 if frame is None else 1)
-        ax.set_title(f"{shorten(manifest.row(i)['id'], 26)}\n{shorten(flagged[i], 30)}".strip(), fontsize=9)
+        if frame is None:
+            ax.text(0.5, 0.5, _shorten_lines(why), ha='center', va='center', transform=ax.transAxes, fontsize=8)
+        ax.imshow(np.full((96, 96, 3), 128, 'uint8') if frame is None else frame, alpha=0.25 if frame is None else 1)
+        ax.set_title(f'{shorten(manifest.row(i)["id"], 26)}\n{shorten(flagged[i], 30)}'.strip(), fontsize=9)
     title = shorten(title or f'{len(flagged)} clips to look at', 80) + (f' (the first {n})' if len(flagged) > n else '')
-    fig.suptitle(title, x=.01, ha='left', fontsize=11)
+    fig.suptitle(title, x=0.01, ha='left', fontsize=11)
     return fig
 
 # %% ../nbs/13_plots.ipynb #c6962686
 def canvas(
-    size: tuple,           # panel height and width, pixels
-    labels: list,          # one per panel
-    title: str,            # over all
-    strip,                 # draws the lower picture: f(axes, side_axes or None)
-    side: bool = False,    # room for the frequency attention beside it
+    size: tuple,  # panel height and width, pixels
+    labels: list,  # one per panel
+    title: str,  # over all
+    strip,  # draws the lower picture: f(axes, side_axes or None)
+    side: bool = False,  # room for the frequency attention beside it
     span: tuple = (0, 1),  # time at the left and right edge of the lower picture, s
 ) -> tuple:
     "The part that does not move: uint8 [H, W, 3]; the panels' corners [(y, x)]; the lower picture's rows and columns (y0, y1, x0, x1)."
-    ph, pw = size; k = len(labels); gap, top, low = 12, 62, 170
-    W = k*pw + (k + 1)*gap; H = top + ph + low + 62; W, H = W + W % 2, H + H % 2; y0 = top + ph + 14
-    side = side and W > 500; left = 64; right = W - gap - (118 if side else 14); x = [gap + j*(pw + gap) for j in range(k)]
+    ph, pw = size
+    k = len(labels)
+    gap, top, low = 12, 62, 170
+    W = k * pw + (k + 1) * gap
+    H = top + ph + low + 62
+    W, H = W + W % 2, H + H % 2
+    y0 = top + ph + 14
+    side = side and W > 500
+    left = 64
+    right = W - gap - (118 if side else 14)
+    x = [gap + j * (pw + gap) for j in range(k)]
     with style({**DARK, **_STYLE}):
-        fig = plt.Figure(figsize=(W/100, H/100), dpi=100); FigureCanvasAgg(fig)
-        put = lambda x0, y0, x1, y1: fig.add_axes((x0/W, 1 - y1/H, (x1 - x0)/W, (y1 - y0)/H))
-        write = lambda x, y, text, **look: fig.text(x/W, 1 - y/H, text, va='center', **look)
+        fig = plt.Figure(figsize=(W / 100, H / 100), dpi=100)
+        FigureCanvasAgg(fig)
+        put = lambda x0, y0, x1, y1: fig.add_axes((x0 / W, 1 - y1 / H, (x1 - x0) / W, (y1 - y0) / H))
+        write = lambda x, y, text, **look: fig.text(x / W, 1 - y / H, text, va='center', **look)
         write(gap, 20, shorten(title, max(12, (W - 260) // 9)), fontsize=12, weight='bold')
-        for xj, label in zip(x, labels): write(xj, top - 14, shorten(label, pw // 8), fontsize=10)
+        for xj, label in zip(x, labels):
+            write(xj, top - 14, shorten(label, pw // 8), fontsize=10)
         if W > 500:
-            bar = put(W - gap - 110, 14, W - gap - 16, 26); bar.axis('off')
+            bar = put(W - gap - 110, 14, W - gap - 16, 26)
+            bar.axis('off')
             bar.imshow(np.linspace(0, 1, 64)[None], cmap='inferno', aspect='auto')
-            write(W - gap - 118, 20, 'attention   0', ha='right', fontsize=9); write(W - gap, 20, '1', ha='right', fontsize=9)
-        ax = put(left, y0, right, y0 + low); strip(ax, put(right + 30, y0, W - gap, y0 + low) if side else None); ax.set_xlim(*span)
-        fig.canvas.draw(); image = np.asarray(fig.canvas.buffer_rgba())[..., :3].copy()
+            write(W - gap - 118, 20, 'attention   0', ha='right', fontsize=9)
+            write(W - gap, 20, '1', ha='right', fontsize=9)
+        ax = put(left, y0, right, y0 + low)
+        strip(ax, put(right + 30, y0, W - gap, y0 + low) if side else None)
+        ax.set_xlim(*span)
+        fig.canvas.draw()
+        image = np.asarray(fig.canvas.buffer_rgba())[..., :3].copy()
     return image, [(top, xj) for xj in x], (y0, y0 + low, left, right)
 
 # %% ../nbs/13_plots.ipynb #e57f757a
 def stroke_box(
-    image: np.ndarray,      # uint8 [H, W, 3], changed in place
-    box,                    # x1, y1, x2, y2, fractions
+    image: np.ndarray,  # uint8 [H, W, 3], changed in place
+    box,  # x1, y1, x2, y2, fractions
     sounding: bool = True,  # solid, or dotted
 ):
     "A white frame on black, drawn into pixels."
-    H, W = image.shape[:2]; x1, y1, x2, y2 = (int(round(v)) for v in np.clip(box, 0, 1) * [W - 1, H - 1, W - 1, H - 1])
-    yy, xx = np.mgrid[:H, :W]; depth = np.minimum.reduce([xx - x1, x2 - xx, yy - y1, y2 - yy])
+    H, W = image.shape[:2]
+    x1, y1, x2, y2 = (int(round(v)) for v in np.clip(box, 0, 1) * [W - 1, H - 1, W - 1, H - 1])
+    yy, xx = np.mgrid[:H, :W]
+    depth = np.minimum.reduce([xx - x1, x2 - xx, yy - y1, y2 - yy])
     dots = sounding | ((xx + yy) // 6 % 2 == 0)
     image[(depth >= -1) & (depth < 3) & dots] = 0
     image[(depth >= 0) & (depth < 2) & dots] = 255
@@ -986,33 +1454,38 @@ def stroke_box(
 def enlarge(frame: np.ndarray, size: tuple) -> np.ndarray:
     "A uint8 frame at (H, W) pixels, smoothly."
     from PIL import Image
+
     return np.asarray(Image.fromarray(np.ascontiguousarray(frame)).resize(size[::-1], Image.Resampling.BICUBIC))
 
 # %% ../nbs/13_plots.ipynb #3e0207a5
 def draw_waveform(ax, clip):
     "Amplitude over the clip's own time, for the lower picture where there is no spectrogram."
-    wave = np.asarray(clip.waveform); ax.plot(clip.start + np.arange(len(wave)) / clip.rate, wave, lw=.6)
+    wave = np.asarray(clip.waveform)
+    ax.plot(clip.start + np.arange(len(wave)) / clip.rate, wave, lw=0.6)
     ax.set(xlabel='time (s)', ylabel='amplitude')
 
 # %% ../nbs/13_plots.ipynb #1a7dea14
 class Overlay:
     "The picture at time t of an overlay video, uint8 [H, W, 3]."
+
     def __init__(
         self,
-        clip,                # a Clip
-        panels: dict,        # name -> maps [T', h, w], or None for the bare clip
-        boxes=None,          # known sources, as in box_tracks
-        per: str = 'clip',   # as in normalise
-        short: int = 288,    # shorter side of a panel, pixels
-        title: str = '',     # over all
-        strip=None,          # f(axes, side axes), default the waveform
+        clip,  # a Clip
+        panels: dict,  # name -> maps [T', h, w], or None for the bare clip
+        boxes=None,  # known sources, as in box_tracks
+        per: str = 'clip',  # as in normalise
+        short: int = 288,  # shorter side of a panel, pixels
+        title: str = '',  # over all
+        strip=None,  # f(axes, side axes), default the waveform
         side: bool = False,  # room beside the strip
-        area=(0, 0, 1, 1),   # the part of the frames that the maps cover, as in fit_maps
+        area=(0, 0, 1, 1),  # the part of the frames that the maps cover, as in fit_maps
     ):
         self.area = area
         self.clip, self.tracks, self.drawn = clip, box_tracks(boxes, len(clip.frames)), None
-        T, H, W = clip.frames.shape[:3]; scale = short / min(H, W)
-        self.size = (int(round(H*scale)), int(round(W*scale))); self.seconds = T / clip.fps
+        T, H, W = clip.frames.shape[:3]
+        scale = short / min(H, W)
+        self.size = (int(round(H * scale)), int(round(W * scale)))
+        self.seconds = T / clip.fps
         self.maps = {k: None if m is None else resample(normalise(m, per), T, 0) for k, m in panels.items()}
         span = (clip.start, clip.start + self.seconds)
         strip = strip or (lambda ax, side: draw_waveform(ax, clip))
@@ -1024,91 +1497,138 @@ class Overlay:
     ) -> np.ndarray:
         "Panels, boxes and the line in time on the still canvas."
         i = min(int(t * self.clip.fps + 1e-6), len(self.clip.frames) - 1)
-        if i != self.drawn: self.draw_panels(i); self.drawn = i
-        image = self.still.copy(); y0, y1, x0, x1 = self.strip_at; x = int(x0 + (x1 - x0 - 2) * min(1, t / self.seconds))
-        image[y0:y1, max(x0, x - 1):x + 3] = 0; image[y0:y1, x:x + 2] = 255
+        if i != self.drawn:
+            self.draw_panels(i)
+            self.drawn = i
+        image = self.still.copy()
+        y0, y1, x0, x1 = self.strip_at
+        x = int(x0 + (x1 - x0 - 2) * min(1, t / self.seconds))
+        image[y0:y1, max(x0, x - 1) : x + 3] = 0
+        image[y0:y1, x : x + 2] = 255
         return image
 
     def draw_panels(self, i: int):
         "Frame i, bare or under its heat, into the panels of the canvas."
-        ph, pw = self.size; frame = enlarge(self.clip.frames[i], self.size)
+        ph, pw = self.size
+        frame = enlarge(self.clip.frames[i], self.size)
         for (y, x), maps in zip(self.corners, self.maps.values()):
-            panel = frame.copy() if maps is None else overlay(frame, fit_maps(maps[i:i + 1], 1, ph, pw, self.area)[0])
+            panel = frame.copy() if maps is None else overlay(frame, fit_maps(maps[i : i + 1], 1, ph, pw, self.area)[0])
             for sounding, track in self.tracks:
-                if track[i] is not None and maps is not None: stroke_box(panel, track[i], sounding)
-            self.still[y:y + ph, x:x + pw] = panel
+                if track[i] is not None and maps is not None:
+                    stroke_box(panel, track[i], sounding)
+            self.still[y : y + ph, x : x + pw] = panel
 
 # %% ../nbs/13_plots.ipynb #2b0475df
 def overlay_video(
-    path,                      # the mp4 to write
-    clip,                      # a Clip; its sound goes into the video
-    maps,                      # [T', h, w] attention, any scale; or a dict name -> maps to compare several
-    side_by_side: bool = True, # the bare clip beside it
-    boxes=None,                # known sources, as in box_tracks
-    spec=None,                 # [T_s, F] level in dB, with hz [F] and seconds [T_s]; default: the waveform is drawn
-    hz=None,                   # [F] centre frequencies
-    seconds=None,              # [T_s] times on the clip's clock
-    freq_map=None,             # [F'] or [T'', F''] frequency attention
-    band=None,                 # (lo, hi) Hz of the source
-    per: str = 'clip',         # scale of the maps, as in normalise
-    title: str = '',           # over all
-    short: int = 288,          # shorter side of a panel, pixels
-    area=(0, 0, 1, 1),         # the part of the frames that the maps cover, as in fit_maps
+    path,  # the mp4 to write
+    clip,  # a Clip; its sound goes into the video
+    maps,  # [T', h, w] attention, any scale; or a dict name -> maps to compare several
+    side_by_side: bool = True,  # the bare clip beside it
+    boxes=None,  # known sources, as in box_tracks
+    spec=None,  # [T_s, F] level in dB, with hz [F] and seconds [T_s]; default: the waveform is drawn
+    hz=None,  # [F] centre frequencies
+    seconds=None,  # [T_s] times on the clip's clock
+    freq_map=None,  # [F'] or [T'', F''] frequency attention
+    band=None,  # (lo, hi) Hz of the source
+    per: str = 'clip',  # scale of the maps, as in normalise
+    title: str = '',  # over all
+    short: int = 288,  # shorter side of a panel, pixels
+    area=(0, 0, 1, 1),  # the part of the frames that the maps cover, as in fit_maps
 ) -> Path:
     "Write a video with sound (H.264 yuv420p + AAC): the clip, its heat maps, the spectrogram with a line that moves in time."
-    panels = ({'the clip': None} if side_by_side else {}) | (maps if isinstance(maps, dict) else {'where the model looks': maps})
+    panels = ({'the clip': None} if side_by_side else {}) | (
+        maps if isinstance(maps, dict) else {'where the model looks': maps}
+    )
+
     def strip(ax, side):
         _draw_spectrogram(ax, spec, hz, seconds, [band])
-        if side is not None: _draw_listening(side, ax, freq_map, hz, seconds)
-    draw = Overlay(clip, panels, boxes, per, short, title, strip if spec is not None else None, spec is not None and freq_map is not None, area)
-    return film(path, draw, draw.seconds, clip.fps * math.ceil(24 / clip.fps), clip.waveform if clip.has_audio else None, clip.rate)
+        if side is not None:
+            _draw_listening(side, ax, freq_map, hz, seconds)
+
+    draw = Overlay(
+        clip,
+        panels,
+        boxes,
+        per,
+        short,
+        title,
+        strip if spec is not None else None,
+        spec is not None and freq_map is not None,
+        area,
+    )
+    return film(
+        path,
+        draw,
+        draw.seconds,
+        clip.fps * math.ceil(24 / clip.fps),
+        clip.waveform if clip.has_audio else None,
+        clip.rate,
+    )
 
 # %% ../nbs/13_plots.ipynb #48677044
-_COLOURS = ('scale=out_color_matrix=bt601:out_range=tv,'         # said, as in `media.write_clip`
-            'setparams=colorspace=smpte170m:range=tv:color_primaries=bt709:color_trc=bt709')
+_COLOURS = (
+    'scale=out_color_matrix=bt601:out_range=tv,'  # said, as in `media.write_clip`
+    'setparams=colorspace=smpte170m:range=tv:color_primaries=bt709:color_trc=bt709'
+)
 
 
 def film(path, draw, seconds: float, fps: float, waveform=None, rate: int = 16000) -> Path:
     "Moving pictures from draw(t), with sound, as an mp4 that browsers play; nothing half written stays behind."
     from moviepy import VideoClip
     from moviepy.audio.AudioClip import AudioArrayClip
+
     video = VideoClip(draw, duration=seconds)
     if waveform is not None:
         sound = np.zeros((int(round(seconds * rate)), 2), 'float32')
-        take = waveform[:len(sound)]
-        sound[:len(take)] = np.clip(take, -1, 1)[:, None]
+        take = waveform[: len(sound)]
+        sound[: len(take)] = np.clip(take, -1, 1)[:, None]
         video = video.with_audio(AudioArrayClip(sound, rate))
     with tempfile.TemporaryDirectory() as tmp:
         made = Path(tmp) / 'video.mp4'
-        how = dict(codec='libx264', preset='veryfast', pixel_format='yuv420p', threads=1, logger=None,
-                   ffmpeg_params=['-crf', '20', '-movflags', '+faststart', '-vf', _COLOURS],
-                   audio_codec='aac', audio_fps=rate, temp_audiofile=str(Path(tmp) / 'sound.m4a'))
-        try: video.write_videofile(str(made), fps=fps, **how)
+        how = dict(
+            codec='libx264',
+            preset='veryfast',
+            pixel_format='yuv420p',
+            threads=1,
+            logger=None,
+            ffmpeg_params=['-crf', '20', '-movflags', '+faststart', '-vf', _COLOURS],
+            audio_codec='aac',
+            audio_fps=rate,
+            temp_audiofile=str(Path(tmp) / 'sound.m4a'),
+        )
+        try:
+            video.write_videofile(str(made), fps=fps, **how)
         except OSError as e:
-            raise PlotError(f"no {Path(path).name}: ffmpeg stopped ({str(e)[-200:]}); is the disk full?") from e
-        with atomic_write(path) as f: f.write(made.read_bytes())
+            raise PlotError(f'no {Path(path).name}: ffmpeg stopped ({str(e)[-200:]}); is the disk full?') from e
+        with atomic_write(path) as f:
+            f.write(made.read_bytes())
     return Path(path)
 
 # %% ../nbs/13_plots.ipynb #e2d14091
 def data_uri(
     data: bytes,  # the file's content
-    mime: str,    # 'image/svg+xml', 'video/mp4', ...
+    mime: str,  # 'image/svg+xml', 'video/mp4', ...
 ) -> str:
     "Content as an address, so that the page needs no second file."
     return f'data:{mime};base64,{base64.b64encode(data).decode()}'
 
 # %% ../nbs/13_plots.ipynb #ee64a774
 def themed(
-    make,      # draws the figure; called once per theme
+    make,  # draws the figure; called once per theme
     alt: str,  # what a reader who cannot see it is told
 ) -> str:
     "HTML of a figure as SVG, drawn twice: for light and for dark pages."
+
     def svg(theme):
         out = io.BytesIO()
-        with style({**theme, 'svg.hashsalt': 'avnb'}): make().savefig(out, format='svg', metadata={'Date': None})
+        with style({**theme, 'svg.hashsalt': 'avnb'}):
+            make().savefig(out, format='svg', metadata={'Date': None})
         return data_uri(out.getvalue(), 'image/svg+xml')
-    return (f'<picture><source media="(prefers-color-scheme: dark)" srcset="{svg(DARK)}">'
-            f'<img src="{svg({})}" alt="{html.escape(alt, quote=True)}"></picture>')
+
+    return (
+        f'<picture><source media="(prefers-color-scheme: dark)" srcset="{svg(DARK)}">'
+        f'<img src="{svg({})}" alt="{html.escape(alt, quote=True)}"></picture>'
+    )
 
 # %% ../nbs/13_plots.ipynb #efa49226
 def explained_scores(
@@ -1116,7 +1636,10 @@ def explained_scores(
 ) -> str:
     "HTML: the table of `evaluation.score_table`, and what each row means in plain words."
     from avnb.evaluation import score_table
-    scores = read_scores(report); e = html.escape; left_out = _read_report(report).get('skipped')
+
+    scores = read_scores(report)
+    e = html.escape
+    left_out = _read_report(report).get('skipped')
     table = score_table(scores | (dict(skipped=left_out) if isinstance(left_out, dict) else {}), 'html')
     lines = ''.join(f'<li><b>{e(heading(k))}</b>. {e(MEANING[k])}</li>' for k in scores if k in MEANING)
     return f'<div class="wide">{table}</div><details><summary>What each row means</summary><ul>{lines}</ul></details>'
@@ -1127,15 +1650,25 @@ def ledger_summary(
 ) -> str:
     "HTML: how many clips could not be used, by reason, and the first of them."
     import pandas as pd
-    try: table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, ValueError): table = pd.DataFrame()
-    if not len(table): return '<p>Every clip could be read.</p>'
-    e = html.escape; count = pd.to_numeric(table.get('count', 1), errors='coerce').fillna(1)
+
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, ValueError):
+        table = pd.DataFrame()
+    if not len(table):
+        return '<p>Every clip could be read.</p>'
+    e = html.escape
+    count = pd.to_numeric(table.get('count', 1), errors='coerce').fillna(1)
     reasons = count.groupby(table['reason']).agg(['size', 'sum']).sort_values('size', ascending=False)
-    lines = ''.join(f'<li>{e(shorten(r, 100))}: {int(v["size"])} clips, {int(v["sum"])} times</li>' for r, v in reasons.head(8).iterrows())
+    lines = ''.join(
+        f'<li>{e(shorten(r, 100))}: {int(v["size"])} clips, {int(v["sum"])} times</li>'
+        for r, v in reasons.head(8).iterrows()
+    )
     names = ', '.join(e(shorten(i, 40)) for i in table['id'][:10])
-    return (f'<p>{len(table)} clips could not be used; their places were filled by other clips, as the ledger records.</p>'
-            f'<ul>{lines}</ul><p><small>{names}</small></p>')
+    return (
+        f'<p>{len(table)} clips could not be used; their places were filled by other clips, as the ledger records.</p>'
+        f'<ul>{lines}</ul><p><small>{names}</small></p>'
+    )
 
 # %% ../nbs/13_plots.ipynb #fc7e8eca
 def poster(
@@ -1144,103 +1677,160 @@ def poster(
     "Its frame at the loudest moment as a small JPEG, so that a page shows something before one presses play."
     from PIL import Image
     from avnb.media import read_clip
-    clip = read_clip(path, 0., 4., fps=8., rate=8000); out = io.BytesIO()
+
+    clip = read_clip(path, 0.0, 4.0, fps=8.0, rate=8000)
+    out = io.BytesIO()
     loud = [np.square(part).sum() for part in np.array_split(clip.waveform, len(clip.frames))]
     Image.fromarray(clip.frames[int(np.argmax(loud))]).save(out, 'JPEG', quality=80)
     return data_uri(out.getvalue(), 'image/jpeg')
 
 # %% ../nbs/13_plots.ipynb #469887ff
 def video_cards(
-    folder,         # holds *.mp4 and, if there is one, captions.json: file name -> what to look for
+    folder,  # holds *.mp4 and, if there is one, captions.json: file name -> what to look for
     budget: float,  # bytes of page they may take
 ) -> str:
     "HTML of overlay videos with their captions, in order of name, as many as fit."
     from avnb.media import MediaError
-    folder = Path(folder); files = sorted(folder.glob('*.mp4')); cards, used = [], 0
-    try: captions = json.loads((folder/'captions.json').read_text(encoding='utf-8'))
-    except (OSError, ValueError): captions = {}
+
+    folder = Path(folder)
+    files = sorted(folder.glob('*.mp4'))
+    cards, used = [], 0
+    try:
+        captions = json.loads((folder / 'captions.json').read_text(encoding='utf-8'))
+    except (OSError, ValueError):
+        captions = {}
     for f in files:
         used += f.stat().st_size * 4 / 3
-        if used > budget: break
+        if used > budget:
+            break
         text = html.escape(shorten(captions.get(f.name, f.stem.replace('_', ' ')), 220), quote=True)
-        try: video = (f'<video controls loop playsinline preload="metadata" aria-label="{text}" poster="{poster(f)}" '
-                      f'src="{data_uri(f.read_bytes(), "video/mp4")}"></video>')
-        except MediaError as e: video = f'<p>cannot be shown: {html.escape(shorten(e.reason, 200))}</p>'
+        try:
+            video = (
+                f'<video controls loop playsinline preload="metadata" aria-label="{text}" poster="{poster(f)}" '
+                f'src="{data_uri(f.read_bytes(), "video/mp4")}"></video>'
+            )
+        except MediaError as e:
+            video = f'<p>cannot be shown: {html.escape(shorten(e.reason, 200))}</p>'
         cards.append(f'<figure>{video}<figcaption>{text}</figcaption></figure>')
     left = len(files) - len(cards)
-    more = f'<p><small>{left} more in {html.escape(folder.name)}/, left out to keep this page small.</small></p>' if left else ''
+    more = (
+        f'<p><small>{left} more in {html.escape(folder.name)}/, left out to keep this page small.</small></p>'
+        if left
+        else ''
+    )
     return f'<div class="videos">{"".join(cards)}</div>{more}' if files else ''
 
 # %% ../nbs/13_plots.ipynb #b1a938b2
 def describe_run(
-    cfg: dict,       # the run's config.toml
+    cfg: dict,  # the run's config.toml
     clips: int = 0,  # clips it was trained on, if known
 ) -> str:
     "Two sentences: what was trained on what, and with which loss."
-    get = lambda key, default: functools.reduce(lambda d, k: d.get(k, default) if isinstance(d, dict) else default, key.split('.'), cfg)
-    epochs = get('optim.epochs', '?'); many = f'{clips:,} clips' if clips else 'clips'
-    first = (f"A video network and an audio network ({get('model.net', '?')}) saw {many} for {epochs} epochs, without any label: "
-             f"{get('view.frames', '?')} frames of each clip had to find the clip's own {get('view.audio_seconds', '?')} s of sound "
-             "among those of other clips, and the sound its own frames.")
+    get = lambda key, default: functools.reduce(
+        lambda d, k: d.get(k, default) if isinstance(d, dict) else default, key.split('.'), cfg
+    )
+    epochs = get('optim.epochs', '?')
+    many = f'{clips:,} clips' if clips else 'clips'
+    first = (
+        f'A video network and an audio network ({get("model.net", "?")}) saw {many} for {epochs} epochs, without any label: '
+        f"{get('view.frames', '?')} frames of each clip had to find the clip's own {get('view.audio_seconds', '?')} s of sound "
+        'among those of other clips, and the sound its own frames.'
+    )
     parts = ['cross-modal instance discrimination (xID)']
-    if get('weight.on', False): parts.append('weights that trust a pair less when its picture and sound disagree')
-    if get('soft.estimator', ''): parts.append(f"soft targets ({get('soft.estimator', '')})")
-    if get('cmac.alpha', 0): parts.append('consistency of the two attentions (CMAC-R)')
-    return f"{first} The loss: {', '.join(parts[:-1]) + ' and ' + parts[-1] if len(parts) > 1 else parts[0]}."
+    if get('weight.on', False):
+        parts.append('weights that trust a pair less when its picture and sound disagree')
+    if get('soft.estimator', ''):
+        parts.append(f'soft targets ({get("soft.estimator", "")})')
+    if get('cmac.alpha', 0):
+        parts.append('consistency of the two attentions (CMAC-R)')
+    return f'{first} The loss: {", ".join(parts[:-1]) + " and " + parts[-1] if len(parts) > 1 else parts[0]}.'
 
 # %% ../nbs/13_plots.ipynb #ef39d89a
 def page_parts(
-    folder,         # the run
-    scores,         # bank scores, or None
-    faulty,         # which of them are known to be faulty, or None
+    folder,  # the run
+    scores,  # bank scores, or None
+    faulty,  # which of them are known to be faulty, or None
     budget: float,  # bytes for the videos
 ) -> list:
     "(heading, HTML) of each part the folder has files for."
-    folder = Path(folder); cfg = read_config(folder); w = cfg.get('weight', {}); parts = []
+    folder = Path(folder)
+    cfg = read_config(folder)
+    w = cfg.get('weight', {})
+    parts = []
     add = lambda title, body: parts.append((title, body)) if body else None
-    if (folder/'report.json').exists():
-        chart = themed(lambda: show_scores(folder/'report.json'), 'Each metric beside chance and baselines; the numbers are in the table')
-        add('What it learned', explained_scores(folder/'report.json') + chart)
-    else: add('What it learned', '<p>Not measured yet: run <code>avnb evaluate</code>.</p>')
-    add('Watch and listen', video_cards(folder/'overlays', budget))
+    if (folder / 'report.json').exists():
+        chart = themed(
+            lambda: show_scores(folder / 'report.json'),
+            'Each metric beside chance and baselines; the numbers are in the table',
+        )
+        add('What it learned', explained_scores(folder / 'report.json') + chart)
+    else:
+        add('What it learned', '<p>Not measured yet: run <code>avnb evaluate</code>.</p>')
+    add('Watch and listen', video_cards(folder / 'overlays', budget))
     if scores is not None:
         keep = {k: w[k] for k in ('delta', 'kappa', 'w_min', 'floor') if k in w}
-        add('Which pairs it believes', themed(lambda: show_weights(scores, faulty=faulty, **keep), 'Histogram of bank scores'))
-    if (folder/'log.csv').exists():
-        watched = folder/'monitors.csv' if (folder/'monitors.csv').exists() else None
-        if (folder/'histograms.csv').exists(): add('What it believed, epoch by epoch', themed(lambda: show_instruments(folder), 'Histograms of scores over the epochs'))
-        add('Training', themed(lambda: show_curves(folder/'log.csv', watched), 'Loss, learning rate and speed over the steps'))
-    add('Clips that could not be used', ledger_summary(folder/'ledger.csv'))
-    text = (folder/'config.toml').read_text(encoding='utf-8') if cfg else ''
+        add(
+            'Which pairs it believes',
+            themed(lambda: show_weights(scores, faulty=faulty, **keep), 'Histogram of bank scores'),
+        )
+    if (folder / 'log.csv').exists():
+        watched = folder / 'monitors.csv' if (folder / 'monitors.csv').exists() else None
+        if (folder / 'histograms.csv').exists():
+            add(
+                'What it believed, epoch by epoch',
+                themed(lambda: show_instruments(folder), 'Histograms of scores over the epochs'),
+            )
+        add(
+            'Training',
+            themed(lambda: show_curves(folder / 'log.csv', watched), 'Loss, learning rate and speed over the steps'),
+        )
+    add('Clips that could not be used', ledger_summary(folder / 'ledger.csv'))
+    text = (folder / 'config.toml').read_text(encoding='utf-8') if cfg else ''
     add('Settings', f'<details><summary>config.toml</summary><pre>{html.escape(text)}</pre></details>' if text else '')
     return parts
 
 # %% ../nbs/13_plots.ipynb #2bce4134
 def read_config(folder) -> dict:
     "config.toml of a run as plain dicts; empty where there is none."
-    try: return tomllib.loads((Path(folder)/'config.toml').read_text(encoding='utf-8'))
-    except FileNotFoundError: return {}
-    except (OSError, ValueError) as e: raise PlotError(f"expected TOML in config.toml: {e}; restore it from the run's checkpoint") from None
+    try:
+        return tomllib.loads((Path(folder) / 'config.toml').read_text(encoding='utf-8'))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as e:
+        raise PlotError(f"expected TOML in config.toml: {e}; restore it from the run's checkpoint") from None
 
 # %% ../nbs/13_plots.ipynb #6ccd3787
 def run_page(
-    folder,                   # a run's folder
-    scores=None,              # bank scores, for the histogram of weights
-    faulty=None,              # bool or faulty_kind per score, where known
-    title: str = '',          # default: the folder's name
-    budget_mb: float = 10.,   # the videos' share of the page, MB
+    folder,  # a run's folder
+    scores=None,  # bank scores, for the histogram of weights
+    faulty=None,  # bool or faulty_kind per score, where known
+    title: str = '',  # default: the folder's name
+    budget_mb: float = 10.0,  # the videos' share of the page, MB
 ) -> Path:
     "Write folder/index.html: table, curves, overlays with sound, ledger and settings in one file that needs no other. Returns its path."
     from string import Template
+
     folder = Path(folder)
-    if not folder.is_dir(): raise PlotError(f"run_page: expected a run's folder, got {folder}; train first, or give one with config.toml")
-    cfg = read_config(folder); title = title or f'Run {folder.resolve().name}'; clips = 0
-    if (folder/'manifest.csv').exists():
+    if not folder.is_dir():
+        raise PlotError(f"run_page: expected a run's folder, got {folder}; train first, or give one with config.toml")
+    cfg = read_config(folder)
+    title = title or f'Run {folder.resolve().name}'
+    clips = 0
+    if (folder / 'manifest.csv').exists():
         import pandas as pd
-        table = pd.read_csv(folder/'manifest.csv', dtype=str, keep_default_na=False)
-        clips = int((table['split'] == cfg.get('data', {}).get('split', 'train')).sum()) if 'split' in table else len(table)
-    body = ''.join(f'<section><h2>{html.escape(t)}</h2>{b}</section>' for t, b in page_parts(folder, scores, faulty, budget_mb * 1e6))
+
+        table = pd.read_csv(folder / 'manifest.csv', dtype=str, keep_default_na=False)
+        clips = (
+            int((table['split'] == cfg.get('data', {}).get('split', 'train')).sum()) if 'split' in table else len(table)
+        )
+    body = ''.join(
+        f'<section><h2>{html.escape(t)}</h2>{b}</section>'
+        for t, b in page_parts(folder, scores, faulty, budget_mb * 1e6)
+    )
     page = Template(importlib.resources.files('avnb').joinpath('static/run_page.html').read_text(encoding='utf-8'))
-    text = page.substitute(title=html.escape(shorten(title, 80)), lead=html.escape(describe_run(cfg, clips)) if cfg else '', body=body)
-    with atomic_write(folder/'index.html') as f: f.write(text.encode())
-    return folder/'index.html'
+    text = page.substitute(
+        title=html.escape(shorten(title, 80)), lead=html.escape(describe_run(cfg, clips)) if cfg else '', body=body
+    )
+    with atomic_write(folder / 'index.html') as f:
+        f.write(text.encode())
+    return folder / 'index.html'

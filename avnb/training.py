@@ -21,13 +21,31 @@ from fastcore.basics import patch
 from torch import Tensor
 
 from . import __version__
-from .attention import attention_scores, consistency_loss, guided_maps, local_max_loss, places, ramp, within_modal_xid
+from avnb.attention import (
+    attention_scores,
+    consistency_loss,
+    guided_maps,
+    local_max_loss,
+    places,
+    ramp,
+    within_modal_xid,
+)
 from .clips import STOPS, ClipDataset, ClipError, Ledger, clip_loader
 from .core import AvnbError, TrainConfig, atomic_write, digest, load_config, progress, rng, save_config, to_dict
 from .encoders import AVModel, AVOutput
 from .manifest import Manifest
 from .memory import MemoryBank
-from .nce import _Running, _scores, _soft_logits, group_mask, mix_targets, positive_weights, sample_candidates, soft_targets, xid_loss
+from avnb.nce import (
+    _Running,
+    _scores,
+    _soft_logits,
+    group_mask,
+    mix_targets,
+    positive_weights,
+    sample_candidates,
+    soft_targets,
+    xid_loss,
+)
 from .views import views_from
 
 # %% ../nbs/10_training.ipynb #cc7695fd
@@ -37,7 +55,8 @@ class TrainingError(AvnbError):
 
 class RunStopped(TrainingError):
     "The run was asked to stop, has saved everything, and can be continued."
-    exit_code = 75                      # EX_TEMPFAIL: 'try again later', for schedulers
+
+    exit_code = 75  # EX_TEMPFAIL: 'try again later', for schedulers
 
 # %% ../nbs/10_training.ipynb #8a3a31de
 def device_of(
@@ -45,27 +64,34 @@ def device_of(
 ) -> torch.device:
     "The device of a run; under torchrun each process of a machine has its own GPU."
     want = cfg.run.device
-    if want not in ('auto', 'cpu', 'cuda'): raise TrainingError(f"run.device: expected 'auto', 'cpu' or 'cuda', got {want!r}")
+    if want not in ('auto', 'cpu', 'cuda'):
+        raise TrainingError(f"run.device: expected 'auto', 'cpu' or 'cuda', got {want!r}")
     if want == 'cuda' and not torch.cuda.is_available():
-        raise TrainingError("run.device=cuda, but torch sees no GPU; use run.device=auto or cpu")
-    if want == 'cpu' or not torch.cuda.is_available(): return torch.device('cpu')
+        raise TrainingError('run.device=cuda, but torch sees no GPU; use run.device=auto or cpu')
+    if want == 'cpu' or not torch.cuda.is_available():
+        return torch.device('cpu')
     return torch.device('cuda', int(os.environ.get('LOCAL_RANK', 0)))
 
 # %% ../nbs/10_training.ipynb #906a0b2e
 def join(
     device: torch.device,  # where this process computes
-) -> tuple:                # (rank, world)
+) -> tuple:  # (rank, world)
     "Join the processes started by torchrun (NCCL on GPUs, gloo on CPUs); alone: (0, 1)."
     if int(os.environ.get('WORLD_SIZE', 1)) > 1 and not dist.is_initialized():
-        if device.type == 'cuda': torch.cuda.set_device(device)
+        if device.type == 'cuda':
+            torch.cuda.set_device(device)
         dist.init_process_group('nccl' if device.type == 'cuda' else 'gloo')
-        import atexit; atexit.register(dist.destroy_process_group)
-        if dist.get_rank(): os.environ['AVNB_PROGRESS'] = '0'             # one bar is enough
+        import atexit
+
+        atexit.register(dist.destroy_process_group)
+        if dist.get_rank():
+            os.environ['AVNB_PROGRESS'] = '0'  # one bar is enough
     return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
 
 # %% ../nbs/10_training.ipynb #6e060e4b
 class _Gather(torch.autograd.Function):
     "Rows of all processes in rank order; a row's gradient is the sum of what all processes have to say about it."
+
     @staticmethod
     def forward(ctx, x):
         parts = [torch.empty_like(x) for _ in range(dist.get_world_size())]
@@ -74,7 +100,8 @@ class _Gather(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, g):
-        g = g.contiguous(); dist.all_reduce(g)
+        g = g.contiguous()
+        dist.all_reduce(g)
         return g.chunk(dist.get_world_size())[dist.get_rank()]
 
 # %% ../nbs/10_training.ipynb #ca558c5a
@@ -86,51 +113,71 @@ def gather(x: Tensor) -> Tensor:
 def total(x: Tensor) -> Tensor:
     "Sum over processes, without gradient."
     x = x.detach().clone()
-    if dist.is_initialized(): dist.all_reduce(x)
+    if dist.is_initialized():
+        dist.all_reduce(x)
     return x
 
 # %% ../nbs/10_training.ipynb #6dcca339
 def share_gradients(
-    parameters,    # of the model
+    parameters,  # of the model
     loss: Tensor,  # this process's share of it
-) -> Tensor:       # the loss of the global batch, without gradient
+) -> Tensor:  # the loss of the global batch, without gradient
     "Add up gradients over all processes, and the loss with them, in one message."
     parts = [loss.detach(), *(p.grad for p in parameters if p.grad is not None)]
-    if not dist.is_initialized(): return parts[0]
+    if not dist.is_initialized():
+        return parts[0]
     flat = torch.cat([x.reshape(-1) for x in parts])
     dist.all_reduce(flat)
     whole, *grads = flat.split([x.numel() for x in parts])
-    for old, new in zip(parts[1:], grads): old.copy_(new.view_as(old))
+    for old, new in zip(parts[1:], grads):
+        old.copy_(new.view_as(old))
     return whole[0]
 
 # %% ../nbs/10_training.ipynb #578aad07
 class Objective:
     "The loss of a step: xID, and where the config asks for them weights, soft targets and attention consistency."
+
     def __init__(
         self,
         cfg: TrainConfig,
         bank: MemoryBank,
         steps_per_epoch: int = 1,  # optimiser steps in a pass over the data
-        rows=None,                 # int64 [n], rows of the bank that are trained on; None: all
-        groups=None,               # int64 [N], file of each row: windows of one file are no negatives; None: every row its own
-        live_keys: bool = False,   # compare with rows as they are now, not as they were when the epoch began (see below)
+        rows=None,  # int64 [n], rows of the bank that are trained on; None: all
+        groups=None,  # int64 [N], file of each row: windows of one file are no negatives; None: every row its own
+        live_keys: bool = False,  # compare with rows as they are now, not as they were when the epoch began (see below)
     ):
         dev, n = bank.video.device, bank.n
-        self.cfg, self.bank, self.steps_per_epoch, self.steps = cfg, bank, steps_per_epoch, cfg.optim.epochs * steps_per_epoch
+        self.cfg, self.bank, self.steps_per_epoch, self.steps = (
+            cfg,
+            bank,
+            steps_per_epoch,
+            cfg.optim.epochs * steps_per_epoch,
+        )
         tensor = lambda x: torch.tensor(np.arange(n) if x is None else np.asarray(x), device=dev)
         self.rows, self.groups, self.live = tensor(rows), tensor(groups), live_keys
-        self.place = torch.zeros(n, dtype=torch.long, device=dev).scatter_(0, self.rows, torch.arange(len(self.rows), device=dev))
+        self.place = torch.zeros(n, dtype=torch.long, device=dev).scatter_(
+            0, self.rows, torch.arange(len(self.rows), device=dev)
+        )
         self.alone, self.here = len(self.groups.unique()) == n, slice(bank.lo, bank.hi)
         x, others = cfg.xid, len(self.rows) - 1
         if x.candidates not in ('batch', 'sampled', 'full'):
-            raise TrainingError(f"xid.candidates: expected batch, sampled or full, got {x.candidates!r}")
+            raise TrainingError(f'xid.candidates: expected batch, sampled or full, got {x.candidates!r}')
         if x.candidates == 'sampled' and x.negatives > others:
-            raise TrainingError(f"xid.negatives={x.negatives}, but there are only {others} other clips; use xid.candidates=full")
+            raise TrainingError(
+                f'xid.negatives={x.negatives}, but there are only {others} other clips; use xid.candidates=full'
+            )
         if x.candidates == 'sampled' and x.shard:
-            raise TrainingError("xid.shard needs xid.candidates=full or batch: sampled rows would have to be fetched from all processes")
-        if x.shard and cfg.cmac.contrast != 'R0': raise TrainingError(f"cmac.contrast={cfg.cmac.contrast} needs the whole bank on each process: leave xid.shard off")
+            raise TrainingError(
+                'xid.shard needs xid.candidates=full or batch: sampled rows would have to be fetched from all processes'
+            )
+        if x.shard and cfg.cmac.contrast != 'R0':
+            raise TrainingError(
+                f'cmac.contrast={cfg.cmac.contrast} needs the whole bank on each process: leave xid.shard off'
+            )
         if cfg.cmac.alpha > 0 and not cfg.cmac.features and cfg.model.heads not in ('self', 'learned'):
-            raise TrainingError(f"cmac.features=false trains the attention heads alone, and model.heads={cfg.model.heads} has none to train; use self or learned")
+            raise TrainingError(
+                f'cmac.features=false trains the attention heads alone, and model.heads={cfg.model.heads} has none to train; use self or learned'
+            )
         self.begin_epoch()
 
 # %% ../nbs/10_training.ipynb #69a66a40
@@ -139,7 +186,9 @@ def begin_epoch(self: Objective):
     "Freeze keys, and the moments of their scores, for an epoch."
     copy = (lambda x: x) if self.live else torch.clone
     self.video, self.audio, self.written = (copy(x) for x in (self.bank.video, self.bank.audio, self.bank.written))
-    trained = torch.zeros(self.bank.n, dtype=torch.bool, device=self.rows.device).index_fill_(0, self.rows, True)[self.here]
+    trained = torch.zeros(self.bank.n, dtype=torch.bool, device=self.rows.device).index_fill_(0, self.rows, True)[
+        self.here
+    ]
     counts = self.bank._sum(torch.stack([self.written.sum(), (trained & ~self.written).sum()])).tolist()
     self.mean, self.var = self.bank.moments() if counts[0] else (0.0, 0.0)
     self.complete = not counts[1]
@@ -148,13 +197,16 @@ def begin_epoch(self: Objective):
 @patch
 def state_dict(self: Objective) -> dict:
     "What is frozen; it cannot be made again from a bank that has moved on."
-    return {k: getattr(self, k) for k in ('mean', 'var', 'complete') + (() if self.live else ('video', 'audio', 'written'))}
+    return {
+        k: getattr(self, k) for k in ('mean', 'var', 'complete') + (() if self.live else ('video', 'audio', 'written'))
+    }
 
 
 @patch
 def load_state_dict(self: Objective, state: dict):
     "Put it back."
-    for k, x in state.items(): setattr(self, k, x)
+    for k, x in state.items():
+        setattr(self, k, x)
 
 # %% ../nbs/10_training.ipynb #768a6044
 @patch
@@ -166,22 +218,30 @@ def in_batch(self: Objective, step: int) -> bool:
 @patch
 def candidates(
     self: Objective,
-    v: Tensor, a: Tensor,  # [b,D] live embeddings
-    index: Tensor,         # int64 [b], rows of the bank
+    v: Tensor,
+    a: Tensor,  # [b,D] live embeddings
+    index: Tensor,  # int64 [b], rows of the bank
     step: int,
-) -> tuple:                # (v_bar, a_bar, own int64 [b], mask or None)
+) -> tuple:  # (v_bar, a_bar, own int64 [b], mask or None)
     "What each query is compared with: the other clips of the global batch, rows drawn from the bank, or all of it."
     if self.in_batch(step):
         everyone = gather(index)
-        own = torch.arange(len(index), device=index.device) + (dist.get_rank() * len(index) if dist.is_initialized() else 0)
+        own = torch.arange(len(index), device=index.device) + (
+            dist.get_rank() * len(index) if dist.is_initialized() else 0
+        )
         mask = self.groups[index][:, None] != self.groups[everyone]
         return gather(v), gather(a), own, mask.scatter_(1, own[:, None], True)
     if self.cfg.xid.candidates == 'sampled':
-        rows = self.rows[sample_candidates(len(self.rows), self.place[index], self.cfg.xid.negatives, self.cfg.run.seed, step, validate=False)]
+        rows = self.rows[
+            sample_candidates(
+                len(self.rows), self.place[index], self.cfg.xid.negatives, self.cfg.run.seed, step, validate=False
+            )
+        ]
         mask = self.written[rows] & (self.groups[rows] != self.groups[index][:, None])
         mask[:, 0] = True
         return self.video[rows], self.audio[rows], torch.zeros_like(index), mask
-    if self.complete and self.alone: return self.video, self.audio, index, self.written
+    if self.complete and self.alone:
+        return self.video, self.audio, index, self.written
     mask = self.written & group_mask(self.groups, index, validate=False)
     return self.video, self.audio, index, mask.scatter_(1, index[:, None], True)
 
@@ -190,7 +250,8 @@ def candidates(
 def own(self: Objective, index: Tensor) -> tuple:
     "The frozen rows of this process's clips, wherever they lie: video [b,D], audio [b,D], written bool [b]."
     tables = self.video, self.audio, self.written
-    if self.bank.world == 1: return tuple(x[index] for x in tables)
+    if self.bank.world == 1:
+        return tuple(x[index] for x in tables)
     return tuple(mine(self.bank.collect(x, gather(index))) for x in tables)
 
 
@@ -202,9 +263,9 @@ def mine(x: Tensor) -> Tensor:
 @patch
 def remembered(
     self: Objective,
-    keys: tuple,    # of `candidates`, from the batch
+    keys: tuple,  # of `candidates`, from the batch
     index: Tensor,  # int64 [b]
-) -> tuple:         # (v_bar, a_bar) [B,D]
+) -> tuple:  # (v_bar, a_bar) [B,D]
     "The batch as the bank remembers it; clips that were never written, as they are now, without gradient."
     v, a, written = (gather(x) for x in self.own(index))
     return tuple(torch.where(written[:, None], bar, live.detach()) for bar, live in ((v, keys[0]), (a, keys[1])))
@@ -227,34 +288,58 @@ def weights(self: Objective, index: Tensor, step: int) -> Tensor:
 @patch
 def targets(
     self: Objective,
-    v: Tensor, a: Tensor, index: Tensor,  # live embeddings [b,D] and rows [b]
+    v: Tensor,
+    a: Tensor,
+    index: Tensor,  # live embeddings [b,D] and rows [b]
     keys: tuple,  # of `candidates`
     step: int,
-):                # (T_v, T_a) [b,N] each, or None for one-hot
+):  # (T_v, T_a) [b,N] each, or None for one-hot
     "What each query should find: its own key alone, or, with soft targets on, similar ones too."
     s = self.cfg.soft
-    if not s.estimator or step < s.start * self.steps: return None
+    if not s.estimator or step < s.start * self.steps:
+        return None
     v_bar, a_bar, own, mask = keys
-    if self.in_batch(step): v_bar, a_bar = self.remembered(keys, index)    # the relations are read from memory where there is one
-    S = soft_targets(s.estimator, v, a, v_bar, a_bar, own, s.tau_s, s.tau_t, s.tau_n, s.exclude_self, mask,
-                     s.target_features, validate=False)
+    if self.in_batch(step):
+        v_bar, a_bar = self.remembered(keys, index)  # the relations are read from memory where there is one
+    S = soft_targets(
+        s.estimator,
+        v,
+        a,
+        v_bar,
+        a_bar,
+        own,
+        s.tau_s,
+        s.tau_t,
+        s.tau_n,
+        s.exclude_self,
+        mask,
+        s.target_features,
+        validate=False,
+    )
     return mix_targets(S, own, s.lam, validate=False)
 
 # %% ../nbs/10_training.ipynb #f8ea3d39
 @patch
 def attention(
     self: Objective,
-    out,         # AVOutput of the model
-    w: Tensor,   # [b] weights of the pairs
+    out,  # AVOutput of the model
+    w: Tensor,  # [b] weights of the pairs
     step: int,
-) -> dict:       # {'cmac_video', 'cmac_audio'}: means over the local batch; {} when off
+) -> dict:  # {'cmac_video', 'cmac_audio'}: means over the local batch; {} when off
     "Disagreement between each modality's own attention and the one guided by the other (methods B.3 to B.5, our reconstruction)."
     c = self.cfg.cmac
-    if c.alpha <= 0: return {}
-    if not c.features: out = replace(out, video_local=out.video_local.detach(), audio_local=out.audio_local.detach())
+    if c.alpha <= 0:
+        return {}
+    if not c.features:
+        out = replace(out, video_local=out.video_local.detach(), audio_local=out.audio_local.detach())
     s = attention_scores(out, c.per_frame, c.pool_time)
-    return {f'cmac_{k}': consistency_loss(s[f'{k}_self'], s[f'{k}_guided'], c.distance, c.tau_m, c.stop_gradient, w, validate=False)
-            for k, share in (('video', c.video), ('audio', c.audio)) if share > 0}
+    return {
+        f'cmac_{k}': consistency_loss(
+            s[f'{k}_self'], s[f'{k}_guided'], c.distance, c.tau_m, c.stop_gradient, w, validate=False
+        )
+        for k, share in (('video', c.video), ('audio', c.audio))
+        if share > 0
+    }
 
 
 @patch
@@ -262,14 +347,18 @@ def cells(self: Objective, out, index: Tensor) -> Tensor:  # l [b]
     "Contrast in the batch of each clip's best place with the sounds, and of its best frequency with the pictures; shares as above."
     c, everyone = self.cfg.cmac, gather(index)
     apart, tau = self.groups[everyone][:, None] != self.groups[everyone], self.cfg.xid.tau
-    one = lambda local, query: mine(local_max_loss(gather(places(local)), gather(query), tau, mask=apart, reduction='none', validate=False))
+    one = lambda local, query: mine(
+        local_max_loss(gather(places(local)), gather(query), tau, mask=apart, reduction='none', validate=False)
+    )
     return c.video * one(out.video_local, out.audio) + c.audio * one(out.audio_local, out.video)
 
 # %% ../nbs/10_training.ipynb #cfd4bc3d
 def _merge(r: _Running, parts: int) -> _Running:
     "Running sums of one process to those of all: agree on the largest logit, then add up."
-    if parts == 1: return r
-    top = r.top.clone(); dist.all_reduce(top, dist.ReduceOp.MAX)
+    if parts == 1:
+        return r
+    top = r.top.clone()
+    dist.all_reduce(top, dist.ReduceOp.MAX)
     shrink = (r.top - top).exp()
     r.top, r.z, r.value, r.key = top, total(r.z * shrink), total(r.value * shrink), total(r.key * shrink[:, None])
     return r
@@ -277,15 +366,20 @@ def _merge(r: _Running, parts: int) -> _Running:
 # %% ../nbs/10_training.ipynb #f3252b32
 class _Parts(torch.autograd.Function):
     "One direction of the loss over a bank in parts; the gradient is made on the way (as `nce.xid_loss_chunked` does over one bank)."
+
     @staticmethod
     def forward(ctx, q, own, keys, tau, lam, mask, soft, parts, chunk=8192):
         "(l [b], entropy of S over log-sums [B] or None); `mask` and `soft` give bool and logits [B,c] of a slice of the rows here."
-        q = gather(q.detach()); hard, easy, level = _Running(q), _Running(q), _Running(q)
+        q = gather(q.detach())
+        hard, easy, level = _Running(q), _Running(q), _Running(q)
         for lo in range(0, len(keys), chunk):
-            piece = slice(lo, min(lo + chunk, len(keys))); k = keys[piece].to(q.dtype); logits = _scores(q, k, tau)
+            piece = slice(lo, min(lo + chunk, len(keys)))
+            k = keys[piece].to(q.dtype)
+            logits = _scores(q, k, tau)
             if soft is not None:
                 t = soft(piece).to(q.dtype)
-                easy.add(t, logits, k); level.add(t, t.masked_fill(t.isinf(), 0), None)
+                easy.add(t, logits, k)
+                level.add(t, t.masked_fill(t.isinf(), 0), None)
             hard.add(logits.masked_fill(~mask(piece), -torch.inf), None, k)
         hard = _merge(hard, parts)
         loss = hard.log_z() - (1 - lam) * (q * own).sum(1) / tau
@@ -294,22 +388,23 @@ class _Parts(torch.autograd.Function):
             easy, level = _merge(easy, parts), _merge(level, parts)
             loss, grad = loss - lam * easy.value / easy.z, grad - lam * easy.key / easy.z[:, None]
         ctx.save_for_backward(mine(grad) / tau)
-        z, negative_entropy = level.log_z(), level.value / level.z - level.log_z()          # of S: sum_j S_j log S_j
+        z, negative_entropy = level.log_z(), level.value / level.z - level.log_z()  # of S: sum_j S_j log S_j
         ctx.mark_non_differentiable(z, negative_entropy)
         return mine(loss), z, negative_entropy
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, g, *_): return (g[:, None] * ctx.saved_tensors[0], *[None] * 7)
+    def backward(ctx, g, *_):
+        return (g[:, None] * ctx.saved_tensors[0], *[None] * 7)
 
 # %% ../nbs/10_training.ipynb #05bf1990
 @patch
 def usable(
     self: Objective,
     everyone: Tensor,  # int64 [B], rows of the global batch
-    piece: slice,      # of the rows here
-    written=None,      # bool, of the rows here; None: those that were written when the epoch began
-) -> tuple:            # (bool [B,c]: may be used, bool [B,c]: is the own row)
+    piece: slice,  # of the rows here
+    written=None,  # bool, of the rows here; None: those that were written when the epoch began
+) -> tuple:  # (bool [B,c]: may be used, bool [B,c]: is the own row)
     "Which rows of a piece each query may meet: written ones of other files, and its own."
     rows = torch.arange(self.here.start + piece.start, self.here.start + piece.stop, device=everyone.device)
     own = rows == everyone[:, None]
@@ -330,12 +425,21 @@ def over_parts(self: Objective, v: Tensor, a: Tensor, index: Tensor, step: int) 
     def soft(mine, other, mine_bar, other_bar):
         def piece_logits(piece):
             ok, own = self.usable(everyone, piece)
-            return logits(mine, other, mine_bar[piece], other_bar[piece]).masked_fill(~(ok & ~own if s.exclude_self else ok), -torch.inf)
+            return logits(mine, other, mine_bar[piece], other_bar[piece]).masked_fill(
+                ~(ok & ~own if s.exclude_self else ok), -torch.inf
+            )
+
         return piece_logits if lam else None
+
     mask = lambda piece: self.usable(everyone, piece)[0]
-    l_v, z, spread = _Parts.apply(v, a_bar, self.audio, x.tau, lam, mask, soft(q_v, q_a, self.video, self.audio), self.bank.world)
-    l_a, *_ = _Parts.apply(a, v_bar, self.video, x.tau, lam, mask, soft(q_a, q_v, self.audio, self.video), self.bank.world)
-    if not lam: return l_v + l_a, None
+    l_v, z, spread = _Parts.apply(
+        v, a_bar, self.audio, x.tau, lam, mask, soft(q_v, q_a, self.video, self.audio), self.bank.world
+    )
+    l_a, *_ = _Parts.apply(
+        a, v_bar, self.video, x.tau, lam, mask, soft(q_a, q_v, self.audio, self.video), self.bank.world
+    )
+    if not lam:
+        return l_v + l_a, None
     s_own = 0 * z if s.exclude_self else (logits(q_v, q_a, v_bar[:, None], a_bar[:, None])[:, 0] - z).exp()
     T_own = 1 - lam + lam * s_own
     h = lam * (torch.xlogy(s_own, s_own) - spread - (1 - s_own) * np.log(lam)) - torch.xlogy(T_own, T_own)
@@ -345,11 +449,12 @@ def over_parts(self: Objective, v: Tensor, a: Tensor, index: Tensor, step: int) 
 @patch
 def contrast(
     self: Objective,
-    v: Tensor, a: Tensor,  # live embeddings [b,D]
-    keys: tuple,           # of `candidates`: (v_bar, a_bar, own, mask)
-    T,                     # of `targets`: (T_v, T_a) [b,N] each, or None
-    *within,               # of `remembered`: keys of the same modality, where they are not the candidates themselves
-) -> Tensor:               # l [b]
+    v: Tensor,
+    a: Tensor,  # live embeddings [b,D]
+    keys: tuple,  # of `candidates`: (v_bar, a_bar, own, mask)
+    T,  # of `targets`: (T_v, T_a) [b,N] each, or None
+    *within,  # of `remembered`: keys of the same modality, where they are not the candidates themselves
+) -> Tensor:  # l [b]
     "The loss of each clip of this process's batch: xID, or a reading of CMAC-R's. Other people's losses take its place in a subclass."
     args, reading = (v, a, *keys[:3], self.cfg.xid.tau, T, None, keys[3], 'none', False), self.cfg.cmac.contrast
     return xid_loss(*args) if reading == 'R0' else within_modal_xid(*args, reading, *within)
@@ -358,29 +463,39 @@ def contrast(
 @patch
 def __call__(
     self: Objective,
-    out,            # AVOutput of the model
+    out,  # AVOutput of the model
     index: Tensor,  # int64 [b], rows of the bank
-    step: int,      # steps taken before this one
-) -> tuple:         # (this process's share of the loss, {name: its share of each logged mean})
+    step: int,  # steps taken before this one
+) -> tuple:  # (this process's share of the loss, {name: its share of each logged mean})
     "The loss as the config asks for it (Robust-xID (3), (6), (8); CMAC-R (B3)) and what the log shows of it."
     v, a, x = _at_least_float(out.video), _at_least_float(out.audio), self.cfg.xid
     w = self.weights(index, step)
-    if x.shard and not self.in_batch(step): l, h = self.over_parts(v, a, index, step)
+    if x.shard and not self.in_batch(step):
+        l, h = self.over_parts(v, a, index, step)
     else:
-        keys = self.candidates(v, a, index, step); T = self.targets(v, a, index, keys, step)
-        own = self.in_batch(step) and self.cfg.cmac.contrast in ('R2', 'R3')      # their positive is the query as the bank has it
+        keys = self.candidates(v, a, index, step)
+        T = self.targets(v, a, index, keys, step)
+        own = self.in_batch(step) and self.cfg.cmac.contrast in (
+            'R2',
+            'R3',
+        )  # their positive is the query as the bank has it
         l = self.contrast(v, a, keys, T, *([self.remembered(keys, index)] if own else []))
         h = None if T is None else entropy(T[0])
     sums = total(torch.stack([w.sum(), torch.full_like(w.sum(), len(w))]))
     norm = sums[0].clamp(min=1e-12)
     xid = (w * l).sum() / norm
     cmac = {k: c * w.sum() / norm for k, c in self.attention(out, w, step).items()}
-    c = self.cfg.cmac; share = dict(cmac_video=c.video, cmac_audio=c.audio)
+    c = self.cfg.cmac
+    share = dict(cmac_video=c.video, cmac_audio=c.audio)
     loss = xid + c.alpha * ramp(step, self.steps, c.ramp) * sum(share[k] * x for k, x in cmac.items()) if cmac else xid
-    if c.local_max > 0: cmac['local_max'] = (w * self.cells(out, index)).sum() / norm; loss = loss + c.local_max * cmac['local_max']
+    if c.local_max > 0:
+        cmac['local_max'] = (w * self.cells(out, index)).sum() / norm
+        loss = loss + c.local_max * cmac['local_max']
     parts = dict(loss=loss, xid=xid, agreement=(v * a).sum() / sums[1], **cmac)
-    if self.cfg.weight.on: parts['weight'] = w.sum() / sums[1]
-    if self.cfg.soft.estimator: parts['target_entropy'] = torch.zeros_like(loss) if h is None else h.sum() / sums[1]
+    if self.cfg.weight.on:
+        parts['weight'] = w.sum() / sums[1]
+    if self.cfg.soft.estimator:
+        parts['target_entropy'] = torch.zeros_like(loss) if h is None else h.sum() / sums[1]
     return loss, {k: p.detach() for k, p in parts.items()}
 
 
@@ -396,26 +511,35 @@ def entropy(T: Tensor) -> Tensor:
 # %% ../nbs/10_training.ipynb #ea1241de
 def write_checkpoint(
     path: str | Path,  # checkpoints/step-00001000.pt
-    state: dict,       # plain dictionaries of numbers, strings and tensors
+    state: dict,  # plain dictionaries of numbers, strings and tensors
 ):
     "Write a checkpoint that is whole or absent."
     try:
-        with atomic_write(path) as f: torch.save(state, f)
-    except RuntimeError as e:                              # torch's own words for a write that came up short
-        if 'inline_container' not in str(e) and 'unexpected pos' not in str(e): raise
+        with atomic_write(path) as f:
+            torch.save(state, f)
+    except RuntimeError as e:  # torch's own words for a write that came up short
+        if 'inline_container' not in str(e) and 'unexpected pos' not in str(e):
+            raise
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from e
 
 # %% ../nbs/10_training.ipynb #a37f3d24
 def _read(path, device):
     "A file of a checkpoint; `TrainingError` when it is damaged or holds more than data."
     try:
-        with zipfile.ZipFile(path) as z: broken = z.testzip()
-        if broken: raise zipfile.BadZipFile(f"check sum of {broken} does not fit")
+        with zipfile.ZipFile(path) as z:
+            broken = z.testzip()
+        if broken:
+            raise zipfile.BadZipFile(f'check sum of {broken} does not fit')
         return torch.load(path, map_location=device, weights_only=True)
-    except (MemoryError, OSError, torch.OutOfMemoryError): raise         # says nothing about the file
+    except (MemoryError, OSError, torch.OutOfMemoryError):
+        raise  # says nothing about the file
     except Exception as e:
-        what = "holds code, not only data" if 'weights_only' in str(e).lower() else f"is damaged ({str(e).splitlines()[0][:80]})"
-        raise TrainingError(f"{Path(path).name} {what}; use the checkpoint before it") from e
+        what = (
+            'holds code, not only data'
+            if 'weights_only' in str(e).lower()
+            else f'is damaged ({str(e).splitlines()[0][:80]})'
+        )
+        raise TrainingError(f'{Path(path).name} {what}; use the checkpoint before it') from e
 
 # %% ../nbs/10_training.ipynb #7215dee0
 _TABLES = 'video', 'audio', 'written'
@@ -423,40 +547,51 @@ _TABLES = 'video', 'audio', 'written'
 
 def part_names(path: Path, parts: int) -> list:
     "Files that hold the bank of the checkpoint `path`."
-    return [path.with_name(f"{path.stem.replace('step', 'rows')}-{k}-of-{parts}.pt") for k in range(parts)]
+    return [path.with_name(f'{path.stem.replace("step", "rows")}-{k}-of-{parts}.pt') for k in range(parts)]
 
 
 def read_checkpoint(
     path: str | Path,
     device='cpu',  # where tensors go
-    rows=None,     # (first, end): the rows of a bank in parts that are wanted; None: all
+    rows=None,  # (first, end): the rows of a bank in parts that are wanted; None: all
 ) -> dict:
     "Read a checkpoint, in parts or not; `TrainingError` when it is damaged or holds more than data."
     state = _read(path, device)
     parts, lo = state.get('parts', 0), 0
     for file in part_names(Path(path), parts):
-        part, (first, end) = _read(file, device), rows or (0, float('inf')); n = len(part['bank']['written'])
-        want = slice(max(int(first) - lo, 0), max(int(min(end - lo, n)), 0)); lo += n
+        part, (first, end) = _read(file, device), rows or (0, float('inf'))
+        n = len(part['bank']['written'])
+        want = slice(max(int(first) - lo, 0), max(int(min(end - lo, n)), 0))
+        lo += n
         for k in ('bank', 'objective'):
             piece = {name: x[want].clone() if name in _TABLES else x for name, x in part[k].items()}
             old = state.get(k)
-            state[k] = piece if old is None else {name: torch.cat([old[name], x]) if name in _TABLES else x for name, x in piece.items()}
+            state[k] = (
+                piece
+                if old is None
+                else {name: torch.cat([old[name], x]) if name in _TABLES else x for name, x in piece.items()}
+            )
     return state
 
 # %% ../nbs/10_training.ipynb #da19c434
 def newest_checkpoint(
     folder: str | Path,  # of a run
     device='cpu',
-    rows=None,           # as in `read_checkpoint`
-    mend=False,          # for the run's own process: set damaged ones aside as NAME.damaged
-):                       # (path, state), or (None, None)
+    rows=None,  # as in `read_checkpoint`
+    mend=False,  # for the run's own process: set damaged ones aside as NAME.damaged
+):  # (path, state), or (None, None)
     "The newest checkpoint that is not damaged. What says nothing about the file, a full memory say, is raised."
     for path in sorted(Path(folder, 'checkpoints').glob('step-*.pt'), reverse=True):
-        try: return path, read_checkpoint(path, device, rows)
-        except FileNotFoundError as e: print(f"{path.name}: {Path(e.filename).name} is gone: falling back")      # a run that goes on may have dropped it
+        try:
+            return path, read_checkpoint(path, device, rows)
+        except FileNotFoundError as e:
+            print(
+                f'{path.name}: {Path(e.filename).name} is gone: falling back'
+            )  # a run that goes on may have dropped it
         except TrainingError as e:
-            print(f"{e}: falling back")
-            if mend: os.replace(path, path.with_name(path.name + '.damaged'))
+            print(f'{e}: falling back')
+            if mend:
+                os.replace(path, path.with_name(path.name + '.damaged'))
     return None, None
 
 # %% ../nbs/10_training.ipynb #098c4d64
@@ -465,8 +600,12 @@ _FREE = {'data': ('manifest', 'workers'), 'run': ('folder', 'device', 'log_every
 
 def run_settings(cfg: TrainConfig) -> dict:
     "Settings that decide what is learned, as {'group.name': value}."
-    return {f'{g}.{k}': v if (g, k) != ('data', 'packed') else bool(v)
-            for g, group in to_dict(cfg).items() for k, v in group.items() if k not in _FREE.get(g, ())}
+    return {
+        f'{g}.{k}': v if (g, k) != ('data', 'packed') else bool(v)
+        for g, group in to_dict(cfg).items()
+        for k, v in group.items()
+        if k not in _FREE.get(g, ())
+    }
 
 
 def run_key(cfg: TrainConfig, manifest: Manifest) -> str:
@@ -478,31 +617,41 @@ def claim(
     cfg: TrainConfig,
     manifest: Manifest,
     resume,  # None: the folder must not hold a run yet
-) -> Path:   # the run's folder
+) -> Path:  # the run's folder
     "Make the run's folder, or make sure that it holds this very run; `TrainingError` otherwise, with nothing changed."
-    folder = Path(cfg.run.folder); there = folder / 'config.toml'
+    folder = Path(cfg.run.folder)
+    there = folder / 'config.toml'
     if there.exists():
         old, was = load_config(there), (folder / 'manifest.sha256').read_text().split()[0]
         now = run_settings(cfg)
-        diff = [f"{k} {v!r} -> {now[k]!r}" for k, v in run_settings(old).items() if v != now[k]]
-        if was != manifest.hash: diff.append(f"manifest {was[:12]} -> {manifest.hash[:12]} (clips were added, removed, replaced or moved)")
+        diff = [f'{k} {v!r} -> {now[k]!r}' for k, v in run_settings(old).items() if v != now[k]]
+        if was != manifest.hash:
+            diff.append(f'manifest {was[:12]} -> {manifest.hash[:12]} (clips were added, removed, replaced or moved)')
         if diff:
-            raise TrainingError(f"{folder.name} holds another run: {'; '.join(diff)}. Nothing was changed; "
-                                "choose another run.folder, or the old settings")
+            raise TrainingError(
+                f'{folder.name} holds another run: {"; ".join(diff)}. Nothing was changed; '
+                'choose another run.folder, or the old settings'
+            )
         if resume is None:
-            raise TrainingError(f"{folder.name} holds this run already; use resume='auto' to go on, or another run.folder")
+            raise TrainingError(
+                f"{folder.name} holds this run already; use resume='auto' to go on, or another run.folder"
+            )
     elif any((folder / x).exists() for x in ('log.csv', 'checkpoints')):
-        raise TrainingError(f"{folder.name} holds log.csv or checkpoints but no config.toml, so it is not known which run it is; "
-                            "choose another run.folder")
-    with atomic_write(folder / 'manifest.sha256', 'w') as f: f.write(manifest.hash + '\n')
-    manifest.save(folder / 'manifest.csv', overwrite=True); save_config(cfg, there)        # the hash says it is the same one
+        raise TrainingError(
+            f'{folder.name} holds log.csv or checkpoints but no config.toml, so it is not known which run it is; '
+            'choose another run.folder'
+        )
+    with atomic_write(folder / 'manifest.sha256', 'w') as f:
+        f.write(manifest.hash + '\n')
+    manifest.save(folder / 'manifest.csv', overwrite=True)
+    save_config(cfg, there)  # the hash says it is the same one
     return folder
 
 # %% ../nbs/10_training.ipynb #d4c92e01
 def new_model(cfg: TrainConfig) -> AVModel:
     "An untrained model, the same for the same seed, whatever was drawn before."
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(rng(cfg.run.seed, 0, 0, 'init').integers(2 ** 62)))
+        torch.manual_seed(int(rng(cfg.run.seed, 0, 0, 'init').integers(2**62)))
         return AVModel.from_config(cfg)
 
 # %% ../nbs/10_training.ipynb #0b097714
@@ -510,12 +659,16 @@ def new_optimizer(
     cfg: TrainConfig,
     model: torch.nn.Module,
     steps: int,  # of the whole run
-) -> tuple:      # (AdamW, its schedule)
+) -> tuple:  # (AdamW, its schedule)
     "AdamW with a one-cycle or constant learning rate."
     o = cfg.optim
-    opt = torch.optim.AdamW(model.parameters(), lr=o.lr, weight_decay=o.weight_decay, fused=next(model.parameters()).is_cuda or None)
-    if o.schedule == 'onecycle': return opt, torch.optim.lr_scheduler.OneCycleLR(opt, o.lr, total_steps=steps)
-    if o.schedule == 'constant': return opt, torch.optim.lr_scheduler.ConstantLR(opt, 1.0)
+    opt = torch.optim.AdamW(
+        model.parameters(), lr=o.lr, weight_decay=o.weight_decay, fused=next(model.parameters()).is_cuda or None
+    )
+    if o.schedule == 'onecycle':
+        return opt, torch.optim.lr_scheduler.OneCycleLR(opt, o.lr, total_steps=steps)
+    if o.schedule == 'constant':
+        return opt, torch.optim.lr_scheduler.ConstantLR(opt, 1.0)
     raise TrainingError(f"optim.schedule: expected 'onecycle' or 'constant', got {o.schedule!r}")
 
 # %% ../nbs/10_training.ipynb #81d7bce2
@@ -523,12 +676,16 @@ def training_rows(cfg: TrainConfig, manifest: Manifest) -> Manifest:
     "The rows to train on: those of data.split, without what the index found unreadable or without sound."
     m = manifest.where(split=cfg.data.split) if cfg.data.split else manifest
     if not len(m):
-        raise TrainingError(f"data.split={cfg.data.split!r}: no clip of the manifest has it; "
-                            f"it has {sorted(set(manifest.table['split']))}; use data.split='' for all")
+        raise TrainingError(
+            f'data.split={cfg.data.split!r}: no clip of the manifest has it; '
+            f"it has {sorted(set(manifest.table['split']))}; use data.split='' for all"
+        )
     good = m.usable()
-    why = "the manifest says that they cannot be read or have no sound (columns error and audio_codec)"
-    if not len(good): raise TrainingError(f"none of {len(m)} clips can be used: {why}")
-    if len(good) < len(m): print(f"{len(m) - len(good)} of {len(m)} clips are left out: {why}")
+    why = 'the manifest says that they cannot be read or have no sound (columns error and audio_codec)'
+    if not len(good):
+        raise TrainingError(f'none of {len(m)} clips can be used: {why}')
+    if len(good) < len(m):
+        print(f'{len(m) - len(good)} of {len(m)} clips are left out: {why}')
     return good
 
 # %% ../nbs/10_training.ipynb #7b4abd7c
@@ -540,20 +697,22 @@ def file_groups(manifest: Manifest) -> np.ndarray:
 @dataclass
 class Run:
     "A trained run: what `fit` and `load_run` return."
+
     model: AVModel
     bank: MemoryBank
     cfg: TrainConfig
-    manifest: Manifest   # all rows; the bank has one row for each
+    manifest: Manifest  # all rows; the bank has one row for each
     folder: Path
-    log: object          # pandas.DataFrame of log.csv
+    log: object  # pandas.DataFrame of log.csv
 
     def __repr__(self):
         step = int(self.log.step.max()) if len(self.log) else 0
-        return f"Run({self.folder.name}: step {step}, {len(self.manifest):,} clips, bank {self.bank.extra_repr()})"
+        return f'Run({self.folder.name}: step {step}, {len(self.manifest):,} clips, bank {self.bank.extra_repr()})'
 
 # %% ../nbs/10_training.ipynb #d5ebf53b
 class State:
     "Everything that changes while training, and the things it is made with. Monitors get this."
+
     def __init__(self, cfg: TrainConfig, manifest: Manifest):
         c, self.device = cfg, device_of(cfg)
         self.rank, self.world = join(self.device)
@@ -562,18 +721,31 @@ class State:
         self.steps_per_epoch = len(self.data) // c.data.batch
         self.views = views_from(cfg, train=True)
         self.model = new_model(cfg).to(self.device)
-        for p in self.model.parameters():                               # with bfloat16 a quarter faster, see "Where the time goes"
-            if c.run.amp and p.ndim == 5: p.data = p.data.contiguous(memory_format=torch.channels_last_3d)
-        if c.run.compile: self.model.video_model.compile(); self.model.audio_model.compile()
+        for p in self.model.parameters():  # with bfloat16 a quarter faster, see "Where the time goes"
+            if c.run.amp and p.ndim == 5:
+                p.data = p.data.contiguous(memory_format=torch.channels_last_3d)
+        if c.run.compile:
+            self.model.video_model.compile()
+            self.model.audio_model.compile()
         part = (self.rank, self.world) if c.xid.shard else (0, 1)
-        self.bank = MemoryBank(len(manifest), c.model.dim, c.xid.momentum, c.run.seed, rank=part[0], world=part[1]).to(self.device)
+        self.bank = MemoryBank(len(manifest), c.model.dim, c.xid.momentum, c.run.seed, rank=part[0], world=part[1]).to(
+            self.device
+        )
         self.objective = Objective(cfg, self.bank, self.steps_per_epoch, self.data.rows, file_groups(manifest))
         self.steps = c.optim.epochs * self.steps_per_epoch
         self.optimizer, self.schedule = new_optimizer(cfg, self.model, max(self.steps, 1))
         self.ledger = Ledger(len(self.data), c.data.bad_budget)
-        self.step, self.epoch, self.position, self.event = 0, 0, 0, ''   # steps taken; pass over the data; batches of it consumed
-        self.sums, self.n = {}, 0                                       # of the loss terms since the last log line
-        self.taken, self.finite = [], ''                                # steps whose loss and gradient nobody has looked at yet; the last finite loss, in words
+        self.step, self.epoch, self.position, self.event = (
+            0,
+            0,
+            0,
+            '',
+        )  # steps taken; pass over the data; batches of it consumed
+        self.sums, self.n = {}, 0  # of the loss terms since the last log line
+        self.taken, self.finite = (
+            [],
+            '',
+        )  # steps whose loss and gradient nobody has looked at yet; the last finite loss, in words
         self.had, self.waited, self.since, self.stop = 0, 0.0, time.perf_counter(), threading.Event()
 
 # %% ../nbs/10_training.ipynb #445a4852
@@ -581,33 +753,56 @@ class State:
 def state_dict(self: State) -> dict:
     "All that a run needs to go on as if nothing had happened."
     parts = {k: getattr(self, k).state_dict() for k in ('model', 'optimizer', 'schedule', 'bank', 'objective')}
-    return dict(parts, step=self.step, epoch=self.epoch, position=self.position, done=self.epoch >= self.cfg.optim.epochs,
-                sums={k: total(x) for k, x in self.sums.items()}, n=self.n, ledger=self.all_bad().entries(),
-                config=to_dict(self.cfg), key=run_key(self.cfg, self.manifest), manifest_hash=self.manifest.hash,
-                versions=dict(avnb=__version__, torch=str(torch.__version__), numpy=np.__version__))
+    return dict(
+        parts,
+        step=self.step,
+        epoch=self.epoch,
+        position=self.position,
+        done=self.epoch >= self.cfg.optim.epochs,
+        sums={k: total(x) for k, x in self.sums.items()},
+        n=self.n,
+        ledger=self.all_bad().entries(),
+        config=to_dict(self.cfg),
+        key=run_key(self.cfg, self.manifest),
+        manifest_hash=self.manifest.hash,
+        versions=dict(avnb=__version__, torch=str(torch.__version__), numpy=np.__version__),
+    )
 
 # %% ../nbs/10_training.ipynb #cc5f1924
 @patch
 def load_state_dict(self: State, state: dict):
     "Put everything back."
     if state['manifest_hash'] != self.manifest.hash:
-        raise TrainingError(f"the checkpoint belongs to manifest {state['manifest_hash'][:12]}, this is {self.manifest.hash[:12]}: "
-                            "its bank rows would mean other clips")
-    for k in ('bank', 'objective'): state[k] = {name: x[self.bank.lo:self.bank.hi] if name in _TABLES and len(x) == self.bank.n else x
-                                                for name, x in state[k].items()}
-    for k in ('model', 'optimizer', 'schedule', 'bank', 'objective'): getattr(self, k).load_state_dict(state[k])
+        raise TrainingError(
+            f'the checkpoint belongs to manifest {state["manifest_hash"][:12]}, this is {self.manifest.hash[:12]}: '
+            'its bank rows would mean other clips'
+        )
+    for k in ('bank', 'objective'):
+        state[k] = {
+            name: x[self.bank.lo : self.bank.hi] if name in _TABLES and len(x) == self.bank.n else x
+            for name, x in state[k].items()
+        }
+    for k in ('model', 'optimizer', 'schedule', 'bank', 'objective'):
+        getattr(self, k).load_state_dict(state[k])
     self.step, self.epoch, self.position = (state[k] for k in ('step', 'epoch', 'position'))
-    self.sums, self.n, self.had = {k: x.to(self.device) * (self.rank == 0) for k, x in state['sums'].items()}, state['n'], state['n']
+    self.sums, self.n, self.had = (
+        {k: x.to(self.device) * (self.rank == 0) for k, x in state['sums'].items()},
+        state['n'],
+        state['n'],
+    )
     self.ledger = Ledger(self.ledger.total, self.ledger.budget, state['ledger'] if self.rank == 0 else ())
 
 # %% ../nbs/10_training.ipynb #5c663a12
 @patch
 def all_bad(self: State) -> Ledger:
     "The ledger of all processes together."
-    if self.world == 1: return self.ledger
-    parts = [None] * self.world; dist.all_gather_object(parts, self.ledger.entries())
+    if self.world == 1:
+        return self.ledger
+    parts = [None] * self.world
+    dist.all_gather_object(parts, self.ledger.entries())
     whole = Ledger(self.ledger.total, self.ledger.budget)
-    for e in sum(parts, []): whole.seen.setdefault(e['id'], dict(e, count=0))['count'] += e['count']
+    for e in sum(parts, []):
+        whole.seen.setdefault(e['id'], dict(e, count=0))['count'] += e['count']
     return whole
 
 # %% ../nbs/10_training.ipynb #58577663
@@ -615,12 +810,20 @@ def all_bad(self: State) -> Ledger:
 def batches(self: State):
     "The rest of this epoch's batches, counting the seconds spent waiting for them."
     c = self.cfg.data
-    it = self.loader = clip_loader(self.data, c.batch, self.epoch, self.position, self.rank, self.world, 0 if self.data.packed else c.workers)
+    it = self.loader = clip_loader(
+        self.data, c.batch, self.epoch, self.position, self.rank, self.world, 0 if self.data.packed else c.workers
+    )
     while True:
-        t = time.perf_counter(); batch = next(it, None); self.waited += time.perf_counter() - t
-        if batch is None: return
-        try: self.ledger.add(batch.bad)
-        except ClipError: self.ledger.save(self.folder / 'ledger.csv'); raise         # a run that stops for it leaves the whole list, not the worst ten
+        t = time.perf_counter()
+        batch = next(it, None)
+        self.waited += time.perf_counter() - t
+        if batch is None:
+            return
+        try:
+            self.ledger.add(batch.bad)
+        except ClipError:
+            self.ledger.save(self.folder / 'ledger.csv')
+            raise  # a run that stops for it leaves the whole list, not the worst ten
         yield batch
 
 # %% ../nbs/10_training.ipynb #54090e9d
@@ -628,19 +831,27 @@ def batches(self: State):
 def see(self: State, batch) -> tuple:
     "(index, video view, sound view) of a batch, on the device."
     on, seed = batch.to(self.device), self.cfg.run.seed
-    return on.index, self.views[0](on.frames, seed, self.epoch, batch.index)[0], self.views[1](on.waveform, seed, self.epoch, batch.index)
+    return (
+        on.index,
+        self.views[0](on.frames, seed, self.epoch, batch.index)[0],
+        self.views[1](on.waveform, seed, self.epoch, batch.index),
+    )
 
 # %% ../nbs/10_training.ipynb #f8abf484
 @patch
 def embed(self: State, video: Tensor, spec: Tensor) -> AVOutput:
     "The networks on a batch or a part of it; in bfloat16 where `run.amp` asks for it."
     half = self.cfg.run.amp
-    with torch.autocast(self.device.type, torch.bfloat16, enabled=half), _Padded() if half and self.device.type == 'cpu' else contextlib.nullcontext():
+    with (
+        torch.autocast(self.device.type, torch.bfloat16, enabled=half),
+        _Padded() if half and self.device.type == 'cpu' else contextlib.nullcontext(),
+    ):
         return self.model(video, spec, local=max(self.cfg.cmac.alpha, self.cfg.cmac.local_max) > 0)
 
 # %% ../nbs/10_training.ipynb #093dd37b
 class _Padded(torch.overrides.TorchFunctionMode):
     "Zeros around a map that is smaller than the kernel are added before a 3D convolution, not by it."
+
     def __torch_function__(self, f, types, args=(), kwargs=None):
         if f is torch.conv3d and any(n < k for n, k in zip(args[0].shape[2:], args[1].shape[2:])):
             x, w, bias, stride, pad, *rest = args
@@ -651,13 +862,17 @@ class _Padded(torch.overrides.TorchFunctionMode):
 @patch
 def check_losses(self: State):
     "Stop if a loss or a gradient since the last look was not finite; several processes come to the same verdict."
-    if not self.taken: return
+    if not self.taken:
+        return
     taken, self.taken = self.taken, []
     numbers = torch.stack([x for *_, x in taken]).tolist()
     for (step, rows, lr, _), (loss, norm) in zip(taken, numbers):
-        if np.isfinite(loss) and np.isfinite(norm): self.finite = f'{loss:.4g} at step {step}'
-        elif np.isfinite(norm) or not np.isfinite(loss): self.dump(step, rows, f'the loss is {_word(loss)}', lr)
-        else: self.dump(step, rows, f'the loss is {loss:.4g}, but its gradient is {_word(norm)}', lr)
+        if np.isfinite(loss) and np.isfinite(norm):
+            self.finite = f'{loss:.4g} at step {step}'
+        elif np.isfinite(norm) or not np.isfinite(loss):
+            self.dump(step, rows, f'the loss is {_word(loss)}', lr)
+        else:
+            self.dump(step, rows, f'the loss is {loss:.4g}, but its gradient is {_word(norm)}', lr)
 
 
 def _word(x: float) -> str:
@@ -671,9 +886,13 @@ def statistics(self: State, rows: Tensor, step: int) -> list:
     batch = self.data.fetch(rows.numpy(), step // self.steps_per_epoch)
     facts = self.manifest.table.loc[batch.index.tolist(), ['id', 'path']].reset_index(names='row')
     pictures, sounds = batch.frames.float(), batch.waveform
-    facts['picture_mean'], facts['picture_std'] = pictures.mean((1, 2, 3, 4)).numpy(), pictures.std((1, 2, 3, 4)).numpy()
+    facts['picture_mean'], facts['picture_std'] = (
+        pictures.mean((1, 2, 3, 4)).numpy(),
+        pictures.std((1, 2, 3, 4)).numpy(),
+    )
     facts['sound_rms'], facts['sound_peak'] = sounds.square().mean(1).sqrt().numpy(), sounds.abs().amax(1).numpy()
-    for name, x in zip(('picture_finite', 'sound_finite'), self.see(batch)[1:]): facts[name] = x.flatten(1).isfinite().all(1).cpu().numpy()
+    for name, x in zip(('picture_finite', 'sound_finite'), self.see(batch)[1:]):
+        facts[name] = x.flatten(1).isfinite().all(1).cpu().numpy()
     clips = [facts.to_dict('records')]
     if self.world > 1:
         clips = [None] * self.world
@@ -689,35 +908,42 @@ def _saved(folder: Path) -> str:
 @patch
 def dump(
     self: State,
-    step: int,      # steps taken before
-    rows: Tensor,   # int64 [b], of this process
-    what: str,      # is wrong
-    lr: float,      # learning rate of the step
+    step: int,  # steps taken before
+    rows: Tensor,  # int64 [b], of this process
+    what: str,  # is wrong
+    lr: float,  # learning rate of the step
 ):
     "Write what is known about a batch that broke the run, and the ledger so far, then stop."
     clips, bad = self.statistics(rows, step), self.all_bad()
     path = self.folder / f'nan-step-{step:08}.json'
     if self.rank == 0:
-        if bad.seen: bad.save(self.folder / 'ledger.csv')
-        with atomic_write(path, 'w') as f: json.dump(dict(step=step, epoch=step // self.steps_per_epoch, what=what, lr=lr, clips=clips), f, indent=1)
+        if bad.seen:
+            bad.save(self.folder / 'ledger.csv')
+        with atomic_write(path, 'w') as f:
+            json.dump(dict(step=step, epoch=step // self.steps_per_epoch, what=what, lr=lr, clips=clips), f, indent=1)
     broken = [c['id'] for c in clips if not (c['picture_finite'] and c['sound_finite'])]
     names = broken or [c['id'] for c in clips]
     listed = ', '.join(names[:8]) + (f' and {len(names) - 8} more' if len(names) > 8 else '')
-    where = f"their input is not finite: {listed}" if broken else f"the clips are {listed}"
-    raise TrainingError(f"{what} at step {step} (learning rate {lr:.3g}, last finite loss {self.finite or 'none'}); {where}. "
-                        f"{path.name} has the statistics of all {len(clips)} clips. The last checkpoint, {_saved(self.folder) or 'of which there is none yet'}, is from before. "
-                        "What to try, in a new run.folder: lower optim.lr, set optim.clip=1, or leave out clips that look wrong")
+    where = f'their input is not finite: {listed}' if broken else f'the clips are {listed}'
+    raise TrainingError(
+        f'{what} at step {step} (learning rate {lr:.3g}, last finite loss {self.finite or "none"}); {where}. '
+        f'{path.name} has the statistics of all {len(clips)} clips. The last checkpoint, {_saved(self.folder) or "of which there is none yet"}, is from before. '
+        'What to try, in a new run.folder: lower optim.lr, set optim.clip=1, or leave out clips that look wrong'
+    )
 
 # %% ../nbs/10_training.ipynb #b8b1c201
 @patch
 def forward(self: State, video: Tensor, spec: Tensor) -> AVOutput:
     "What the objective needs of this process's batch; with `optim.accumulate` above 1 cut off from the networks, for `learn` to go on from."
     self.parts = []
-    if self.cfg.optim.accumulate == 1: return self.embed(video, spec)
+    if self.cfg.optim.accumulate == 1:
+        return self.embed(video, spec)
     self.parts = list(zip(*(x.chunk(self.cfg.optim.accumulate) for x in (video, spec))))
-    moments = [b.clone() for b in self.model.buffers()]                # they are updated in the second pass
-    with torch.no_grad(): outs = [self.embed(*views) for views in self.parts]
-    for b, old in zip(self.model.buffers(), moments): b.copy_(old)
+    moments = [b.clone() for b in self.model.buffers()]  # they are updated in the second pass
+    with torch.no_grad():
+        outs = [self.embed(*views) for views in self.parts]
+    for b, old in zip(self.model.buffers(), moments):
+        b.copy_(old)
     join = lambda k, xs: None if xs[0] is None or 'map' in k or 'pooled' in k else torch.cat(xs).requires_grad_()
     self.whole = AVOutput(**{k: join(k, [getattr(o, k) for o in outs]) for k in vars(outs[0])})
     return self.whole
@@ -732,16 +958,23 @@ def learn(
     "One step of the optimiser. On a CPU a loss or gradient that is not finite stops the run before it, on a GPU at the next look."
     self.optimizer.zero_grad(set_to_none=True)
     loss.backward()
-    grads = {k: x.grad.chunk(len(self.parts)) for k, x in vars(self.whole).items() if x is not None and x.grad is not None} if self.parts else {}
+    grads = (
+        {k: x.grad.chunk(len(self.parts)) for k, x in vars(self.whole).items() if x is not None and x.grad is not None}
+        if self.parts
+        else {}
+    )
     for k, views in enumerate(self.parts):
         out = self.embed(*views)
         torch.autograd.backward([getattr(out, name) for name in grads], [g[k] for g in grads.values()])
     loss, parameters = share_gradients(self.model.parameters(), loss), list(self.model.parameters())
-    if self.cfg.optim.clip > 0: norm = torch.nn.utils.clip_grad_norm_(parameters, self.cfg.optim.clip)
-    else: norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+    if self.cfg.optim.clip > 0:
+        norm = torch.nn.utils.clip_grad_norm_(parameters, self.cfg.optim.clip)
+    else:
+        norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
     self.rows = rows
     self.taken.append((self.step, rows, self.schedule.get_last_lr()[0], torch.stack([loss, norm.to(loss)])))
-    if not _deferred(self.device): self.check_losses()
+    if not _deferred(self.device):
+        self.check_losses()
     self.optimizer.step()
     self.schedule.step()
 
@@ -753,26 +986,38 @@ def _deferred(device: torch.device) -> bool:
 # %% ../nbs/10_training.ipynb #cab7dff5
 class Log:
     "log.csv, monitors.csv, histograms.csv and TensorBoard of a run."
+
     def __init__(self, folder: Path, step: int, epoch: int):  # lines after this step, or of a later epoch, are dropped
-        self.folder, self.path, self.notes, self.counts = folder, *(folder / f'{n}.csv' for n in ('log', 'monitors', 'histograms'))
+        self.folder, self.path, self.notes, self.counts = (
+            folder,
+            *(folder / f'{n}.csv' for n in ('log', 'monitors', 'histograms')),
+        )
         for path in (self.path, self.notes, self.counts):
-            if not path.exists(): continue
+            if not path.exists():
+                continue
             head, *lines = path.read_text().splitlines(keepends=True) or ['']
-            if not head.endswith('\n'): path.unlink(); continue              # not even the header was written
-            keep = [l for l in lines if l.endswith('\n') and int(l.split(',')[0]) <= step and int(l.split(',')[1]) <= epoch]
-            with atomic_write(path, 'w') as f: f.writelines([head, *keep])
+            if not head.endswith('\n'):
+                path.unlink()
+                continue  # not even the header was written
+            keep = [
+                l for l in lines if l.endswith('\n') and int(l.split(',')[0]) <= step and int(l.split(',')[1]) <= epoch
+            ]
+            with atomic_write(path, 'w') as f:
+                f.writelines([head, *keep])
         self.board = _tensorboard(folder, step)
 
     def write(self, row: dict, path: Path = None):
         "Append a line; the first one makes the header."
         path = path or self.path
-        new = not path.exists() or not path.stat().st_size                   # empty where the disk was full at the first line
+        new = not path.exists() or not path.stat().st_size  # empty where the disk was full at the first line
         with open(path, 'a', newline='', encoding='utf-8') as f:
             w = csv.DictWriter(f, list(row), lineterminator='\n')
-            if new: w.writeheader()
+            if new:
+                w.writeheader()
             w.writerow(row)
         if path == self.path and self.board:
-            for k, x in row.items(): self.board.add_scalar(k, x, row['step'])
+            for k, x in row.items():
+                self.board.add_scalar(k, x, row['step'])
 
 # %% ../nbs/10_training.ipynb #313d494b
 @patch
@@ -780,10 +1025,11 @@ def note(self: Log, step: int, epoch: int, values: dict):
     "Numbers of a monitor, one line each: step, epoch, name, value."
     for k, x in values.items():
         self.write(dict(step=step, epoch=epoch, name=k, value=float(x)), self.notes)
-        if self.board: self.board.add_scalar(f'monitor/{k}', float(x), step)
+        if self.board:
+            self.board.add_scalar(f'monitor/{k}', float(x), step)
 
 
-_BINS = np.round(np.linspace(-1, 1, 81), 3)                              # of scores: 80 bins of 0.025
+_BINS = np.round(np.linspace(-1, 1, 81), 3)  # of scores: 80 bins of 0.025
 
 
 @patch
@@ -791,14 +1037,20 @@ def tally(self: Log, step: int, epoch: int, values: dict):
     "Histograms of scores, name -> float [n], one line each: step, epoch, name, then a count for each bin, under its lower edge."
     for k, x in values.items():
         counts = np.histogram(np.clip(x, -1, 1), _BINS)[0]
-        self.write(dict(step=step, epoch=epoch, name=k) | {f'{b:.3f}': int(n) for b, n in zip(_BINS, counts)}, self.counts)
-        if self.board: self.board.add_histogram(k.replace('_', '/', 1), np.asarray(x, np.float32), step, bins=_BINS)
+        self.write(
+            dict(step=step, epoch=epoch, name=k) | {f'{b:.3f}': int(n) for b, n in zip(_BINS, counts)}, self.counts
+        )
+        if self.board:
+            self.board.add_histogram(k.replace('_', '/', 1), np.asarray(x, np.float32), step, bins=_BINS)
 
 # %% ../nbs/10_training.ipynb #4a21f3a3
 def _tensorboard(folder, step):
     "A TensorBoard writer, or None where tensorboard is not installed."
-    try: from torch.utils.tensorboard import SummaryWriter
-    except ImportError: print("no live curves: tensorboard is not installed (log.csv has all numbers)"); return None
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        print('no live curves: tensorboard is not installed (log.csv has all numbers)')
+        return None
     return SummaryWriter(folder / 'tb', purge_step=step + 1 if step else None, flush_secs=20)
 
 # %% ../nbs/10_training.ipynb #31ca8943
@@ -806,27 +1058,41 @@ def _tensorboard(folder, step):
 def tell(self: State, event: str, row: dict = None):
     "Move the progress bar, call the monitors, note what they return."
     self.event, self.row = event, row
-    if row: self.bar.update(self.step - self.bar.n); self.bar.set_postfix(loss=f"{row['loss']:.3f}", wait=f"{row['wait_percent']:.0f}%")
+    if row:
+        self.bar.update(self.step - self.bar.n)
+        self.bar.set_postfix(loss=f'{row["loss"]:.3f}', wait=f'{row["wait_percent"]:.0f}%')
     for monitor in self.monitors:
         values = monitor(self)
-        if values and self.rank == 0: self.log.note(self.step, self.epoch, values)
+        if values and self.rank == 0:
+            self.log.note(self.step, self.epoch, values)
 
 # %% ../nbs/10_training.ipynb #75458b4a
-_LOOK, _ASK, _MEET = 16384, 1024, 1024          # rows looked at, rows that ask for soft targets, rows that are each other's negatives (ours)
+_LOOK, _ASK, _MEET = (
+    16384,
+    1024,
+    1024,
+)  # rows looked at, rows that ask for soft targets, rows that are each other's negatives (ours)
 
 
 def score_instruments(
-    v: Tensor, a: Tensor,  # [n,D] rows of the bank, in a random order
-    kinds: np.ndarray,     # [n] faulty_kind of each, '' or 'none' where nothing is known against it
-    files: Tensor,         # int64 [n]
-) -> tuple:                # (numbers by name, scores for histograms by name)
+    v: Tensor,
+    a: Tensor,  # [n,D] rows of the bank, in a random order
+    kinds: np.ndarray,  # [n] faulty_kind of each, '' or 'none' where nothing is known against it
+    files: Tensor,  # int64 [n]
+) -> tuple:  # (numbers by name, scores for histograms by name)
     "What the bank's scores say: AUROC of each faulty kind, positives and negatives."
     from sklearn.metrics import roc_auc_score
-    score, known = (v * a).sum(1).cpu().numpy(), np.where(kinds == '', 'none', kinds); few = files[:_MEET]
+
+    score, known = (v * a).sum(1).cpu().numpy(), np.where(kinds == '', 'none', kinds)
+    few = files[:_MEET]
     apart = (v[:_MEET] @ a[:_MEET].T)[few[:, None] != few].cpu().numpy()
     right, seen = known == 'none', dict(score_positive=score, score_negative=apart)
     wrong = [k for k in sorted(set(known)) if k != 'none'] if right.any() else []
-    aurocs = {f'auroc_{k}': float(roc_auc_score((known == k)[use], -score[use])) for k in wrong for use in [right | (known == k)]}
+    aurocs = {
+        f'auroc_{k}': float(roc_auc_score((known == k)[use], -score[use]))
+        for k in wrong
+        for use in [right | (known == k)]
+    }
     each = {f'score_{k}': score[known == k] for k in ('none', *wrong)} if wrong else {}
     return aurocs | {k: float(x.mean()) for k, x in seen.items() if len(x)}, seen | each
 
@@ -834,26 +1100,36 @@ def score_instruments(
 @patch
 def relations(
     self: Objective,
-    rows: Tensor,        # int64 [B], who asks; the same on every process
-    chunk: int = 4096,   # rows of the bank at a time
-) -> dict:               # 'video' (pictures ask for sounds), 'audio' -> (entropy [B], S(i|i) [B], best other row [B], -1: there is none)
+    rows: Tensor,  # int64 [B], who asks; the same on every process
+    chunk: int = 4096,  # rows of the bank at a time
+) -> (
+    dict
+):  # 'video' (pictures ask for sounds), 'audio' -> (entropy [B], S(i|i) [B], best other row [B], -1: there is none)
     "Soft targets over the bank as it is now, with no [B,N] in memory; the bank may lie in parts."
     s, bank, found = self.cfg.soft, self.bank, {}
     q = dict(video=bank.collect(bank.video, rows), audio=bank.collect(bank.audio, rows))
-    logits = lambda mine, other, mine_bar, other_bar: _soft_logits(s.estimator, mine, other, mine_bar, other_bar, s.tau_s, s.tau_t, s.tau_n)
+    logits = lambda mine, other, mine_bar, other_bar: _soft_logits(
+        s.estimator, mine, other, mine_bar, other_bar, s.tau_s, s.tau_t, s.tau_n
+    )
     for one, two in (('video', 'audio'), ('audio', 'video')):
         mine, other, bars = q[one], q[two], (getattr(bank, one), getattr(bank, two))
         level, best = _Running(mine), torch.full((len(rows), 2), -np.inf, dtype=torch.float64, device=rows.device)
         for lo in range(0, len(bars[0]), chunk):
             piece = slice(lo, min(lo + chunk, len(bars[0])))
             ok, own = self.usable(rows, piece, bank.written)
-            t = logits(mine, other, *(x[piece] for x in bars)); top, at = t.masked_fill(~ok | own, -np.inf).max(1)
+            t = logits(mine, other, *(x[piece] for x in bars))
+            top, at = t.masked_fill(~ok | own, -np.inf).max(1)
             new = torch.stack([top, -(at + self.here.start + lo)], 1).double()
-            best = torch.where(new[:, :1] > best[:, :1], new, best)                # of equal ones the first
-            t = t.masked_fill(~(ok & ~own if s.exclude_self else ok), -np.inf); level.add(t, t.masked_fill(t.isinf(), 0), None)
+            best = torch.where(new[:, :1] > best[:, :1], new, best)  # of equal ones the first
+            t = t.masked_fill(~(ok & ~own if s.exclude_self else ok), -np.inf)
+            level.add(t, t.masked_fill(t.isinf(), 0), None)
         level, best = _merge(level, bank.world), _first_of(best, bank.world)
         mine_own = logits(mine, other, mine[:, None], other[:, None])[:, 0]
-        found[one] = level.log_z() - level.value / level.z, (mine_own - level.log_z()).exp() * (not s.exclude_self), best
+        found[one] = (
+            level.log_z() - level.value / level.z,
+            (mine_own - level.log_z()).exp() * (not s.exclude_self),
+            best,
+        )
     return found
 
 
@@ -862,7 +1138,8 @@ def _first_of(best: Tensor, parts: int) -> Tensor:
     top, row = best[:, 0].clone(), best[:, 1].clone()
     if parts > 1:
         dist.all_reduce(top, dist.ReduceOp.MAX)
-        row[best[:, 0] < top] = -np.inf; dist.all_reduce(row, dist.ReduceOp.MAX)
+        row[best[:, 0] < top] = -np.inf
+        dist.all_reduce(row, dist.ReduceOp.MAX)
     return torch.where(top.isinf(), -1, -row.nan_to_num(neginf=0)).long()
 
 # %% ../nbs/10_training.ipynb #080553b8
@@ -872,7 +1149,11 @@ def _soft_instruments(found: dict) -> dict:
     for side, (spread, own, best) in found.items():
         chosen = best[best >= 0].bincount()
         numbers |= {f'S_entropy_{side}': float(spread.mean()), f'S_own_{side}': float(own.mean())}
-        if len(chosen): numbers |= {f'S_hub_{side}': float(chosen.max()) / len(best), f'S_never_chosen_{side}': 1 - float((chosen > 0).sum()) / len(best)}
+        if len(chosen):
+            numbers |= {
+                f'S_hub_{side}': float(chosen.max()) / len(best),
+                f'S_never_chosen_{side}': 1 - float((chosen > 0).sum()) / len(best),
+            }
     return numbers
 
 
@@ -880,18 +1161,24 @@ def _soft_instruments(found: dict) -> dict:
 def instruments(self: State) -> tuple:  # (numbers by name, scores for histograms by name)
     "What the bank shows at an epoch's end; the same on every process, and nothing is changed."
     bank, w = self.bank, self.cfg.weight
-    rows = torch.from_numpy(rng(self.cfg.run.seed, 0, 0, 'instruments').permutation(self.data.rows)[:_LOOK]).to(self.device)
+    rows = torch.from_numpy(rng(self.cfg.run.seed, 0, 0, 'instruments').permutation(self.data.rows)[:_LOOK]).to(
+        self.device
+    )
     v, a, written = (bank.collect(x, rows) for x in (bank.video, bank.audio, bank.written))
     good = written & (v * a).sum(1).isfinite()
     rows, v, a = rows[good], v[good], a[good]
-    if len(rows) < 2: return {}, {}
+    if len(rows) < 2:
+        return {}, {}
     kinds = self.manifest.table['faulty_kind'].to_numpy(str)[rows.cpu().numpy()]
     numbers, seen = score_instruments(v, a, kinds, self.objective.groups[rows])
     if w.on:
         x = positive_weights((v * a).sum(1), w.delta, w.kappa, w.w_min, *bank.moments(), w.floor, validate=False)
-        at = torch.tensor([.1, .5, .9], dtype=x.dtype, device=x.device)
-        numbers |= dict(zip(('weight_mean', 'weight_q10', 'weight_q50', 'weight_q90'), [float(x.mean()), *x.quantile(at).tolist()]))
-    if self.cfg.soft.estimator: numbers |= _soft_instruments(self.objective.relations(rows[:_ASK]))
+        at = torch.tensor([0.1, 0.5, 0.9], dtype=x.dtype, device=x.device)
+        numbers |= dict(
+            zip(('weight_mean', 'weight_q10', 'weight_q50', 'weight_q90'), [float(x.mean()), *x.quantile(at).tolist()])
+        )
+    if self.cfg.soft.estimator:
+        numbers |= _soft_instruments(self.objective.relations(rows[:_ASK]))
     return numbers, seen
 
 # %% ../nbs/10_training.ipynb #93e0d424
@@ -903,10 +1190,14 @@ def fixed_views(self: State) -> tuple:
         still = ClipDataset(self.data.manifest, c.data, c.view, c.run.seed, self.data.packed or '', train=False)
         rows, video, spec = [], [], []
         for row in self.data.rows[np.linspace(0, len(self.data) - 1, min(c.run.maps, len(self.data))).astype(int)]:
-            try: one = still.fetch([row], 0)
-            except ClipError: continue
+            try:
+                one = still.fetch([row], 0)
+            except ClipError:
+                continue
             look, listen = views_from(c, train=False)
-            rows.append(row); video.append(look(one.frames, 0, 0, one.index)[0]); spec.append(listen(one.waveform, 0, 0, one.index))
+            rows.append(row)
+            video.append(look(one.frames, 0, 0, one.index)[0])
+            spec.append(listen(one.waveform, 0, 0, one.index))
         self._fixed = np.array(rows, np.int64), torch.cat(video), torch.cat(spec)
     return self._fixed
 
@@ -919,10 +1210,15 @@ def save_maps(self: State) -> Path:
     self.model.eval()
     with torch.no_grad(), torch.compiler.set_stance('force_eager'):
         g = guided_maps(self.model(*(x.to(like) for x in views)), self.cfg.cmac.tau_m)
-    for m, mode in modes: m.training = mode
-    g = {k: g[k.replace('audio', 'audio_tf')].half().cpu().numpy() for k in ('video_guided', 'video_self', 'audio_guided', 'audio_self')}
+    for m, mode in modes:
+        m.training = mode
+    g = {
+        k: g[k.replace('audio', 'audio_tf')].half().cpu().numpy()
+        for k in ('video_guided', 'video_self', 'audio_guided', 'audio_self')
+    }
     path = self.folder / 'maps' / f'epoch-{self.epoch:04}.npz'
-    with atomic_write(path) as f: np.savez(f, rows=rows, **g)
+    with atomic_write(path) as f:
+        np.savez(f, rows=rows, **g)
     return path
 
 # %% ../nbs/10_training.ipynb #efc6441b
@@ -932,15 +1228,23 @@ def log_line(self: State):
     self.check_losses()
     names = list(self.sums)
     means = (total(torch.stack([self.sums[k] for k in names])) / self.n).tolist()
-    now = time.perf_counter(); spent = max(now - self.since, 1e-9)
-    row = dict(step=self.step, epoch=self.epoch, **dict(zip(names, means)), lr=self.schedule.get_last_lr()[0],
-               clips_per_s=round((self.n - self.had) * self.cfg.data.batch / spent, 1), wait_percent=round(100 * self.waited / spent, 1))
+    now = time.perf_counter()
+    spent = max(now - self.since, 1e-9)
+    row = dict(
+        step=self.step,
+        epoch=self.epoch,
+        **dict(zip(names, means)),
+        lr=self.schedule.get_last_lr()[0],
+        clips_per_s=round((self.n - self.had) * self.cfg.data.batch / spent, 1),
+        wait_percent=round(100 * self.waited / spent, 1),
+    )
     self.sums, self.n, self.had, self.waited, self.since = {}, 0, 0, 0.0, now
     bad = self.all_bad()
     if self.rank == 0:
         self.log.write(row)
-        if bad.seen: bad.save(self.folder / 'ledger.csv')
-    bad.add([])                                                             # several processes may be over the budget where none is alone
+        if bad.seen:
+            bad.save(self.folder / 'ledger.csv')
+    bad.add([])  # several processes may be over the budget where none is alone
     self.tell('log', row)
 
 # %% ../nbs/10_training.ipynb #d709103f
@@ -948,27 +1252,35 @@ def log_line(self: State):
 def save(self: State):
     "Write a checkpoint and keep the newest `run.keep`."
     self.check_losses()
-    if not all(bool(x.isfinite().all()) for x in self.model.parameters()): self.dump(self.step - 1, self.rows, 'a weight is no number after the update', self.schedule.get_last_lr()[0])
+    if not all(bool(x.isfinite().all()) for x in self.model.parameters()):
+        self.dump(self.step - 1, self.rows, 'a weight is no number after the update', self.schedule.get_last_lr()[0])
     state, path = self.state_dict(), self.folder / f'checkpoints/step-{self.step:08}.pt'
     if self.bank.world > 1:
         write_checkpoint(part_names(path, self.world)[self.rank], {k: state.pop(k) for k in ('bank', 'objective')})
-        state['parts'] = self.world; dist.barrier()
-    if self.rank: return
+        state['parts'] = self.world
+        dist.barrier()
+    if self.rank:
+        return
     write_checkpoint(path, state)
-    for old in sorted(self.folder.glob('checkpoints/step-*.pt'))[:-max(self.cfg.run.keep, 1)]:
-        for file in (old, *self.folder.glob(f"checkpoints/{old.stem.replace('step', 'rows')}-*.pt")): file.unlink()
+    for old in sorted(self.folder.glob('checkpoints/step-*.pt'))[: -max(self.cfg.run.keep, 1)]:
+        for file in (old, *self.folder.glob(f'checkpoints/{old.stem.replace("step", "rows")}-*.pt')):
+            file.unlink()
 
 # %% ../nbs/10_training.ipynb #66bf454f
 @patch
 def end_epoch(self: State):
     "A pass over the data is done."
-    self.check_losses()                                                     # before maps, instruments and monitors meet what is no number
+    self.check_losses()  # before maps, instruments and monitors meet what is no number
     self.epoch, self.position = self.epoch + 1, 0
-    if self.cfg.run.maps and self.rank == 0: self.save_maps()
+    if self.cfg.run.maps and self.rank == 0:
+        self.save_maps()
     last, (numbers, seen) = self.epoch == self.cfg.optim.epochs, self.instruments()
-    if self.rank == 0: self.log.note(self.step, self.epoch, numbers); self.log.tally(self.step, self.epoch, seen)
+    if self.rank == 0:
+        self.log.note(self.step, self.epoch, numbers)
+        self.log.tally(self.step, self.epoch, seen)
     self.tell('end' if last else 'epoch')
-    if last: self.save()
+    if last:
+        self.save()
 
 # %% ../nbs/10_training.ipynb #d847f7c2
 @patch
@@ -978,19 +1290,25 @@ def count(
 ):
     "Note a step that was taken; log, save and stop when it is time."
     self.step, self.position, self.n = self.step + 1, self.position + 1, self.n + 1
-    for k, x in parts.items(): self.sums[k] = self.sums[k] + x if k in self.sums else x.clone()
+    for k, x in parts.items():
+        self.sums[k] = self.sums[k] + x if k in self.sums else x.clone()
     last = self.step == self.steps
-    if self.step % self.cfg.run.log_every == 0 or last: self.log_line()
+    if self.step % self.cfg.run.log_every == 0 or last:
+        self.log_line()
     stop = self.asked_to_stop()
-    if stop or self.step % self.cfg.run.checkpoint_every == 0: self.save()
-    if stop and not last: raise RunStopped(f"stopped at step {self.step} of {self.steps}, everything is saved; run it again to go on")
+    if stop or self.step % self.cfg.run.checkpoint_every == 0:
+        self.save()
+    if stop and not last:
+        raise RunStopped(f'stopped at step {self.step} of {self.steps}, everything is saved; run it again to go on')
 
 # %% ../nbs/10_training.ipynb #44fddc9b
 @patch
 def asked_to_stop(self: State) -> bool:
     "Whether any process got a signal; several processes agree on it at log lines."
-    if self.world == 1: return self.stop.is_set()
-    if self.step % self.cfg.run.log_every: return False
+    if self.world == 1:
+        return self.stop.is_set()
+    if self.step % self.cfg.run.log_every:
+        return False
     return bool(total(torch.tensor(float(self.stop.is_set()), device=self.device)))
 
 # %% ../nbs/10_training.ipynb #8cf630ee
@@ -999,50 +1317,70 @@ def stopping(
     stop: threading.Event,  # set when a signal asks to stop
 ):
     "Turn signals into a request while the block runs; outside of the main thread they are left alone."
-    if threading.current_thread() is not threading.main_thread(): yield; return
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
     def ask(number, frame):
         stop.set()
-        if number == signal.SIGINT: signal.signal(number, old[number])
+        if number == signal.SIGINT:
+            signal.signal(number, old[number])
+
     old = {s: signal.signal(s, ask) for s in STOPS}
-    try: yield
+    try:
+        yield
     finally:
-        for s, handler in old.items(): signal.signal(s, handler)
+        for s, handler in old.items():
+            signal.signal(s, handler)
 
 # %% ../nbs/10_training.ipynb #67281032
-_LOWER = ("lower data.batch (now {data.batch}), or keep it and set optim.accumulate={double}; run.amp=true halves what the networks keep; "
-         "with a large bank, xid.candidates=sampled, or xid.shard=true, which streams the whole bank (on one process too)")
+_LOWER = (
+    'lower data.batch (now {data.batch}), or keep it and set optim.accumulate={double}; run.amp=true halves what the networks keep; '
+    'with a large bank, xid.candidates=sampled, or xid.shard=true, which streams the whole bank (on one process too)'
+)
 
 
 @contextlib.contextmanager
 def explained(s: State):
     "Say what an error of torch or of the system means for a run."
-    try: yield
-    except (MemoryError, RuntimeError, OSError) as e:                      # torch.OutOfMemoryError is a RuntimeError
+    try:
+        yield
+    except (MemoryError, RuntimeError, OSError) as e:  # torch.OutOfMemoryError is a RuntimeError
         text, saved = str(e), _saved(s.folder)
-        after = f"{saved} is whole: run it again to go on from there" if saved else "nothing was saved yet"
+        after = f'{saved} is whole: run it again to go on from there' if saved else 'nothing was saved yet'
         if isinstance(e, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in text:
-            what = f"out of memory at step {s.step} on {s.device}: " + _LOWER.format(data=s.cfg.data, double=2 * s.cfg.optim.accumulate)
-        elif 'DataLoader worker' in text: what = f"a reading process was killed at step {s.step} (out of memory?): use fewer data.workers, or a packed set"
-        elif getattr(e, 'errno', None) in (errno.ENOSPC, errno.EDQUOT): what = f"the disk of {s.folder.name} is full at step {s.step}: free some space"
-        else: raise
-        raise TrainingError(f"{what}. {after}.") from e
+            what = f'out of memory at step {s.step} on {s.device}: ' + _LOWER.format(
+                data=s.cfg.data, double=2 * s.cfg.optim.accumulate
+            )
+        elif 'DataLoader worker' in text:
+            what = f'a reading process was killed at step {s.step} (out of memory?): use fewer data.workers, or a packed set'
+        elif getattr(e, 'errno', None) in (errno.ENOSPC, errno.EDQUOT):
+            what = f'the disk of {s.folder.name} is full at step {s.step}: free some space'
+        else:
+            raise
+        raise TrainingError(f'{what}. {after}.') from e
     finally:
-        if hasattr(s, 'loader'): s.loader.close()                          # its processes end with it
+        if hasattr(s, 'loader'):
+            s.loader.close()  # its processes end with it
 
 # %% ../nbs/10_training.ipynb #ef80f330
 def training_manifest(cfg: TrainConfig) -> Manifest:
     "All rows of the manifest that the config names, or of the packed set when it names none."
     if not cfg.data.manifest and not cfg.data.packed:
-        raise TrainingError("data.manifest is empty: expected the manifest.csv of your clips; "
-                            "make one with avnb index FOLDER, or a world with avnb world OUT")
+        raise TrainingError(
+            'data.manifest is empty: expected the manifest.csv of your clips; '
+            'make one with avnb index FOLDER, or a world with avnb world OUT'
+        )
     return Manifest.load(cfg.data.manifest or Path(cfg.data.packed, 'manifest.csv'))
 
 # %% ../nbs/10_training.ipynb #5953f12a
 def tidy(folder: Path):
     "Remove what a process that was killed while it wrote a checkpoint left behind."
-    for half in folder.glob('.*.tmp'): half.unlink()
+    for half in folder.glob('.*.tmp'):
+        half.unlink()
     for part in folder.glob('rows-*.pt'):
-        if not any(folder.glob(f"step-{part.name.split('-')[1]}.pt*")): part.unlink()
+        if not any(folder.glob(f'step-{part.name.split("-")[1]}.pt*')):
+            part.unlink()
 
 # %% ../nbs/10_training.ipynb #1d30c891
 @contextlib.contextmanager
@@ -1051,70 +1389,106 @@ def alone(
 ):
     "Nobody else trains into this folder while the block runs; a process that is killed holds nothing."
     from filelock import FileLock, Timeout
+
     lock = FileLock(folder / 'lock', blocking=False)
-    try: lock.acquire()
+    try:
+        lock.acquire()
     except Timeout:
-        raise TrainingError(f"{folder.name}: somebody is training into this folder just now (another notebook or terminal?), and two would spoil "
-                            "each other's checkpoints; wait for that run, stop it, or choose another run.folder") from None
-    try: yield
-    finally: lock.release()
+        raise TrainingError(
+            f'{folder.name}: somebody is training into this folder just now (another notebook or terminal?), and two would spoil '
+            "each other's checkpoints; wait for that run, stop it, or choose another run.folder"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 # %% ../nbs/10_training.ipynb #c512f6e0
-_SHARED = dict(optim=('epochs', 'lr', 'schedule', 'weight_decay'), data=('batch',), model=('net', 'width', 'dim', 'pool', 'heads'))
+_SHARED = dict(
+    optim=('epochs', 'lr', 'schedule', 'weight_decay'), data=('batch',), model=('net', 'width', 'dim', 'pool', 'heads')
+)
 
 
 def _first_stage(path, s: State) -> str:
     "A checkpoint of another run to go on from; `TrainingError` where this run's config does not fit it, because schedule and networks go on as they are."
-    if not Path(path).is_file(): raise TrainingError(f"resume: there is no checkpoint {path}; expected 'auto' or a file such as runs/first/checkpoints/step-00001000.pt")
-    state = _read(path, 'cpu'); was, now = state['config'], to_dict(s.cfg)
-    diff = [f"{g}.{k} {was[g][k]!r} there, {now[g][k]!r} here" for g, ks in _SHARED.items() for k in ks if was[g].get(k) != now[g][k]]
-    if diff: raise TrainingError(f"resume: {Path(path).name} does not fit this config: {'; '.join(diff)}. Both stages are one schedule: give the first stage the whole "
-                                 "length (optim.epochs) and go on from a checkpoint before its end, with the same settings of networks and optimizer")
+    if not Path(path).is_file():
+        raise TrainingError(
+            f"resume: there is no checkpoint {path}; expected 'auto' or a file such as runs/first/checkpoints/step-00001000.pt"
+        )
+    state = _read(path, 'cpu')
+    was, now = state['config'], to_dict(s.cfg)
+    diff = [
+        f'{g}.{k} {was[g][k]!r} there, {now[g][k]!r} here'
+        for g, ks in _SHARED.items()
+        for k in ks
+        if was[g].get(k) != now[g][k]
+    ]
+    if diff:
+        raise TrainingError(
+            f'resume: {Path(path).name} does not fit this config: {"; ".join(diff)}. Both stages are one schedule: give the first stage the whole '
+            'length (optim.epochs) and go on from a checkpoint before its end, with the same settings of networks and optimizer'
+        )
     if state['epoch'] >= s.cfg.optim.epochs:
-        raise TrainingError(f"resume: {Path(path).name} is the end of its run ({state['step']} steps), so nothing would be trained; go on from a checkpoint before its end")
+        raise TrainingError(
+            f'resume: {Path(path).name} is the end of its run ({state["step"]} steps), so nothing would be trained; go on from a checkpoint before its end'
+        )
     return str(path)
 
 
 def prepare(
     cfg: TrainConfig,
-    resume,     # 'auto', None or a checkpoint
-    monitors,   # functions of the state
+    resume,  # 'auto', None or a checkpoint
+    monitors,  # functions of the state
     held: contextlib.ExitStack,  # what is to be given back when the run ends
 ) -> State:
     "Everything a run needs, put back to where a checkpoint left it; the folder is this process's alone."
     manifest = training_manifest(cfg)
     s = State(cfg, manifest)
     if s.steps_per_epoch < 1:
-        raise TrainingError(f"data.batch={cfg.data.batch}, but only {len(s.data)} clips to train on; lower data.batch or add clips")
+        raise TrainingError(
+            f'data.batch={cfg.data.batch}, but only {len(s.data)} clips to train on; lower data.batch or add clips'
+        )
     if len(s.objective.groups[s.objective.rows].unique()) < 2:
-        raise TrainingError("all clips to train on are windows of one file, and windows of one file are never each other's negatives: there is nothing to tell apart; add files")
+        raise TrainingError(
+            "all clips to train on are windows of one file, and windows of one file are never each other's negatives: there is nothing to tell apart; add files"
+        )
     path = [None]
     if s.rank == 0:
-        claim(cfg, manifest, resume); held.enter_context(alone(s.folder))
+        claim(cfg, manifest, resume)
+        held.enter_context(alone(s.folder))
         tidy(s.folder / 'checkpoints')
         path[0] = newest_checkpoint(s.folder, rows=(0, 0), mend=True)[0]
-        if not path[0] and resume not in ('auto', None): path[0] = _first_stage(resume, s)
-    if s.world > 1: dist.broadcast_object_list(path)
-    if path[0]: s.load_state_dict(read_checkpoint(path[0], s.device, (s.bank.lo, s.bank.hi)))
+        if not path[0] and resume not in ('auto', None):
+            path[0] = _first_stage(resume, s)
+    if s.world > 1:
+        dist.broadcast_object_list(path)
+    if path[0]:
+        s.load_state_dict(read_checkpoint(path[0], s.device, (s.bank.lo, s.bank.hi)))
     s.monitors, s.done = list(monitors), s.epoch >= cfg.optim.epochs
-    if not s.done: s.log = Log(s.folder, s.step, s.epoch) if s.rank == 0 else None
-    if path[0] and not s.done and s.rank == 0: print(f"going on from {Path(path[0]).name}: step {s.step} of {s.steps}")
+    if not s.done:
+        s.log = Log(s.folder, s.step, s.epoch) if s.rank == 0 else None
+    if path[0] and not s.done and s.rank == 0:
+        print(f'going on from {Path(path[0]).name}: step {s.step} of {s.steps}')
     return s
 
 # %% ../nbs/10_training.ipynb #3f4bf0e2
 def fit(
     cfg: TrainConfig,
     resume='auto',  # 'auto': go on where the folder's newest good checkpoint left off; None: a new folder; or a checkpoint to start from
-    monitors=(),    # functions of the state, called at log lines and ends of epochs; numbers they return are noted
+    monitors=(),  # functions of the state, called at log lines and ends of epochs; numbers they return are noted
 ) -> Run:
     "Train as `cfg` says into `cfg.run.folder`; a run that is done is skipped, one that was interrupted goes on."
     with contextlib.ExitStack() as held:
         s = prepare(cfg, resume, monitors, held)
-        if s.done: return s.finished("skipped because")
-        s.model.train(); held.enter_context(stopping(s.stop)); held.enter_context(explained(s))
+        if s.done:
+            return s.finished('skipped because')
+        s.model.train()
+        held.enter_context(stopping(s.stop))
+        held.enter_context(explained(s))
         s.bar = held.enter_context(progress(total=s.steps, initial=s.step, desc=s.folder.name, unit='step'))
         while s.epoch < cfg.optim.epochs:
-            if s.position == 0: s.objective.begin_epoch()
+            if s.position == 0:
+                s.objective.begin_epoch()
             for batch in s.batches():
                 index, video, spec = s.see(batch)
                 out = s.forward(video, spec)
@@ -1123,31 +1497,35 @@ def fit(
                 s.bank.update(gather(index), gather(out.video.detach()), gather(out.audio.detach()), validate=False)
                 s.count(parts)
             s.end_epoch()
-    return s.finished("done:")
+    return s.finished('done:')
 
 # %% ../nbs/10_training.ipynb #c42328ba
 @patch
 def finished(self: State, how: str) -> Run:
     "The `Run`, and a line that says what happened."
     import pandas as pd
-    if self.rank == 0: print(f"{how} {self.folder.name} holds {self.steps} steps of this config and manifest")
+
+    if self.rank == 0:
+        print(f'{how} {self.folder.name} holds {self.steps} steps of this config and manifest')
     log = pd.read_csv(self.folder / 'log.csv') if (self.folder / 'log.csv').exists() else pd.DataFrame()
     return Run(self.model.eval(), self.bank, self.cfg, self.manifest, self.folder, log)
 
 # %% ../nbs/10_training.ipynb #71a0d428
 def load_run(
     folder: str | Path,  # of a run
-    device=None,         # None: as its config says
+    device=None,  # None: as its config says
 ) -> Run:
     "A run as its newest good checkpoint left it, ready to evaluate."
     import pandas as pd
+
     folder = Path(folder)
     if not (folder / 'config.toml').exists():
-        raise TrainingError(f"{folder.name} is not a run: no config.toml in it; train one with avnb train")
+        raise TrainingError(f'{folder.name} is not a run: no config.toml in it; train one with avnb train')
     cfg = load_config(folder / 'config.toml')
     device = device_of(cfg) if device is None else torch.device(device)
     path, state = newest_checkpoint(folder, device)
-    if path is None: raise TrainingError(f"{folder.name} has no checkpoint yet; train it with avnb train")
+    if path is None:
+        raise TrainingError(f'{folder.name} has no checkpoint yet; train it with avnb train')
     model = new_model(cfg).to(device)
     model.load_state_dict(state['model'])
     bank = MemoryBank(len(state['bank']['video']), cfg.model.dim, cfg.xid.momentum).to(device)
@@ -1170,5 +1548,6 @@ def load_model(
 ) -> tuple[AVModel, TrainConfig]:
     "A network in evaluation mode and the config it was trained with; `EncoderError` where that is not what the folder holds."
     from importlib.resources import files
+
     model = AVModel.from_pretrained(files('avnb') / 'static' / 'tiny' if folder is None else folder)
     return model, model.config

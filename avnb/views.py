@@ -22,15 +22,15 @@ class ViewError(AvnbError):
 
 # %% ../nbs/05_views.ipynb #5cb476b2
 def crop_boxes(
-    u,         # [B, 4] uniform numbers: area, ratio, left, top
+    u,  # [B, 4] uniform numbers: area, ratio, left, top
     height: int,  # of the frames, pixels
-    width: int,   # of the frames, pixels
+    width: int,  # of the frames, pixels
     area_min: float = 0.5,  # smallest crop, share of the frame's area
 ) -> torch.Tensor:
     "Random crops `[B, 4]` as x0, y0, x1, y1 in fractions of the frame; area U(area_min, 1), ratio log-uniform in 3/4..4/3 (AVID)."
     u = torch.as_tensor(u, dtype=torch.float32)
     area, frame = area_min + (1 - area_min) * u[:, 0], width / height
-    lo, hi = (area * frame).log(), (frame / area).log()          # log ratios at which the crop just fits
+    lo, hi = (area * frame).log(), (frame / area).log()  # log ratios at which the crop just fits
     low, high = (torch.full_like(area, math.log(r)).clamp(lo, hi) for r in (3 / 4, 4 / 3))
     ratio = (low + u[:, 1] * (high - low)).exp()
     w, h = (area * ratio / frame).sqrt().clamp(max=1), (area / ratio * frame).sqrt().clamp(max=1)
@@ -41,18 +41,22 @@ def crop_boxes(
 def resize_matrix(
     lo: torch.Tensor,  # [B] where the crop begins, pixels
     hi: torch.Tensor,  # [B] where it ends, pixels
-    n_in: int,         # pixels along this side of the frame
-    n_out: int,        # pixels along this side of the view
+    n_in: int,  # pixels along this side of the frame
+    n_out: int,  # pixels along this side of the view
     flip: torch.Tensor | None = None,  # [B] bool: mirrored
 ) -> torch.Tensor:
     "Weights `[B, n_out, n_in]` that resample [lo, hi) to n_out pixels with an antialiasing triangle; rows sum to 1."
-    lo, hi = lo.double()[:, None, None], hi.double()[:, None, None]   # in single precision a pixel's place would be off by up to 1e-5
-    step = (hi - lo) / n_out                                          # input pixels per output pixel
+    lo, hi = (
+        lo.double()[:, None, None],
+        hi.double()[:, None, None],
+    )  # in single precision a pixel's place would be off by up to 1e-5
+    step = (hi - lo) / n_out  # input pixels per output pixel
     centre = lo + step * (torch.arange(n_out, device=lo.device)[:, None] + 0.5)
     j = torch.arange(n_in, device=lo.device)
     w = (1 - (j + 0.5 - centre).abs() / step.clamp(min=1)).clamp(min=0)
-    w = w * ((j + 1 > lo + 1e-4) & (j < hi - 1e-4))                   # only pixels the crop touches (1e-4: rounding of fractions)
-    if flip is not None: w = torch.where(flip[:, None, None], w.flip(1), w)
+    w = w * ((j + 1 > lo + 1e-4) & (j < hi - 1e-4))  # only pixels the crop touches (1e-4: rounding of fractions)
+    if flip is not None:
+        w = torch.where(flip[:, None, None], w.flip(1), w)
     return (w / w.sum(-1, keepdim=True)).float()
 
 # %% ../nbs/05_views.ipynb #6d45f439
@@ -74,9 +78,9 @@ def _chunks(x):
 # %% ../nbs/05_views.ipynb #1503ac9c
 def crop_resize(
     frames: torch.Tensor,  # [B, 3, T, H, W], uint8 or float
-    box: torch.Tensor,     # [B, 4] x0, y0, x1, y1, fractions of the frame
-    flip: torch.Tensor,    # [B] bool: mirror left and right
-    size: int,             # side of the view, pixels
+    box: torch.Tensor,  # [B, 4] x0, y0, x1, y1, fractions of the frame
+    flip: torch.Tensor,  # [B] bool: mirror left and right
+    size: int,  # side of the view, pixels
 ) -> torch.Tensor:
     "Cut each clip's box out, mirror it where asked and resize it: float32 `[B, 3, T, size, size]` in the units of `frames`."
     B, C, T, H, W = frames.shape
@@ -101,20 +105,24 @@ def _hue_matrix(
     "Rotations `[B, 3, 3]` of red, green and blue about the grey axis."
     turn = -2 * math.pi * hue
     zero, unit = torch.zeros_like(hue), torch.ones_like(hue)
-    rows = torch.stack([unit, zero, zero, zero, turn.cos(), -turn.sin(), zero, turn.sin(), turn.cos()], 1).view(-1, 3, 3)
+    rows = torch.stack([unit, zero, zero, zero, turn.cos(), -turn.sin(), zero, turn.sin(), turn.cos()], 1).view(
+        -1, 3, 3
+    )
     return _fixed(_RGB, hue) @ rows @ _fixed(_YIQ, hue)
 
 # %% ../nbs/05_views.ipynb #90f4e74a
 def colour_matrix(
     factors: torch.Tensor,  # [B, 4] brightness, contrast, saturation (1: as it was) and hue (0: as it was), hue in turns
-    mean: torch.Tensor,     # [B, 3] mean colour of each clip
+    mean: torch.Tensor,  # [B, 3] mean colour of each clip
 ) -> tuple[torch.Tensor, torch.Tensor]:
     "Matrix `[B, 3, 3]` and shift `[B, 3, 1]` that jitter a clip's colours, in that order (AVID shuffles it)."
-    b, c, s, hue = factors.T[:, :, None, None]                    # each [B, 1, 1]
+    b, c, s, hue = factors.T[:, :, None, None]  # each [B, 1, 1]
     luma = _fixed(LUMA, mean)
     saturate = s * torch.eye(3, dtype=mean.dtype, device=mean.device) + (1 - s) * luma.expand(3, 3)
     matrix = _hue_matrix(hue[:, 0, 0]) @ saturate * (b * c)
-    return matrix, ((1 - c) * b * (mean @ luma)[:, None, None]).expand(-1, 3, 1)  # contrast pulls towards the clip's mean grey
+    return matrix, ((1 - c) * b * (mean @ luma)[:, None, None]).expand(
+        -1, 3, 1
+    )  # contrast pulls towards the clip's mean grey
 
 # %% ../nbs/05_views.ipynb #5ea95e05
 PARAMS = ('x0', 'y0', 'x1', 'y1', 'flip', 'brightness', 'contrast', 'saturation', 'hue')
@@ -125,39 +133,45 @@ class VideoView:
 
     def __init__(
         self,
-        size: int = 64,        # side of the view, pixels
+        size: int = 64,  # side of the view, pixels
         area_min: float = 0.5,  # smallest crop, share of the frame's area (AVID 0.08; ours is larger so that sources stay in view)
-        flip: float = 0.5,     # chance of a mirrored clip
-        jitter: float = 0.4,   # brightness, contrast, saturation: factors in 1 -+ jitter (AVID)
-        hue: float = 0.05,     # hue shift, turns at most (AVID 0.2)
-        train: bool = True,    # False: no randomness
-        device=None,           # where the view is made; None: where the frames are
-        mean=(0.45,) * 3,      # subtracted from colours in [0, 1], per channel (ImageNet: .485 .456 .406)
-        std=(0.225,) * 3,      # divided by, per channel (ImageNet: .229 .224 .225)
+        flip: float = 0.5,  # chance of a mirrored clip
+        jitter: float = 0.4,  # brightness, contrast, saturation: factors in 1 -+ jitter (AVID)
+        hue: float = 0.05,  # hue shift, turns at most (AVID 0.2)
+        train: bool = True,  # False: no randomness
+        device=None,  # where the view is made; None: where the frames are
+        mean=(0.45,) * 3,  # subtracted from colours in [0, 1], per channel (ImageNet: .485 .456 .406)
+        std=(0.225,) * 3,  # divided by, per channel (ImageNet: .229 .224 .225)
     ):
-        if not 0 < area_min <= 1: raise ViewError(f"area_min: expected a share of the frame in (0, 1], got {area_min}")
+        if not 0 < area_min <= 1:
+            raise ViewError(f'area_min: expected a share of the frame in (0, 1], got {area_min}')
         self.size, self.area_min, self.flip, self.jitter, self.hue = size, area_min, flip, jitter, hue
         self.train, self.device, self.mean, self.std = train, device, tuple(mean), tuple(std)
 
 # %% ../nbs/05_views.ipynb #5e818e9b
 @patch
 def __repr__(self: VideoView):
-    if not self.train: return f"VideoView(whole frame -> {self.size} px)"
-    return (f"VideoView(crop {self.area_min:g}..1 of the area -> {self.size} px, flip {self.flip:g}, "
-            f"jitter {self.jitter:g}, hue {self.hue:g})")
+    if not self.train:
+        return f'VideoView(whole frame -> {self.size} px)'
+    return (
+        f'VideoView(crop {self.area_min:g}..1 of the area -> {self.size} px, flip {self.flip:g}, '
+        f'jitter {self.jitter:g}, hue {self.hue:g})'
+    )
 
 # %% ../nbs/05_views.ipynb #0d416deb
 @patch
-def params(self: VideoView,
-    seed: int,    # the run's seed
-    epoch: int,   # pass over the data
-    index,        # [B] rows in the manifest
+def params(
+    self: VideoView,
+    seed: int,  # the run's seed
+    epoch: int,  # pass over the data
+    index,  # [B] rows in the manifest
     height: int,  # of the frames, pixels
-    width: int,   # of the frames, pixels
+    width: int,  # of the frames, pixels
     view: str = 'video',  # name of the draw: another name, another view of the same clip
 ) -> torch.Tensor:
     "The parameters `[B, 9]` of the views, columns as in `PARAMS`; row b depends on (seed, epoch, index[b], view) and on nothing else."
-    if not self.train: return torch.tensor([[0, 0, 1, 1, 0, 1, 1, 1, 0.]]).repeat(len(index), 1)
+    if not self.train:
+        return torch.tensor([[0, 0, 1, 1, 0, 1, 1, 1, 0.0]]).repeat(len(index), 1)
     u = torch.from_numpy(uniforms(seed, epoch, index, view, 9))
     box = crop_boxes(u[:, :4], height, width, self.area_min)
     factors = 1 + self.jitter * (2 * u[:, 5:8] - 1)
@@ -168,39 +182,49 @@ def params(self: VideoView,
 def _colour(self: VideoView, x, params):
     "Jitter, scale and normalise the colours of `x` in place; `params` are those of the views, `[B, 9]`."
     mean, std = (_fixed(v, x)[:, None] for v in (self.mean, self.std))
-    if self.train: matrix, shift = colour_matrix(params[:, 5:], x.mean((2, 3, 4)))
-    else: matrix, shift = torch.eye(3, device=x.device).expand(len(x), 3, 3), torch.zeros(len(x), 3, 1, device=x.device)
-    matrix, shift = matrix / (255 * std), (shift / 255 - mean) / std            # jitter, scale to [0, 1] and normalise in one product
-    for s in _chunks(x): x[s] = torch.baddbmm(shift[s], matrix[s], x[s].flatten(2)).clamp_(-mean / std, (1 - mean) / std).view_as(x[s])
+    if self.train:
+        matrix, shift = colour_matrix(params[:, 5:], x.mean((2, 3, 4)))
+    else:
+        matrix, shift = torch.eye(3, device=x.device).expand(len(x), 3, 3), torch.zeros(len(x), 3, 1, device=x.device)
+    matrix, shift = (
+        matrix / (255 * std),
+        (shift / 255 - mean) / std,
+    )  # jitter, scale to [0, 1] and normalise in one product
+    for s in _chunks(x):
+        x[s] = torch.baddbmm(shift[s], matrix[s], x[s].flatten(2)).clamp_(-mean / std, (1 - mean) / std).view_as(x[s])
     return x
 
 # %% ../nbs/05_views.ipynb #2fcb5c84
 def _check_frames(frames, index):
     "`ViewError` unless frames are uint8 [B, 3, T, H, W] with an index for each clip."
     if frames.ndim != 5 or frames.shape[1] != 3 or frames.dtype != torch.uint8 or len(index) != len(frames):
-        raise ViewError(f"expected frames uint8 [B, 3, T, H, W] and B indices, got {frames.dtype} {list(frames.shape)} "
-                        f"and {len(index)} indices; frames [T, H, W, 3] need a permute first")
+        raise ViewError(
+            f'expected frames uint8 [B, 3, T, H, W] and B indices, got {frames.dtype} {list(frames.shape)} '
+            f'and {len(index)} indices; frames [T, H, W, 3] need a permute first'
+        )
 
 # %% ../nbs/05_views.ipynb #05ed036b
 @patch
-def __call__(self: VideoView,
-    frames,      # uint8 [B, 3, T, H, W]
-    seed: int,   # the run's seed
+def __call__(
+    self: VideoView,
+    frames,  # uint8 [B, 3, T, H, W]
+    seed: int,  # the run's seed
     epoch: int,  # pass over the data
-    index,       # [B] rows in the manifest
+    index,  # [B] rows in the manifest
     view: str = 'video',  # name of the draw
 ) -> tuple[torch.Tensor, torch.Tensor]:
     "Views float32 `[B, 3, T, size, size]`, normalised, and their parameters `[B, 9]`. Raises `ViewError` for other shapes."
     frames = torch.as_tensor(frames)
     _check_frames(frames, index)
-    if self.device is not None: frames = frames.to(self.device, non_blocking=True)
+    if self.device is not None:
+        frames = frames.to(self.device, non_blocking=True)
     params = self.params(seed, epoch, index, *frames.shape[-2:], view=view).to(frames.device, non_blocking=True)
     x = crop_resize(frames, params[:, :4], params[:, 4] > 0.5, self.size)
     return self._colour(x, params), params
 
 # %% ../nbs/05_views.ipynb #7b59b40c
 def _across(
-    n: int,            # pixels along this side of the frame
+    n: int,  # pixels along this side of the frame
     lo: torch.Tensor,  # [B] where the crop begins, fraction of the frame
     hi: torch.Tensor,  # [B] where it ends
 ) -> torch.Tensor:
@@ -209,35 +233,42 @@ def _across(
 
 # %% ../nbs/05_views.ipynb #53fc3028
 @patch
-def to_frame(self: VideoView,
-    maps: torch.Tensor,    # [B, T', h, w] over the view
+def to_frame(
+    self: VideoView,
+    maps: torch.Tensor,  # [B, T', h, w] over the view
     params: torch.Tensor,  # [B, 9] of these views
     size: tuple[int, int],  # (H, W) of the original frame, pixels
 ) -> torch.Tensor:
     "Maps over the original frames, float `[B, T', H, W]`, bilinear between cells; NaN outside the crop."
     if maps.ndim != 4 or len(maps) != len(params):
-        raise ViewError(f"expected maps [B, T', h, w] and params [B, 9], got {list(maps.shape)} and {list(params.shape)}")
+        raise ViewError(
+            f"expected maps [B, T', h, w] and params [B, 9], got {list(maps.shape)} and {list(params.shape)}"
+        )
     params = params.to(maps.device)
     x, y = _across(size[1], params[:, 0], params[:, 2]), _across(size[0], params[:, 1], params[:, 3])
-    x = torch.where(params[:, 4:5] > 0.5, 1 - x, x)                            # mirrored
+    x = torch.where(params[:, 4:5] > 0.5, 1 - x, x)  # mirrored
     x, y = x[:, None, :].expand(-1, size[0], -1), y[:, :, None].expand(-1, -1, size[1])
-    out = F.grid_sample(maps, torch.stack([x, y], -1) * 2 - 1, mode='bilinear', padding_mode='border', align_corners=False)
+    out = F.grid_sample(
+        maps, torch.stack([x, y], -1) * 2 - 1, mode='bilinear', padding_mode='border', align_corners=False
+    )
     inside = (x >= 0) & (x <= 1) & (y >= 0) & (y <= 1)
     return out.masked_fill(~inside[:, None], math.nan)
 
 # %% ../nbs/05_views.ipynb #0c032af8
 def power_spectrogram(
     waveform: torch.Tensor,  # [B, L] in [-1, 1]
-    n_fft: int = 512,        # window, samples
-    hop: int = 250,          # step, samples
+    n_fft: int = 512,  # window, samples
+    hop: int = 250,  # step, samples
 ) -> torch.Tensor:
     "Power of a Hann-windowed Fourier transform, `[B, n_fft // 2 + 1, L // hop]`; edges are reflected. In float64: see below."
     if waveform.ndim != 2 or waveform.shape[1] <= n_fft // 2 or hop < 1:
-        raise ViewError(f"expected a waveform [B, L] with more than {n_fft // 2} samples (half a window of {n_fft}), "
-                        f"got {list(waveform.shape)}; read more sound or use a smaller n_fft")
+        raise ViewError(
+            f'expected a waveform [B, L] with more than {n_fft // 2} samples (half a window of {n_fft}), '
+            f'got {list(waveform.shape)}; read more sound or use a smaller n_fft'
+        )
     window = torch.hann_window(n_fft, device=waveform.device, dtype=torch.float64)
     z = torch.stft(waveform.double(), n_fft, hop, window=window, center=True, pad_mode='reflect', return_complex=True)
-    return (z.real ** 2 + z.imag ** 2)[..., :waveform.shape[1] // hop].float()
+    return (z.real**2 + z.imag**2)[..., : waveform.shape[1] // hop].float()
 
 # %% ../nbs/05_views.ipynb #ab830bf7
 def decibels(
@@ -252,12 +283,15 @@ def decibels(
 def _mel_bank(rate, n_fft, mels) -> torch.Tensor:
     "Triangular weights [n_fft // 2 + 1, mels]; an error where a band would be empty."
     import warnings
+
     with warnings.catch_warnings():
-        warnings.simplefilter('ignore')                                    # we say it ourselves, with a way out
+        warnings.simplefilter('ignore')  # we say it ourselves, with a way out
         bank = import_torchaudio().functional.melscale_fbanks(n_fft // 2 + 1, 0.0, rate / 2, mels, rate)
     if (bank.amax(0) <= 0).any():
-        raise ViewError(f"{mels} mel bands are too many for a window of {n_fft} samples at {rate} Hz: some hold no frequency; "
-                        "use fewer mels or a larger n_fft")
+        raise ViewError(
+            f'{mels} mel bands are too many for a window of {n_fft} samples at {rate} Hz: some hold no frequency; '
+            'use fewer mels or a larger n_fft'
+        )
     return bank
 
 # %% ../nbs/05_views.ipynb #ce2f0738
@@ -269,10 +303,10 @@ def _bank_on(rate, n_fft, mels, device) -> torch.Tensor:
 # %% ../nbs/05_views.ipynb #591deedb
 def log_mel(
     waveform: torch.Tensor,  # [B, L] in [-1, 1]
-    rate: int = 16000,       # Hz
-    n_fft: int = 512,        # window, samples
-    hop: int = 250,          # step, samples
-    mels: int = 64,          # bands between 0 Hz and half the rate (HTK's mel scale)
+    rate: int = 16000,  # Hz
+    n_fft: int = 512,  # window, samples
+    hop: int = 250,  # step, samples
+    mels: int = 64,  # bands between 0 Hz and half the rate (HTK's mel scale)
 ) -> torch.Tensor:
     "Log-mel spectrogram in dB, `[B, L // hop, mels]`, floored 80 dB below the clip's maximum."
     bank = _bank_on(rate, n_fft, mels, waveform.device)
@@ -281,8 +315,8 @@ def log_mel(
 # %% ../nbs/05_views.ipynb #6a450aec
 def linear_spectrogram(
     waveform: torch.Tensor,  # [B, L] in [-1, 1]
-    n_fft: int = 1024,       # window, samples
-    hop: int = 240,          # step, samples (10 ms at 24 kHz)
+    n_fft: int = 1024,  # window, samples
+    hop: int = 240,  # step, samples (10 ms at 24 kHz)
 ) -> torch.Tensor:
     "Linear-frequency spectrogram in dB, `[B, L // hop, n_fft // 4 + 1]`, top 100 dB (AVID, preprocessing.py:158-186)."
     p = power_spectrogram(waveform, n_fft, hop)
@@ -295,11 +329,16 @@ NORMS = {'logmel': (-13.0, 20.0), 'linear': (-28.5, 19.7)}  # front end -> mean 
 
 def _band_norm(path: str, bands: int) -> tuple[torch.Tensor, torch.Tensor]:
     "Mean and spread per band, from a file as the authors give it (`mean` and `std` in an .npz)."
-    try: f = np.load(path); mean, std = (torch.from_numpy(f[k]).float() for k in ('mean', 'std'))
+    try:
+        f = np.load(path)
+        mean, std = (torch.from_numpy(f[k]).float() for k in ('mean', 'std'))
     except (OSError, KeyError, ValueError, IndexError) as e:
-        raise ViewError(f"front: expected one of {', '.join(NORMS)}, or an .npz file with mean and std per band, got {path!r} ({e})") from None
-    if not mean.shape == std.shape == (bands,): raise ViewError(f"{path} holds {list(mean.shape)} means, and the spectrogram has {bands} bands")
-    return mean, std + 1e-5                                                 # as theirs, preprocessing.py:183
+        raise ViewError(
+            f'front: expected one of {", ".join(NORMS)}, or an .npz file with mean and std per band, got {path!r} ({e})'
+        ) from None
+    if not mean.shape == std.shape == (bands,):
+        raise ViewError(f'{path} holds {list(mean.shape)} means, and the spectrogram has {bands} bands')
+    return mean, std + 1e-5  # as theirs, preprocessing.py:183
 
 # %% ../nbs/05_views.ipynb #690b2b06
 class AudioView:
@@ -307,28 +346,30 @@ class AudioView:
 
     def __init__(
         self,
-        rate: int = 16000,       # Hz
-        seconds: float = 1.0,    # sound in a view
-        front: str = 'logmel',   # 'logmel', 'linear', or an .npz file: linear, normalised by its mean and std per band
-        mels: int = 64,          # bands of the log-mel front end
+        rate: int = 16000,  # Hz
+        seconds: float = 1.0,  # sound in a view
+        front: str = 'logmel',  # 'logmel', 'linear', or an .npz file: linear, normalised by its mean and std per band
+        mels: int = 64,  # bands of the log-mel front end
         n_fft: int | None = None,  # window, samples; None: 512, or the authors' 1024 for 'linear'
         hop: int | None = None,  # step, samples; None: 250, or the authors' 240 for 'linear'
-        volume: float = 0.1,     # loudness: factor in 1 -+ volume
-        train: bool = True,      # False: no randomness
-        device=None,             # where the view is made; None: where the waveform is
+        volume: float = 0.1,  # loudness: factor in 1 -+ volume
+        train: bool = True,  # False: no randomness
+        device=None,  # where the view is made; None: where the waveform is
     ):
         stats, front = ('', front) if front in NORMS else (front, 'linear')
         n_fft, hop = n_fft or (1024 if front == 'linear' else 512), hop or (240 if front == 'linear' else 250)
         self.rate, self.duration, self.front, self.mels, self.n_fft, self.hop = rate, seconds, front, mels, n_fft, hop
         self.volume, self.train, self.device, self.samples = volume, train, device, round(rate * seconds)
         self.norm = _band_norm(stats, n_fft // 4 + 1) if stats else NORMS[front]
-        if front == 'logmel': _mel_bank(rate, n_fft, mels)                  # says at once when bands would be empty
+        if front == 'logmel':
+            _mel_bank(rate, n_fft, mels)  # says at once when bands would be empty
 
 # %% ../nbs/05_views.ipynb #3ebefce7
 @patch(as_prop=True)
 def hz(self: AudioView) -> np.ndarray:
     "Centre frequencies of the bands, Hz `[F]`."
-    if self.front == 'linear': return np.r_[0, np.arange(self.n_fft // 4) * 2 + 1.5] * self.rate / self.n_fft
+    if self.front == 'linear':
+        return np.r_[0, np.arange(self.n_fft // 4) * 2 + 1.5] * self.rate / self.n_fft
     top = 2595 * np.log10(1 + self.rate / 2 / 700)
     return 700 * (10 ** (np.linspace(0, top, self.mels + 2)[1:-1] / 2595) - 1)
 
@@ -348,37 +389,54 @@ def shape(self: AudioView) -> tuple[int, int]:
 @patch
 def __repr__(self: AudioView):
     (T, F), hz = self.shape, self.hz
-    jitter = f", volume 1 -+ {self.volume:g}" if self.train else ""
-    return (f"AudioView({self.front}: {self.duration:g} s at {self.rate} Hz -> {T} frames x {F} bands, "
-            f"{hz[0]:.0f} to {hz[-1]:.0f} Hz{jitter})")
+    jitter = f', volume 1 -+ {self.volume:g}' if self.train else ''
+    return (
+        f'AudioView({self.front}: {self.duration:g} s at {self.rate} Hz -> {T} frames x {F} bands, '
+        f'{hz[0]:.0f} to {hz[-1]:.0f} Hz{jitter})'
+    )
 
 # %% ../nbs/05_views.ipynb #86b5aac6
 @patch
 def _check(self: AudioView, x, index):
     "`ViewError` unless x is [B, samples] of finite numbers with an index for each clip."
     if x.ndim != 2 or x.shape[1] != self.samples or len(index) != len(x):
-        raise ViewError(f"expected a waveform [B, {self.samples}] ({self.duration:g} s at {self.rate} Hz) and B indices, "
-                        f"got {list(x.shape)} and {len(index)} indices; read clips with the same rate and length")
-    if x.device.type == 'cpu' and not torch.isfinite(x).all():    # a GPU would have to wait for the answer; loaders deliver on the CPU
+        raise ViewError(
+            f'expected a waveform [B, {self.samples}] ({self.duration:g} s at {self.rate} Hz) and B indices, '
+            f'got {list(x.shape)} and {len(index)} indices; read clips with the same rate and length'
+        )
+    if (
+        x.device.type == 'cpu' and not torch.isfinite(x).all()
+    ):  # a GPU would have to wait for the answer; loaders deliver on the CPU
         bad = [int(i) for i, ok in zip(index, torch.isfinite(x).all(1)) if not ok]
-        raise ViewError(f"the sound of rows {bad[:8]} holds NaN or infinity; expected numbers in [-1, 1]. "
-                        "Read these files again or exclude them from the manifest")
+        raise ViewError(
+            f'the sound of rows {bad[:8]} holds NaN or infinity; expected numbers in [-1, 1]. '
+            'Read these files again or exclude them from the manifest'
+        )
 
 # %% ../nbs/05_views.ipynb #a14d1eac
 @patch
-def __call__(self: AudioView,
-    waveform,    # [B, L] in [-1, 1], L = rate * seconds samples
-    seed: int,   # the run's seed
+def __call__(
+    self: AudioView,
+    waveform,  # [B, L] in [-1, 1], L = rate * seconds samples
+    seed: int,  # the run's seed
     epoch: int,  # pass over the data
-    index,       # [B] rows in the manifest
+    index,  # [B] rows in the manifest
     view: str = 'audio',  # name of the draw
 ) -> torch.Tensor:
     "Spectrograms float32 `[B, 1, T, F]`, normalised. Silence gives a flat floor; NaN, infinity and other lengths are a `ViewError`."
     x = torch.as_tensor(waveform)
     self._check(x, index)
-    if self.device is not None: x = x.to(self.device, non_blocking=True)
-    if self.train: x = x * torch.from_numpy(1 + self.volume * (2 * uniforms(seed, epoch, index, view, 1) - 1)).to(x.device, non_blocking=True)
-    spec = log_mel(x, self.rate, self.n_fft, self.hop, self.mels) if self.front == 'logmel' else linear_spectrogram(x, self.n_fft, self.hop)
+    if self.device is not None:
+        x = x.to(self.device, non_blocking=True)
+    if self.train:
+        x = x * torch.from_numpy(1 + self.volume * (2 * uniforms(seed, epoch, index, view, 1) - 1)).to(
+            x.device, non_blocking=True
+        )
+    spec = (
+        log_mel(x, self.rate, self.n_fft, self.hop, self.mels)
+        if self.front == 'logmel'
+        else linear_spectrogram(x, self.n_fft, self.hop)
+    )
     mean, std = self._norm_on(spec.device)
     return ((spec - mean) / std)[:, None]
 
@@ -390,7 +448,8 @@ def _norm_on(self: AudioView, device):
 
 
 @patch
-def to_decibels(self: AudioView,
+def to_decibels(
+    self: AudioView,
     spec: torch.Tensor,  # [B, 1, T, F] that this view has made
 ) -> torch.Tensor:
     "The spectrograms as they were before they were normalised, dB."
@@ -399,18 +458,22 @@ def to_decibels(self: AudioView,
 
 # %% ../nbs/05_views.ipynb #ad7e0a98
 @patch
-def cell_hz(self: AudioView,
+def cell_hz(
+    self: AudioView,
     cells: int,  # frequency cells of a map, F''
 ) -> np.ndarray:
     "Lowest and highest frequency of each cell, Hz `[cells, 2]`; neighbours share their border."
     hz = self.hz
-    edges = np.r_[max(0, hz[0] - (hz[1] - hz[0]) / 2), (hz[1:] + hz[:-1]) / 2, self.rate / 2]      # borders of the bands, F + 1
+    edges = np.r_[
+        max(0, hz[0] - (hz[1] - hz[0]) / 2), (hz[1:] + hz[:-1]) / 2, self.rate / 2
+    ]  # borders of the bands, F + 1
     at = np.interp(np.linspace(0, len(hz), cells + 1), np.arange(len(hz) + 1), edges)
     return np.stack([at[:-1], at[1:]], 1)
 
 # %% ../nbs/05_views.ipynb #06e67bc8
 @patch
-def cell_seconds(self: AudioView,
+def cell_seconds(
+    self: AudioView,
     cells: int,  # time cells of a map, T''
 ) -> np.ndarray:
     "First and last time of each cell, s `[cells, 2]` from the start of the view."
@@ -419,25 +482,36 @@ def cell_seconds(self: AudioView,
 
 # %% ../nbs/05_views.ipynb #a83ee252
 @patch
-def to_spectrogram(self: AudioView,
+def to_spectrogram(
+    self: AudioView,
     maps: torch.Tensor,  # [B, T'', F''] over the view
 ) -> torch.Tensor:
     "Maps over the spectrogram, `[B, T, F]`, bilinear between cells."
-    if maps.ndim != 3: raise ViewError(f"expected maps [B, T'', F''], got {list(maps.shape)}")
+    if maps.ndim != 3:
+        raise ViewError(f"expected maps [B, T'', F''], got {list(maps.shape)}")
     return F.interpolate(maps[:, None], self.shape, mode='bilinear', align_corners=False)[:, 0]
 
 # %% ../nbs/05_views.ipynb #1fbfd97f
-_KINETICS = (.43216, .394666, .37645), (.22803, .22145, .216989)
-_COLOURS = dict(avid=((.485, .456, .406), (.229, .224, .225)), avid_fine=((.485, .456, .406), (.229, .224, .225)),
-               r3d_18=_KINETICS, mc3_18=_KINETICS, r2plus1d_18=_KINETICS)  # nets with weights given away -> colours these were trained on
+_KINETICS = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)
+_COLOURS = dict(
+    avid=((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    avid_fine=((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    r3d_18=_KINETICS,
+    mc3_18=_KINETICS,
+    r2plus1d_18=_KINETICS,
+)  # nets with weights given away -> colours these were trained on
 
 # %% ../nbs/05_views.ipynb #5ffb852e
 def views_from(
-    cfg,            # a TrainConfig
+    cfg,  # a TrainConfig
     train: bool = True,  # False: no randomness
-    device=None,    # where views are made; None: where the data is
+    device=None,  # where views are made; None: where the data is
 ) -> tuple[VideoView, AudioView]:
     "The picture's and the sound's view as a config asks for."
     v, d = cfg.view, cfg.data
-    return (VideoView(v.size, v.area_min, v.flip, v.jitter, v.hue, train, device, *_COLOURS.get(cfg.model.net.split('+')[0], ())),
-            AudioView(d.rate, v.audio_seconds, v.front, v.mels, v.n_fft, v.hop, v.volume, train, device))
+    return (
+        VideoView(
+            v.size, v.area_min, v.flip, v.jitter, v.hue, train, device, *_COLOURS.get(cfg.model.net.split('+')[0], ())
+        ),
+        AudioView(d.rate, v.audio_seconds, v.front, v.mels, v.n_fft, v.hop, v.volume, train, device),
+    )

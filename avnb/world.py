@@ -25,15 +25,16 @@ SHAPES = ('disc', 'triangle', 'star', 'cross', 'square', 'flower')
 TEXTURES = ('stripes', 'checks', 'rings', 'wedges', 'plain', 'halves')
 _MOTIONS = ('pulse', 'bounce', 'spin')
 TIMBRES = ('rise', 'fall', 'trill', 'shake')
-FREQUENCIES = (250., 7000.)      # the whole range of pitched sound, Hz
-_OTHERS = (.8, .1, .1)            # how often a background sound is a bird, wind, drips; ours
+FREQUENCIES = (250.0, 7000.0)  # the whole range of pitched sound, Hz
+_OTHERS = (0.8, 0.1, 0.1)  # how often a background sound is a bird, wind, drips; ours
 
 
 @dataclass(frozen=True)
 class Kind:
     "What a thing looks like and, if it ever sounds, how: `band` in Hz, or None for a kind that is always silent."
+
     name: str
-    hue: float       # turns
+    hue: float  # turns
     shape: str
     texture: str
     motion: str
@@ -47,40 +48,62 @@ def _offsets(n: int) -> list[int]:
 
 
 def kinds(
-    seed: int,         # the world's seed
+    seed: int,  # the world's seed
     classes: int = 12,  # kinds that sound, 9 to 20
 ) -> tuple[list[Kind], list[Kind]]:
     "The kinds that sound (class 0, 1, ...) and the kinds that never do, drawn from the seed."
-    if not 9 <= classes <= 20: raise WorldError(f"classes: expected 9 to 20 (each hue, shape and texture is shared by three), got {classes}")
+    if not 9 <= classes <= 20:
+        raise WorldError(f'classes: expected 9 to 20 (each hue, shape and texture is shared by three), got {classes}')
     r, n = rng(seed, view='kinds'), max(3, classes // 3)
-    hue, shape, texture = (r.permutation(m) for m in (n, len(SHAPES[:max(n, 4)]), len(TEXTURES[:max(n, 4)])))
+    hue, shape, texture = (r.permutation(m) for m in (n, len(SHAPES[: max(n, 4)]), len(TEXTURES[: max(n, 4)])))
     turn, f = r.random() / n, _offsets(n)
     cells = [(q, i) for q in range(4) for i in range(n)]
     voices = [(b, t) for t in range(4) for b in range(n)][:classes]
     voices = [voices[i] for i in r.permutation(classes)]
     edges = np.geomspace(*FREQUENCIES, n + 1)
-    def look(q, i): return dict(hue=float((hue[i] / n + turn) % 1), shape=SHAPES[shape[(i + q) % n]], texture=TEXTURES[texture[(i + f[q]) % n]])
+
+    def look(q, i):
+        return dict(
+            hue=float((hue[i] / n + turn) % 1),
+            shape=SHAPES[shape[(i + q) % n]],
+            texture=TEXTURES[texture[(i + f[q]) % n]],
+        )
+
     def kind(c, q, i, sounds):
-        d = look(q, i); d['motion'] = _MOTIONS[c % 3]
-        if sounds: d.update(timbre=TIMBRES[voices[c][1]], band=tuple(float(x) for x in edges[voices[c][0]:voices[c][0] + 2]))
-        return Kind(name=f"{'c' if sounds else 'silent-'}{c:02d}-{d['texture']}-{d['shape']}", **d)
+        d = look(q, i)
+        d['motion'] = _MOTIONS[c % 3]
+        if sounds:
+            d.update(timbre=TIMBRES[voices[c][1]], band=tuple(float(x) for x in edges[voices[c][0] : voices[c][0] + 2]))
+        return Kind(name=f'{"c" if sounds else "silent-"}{c:02d}-{d["texture"]}-{d["shape"]}', **d)
+
     order = r.permutation(classes)
     sounding = [kind(c, *cells[order[c]], True) for c in range(classes)]
-    return sounding, [kind(j, *cell, False) for j, cell in enumerate(cells[classes:classes + n])]
+    return sounding, [kind(j, *cell, False) for j, cell in enumerate(cells[classes : classes + n])]
 
 # %% ../nbs/03_world.ipynb #cf150bdc
 def _outline(shape: str, n: int = 720) -> np.ndarray:
     "Radius for n angles, 1 at the farthest point, float32 [n]."
     a = np.arange(n) * 2 * np.pi / n
-    if shape == 'disc': return np.full(n, 0.9, np.float32)
-    if shape == 'flower': return (0.78 + 0.22 * np.cos(5 * a)).astype(np.float32)
-    corner = dict(triangle=[(1., k / 3) for k in range(3)], square=[(1., k / 4 + .125) for k in range(4)],
-                  star=[(1. if k % 2 else .45, k / 10) for k in range(10)],
-                  cross=[(math.hypot(.95, .32), (k * 90 + s * math.degrees(math.atan2(.32, .95))) / 360) if s else (math.hypot(.32, .32), (k * 90 + 45) / 360)
-                         for k in range(4) for s in (-1, 1, 0)])[shape]
-    p = np.array([(d * math.cos(2 * math.pi * t), d * math.sin(2 * math.pi * t)) for d, t in corner]); q = np.roll(p, -1, 0)
+    if shape == 'disc':
+        return np.full(n, 0.9, np.float32)
+    if shape == 'flower':
+        return (0.78 + 0.22 * np.cos(5 * a)).astype(np.float32)
+    corner = dict(
+        triangle=[(1.0, k / 3) for k in range(3)],
+        square=[(1.0, k / 4 + 0.125) for k in range(4)],
+        star=[(1.0 if k % 2 else 0.45, k / 10) for k in range(10)],
+        cross=[
+            (math.hypot(0.95, 0.32), (k * 90 + s * math.degrees(math.atan2(0.32, 0.95))) / 360)
+            if s
+            else (math.hypot(0.32, 0.32), (k * 90 + 45) / 360)
+            for k in range(4)
+            for s in (-1, 1, 0)
+        ],
+    )[shape]
+    p = np.array([(d * math.cos(2 * math.pi * t), d * math.sin(2 * math.pi * t)) for d, t in corner])
+    q = np.roll(p, -1, 0)
     ray, e = np.stack([np.cos(a), np.sin(a)], 1), q - p
-    den = ray[:, None, 0] * e[None, :, 1] - ray[:, None, 1] * e[None, :, 0] + 1e-12           # where the ray meets each edge
+    den = ray[:, None, 0] * e[None, :, 1] - ray[:, None, 1] * e[None, :, 0] + 1e-12  # where the ray meets each edge
     t = (p[None, :, 0] * e[None, :, 1] - p[None, :, 1] * e[None, :, 0]) / den
     u = (p[None, :, 0] * ray[:, None, 1] - p[None, :, 1] * ray[:, None, 0]) / den
     return np.where((t > 0) & (u > -1e-6) & (u < 1 + 1e-6), t, np.inf).min(1).clip(0, 1).astype(np.float32)
@@ -88,8 +111,14 @@ def _outline(shape: str, n: int = 720) -> np.ndarray:
 
 def _tone(texture: str, x, y, rho, theta) -> np.ndarray:
     "Two tones over a thing's own coordinates (its radius is 1): near 0 the dark one, near 1 the light one."
-    s = dict(stripes=lambda: np.sin(8.5 * y), checks=lambda: np.sin(6.5 * x) * np.sin(6.5 * y) * 1.6, rings=lambda: np.sin(9.5 * rho),
-             wedges=lambda: np.sin(4 * theta), plain=lambda: 0 * x, halves=lambda: y * 3)[texture]()
+    s = dict(
+        stripes=lambda: np.sin(8.5 * y),
+        checks=lambda: np.sin(6.5 * x) * np.sin(6.5 * y) * 1.6,
+        rings=lambda: np.sin(9.5 * rho),
+        wedges=lambda: np.sin(4 * theta),
+        plain=lambda: 0 * x,
+        halves=lambda: y * 3,
+    )[texture]()
     return np.clip(0.5 + 2 * s, 0, 1)
 
 
@@ -99,79 +128,105 @@ _outlines = {s: _outline(s) for s in SHAPES}
 @dataclass(frozen=True)
 class Dials:
     "How hard a world is."
+
     seconds: float = 2.0
     fps: float = 16.0
-    size: int = 96             # side of the frame, pixels
-    rate: int = 16000          # Hz
+    size: int = 96  # side of the frame, pixels
+    rate: int = 16000  # Hz
     sources: tuple = (0.8, 0.15, 0.05)  # chance of 1, 2, 3 sounding things
     silent: tuple = (0.0, 0.4, 0.4, 0.2)  # chance of 0, 1, 2, ... silent things
-    lookalike: float = 0.2     # chance that a silent thing is of a kind that can sound
-    fireflies: int = 9         # twinkling points and ...
-    lanterns: int = 4          # ... glowing lights: motion that means nothing
-    radius: tuple = (0.135, 0.195)      # of a thing, share of the frame's side
-    others: int = 2            # background sounds, each in a band of its own
-    others_db: tuple = (-6.0, 6.0)      # their level against the source
-    cue: float = 0.0           # 0: size and pitch unrelated; 1: a larger thing always sounds lower
+    lookalike: float = 0.2  # chance that a silent thing is of a kind that can sound
+    fireflies: int = 9  # twinkling points and ...
+    lanterns: int = 4  # ... glowing lights: motion that means nothing
+    radius: tuple = (0.135, 0.195)  # of a thing, share of the frame's side
+    others: int = 2  # background sounds, each in a band of its own
+    others_db: tuple = (-6.0, 6.0)  # their level against the source
+    cue: float = 0.0  # 0: size and pitch unrelated; 1: a larger thing always sounds lower
 
 
 _FAULTY = ('wrong_track', 'off_screen', 'music', 'babble', 'silence')
-PRESETS = dict(easy=Dials(), study=Dials(lookalike=0.5, silent=(0.0, 0.3, 0.5, 0.2), radius=(0.12, 0.20), fireflies=10, sources=(0.7, 0.2, 0.1)))
+PRESETS = dict(
+    easy=Dials(),
+    study=Dials(lookalike=0.5, silent=(0.0, 0.3, 0.5, 0.2), radius=(0.12, 0.20), fireflies=10, sources=(0.7, 0.2, 0.1)),
+)
 
 # %% ../nbs/03_world.ipynb #2f5668ae
 @dataclass(frozen=True)
 class Thing:
     "One thing in a scene; times in s, places and radius as shares of the frame's side."
+
     kind: Kind
-    label: int            # class, or -1 for a kind that is always silent
+    label: int  # class, or -1 for a kind that is always silent
     sounding: bool
     radius: float
     x: float
     y: float
-    depth: float          # who covers whom
-    events: tuple         # (start, end) of each act
-    hue: float            # its own shade of the kind's hue
-    phase: float          # resting angle, turns
-    pitch: float          # place of its voice within its band, 0 low to 1 high
-    tones: tuple          # saturation and value of its dark and of its light parts
-    zeal: float = 1.0     # how far it moves
-    gain: float = 1.0     # loudness against the first source
+    depth: float  # who covers whom
+    events: tuple  # (start, end) of each act
+    hue: float  # its own shade of the kind's hue
+    phase: float  # resting angle, turns
+    pitch: float  # place of its voice within its band, 0 low to 1 high
+    tones: tuple  # saturation and value of its dark and of its light parts
+    zeal: float = 1.0  # how far it moves
+    gain: float = 1.0  # loudness against the first source
 
 # %% ../nbs/03_world.ipynb #24bc8707
 @dataclass(frozen=True)
 class Scene:
     "A plan for one clip."
+
     seed: int
     classes: int
     index: int
-    label: int            # class of the first source
-    faulty_kind: str      # 'none', or one of FAULTY
-    track: int            # index of the scene whose sound is heard: its own, unless wrong_track
-    things: tuple         # as planned
-    shown: tuple          # as drawn: with off_screen, silent things stand where the sources were
+    label: int  # class of the first source
+    faulty_kind: str  # 'none', or one of FAULTY
+    track: int  # index of the scene whose sound is heard: its own, unless wrong_track
+    things: tuple  # as planned
+    shown: tuple  # as drawn: with off_screen, silent things stand where the sources were
     dials: Dials
 
 # %% ../nbs/03_world.ipynb #9f7cd2fe
 def _events(r, seconds) -> tuple:
     "Starts and ends of a thing's acts, s."
-    step = r.uniform(0.32, 0.46)                                   # its tempo
+    step = r.uniform(0.32, 0.46)  # its tempo
     starts = np.cumsum(step * r.uniform(0.85, 1.15, int(seconds / step) + 3)) - step * r.uniform(0.3, 1.3)
-    return tuple((round(float(t), 4), round(float(t + r.uniform(0.62, 0.78) * step), 4)) for t in starts if -0.1 < t < seconds - 0.1)
+    return tuple(
+        (round(float(t), 4), round(float(t + r.uniform(0.62, 0.78) * step), 4))
+        for t in starts
+        if -0.1 < t < seconds - 0.1
+    )
 
 # %% ../nbs/03_world.ipynb #44c264e7
 def _place(r, radius, taken):
     "A place anywhere in the frame, of 12 drawn the first that does not hide another thing."
     for _ in range(12):
         x, y = r.uniform(radius, 1 - radius, 2)
-        if all(math.hypot(x - t.x, y - t.y) > 0.8 * (radius + t.radius) for t in taken): break
+        if all(math.hypot(x - t.x, y - t.y) > 0.8 * (radius + t.radius) for t in taken):
+            break
     return float(x), float(y)
 
 # %% ../nbs/03_world.ipynb #44f26aed
 def _thing(r, kind, label, sounding, d: Dials, taken) -> Thing:
     "Draw one thing of a kind."
-    radius = float(r.uniform(*d.radius)); x, y = _place(r, radius, taken)
+    radius = float(r.uniform(*d.radius))
+    x, y = _place(r, radius, taken)
     lo, hi = d.radius
     pitch = d.cue * (hi - radius) / (hi - lo) + (1 - d.cue) * float(r.random())
-    return Thing(kind, label, sounding, radius, x, y, float(r.random()), _events(r, d.seconds), (kind.hue + float(r.normal(0, .022))) % 1, float(r.random()), pitch, tuple(r.uniform((.5, .35, .35, .7), (.95, .75, .85, 1.)).tolist()), float(r.uniform(.4, .85)))
+    return Thing(
+        kind,
+        label,
+        sounding,
+        radius,
+        x,
+        y,
+        float(r.random()),
+        _events(r, d.seconds),
+        (kind.hue + float(r.normal(0, 0.022))) % 1,
+        float(r.random()),
+        pitch,
+        tuple(r.uniform((0.5, 0.35, 0.35, 0.7), (0.95, 0.75, 0.85, 1.0)).tolist()),
+        float(r.uniform(0.4, 0.85)),
+    )
 
 # %% ../nbs/03_world.ipynb #58296148
 class World:
@@ -183,7 +238,8 @@ class World:
         classes: int = 12,
         preset: str | Dials = 'easy',  # a name in PRESETS, or dials
     ):
-        if isinstance(preset, str) and preset not in PRESETS: raise WorldError(f"preset: expected one of {', '.join(PRESETS)}, got {preset!r}")
+        if isinstance(preset, str) and preset not in PRESETS:
+            raise WorldError(f'preset: expected one of {", ".join(PRESETS)}, got {preset!r}')
         self.seed, self.dials = seed, PRESETS[preset] if isinstance(preset, str) else preset
         self.sounding, self.silent = kinds(seed, classes)
         self.classes, self.names = classes, [k.name for k in self.sounding]
@@ -195,23 +251,51 @@ class World:
 
     def scene(
         self,
-        index: int,                 # which clip
+        index: int,  # which clip
         faulty_kind: str = 'none',  # 'none', or one of FAULTY
-        track: int | None = None,   # for 'wrong_track': the scene whose sound is heard
+        track: int | None = None,  # for 'wrong_track': the scene whose sound is heard
     ) -> Scene:
         "The plan of a clip: a function of (seed, index) and of what is asked to be wrong with it."
-        if faulty_kind not in ('none', *_FAULTY): raise WorldError(f"faulty_kind: expected 'none' or one of {', '.join(_FAULTY)}, got {faulty_kind!r}")
+        if faulty_kind not in ('none', *_FAULTY):
+            raise WorldError(f"faulty_kind: expected 'none' or one of {', '.join(_FAULTY)}, got {faulty_kind!r}")
         d, r, label, things = self.dials, rng(self.seed, 0, index, 'scene'), self.label(index), []
         others = [int(c) for c in r.permutation(self.classes) if self.sounding[c].band != self.sounding[label].band]
-        for c in [label] + others[:int(r.choice(len(d.sources), p=d.sources))]:
+        for c in [label] + others[: int(r.choice(len(d.sources), p=d.sources))]:
             things.append(replace(_thing(r, self.sounding[c], c, True, d, things), gain=0.7 if things else 1.0))
         for _ in range(int(r.choice(len(d.silent), p=d.silent))):
-            like, c, k = r.random() < d.lookalike, int(r.integers(self.classes)), self.silent[r.integers(len(self.silent))]
+            like, c, k = (
+                r.random() < d.lookalike,
+                int(r.integers(self.classes)),
+                self.silent[r.integers(len(self.silent))],
+            )
             like &= c not in {t.label for t in things}
             things.append(_thing(r, self.sounding[c] if like else k, c if like else -1, False, d, things))
-        def mute(t): return replace(t, kind=self.silent[r.integers(len(self.silent))], label=-1, sounding=False, events=_events(r, d.seconds)) if t.sounding else t
+
+        def mute(t):
+            return (
+                replace(
+                    t,
+                    kind=self.silent[r.integers(len(self.silent))],
+                    label=-1,
+                    sounding=False,
+                    events=_events(r, d.seconds),
+                )
+                if t.sounding
+                else t
+            )
+
         shown = [mute(t) for t in things] if faulty_kind == 'off_screen' else things
-        return Scene(self.seed, self.classes, index, label, faulty_kind, index if track is None else track, tuple(things), tuple(shown), d)
+        return Scene(
+            self.seed,
+            self.classes,
+            index,
+            label,
+            faulty_kind,
+            index if track is None else track,
+            tuple(things),
+            tuple(shown),
+            d,
+        )
 
 # %% ../nbs/03_world.ipynb #d9074fcb
 def _rgb(h, s, v) -> np.ndarray:
@@ -223,7 +307,8 @@ def _rgb(h, s, v) -> np.ndarray:
 def _act(thing: Thing, t: np.ndarray) -> np.ndarray:
     "How far into its movement a thing is at times t: 0 at rest, 1 at the height of an act."
     out = np.zeros_like(t)
-    for a, b in thing.events: out += np.where((t > a) & (t < b), np.sin(np.pi * np.clip((t - a) / (b - a), 0, 1)), 0)
+    for a, b in thing.events:
+        out += np.where((t > a) & (t < b), np.sin(np.pi * np.clip((t - a) / (b - a), 0, 1)), 0)
     return thing.zeal * out
 
 # %% ../nbs/03_world.ipynb #2f237a55
@@ -231,67 +316,105 @@ def _pose(thing: Thing, t: np.ndarray) -> tuple:
     "Centre x, y, radius (shares of the frame) and angle (turns) at times t."
     act, sway = _act(thing, t), 0.01 * np.sin(2 * np.pi * (t * 0.5 + thing.phase))
     m = thing.kind.motion
-    return (thing.x + sway, thing.y - (0.075 * act if m == 'bounce' else 0), thing.radius * (1 + act * dict(pulse=.2, spin=.1, bounce=.0)[m]),
-            thing.phase + (0.12 * act if m == 'spin' else 0))
+    return (
+        thing.x + sway,
+        thing.y - (0.075 * act if m == 'bounce' else 0),
+        thing.radius * (1 + act * dict(pulse=0.2, spin=0.1, bounce=0.0)[m]),
+        thing.phase + (0.12 * act if m == 'spin' else 0),
+    )
 
 # %% ../nbs/03_world.ipynb #3dd4e2d2
 def _draw(canvas: np.ndarray, thing: Thing, t: np.ndarray) -> np.ndarray:
     "Paint a thing over the canvas [T,S,S,3]; its boxes, shares of the frame, float32 [T,4]."
-    size = canvas.shape[1]; x, y, radius, angle = (np.broadcast_to(np.asarray(v, np.float32), t.shape) for v in _pose(thing, t))
+    size = canvas.shape[1]
+    x, y, radius, angle = (np.broadcast_to(np.asarray(v, np.float32), t.shape) for v in _pose(thing, t))
     cx, cy, r = x * size, y * size, radius * size
     x0, x1 = max(0, int((cx - r).min()) - 1), min(size, int((cx + r).max()) + 2)
     y0, y1 = max(0, int((cy - r).min()) - 1), min(size, int((cy + r).max()) + 2)
-    dx = ((np.arange(x0, x1, dtype=np.float32) + .5)[None, None] - cx[:, None, None]) / r[:, None, None]
-    dy = ((np.arange(y0, y1, dtype=np.float32) + .5)[None, :, None] - cy[:, None, None]) / r[:, None, None]
-    rho = np.sqrt(dx * dx + dy * dy); theta = np.arctan2(dy, dx) - (2 * np.pi * angle[:, None, None]).astype(np.float32)
+    dx = ((np.arange(x0, x1, dtype=np.float32) + 0.5)[None, None] - cx[:, None, None]) / r[:, None, None]
+    dy = ((np.arange(y0, y1, dtype=np.float32) + 0.5)[None, :, None] - cy[:, None, None]) / r[:, None, None]
+    rho = np.sqrt(dx * dx + dy * dy)
+    theta = np.arctan2(dy, dx) - (2 * np.pi * angle[:, None, None]).astype(np.float32)
     edge = _outlines[thing.kind.shape][(theta * np.float32(360 / np.pi)).astype(np.int32) % 720]
-    alpha = np.clip((edge - rho) * r[:, None, None] + .5, 0, 1)
+    alpha = np.clip((edge - rho) * r[:, None, None] + 0.5, 0, 1)
     tone = _tone(thing.kind.texture, rho * np.cos(theta), rho * np.sin(theta), rho, theta)[..., None]
     colour = (1 - tone) * _rgb(thing.hue, *thing.tones[:2]) + tone * _rgb(thing.hue, *thing.tones[2:])
-    for side in (-.26, .26):                                            # eyes
-        e = np.sqrt((dx - side) ** 2 + (dy + .08) ** 2)
-        colour = np.where((e < .19)[..., None], np.where((e < .1)[..., None], np.float32(.3), np.float32(.85)), colour)
-    part = canvas[:, y0:y1, x0:x1]; part += alpha[..., None] * (colour - part)
-    inside = alpha > .5
+    for side in (-0.26, 0.26):  # eyes
+        e = np.sqrt((dx - side) ** 2 + (dy + 0.08) ** 2)
+        colour = np.where(
+            (e < 0.19)[..., None], np.where((e < 0.1)[..., None], np.float32(0.3), np.float32(0.85)), colour
+        )
+    part = canvas[:, y0:y1, x0:x1]
+    part += alpha[..., None] * (colour - part)
+    inside = alpha > 0.5
+
     def span(axis, n, o):
-        hit = inside.any(axis); return (hit.argmax(1) + o) / size, (n - hit[:, ::-1].argmax(1) + o) / size
+        hit = inside.any(axis)
+        return (hit.argmax(1) + o) / size, (n - hit[:, ::-1].argmax(1) + o) / size
+
     (l, rr), (top, b) = span(1, x1 - x0, x0), span(2, y1 - y0, y0)
     return np.stack([l, top, rr, b], 1).astype(np.float32)
 
 # %% ../nbs/03_world.ipynb #97efa0b7
 def _backdrop(r, size: int) -> np.ndarray:
     "A dim, quiet ground: a slope between two greyish tones and a few soft spots; float32 [S,S,3]."
-    y, x = np.mgrid[0:1:size * 1j, 0:1:size * 1j].astype(np.float32); turn = r.uniform(0, 2 * np.pi)
-    slope = np.clip(.5 + .7 * ((x - .5) * np.cos(turn) + (y - .5) * np.sin(turn)), 0, 1)
+    y, x = np.mgrid[0 : 1 : size * 1j, 0 : 1 : size * 1j].astype(np.float32)
+    turn = r.uniform(0, 2 * np.pi)
+    slope = np.clip(0.5 + 0.7 * ((x - 0.5) * np.cos(turn) + (y - 0.5) * np.sin(turn)), 0, 1)
     for _ in range(3):
-        cx, cy, w = r.uniform(0, 1, 3); slope = slope + r.uniform(-.4, .4) * np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / (.02 + .05 * w))
-    a, b = (_rgb(r.random(), r.uniform(.05, .3), r.uniform(.12, .42)) for _ in range(2))
+        cx, cy, w = r.uniform(0, 1, 3)
+        slope = slope + r.uniform(-0.4, 0.4) * np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / (0.02 + 0.05 * w))
+    a, b = (_rgb(r.random(), r.uniform(0.05, 0.3), r.uniform(0.12, 0.42)) for _ in range(2))
     return (a + slope[..., None].clip(0, 1) * (b - a)).astype(np.float32)
 
 # %% ../nbs/03_world.ipynb #4a6aa20a
 def _lights(canvas, r, n: int, t: np.ndarray, width: tuple, rate: tuple, strength: float):
     "Lights that blink at times of their own: the strongest motion in the picture, and it means nothing."
-    size = canvas.shape[1]; t = t.astype(np.float32)[:, None]
+    size = canvas.shape[1]
+    t = t.astype(np.float32)[:, None]
     for _ in range(n):
         cx, cy, w = r.uniform(0, size), r.uniform(0, size), np.float32(r.uniform(*width) * size)
-        on = np.clip(.5 + 1.2 * np.sin(2 * np.pi * (r.uniform(*rate) * t + r.random())), 0, 1); drift = r.uniform(-.06, .06, 2) * size
-        def span(c, v): return slice(max(0, int(min(c, c + v * t[-1, 0]) - 2.5 * w)), max(1, min(size, int(max(c, c + v * t[-1, 0]) + 2.5 * w) + 1)))
-        def bell(c, v, i): return np.exp(-(((np.arange(i.start, i.stop, dtype=np.float32) + .5)[None] - np.float32(c) - np.float32(v) * t) / w) ** 2)
+        on = np.clip(0.5 + 1.2 * np.sin(2 * np.pi * (r.uniform(*rate) * t + r.random())), 0, 1)
+        drift = r.uniform(-0.06, 0.06, 2) * size
+
+        def span(c, v):
+            return slice(
+                max(0, int(min(c, c + v * t[-1, 0]) - 2.5 * w)),
+                max(1, min(size, int(max(c, c + v * t[-1, 0]) + 2.5 * w) + 1)),
+            )
+
+        def bell(c, v, i):
+            return np.exp(
+                -(
+                    (
+                        ((np.arange(i.start, i.stop, dtype=np.float32) + 0.5)[None] - np.float32(c) - np.float32(v) * t)
+                        / w
+                    )
+                    ** 2
+                )
+            )
+
         ix, iy = span(cx, drift[0]), span(cy, drift[1])
-        glow = np.minimum(np.float32(1.4) * on[..., None] * bell(cy, drift[1], iy)[:, :, None] * bell(cx, drift[0], ix)[:, None, :], 1)[..., None]
-        part = canvas[:, iy, ix]; part += np.float32(strength) * glow * (np.float32([1., .97, .86]) - part)
+        glow = np.minimum(
+            np.float32(1.4) * on[..., None] * bell(cy, drift[1], iy)[:, :, None] * bell(cx, drift[0], ix)[:, None, :], 1
+        )[..., None]
+        part = canvas[:, iy, ix]
+        part += np.float32(strength) * glow * (np.float32([1.0, 0.97, 0.86]) - part)
 
 # %% ../nbs/03_world.ipynb #4391d09f
 def picture(scene: Scene) -> tuple[np.ndarray, list]:
     "Frames uint8 [T,S,S,3] and, for each thing shown, its boxes per frame (shares of the frame, float32 [T,4])."
-    d = scene.dials; t = np.arange(int(round(d.seconds * d.fps))) / d.fps
+    d = scene.dials
+    t = np.arange(int(round(d.seconds * d.fps))) / d.fps
     r = rng(scene.seed, 0, scene.index, 'picture')
     canvas = np.repeat(_backdrop(r, d.size)[None], len(t), 0)
-    _lights(canvas, r, d.lanterns, t, (.07, .11), (1.9, 3.2), .8)
+    _lights(canvas, r, d.lanterns, t, (0.07, 0.11), (1.9, 3.2), 0.8)
     boxes = [None] * len(scene.shown)
-    for i in sorted(range(len(scene.shown)), key=lambda i: scene.shown[i].depth): boxes[i] = _draw(canvas, scene.shown[i], t)
-    _lights(canvas, r, d.fireflies, t, (.022, .036), (3.5, 5.5), .95)
-    canvas *= 255; canvas += .5
+    for i in sorted(range(len(scene.shown)), key=lambda i: scene.shown[i].depth):
+        boxes[i] = _draw(canvas, scene.shown[i], t)
+    _lights(canvas, r, d.fireflies, t, (0.022, 0.036), (3.5, 5.5), 0.95)
+    canvas *= 255
+    canvas += 0.5
     return canvas.astype(np.uint8), boxes
 
 # %% ../nbs/03_world.ipynb #0fd4ffb7
@@ -305,64 +428,92 @@ def _melody(events, n: int, rate: int, r, steps) -> tuple:
     "Place (0 low, 1 high) and loudness [n] of a voice that makes four steps in each act; each step is struck and rings."
     place, env, t = np.zeros(n), np.zeros(n), np.arange(n) / rate
     for a, b in events:
-        i = slice(max(0, int(a * rate)), max(0, min(n, int(b * rate)))); u = (t[i] - a) / (b - a)
-        if not len(u): continue
+        i = slice(max(0, int(a * rate)), max(0, min(n, int(b * rate))))
+        u = (t[i] - a) / (b - a)
+        if not len(u):
+            continue
         place[i] = steps(np.clip(u, 0, 1))
-        env[i] = np.clip(u * 30, 0, 1) * np.clip((1 - u) * 12, 0, 1) * (0.35 + 0.65 * np.exp(-3 * (u * 4 % 1))) * r.uniform(.8, 1)
-    soft = np.hanning(int(.008 * rate)); return place, np.convolve(env, soft / soft.sum(), 'same')     # no clicks: they would leave the band
+        env[i] = (
+            np.clip(u * 30, 0, 1)
+            * np.clip((1 - u) * 12, 0, 1)
+            * (0.35 + 0.65 * np.exp(-3 * (u * 4 % 1)))
+            * r.uniform(0.8, 1)
+        )
+    soft = np.hanning(int(0.008 * rate))
+    return place, np.convolve(env, soft / soft.sum(), 'same')  # no clicks: they would leave the band
 
 # %% ../nbs/03_world.ipynb #0159cd64
 def _sing(env, f, rate, r) -> np.ndarray:
     "Two slightly detuned oscillators at frequency f (Hz, [n]), float32 [n]."
-    phase = 2 * np.pi * np.cumsum(f) / rate; return (env * (np.sin(phase) + .5 * np.sin(1.006 * phase + r.uniform(0, 6)))).astype(np.float32)
+    phase = 2 * np.pi * np.cumsum(f) / rate
+    return (env * (np.sin(phase) + 0.5 * np.sin(1.006 * phase + r.uniform(0, 6)))).astype(np.float32)
 
 # %% ../nbs/03_world.ipynb #94fb5abc
 def _band_noise(r, n: int, rate: int, band, slope: float = 0.0) -> np.ndarray:
     "Noise within a band (Hz), unit RMS, float32 [n]."
-    f = np.fft.rfftfreq(n, 1 / rate); inside = (f >= band[0]) & (f <= band[1])
+    f = np.fft.rfftfreq(n, 1 / rate)
+    inside = (f >= band[0]) & (f <= band[1])
     spectrum = inside * np.where(inside, np.maximum(f, 1) ** slope, 0) * np.exp(2j * np.pi * r.random(len(f)))
-    x = np.fft.irfft(spectrum, n); return (x / (np.sqrt((x * x).mean()) + 1e-12)).astype(np.float32)
+    x = np.fft.irfft(spectrum, n)
+    return (x / (np.sqrt((x * x).mean()) + 1e-12)).astype(np.float32)
 
 
-def _unit(x) -> np.ndarray: return (x / (np.sqrt((x * x).mean()) + 1e-12)).astype(np.float32)
+def _unit(x) -> np.ndarray:
+    return (x / (np.sqrt((x * x).mean()) + 1e-12)).astype(np.float32)
 
 # %% ../nbs/03_world.ipynb #46ed8d2f
 def voice(
     thing: Thing,
     d: Dials,
-    r,            # numpy Generator for small irregularities
+    r,  # numpy Generator for small irregularities
 ) -> np.ndarray:
     "A thing's own sound, float32 [L], louder where it acts, within its band."
-    n, (lo, hi) = int(round(d.seconds * d.rate)), np.log(thing.kind.band); base = lo + (0.1 + 0.22 * thing.pitch) * (hi - lo)
+    n, (lo, hi) = int(round(d.seconds * d.rate)), np.log(thing.kind.band)
+    base = lo + (0.1 + 0.22 * thing.pitch) * (hi - lo)
     place, env = _melody(thing.events, n, d.rate, r, lambda u: _steps(thing.kind.timbre, u))
-    if thing.kind.timbre == 'shake': return (env * _band_noise(r, n, d.rate, thing.kind.band)).astype(np.float32)
+    if thing.kind.timbre == 'shake':
+        return (env * _band_noise(r, n, d.rate, thing.kind.band)).astype(np.float32)
     return _sing(env, np.exp(base + 0.62 * (hi - lo) * place), d.rate, r)
 
 # %% ../nbs/03_world.ipynb #2efadb28
 def _background(r, n: int, rate: int, band) -> np.ndarray:
     "A sound no thing makes: a bird that strays to and fro, gusts of wind, or drips, within a band; unit RMS, float32 [n]."
     which, lo, hi = r.choice(3, p=_OTHERS), np.log(band[0]), np.log(band[1])
-    if which == 2: return _unit(_drips(r, n, rate, lo + .05, hi - .05))
-    place, env = _melody(_events(r, n / rate), n, rate, r, lambda u: r.permutation([0, 1, 2, 3, 1, 2])[np.minimum((u * 4).astype(int), 3)] / 3)
-    if which == 1: return _unit(_band_noise(r, n, rate, band) * env)
-    return _unit(_sing(env, np.exp(lo + (.1 + .22 * r.random() + .62 * place) * (hi - lo)), rate, r))
+    if which == 2:
+        return _unit(_drips(r, n, rate, lo + 0.05, hi - 0.05))
+    place, env = _melody(
+        _events(r, n / rate),
+        n,
+        rate,
+        r,
+        lambda u: r.permutation([0, 1, 2, 3, 1, 2])[np.minimum((u * 4).astype(int), 3)] / 3,
+    )
+    if which == 1:
+        return _unit(_band_noise(r, n, rate, band) * env)
+    return _unit(_sing(env, np.exp(lo + (0.1 + 0.22 * r.random() + 0.62 * place) * (hi - lo)), rate, r))
 
 # %% ../nbs/03_world.ipynb #140d39ff
 def _drips(r, n: int, rate: int, lo: float, hi: float) -> np.ndarray:
     "Short ringing sounds at random times and pitches (log Hz)."
-    x, m = np.zeros(n), int(.09 * rate); u = np.arange(m) / rate
-    for at in r.integers(0, n - m, int(r.integers(7, 13))): x[at:at + m] += np.clip(u * 300, 0, 1) * np.exp(-45 * u) * np.sin(2 * np.pi * np.exp(r.uniform(lo, hi)) * u)
+    x, m = np.zeros(n), int(0.09 * rate)
+    u = np.arange(m) / rate
+    for at in r.integers(0, n - m, int(r.integers(7, 13))):
+        x[at : at + m] += np.clip(u * 300, 0, 1) * np.exp(-45 * u) * np.sin(2 * np.pi * np.exp(r.uniform(lo, hi)) * u)
     return x
 
 # %% ../nbs/03_world.ipynb #356d0f88
 def _music(r, n: int, rate: int) -> np.ndarray:
     "A slow chord and plucked notes over the whole range, unit RMS."
     t, x, root = np.arange(n) / rate, np.zeros(n), 110 * 2 ** (r.integers(12) / 12)
-    for k in (0, 4, 7, 12): x += .25 * np.sin(2 * np.pi * root * 2 ** (k / 12) * t + r.uniform(0, 6))
-    beat = r.uniform(.2, .3); scale = np.array([0, 2, 4, 7, 9])
+    for k in (0, 4, 7, 12):
+        x += 0.25 * np.sin(2 * np.pi * root * 2 ** (k / 12) * t + r.uniform(0, 6))
+    beat = r.uniform(0.2, 0.3)
+    scale = np.array([0, 2, 4, 7, 9])
     for j in range(int(t[-1] / beat) + 1):
-        i = slice(int(j * beat * rate), n); u = t[i] - j * beat
-        f = root * 2 ** (scale[r.integers(5)] / 12 + r.integers(1, 4)); x[i] += np.exp(-7 * u) * sum(np.sin(2 * np.pi * f * h * u) / h for h in (1, 2, 3) if f * h < rate / 2.2)
+        i = slice(int(j * beat * rate), n)
+        u = t[i] - j * beat
+        f = root * 2 ** (scale[r.integers(5)] / 12 + r.integers(1, 4))
+        x[i] += np.exp(-7 * u) * sum(np.sin(2 * np.pi * f * h * u) / h for h in (1, 2, 3) if f * h < rate / 2.2)
     return (x / np.sqrt((x * x).mean())).astype(np.float32)
 
 # %% ../nbs/03_world.ipynb #0c148855
@@ -370,89 +521,151 @@ def _babble(r, n: int, rate: int, speakers: int = 4) -> np.ndarray:
     "Several voices at once: pulses through changing formants, in syllables; unit RMS."
     t, x = np.arange(n) / rate, np.zeros(n)
     for _ in range(speakers):
-        f0 = r.uniform(95, 230) * (1 + .08 * np.sin(2 * np.pi * (r.uniform(.5, 1.5) * t + r.random()))); phase = np.cumsum(f0) / rate
-        syllable = np.clip(np.sin(2 * np.pi * (r.uniform(3, 5) * t + r.random())), 0, 1) ** .5
+        f0 = r.uniform(95, 230) * (1 + 0.08 * np.sin(2 * np.pi * (r.uniform(0.5, 1.5) * t + r.random())))
+        phase = np.cumsum(f0) / rate
+        syllable = np.clip(np.sin(2 * np.pi * (r.uniform(3, 5) * t + r.random())), 0, 1) ** 0.5
         vowel = np.repeat(r.uniform([300, 900], [800, 2300], (12, 2)), n // 12 + 1, 0)[:n]
-        for h in range(1, 20): x += syllable * np.sin(2 * np.pi * h * phase) * sum(np.exp(-((h * f0 - vowel[:, k]) / (120 + 80 * k)) ** 2) for k in (0, 1)) / h ** .3
+        for h in range(1, 20):
+            x += (
+                syllable
+                * np.sin(2 * np.pi * h * phase)
+                * sum(np.exp(-(((h * f0 - vowel[:, k]) / (120 + 80 * k)) ** 2)) for k in (0, 1))
+                / h**0.3
+            )
     return (x / np.sqrt((x * x).mean())).astype(np.float32)
 
 # %% ../nbs/03_world.ipynb #8c5ae352
-def _world_of(scene: Scene) -> World: return World(scene.seed, scene.classes, scene.dials)
+def _world_of(scene: Scene) -> World:
+    return World(scene.seed, scene.classes, scene.dials)
 
 # %% ../nbs/03_world.ipynb #d90714f8
 def stems(scene: Scene) -> dict:
     "The parts of a clip's track before mixing: 'source 0', 'source 1', ..., 'others', 'over' (music or babble); float32 [L] each."
-    if scene.faulty_kind == 'wrong_track' and scene.track != scene.index: return stems(_world_of(scene).scene(scene.track))
-    d, r = scene.dials, rng(scene.seed, 0, scene.index, 'sound'); n = int(round(d.seconds * d.rate))
-    if scene.faulty_kind in ('music', 'babble'): return dict(over=(_music if scene.faulty_kind == 'music' else _babble)(r, n, d.rate))
-    if scene.faulty_kind == 'silence': return dict(others=np.zeros(n, np.float32))
-    sources = [t for t in scene.things if t.sounding]; parts = {}
+    if scene.faulty_kind == 'wrong_track' and scene.track != scene.index:
+        return stems(_world_of(scene).scene(scene.track))
+    d, r = scene.dials, rng(scene.seed, 0, scene.index, 'sound')
+    n = int(round(d.seconds * d.rate))
+    if scene.faulty_kind in ('music', 'babble'):
+        return dict(over=(_music if scene.faulty_kind == 'music' else _babble)(r, n, d.rate))
+    if scene.faulty_kind == 'silence':
+        return dict(others=np.zeros(n, np.float32))
+    sources = [t for t in scene.things if t.sounding]
+    parts = {}
     for i, thing in enumerate(sources):
-        x = voice(thing, d, r); parts[f'source {i}'] = x * np.float32(thing.gain / (np.sqrt((x * x).mean()) + 1e-9))
-    n_bands = max(3, scene.classes // 3); edges = np.geomspace(*FREQUENCIES, n_bands + 1); taken = {t.kind.band for t in sources}
+        x = voice(thing, d, r)
+        parts[f'source {i}'] = x * np.float32(thing.gain / (np.sqrt((x * x).mean()) + 1e-9))
+    n_bands = max(3, scene.classes // 3)
+    edges = np.geomspace(*FREQUENCIES, n_bands + 1)
+    taken = {t.kind.band for t in sources}
     free = [b for b in zip(edges[:-1].tolist(), edges[1:].tolist()) if b not in taken]
-    chosen = [free[i] for i in r.permutation(len(free))[:d.others]]
-    parts['others'] = sum((np.float32(10 ** (r.uniform(*d.others_db) / 20)) * _background(r, n, d.rate, b) for b in chosen), np.zeros(n, np.float32))
+    chosen = [free[i] for i in r.permutation(len(free))[: d.others]]
+    parts['others'] = sum(
+        (np.float32(10 ** (r.uniform(*d.others_db) / 20)) * _background(r, n, d.rate, b) for b in chosen),
+        np.zeros(n, np.float32),
+    )
     return parts
 
 # %% ../nbs/03_world.ipynb #66ca6bfe
 def sound(scene: Scene) -> np.ndarray:
     "The clip's track, float32 [L] in [-1, 1], at -20 dB give or take 2 whatever it holds; silence stays silent."
-    r = rng(scene.seed, 0, scene.index, 'mix'); x = sum(stems(scene).values())
-    rms = np.sqrt((x * x).mean()); hiss = r.normal(0, .02, len(x)).astype(np.float32)
-    if rms < 1e-6: return (hiss * np.float32(.002)).astype(np.float32)
+    r = rng(scene.seed, 0, scene.index, 'mix')
+    x = sum(stems(scene).values())
+    rms = np.sqrt((x * x).mean())
+    hiss = r.normal(0, 0.02, len(x)).astype(np.float32)
+    if rms < 1e-6:
+        return (hiss * np.float32(0.002)).astype(np.float32)
     return np.clip((x / rms + hiss) * np.float32(10 ** (r.uniform(-22, -18) / 20)), -1, 1).astype(np.float32)
 
 # %% ../nbs/03_world.ipynb #0c2fb8d0
-SHARES = dict(wrong_track=0.6, off_screen=0.2, music=0.08, babble=0.08, silence=0.04)     # of the faulty clips; ours
+SHARES = dict(wrong_track=0.6, off_screen=0.2, music=0.08, babble=0.08, silence=0.04)  # of the faulty clips; ours
 
 
 def plan(
     world: World,
-    clips: int,           # how many
+    clips: int,  # how many
     faulty: float = 0.4,  # share of the training clips that are faulty
-    test: float = 0.25,   # share held out: the last ones, none of them faulty
+    test: float = 0.25,  # share held out: the last ones, none of them faulty
 ) -> list[Scene]:
     "The scenes of a whole set, training clips first."
-    if not 0 <= faulty < 1 or not 0 <= test < 1: raise WorldError(f"faulty and test: expected shares in [0, 1), got {faulty} and {test}")
-    n = clips - round(clips * test); labels = np.array([world.label(i) for i in range(n)]); kind = np.full(n, 'none', dtype=object); track = np.arange(n)
-    r = rng(world.seed, view='faulty'); luck, which = r.random(n), r.choice(list(SHARES), n, p=list(SHARES.values()))
+    if not 0 <= faulty < 1 or not 0 <= test < 1:
+        raise WorldError(f'faulty and test: expected shares in [0, 1), got {faulty} and {test}')
+    n = clips - round(clips * test)
+    labels = np.array([world.label(i) for i in range(n)])
+    kind = np.full(n, 'none', dtype=object)
+    track = np.arange(n)
+    r = rng(world.seed, view='faulty')
+    luck, which = r.random(n), r.choice(list(SHARES), n, p=list(SHARES.values()))
     for c in range(world.classes):
-        own = np.flatnonzero(labels == c); chosen = own[np.argsort(luck[own])][:round(faulty * len(own))]; kind[chosen] = which[chosen]
+        own = np.flatnonzero(labels == c)
+        chosen = own[np.argsort(luck[own])][: round(faulty * len(own))]
+        kind[chosen] = which[chosen]
     swapped = np.flatnonzero(kind == 'wrong_track')
-    if len(swapped) == 1: kind[swapped], swapped = 'off_screen', []
-    ring = r.permutation(swapped); track[ring] = np.roll(ring, 1)                     # everyone hears the next in a ring
+    if len(swapped) == 1:
+        kind[swapped], swapped = 'off_screen', []
+    ring = r.permutation(swapped)
+    track[ring] = np.roll(ring, 1)  # everyone hears the next in a ring
     return [world.scene(i, kind[i], int(track[i])) for i in range(n)] + [world.scene(i) for i in range(n, clips)]
 
 # %% ../nbs/03_world.ipynb #9b06e600
 def truth(scene: Scene, boxes: list, world: World) -> dict:
     "All that is known of a clip, ready for JSON; boxes xyxy as shares of the frame, times in s, bands in Hz."
     d = scene.dials
-    def source(t, b): return dict(**{'class': t.label}, kind=t.kind.name, sounding=t.sounding and scene.faulty_kind == 'none', boxes=[[round(float(v), 4) for v in row] for row in b],
-                                  band=[round(v, 1) for v in t.kind.band] if t.kind.band else None, active=[list(e) for e in t.events])
+
+    def source(t, b):
+        return dict(
+            **{'class': t.label},
+            kind=t.kind.name,
+            sounding=t.sounding and scene.faulty_kind == 'none',
+            boxes=[[round(float(v), 4) for v in row] for row in b],
+            band=[round(v, 1) for v in t.kind.band] if t.kind.band else None,
+            active=[list(e) for e in t.events],
+        )
+
     heard = scene if scene.track == scene.index else world.scene(scene.track)
     silenced = scene.faulty_kind in ('music', 'babble', 'silence')
-    return dict(id=f'{scene.index:06d}', **{'class': scene.label}, label=world.names[scene.label], faulty_kind=scene.faulty_kind, scene_seed=scene.seed, classes=scene.classes,
-                index=scene.index, track=scene.track, heard=None if silenced else heard.label, dials=asdict(d), fps=d.fps, seconds=d.seconds, size=d.size, rate=d.rate,
-                sources=[source(t, b) for t, b in zip(scene.shown, boxes)])
+    return dict(
+        id=f'{scene.index:06d}',
+        **{'class': scene.label},
+        label=world.names[scene.label],
+        faulty_kind=scene.faulty_kind,
+        scene_seed=scene.seed,
+        classes=scene.classes,
+        index=scene.index,
+        track=scene.track,
+        heard=None if silenced else heard.label,
+        dials=asdict(d),
+        fps=d.fps,
+        seconds=d.seconds,
+        size=d.size,
+        rate=d.rate,
+        sources=[source(t, b) for t, b in zip(scene.shown, boxes)],
+    )
 
 # %% ../nbs/03_world.ipynb #d73df9c2
 def scene_of(truth: dict) -> Scene:
     "The scene behind a truth file."
     d = {k: tuple(v) if isinstance(v, list) else v for k, v in truth['dials'].items()}
-    return World(truth['scene_seed'], truth['classes'], Dials(**d)).scene(truth['index'], truth['faulty_kind'], truth['track'])
+    return World(truth['scene_seed'], truth['classes'], Dials(**d)).scene(
+        truth['index'], truth['faulty_kind'], truth['track']
+    )
 
 # %% ../nbs/03_world.ipynb #e4121238
 def _claim(out: Path, card: dict) -> bool:
     "Make the folder and write what world it holds; refuse one that holds something else. True if the world is there already."
     f = out / 'world.json'
     if f.exists() and json.loads(f.read_text()) != card:
-        old = json.loads(f.read_text()); differs = [k for k in card if old.get(k) != card[k]]
-        raise WorldError(f"{out} holds another world (it differs in {', '.join(differs)}); choose another folder, or delete this one. Nothing was changed.")
-    if out.exists() and not out.is_dir(): raise WorldError(f"{out} is a file; expected a folder to write to")
-    if not f.exists() and out.exists() and any(out.iterdir()): raise WorldError(f"{out} is not empty and holds no world; choose another folder. Nothing was changed.")
+        old = json.loads(f.read_text())
+        differs = [k for k in card if old.get(k) != card[k]]
+        raise WorldError(
+            f'{out} holds another world (it differs in {", ".join(differs)}); choose another folder, or delete this one. Nothing was changed.'
+        )
+    if out.exists() and not out.is_dir():
+        raise WorldError(f'{out} is a file; expected a folder to write to')
+    if not f.exists() and out.exists() and any(out.iterdir()):
+        raise WorldError(f'{out} is not empty and holds no world; choose another folder. Nothing was changed.')
     if not f.exists():
-        with atomic_write(f, 'w') as g: json.dump(card, g, indent=1)
+        with atomic_write(f, 'w') as g:
+            json.dump(card, g, indent=1)
     return (out / 'manifest.csv').exists()
 
 # %% ../nbs/03_world.ipynb #6e4e63aa
@@ -460,29 +673,42 @@ def _journal(out: Path) -> dict:
     "Rows of clips that were finished before, by index; a half-written last line is dropped."
     rows = {}
     for line in (out / '.rows.jsonl').read_text().splitlines() if (out / '.rows.jsonl').exists() else []:
-        try: row = json.loads(line); rows[int(row['id'])] = row
-        except (json.JSONDecodeError, KeyError): continue
+        try:
+            row = json.loads(line)
+            rows[int(row['id'])] = row
+        except (json.JSONDecodeError, KeyError):
+            continue
     return {i: r for i, r in rows.items() if (out / r['path']).exists()}
 
 # %% ../nbs/03_world.ipynb #a03227da
 class _pool:
     "`with _pool(workers, jobs) as run: run(f, jobs)` yields results as they are ready, in this process when one is enough."
-    def __init__(self, workers, jobs): self.n = 1 if jobs < 16 else min(workers, jobs)
+
+    def __init__(self, workers, jobs):
+        self.n = 1 if jobs < 16 else min(workers, jobs)
+
     def __enter__(self):
-        if self.n <= 1: return lambda f, jobs: map(f, jobs)
+        if self.n <= 1:
+            return lambda f, jobs: map(f, jobs)
         from concurrent.futures import ProcessPoolExecutor
         from multiprocessing import get_context
-        from avnb import world                                     # so that a notebook's processes find the functions too
-        self.pool = ProcessPoolExecutor(self.n, get_context('spawn')); return lambda f, jobs: self.pool.map(getattr(world, f.__name__), jobs, chunksize=4)
+        from avnb import world  # so that a notebook's processes find the functions too
+
+        self.pool = ProcessPoolExecutor(self.n, get_context('spawn'))
+        return lambda f, jobs: self.pool.map(getattr(world, f.__name__), jobs, chunksize=4)
+
     def __exit__(self, *e):
-        if self.n > 1: self.pool.shutdown(cancel_futures=True)
+        if self.n > 1:
+            self.pool.shutdown(cancel_futures=True)
 
 # %% ../nbs/03_world.ipynb #12c2116e
 def _finish(out: Path, rows: list):
     "Write the manifest of a finished world; the journal has done its work."
     import pandas as pd
     from avnb.manifest import Manifest
-    Manifest(out, pd.DataFrame(rows)).save(out / 'manifest.csv', overwrite=True); (out / '.rows.jsonl').unlink(missing_ok=True)
+
+    Manifest(out, pd.DataFrame(rows)).save(out / 'manifest.csv', overwrite=True)
+    (out / '.rows.jsonl').unlink(missing_ok=True)
     return Manifest.load(out / 'manifest.csv')
 
 # %% ../nbs/03_world.ipynb #1b4974d0
@@ -490,42 +716,72 @@ def _make(job) -> dict:
     "Write one clip with its truth; its row of the manifest."
     from avnb.manifest import examine
     from avnb.media import write_clip
-    out, plan, split = job; scene = scene_of(plan); world, d, name = _world_of(scene), scene.dials, f'{scene.index:06d}'
-    frames, boxes = picture(scene); x = sound(scene)
+
+    out, plan, split = job
+    scene = scene_of(plan)
+    world, d, name = _world_of(scene), scene.dials, f'{scene.index:06d}'
+    frames, boxes = picture(scene)
+    x = sound(scene)
     write_clip(Path(out, 'clips', name + '.mp4'), frames, x, d.fps, d.rate)
-    with atomic_write(Path(out, 'truth', name + '.json'), 'w') as f: json.dump(truth(scene, boxes, world), f)
-    return examine(str(out), f'clips/{name}.mp4', name, None, None)[0] | dict(start_s=0.0, seconds=d.seconds, split=split, label=world.names[scene.label], faulty_kind=scene.faulty_kind)
+    with atomic_write(Path(out, 'truth', name + '.json'), 'w') as f:
+        json.dump(truth(scene, boxes, world), f)
+    return examine(str(out), f'clips/{name}.mp4', name, None, None)[0] | dict(
+        start_s=0.0, seconds=d.seconds, split=split, label=world.names[scene.label], faulty_kind=scene.faulty_kind
+    )
 
 # %% ../nbs/03_world.ipynb #05fc82a3
 def write_world(
-    out: str | Path,      # folder to write
-    clips: int = 2000,    # how many, held-out ones included
+    out: str | Path,  # folder to write
+    clips: int = 2000,  # how many, held-out ones included
     classes: int = 12,
     faulty: float = 0.4,  # share of faulty positives among the training clips
     seed: int = 0,
     preset: str | Dials = 'easy',
-    test: float = 0.25,   # share held out, all of them right
-    workers: int = 2,     # processes
+    test: float = 0.25,  # share held out, all of them right
+    workers: int = 2,  # processes
 ):
     "Write clips, truth and manifest.csv; returns the `Manifest`. A folder that holds another world raises `WorldError`."
     from avnb.manifest import Manifest
+
     out, world = Path(out), World(seed, classes, preset)
-    card = dict(clips=clips, classes=classes, faulty=faulty, seed=seed, test=test, dials=json.loads(json.dumps(asdict(world.dials))), names=world.names)
-    if _claim(out, card): return Manifest.load(out / 'manifest.csv')
+    card = dict(
+        clips=clips,
+        classes=classes,
+        faulty=faulty,
+        seed=seed,
+        test=test,
+        dials=json.loads(json.dumps(asdict(world.dials))),
+        names=world.names,
+    )
+    if _claim(out, card):
+        return Manifest.load(out / 'manifest.csv')
     free_space(out, clips * 60_000)
-    scenes = plan(world, clips, faulty, test); n = clips - round(clips * test)
+    scenes = plan(world, clips, faulty, test)
+    n = clips - round(clips * test)
     done, same = _journal(out), dict(scene_seed=seed, classes=classes, dials=asdict(world.dials))
-    todo = [(str(out), dict(same, index=s.index, faulty_kind=s.faulty_kind, track=s.track), 'train' if s.index < n else 'test') for s in scenes if s.index not in done]
-    (out / 'clips').mkdir(exist_ok=True); (out / 'truth').mkdir(exist_ok=True)
+    todo = [
+        (
+            str(out),
+            dict(same, index=s.index, faulty_kind=s.faulty_kind, track=s.track),
+            'train' if s.index < n else 'test',
+        )
+        for s in scenes
+        if s.index not in done
+    ]
+    (out / 'clips').mkdir(exist_ok=True)
+    (out / 'truth').mkdir(exist_ok=True)
     with open(out / '.rows.jsonl', 'a') as journal, _pool(workers, len(todo)) as run:
         for row in progress(run(_make, todo), total=len(todo), desc='writing the world'):
-            done[int(row['id'])] = row; journal.write(json.dumps(row) + '\n'); journal.flush()
+            done[int(row['id'])] = row
+            journal.write(json.dumps(row) + '\n')
+            journal.flush()
     return _finish(out, [done[s.index] for s in scenes])
 
 # %% ../nbs/03_world.ipynb #0f356928
 @dataclass(frozen=True)
 class Gate:
     "One shortcut: what it reaches, what guessing reaches, and how much is allowed."
+
     name: str
     value: float
     chance: float
@@ -540,37 +796,61 @@ class Gate:
 # %% ../nbs/03_world.ipynb #aa17919d
 def _hit(score: np.ndarray, box) -> float:
     "Share of the maxima of a map [S,S] that lie in a box (shares of the frame)."
-    top = np.argwhere(score >= score.max() - 1e-9) + .5; y, x = (top / score.shape[0]).T
+    top = np.argwhere(score >= score.max() - 1e-9) + 0.5
+    y, x = (top / score.shape[0]).T
     return float(((x >= box[0]) & (x < box[2]) & (y >= box[1]) & (y < box[3])).mean())
 
 # %% ../nbs/03_world.ipynb #7b52fd8f
 def _blocks(a: np.ndarray, k: int) -> np.ndarray:
     "Means over k x k blocks of [S,S], blown up again."
-    s = a.shape[0] // k; return np.kron(a[:s * k, :s * k].reshape(s, k, s, k).mean((1, 3)), np.ones((k, k)))
+    s = a.shape[0] // k
+    return np.kron(a[: s * k, : s * k].reshape(s, k, s, k).mean((1, 3)), np.ones((k, k)))
 
 # %% ../nbs/03_world.ipynb #ac3c8b6a
 def _colours(rgb: np.ndarray, weight: np.ndarray) -> np.ndarray:
     "Weighted histograms over 24 hues and 3 saturations, and over 4 x 4 x 4 cells of RGB."
-    hi, lo = rgb.max(-1), rgb.min(-1); c = hi - lo + 1e-6; r, g, b = np.moveaxis(rgb, -1, 0)
+    hi, lo = rgb.max(-1), rgb.min(-1)
+    c = hi - lo + 1e-6
+    r, g, b = np.moveaxis(rgb, -1, 0)
     hue = np.where(hi == r, (g - b) / c % 6, np.where(hi == g, (b - r) / c + 2, (r - g) / c + 4)) / 6
-    h, _, _ = np.histogram2d(hue.ravel(), (c / (hi + 1e-6)).ravel(), bins=(24, 3), range=((0, 1), (0, 1)), weights=weight.ravel())
+    h, _, _ = np.histogram2d(
+        hue.ravel(), (c / (hi + 1e-6)).ravel(), bins=(24, 3), range=((0, 1), (0, 1)), weights=weight.ravel()
+    )
     cube = np.bincount(((rgb * 3.999).astype(int) @ [16, 4, 1]).ravel(), weight.ravel(), 64)
     return np.sqrt(np.concatenate([h.ravel() / (h.sum() + 1e-9), cube / (cube.sum() + 1e-9)]))
 
 # %% ../nbs/03_world.ipynb #c5009873
 def shortcuts(frames: np.ndarray, waveform: np.ndarray, box: np.ndarray, edges: np.ndarray, rate: int, at: int) -> dict:
     "What simple statistics see in one clip; half a second of frames from `at` on for the pointing."
-    g = frames[at:at + 8].astype(np.float32) / 255; move = np.abs(np.diff(g, axis=0)).mean((0, 3)); b = box[at + 4]
+    g = frames[at : at + 8].astype(np.float32) / 255
+    move = np.abs(np.diff(g, axis=0)).mean((0, 3))
+    b = box[at + 4]
     all_move = np.abs(np.diff(frames[::2].astype(np.float32) / 255, axis=0)).mean((0, 3))
-    f = np.fft.rfftfreq(512, 1 / rate); seg = waveform[:len(waveform) // 256 * 256].reshape(-1, 256); seg = np.concatenate([seg[:-1], seg[1:]], 1) * np.hanning(512)
-    over_time = np.abs(np.fft.rfft(seg)) ** 2; power = over_time.mean(0); mel = np.geomspace(150, rate / 2, 41)
+    f = np.fft.rfftfreq(512, 1 / rate)
+    seg = waveform[: len(waveform) // 256 * 256].reshape(-1, 256)
+    seg = np.concatenate([seg[:-1], seg[1:]], 1) * np.hanning(512)
+    over_time = np.abs(np.fft.rfft(seg)) ** 2
+    power = over_time.mean(0)
+    mel = np.geomspace(150, rate / 2, 41)
     level = np.stack([over_time[:, (f >= lo) & (f < hi)].sum(1) for lo, hi in zip(edges[:-1], edges[1:])], 1)
-    db = 10 * np.log10(over_time + 1e-9); inside = (f >= edges[0]) & (f < edges[-1])
+    db = 10 * np.log10(over_time + 1e-9)
+    inside = (f >= edges[0]) & (f < edges[-1])
     of_bin = lambda x: int(np.searchsorted(edges, f[inside][x[inside].argmax()], 'right') - 1)
-    return dict(move_fine=_hit(move, b), move_4=_hit(_blocks(move, 4), b), move_12=_hit(_blocks(move, 12), b), area=float((b[2] - b[0]) * (b[3] - b[1])),
-                centre=float(b[0] <= .5 < b[2] and b[1] <= .5 < b[3]), colour=_colours(g[4], np.ones(g.shape[1:3])), moving_colour=_colours(frames[8] / np.float32(255), all_move ** 2),
-                spectrum=np.log(1e-8 + np.array([power[(f >= lo - 31) & (f < hi)].mean() for lo, hi in zip(mel[:-1], mel[1:])])), loud=[int(level.mean(0).argmax()), of_bin(power)], changing=[int((level.std(0) / level.mean(0)).argmax()), of_bin(db.std(0)), int(level.std(0).argmax())],
-                loudness=float(10 * np.log10((waveform ** 2).mean() + 1e-12)))
+    return dict(
+        move_fine=_hit(move, b),
+        move_4=_hit(_blocks(move, 4), b),
+        move_12=_hit(_blocks(move, 12), b),
+        area=float((b[2] - b[0]) * (b[3] - b[1])),
+        centre=float(b[0] <= 0.5 < b[2] and b[1] <= 0.5 < b[3]),
+        colour=_colours(g[4], np.ones(g.shape[1:3])),
+        moving_colour=_colours(frames[8] / np.float32(255), all_move**2),
+        spectrum=np.log(
+            1e-8 + np.array([power[(f >= lo - 31) & (f < hi)].mean() for lo, hi in zip(mel[:-1], mel[1:])])
+        ),
+        loud=[int(level.mean(0).argmax()), of_bin(power)],
+        changing=[int((level.std(0) / level.mean(0)).argmax()), of_bin(db.std(0)), int(level.std(0).argmax())],
+        loudness=float(10 * np.log10((waveform**2).mean() + 1e-12)),
+    )
 
 # %% ../nbs/03_world.ipynb #2b7af13d
 def _probe(x, y, folds: int = 5) -> float:
@@ -579,79 +859,131 @@ def _probe(x, y, folds: int = 5) -> float:
     from sklearn.model_selection import StratifiedKFold, cross_val_score
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
+
     scoring = 'roc_auc' if np.asarray(y).dtype == bool else 'accuracy'
-    model = make_pipeline(StandardScaler(), LogisticRegression(C=.1, max_iter=500))
-    return float(cross_val_score(model, x, y, cv=StratifiedKFold(folds, shuffle=True, random_state=0), scoring=scoring).mean())
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=500))
+    return float(
+        cross_val_score(model, x, y, cv=StratifiedKFold(folds, shuffle=True, random_state=0), scoring=scoring).mean()
+    )
 
 # %% ../nbs/03_world.ipynb #00d1c19b
 def _read_shortcuts(job) -> dict:
     "Read one clip of a world and collect its shortcuts."
     from avnb.media import read_clip
-    folder, name, faulty_kind = job; known = json.loads(Path(folder, 'truth', name + '.json').read_text()); d = known['dials']
+
+    folder, name, faulty_kind = job
+    known = json.loads(Path(folder, 'truth', name + '.json').read_text())
+    d = known['dials']
     clip = read_clip(Path(folder, 'clips', name + '.mp4'), 0, d['seconds'], d['fps'], None, d['rate'])
-    edges = np.geomspace(*FREQUENCIES, max(3, known['classes'] // 3) + 1); first = known['sources'][0]; at = int(rng(0, 0, int(name), 'gate').integers(len(clip.frames) - 8))
+    edges = np.geomspace(*FREQUENCIES, max(3, known['classes'] // 3) + 1)
+    first = known['sources'][0]
+    at = int(rng(0, 0, int(name), 'gate').integers(len(clip.frames) - 8))
     s = shortcuts(clip.frames, clip.waveform, np.array(first['boxes']), edges, d['rate'], at)
     band = int(np.argmin(np.abs(edges[:-1] - (first['band'] or [0])[0])))
-    return dict(**s, label=known['class'], kind=faulty_kind, sources=sum(t['sounding'] for t in known['sources']), band=band, size=_stream_bytes(Path(folder, 'clips', name + '.mp4')))
+    return dict(
+        **s,
+        label=known['class'],
+        kind=faulty_kind,
+        sources=sum(t['sounding'] for t in known['sources']),
+        band=band,
+        size=_stream_bytes(Path(folder, 'clips', name + '.mp4')),
+    )
 
 # %% ../nbs/03_world.ipynb #f508cc65
 def _stream_bytes(path) -> tuple[int, int]:
     "Bytes of picture and of sound in a file."
     import av
+
     with av.open(str(path)) as c:
         sizes = {'video': 0, 'audio': 0}
-        for p in c.demux(): sizes[p.stream.type] += p.size
+        for p in c.demux():
+            sizes[p.stream.type] += p.size
     return sizes['video'], sizes['audio']
 
 # %% ../nbs/03_world.ipynb #59e9e1a6
 def check_world(
     folder: str | Path,  # written by write_world
-    clips: int = 1600,   # how many to measure at most
+    clips: int = 1600,  # how many to measure at most
     workers: int = 2,
 ) -> list[Gate]:
     "Measure what no model should be able to exploit. At least 300 clips, or the limits mean nothing."
     from avnb.manifest import Manifest
+
     table = Manifest.load(Path(folder, 'manifest.csv')).table
-    if len(table) < 300: raise WorldError(f"{folder}: {len(table)} clips; the gates need 300 or more to tell a shortcut from luck")
+    if len(table) < 300:
+        raise WorldError(f'{folder}: {len(table)} clips; the gates need 300 or more to tell a shortcut from luck')
     pick = np.sort(rng(0, view='gates').permutation(len(table))[:clips])
     with _pool(workers, len(pick)) as run:
-        rows = list(progress(run(_read_shortcuts, [(str(folder), table.id.iloc[i], table.faulty_kind.iloc[i]) for i in pick]), total=len(pick), desc='checking'))
+        rows = list(
+            progress(
+                run(_read_shortcuts, [(str(folder), table.id.iloc[i], table.faulty_kind.iloc[i]) for i in pick]),
+                total=len(pick),
+                desc='checking',
+            )
+        )
     right = [r for r in rows if r['kind'] == 'none' and r['sources'] == 1]
     return _pointing_gates(right) + _class_gates(right) + _pair_gates(rows)
 
 # %% ../nbs/03_world.ipynb #fb13fcae
-def _of(rows, key): return np.array([r[key] for r in rows])
+def _of(rows, key):
+    return np.array([r[key] for r in rows])
 
 # %% ../nbs/03_world.ipynb #99bed3fc
 def _pointing_gates(rows) -> list[Gate]:
     "Does motion, or the centre, give the source's place away?"
     n, area = len(rows), _of(rows, 'area').mean()
     move = max(('move_fine', 'move_4', 'move_12'), key=lambda k: _of(rows, k).mean())
-    return [Gate('frame difference points at the source', _of(rows, move).mean(), area, area + .10, n), Gate('the centre points at the source', _of(rows, 'centre').mean(), area, .25, n)]
+    return [
+        Gate('frame difference points at the source', _of(rows, move).mean(), area, area + 0.10, n),
+        Gate('the centre points at the source', _of(rows, 'centre').mean(), area, 0.25, n),
+    ]
 
 # %% ../nbs/03_world.ipynb #a52d79e6
 def _class_gates(rows) -> list[Gate]:
     "Do colours, the mean spectrum, loud bands or loudness give the class or its band away?"
-    y, band, n = _of(rows, 'label'), _of(rows, 'band'), len(rows); c = 1 / len(set(y)); b = 1 / (1 + band.max())
+    y, band, n = _of(rows, 'label'), _of(rows, 'band'), len(rows)
+    c = 1 / len(set(y))
+    b = 1 / (1 + band.max())
     meta = np.c_[_of(rows, 'loudness'), np.log(_of(rows, 'size'))]
-    return [Gate('colour histogram tells the class', _probe(_of(rows, 'colour'), y), c, .35, n), Gate('colour of what moves tells the class', _probe(_of(rows, 'moving_colour'), y), c, .35, n),
-            Gate('mean spectrum tells the class', _probe(_of(rows, 'spectrum'), y), c, .60, n), *[Gate(f'the {w} band is the source\'s', float((_of(rows, k) == band[:, None]).mean(0).max()), b, b + .15, n) for w, k in (('loudest', 'loud'), ('most changing', 'changing'))],
-            Gate('best fixed band is the source\'s', np.bincount(band).max() / n, b, b + .15, n), Gate('loudness and sizes tell the class', _probe(meta, y), c, c + 3 * (c * (1 - c) / n) ** .5 + .02, n)]
+    return [
+        Gate('colour histogram tells the class', _probe(_of(rows, 'colour'), y), c, 0.35, n),
+        Gate('colour of what moves tells the class', _probe(_of(rows, 'moving_colour'), y), c, 0.35, n),
+        Gate('mean spectrum tells the class', _probe(_of(rows, 'spectrum'), y), c, 0.60, n),
+        *[
+            Gate(f"the {w} band is the source's", float((_of(rows, k) == band[:, None]).mean(0).max()), b, b + 0.15, n)
+            for w, k in (('loudest', 'loud'), ('most changing', 'changing'))
+        ],
+        Gate("best fixed band is the source's", np.bincount(band).max() / n, b, b + 0.15, n),
+        Gate('loudness and sizes tell the class', _probe(meta, y), c, c + 3 * (c * (1 - c) / n) ** 0.5 + 0.02, n),
+    ]
 
 # %% ../nbs/03_world.ipynb #d5abd1ea
 def _pair_gates(rows) -> list[Gate]:
     "Can wrong pairs be told from one side alone, or a pair be matched by how its file was made? AUROC, 0.5 is chance."
-    pairs = [r for r in rows if r['kind'] in ('none', 'wrong_track', 'off_screen')]; wrong = _of(pairs, 'kind') != 'none'; n = len(pairs)
+    pairs = [r for r in rows if r['kind'] in ('none', 'wrong_track', 'off_screen')]
+    wrong = _of(pairs, 'kind') != 'none'
+    n = len(pairs)
     gates, k = [], wrong.sum()
     if k >= 30:
-        limit = .5 + 3 * ((1 / k + 1 / (n - k)) / 12) ** .5
-        for name, x in (('sound alone tells wrong pairs', np.c_[_of(pairs, 'spectrum'), _of(pairs, 'loudness')]), ('loudness and sizes tell wrong pairs', np.c_[_of(pairs, 'loudness'), np.log(_of(pairs, 'size'))])):
-            gates.append(Gate(name, _probe(x, wrong), .5, limit, n))
-    size = np.log(_of([r for r in pairs if r['kind'] == 'none'], 'size')); m = len(size); r = abs(np.corrcoef(size.T)[0, 1])
-    return gates + [Gate('sizes of picture and sound go together (|r|)', float(r), 0.0, 3 / m ** .5, m)]
+        limit = 0.5 + 3 * ((1 / k + 1 / (n - k)) / 12) ** 0.5
+        for name, x in (
+            ('sound alone tells wrong pairs', np.c_[_of(pairs, 'spectrum'), _of(pairs, 'loudness')]),
+            ('loudness and sizes tell wrong pairs', np.c_[_of(pairs, 'loudness'), np.log(_of(pairs, 'size'))]),
+        ):
+            gates.append(Gate(name, _probe(x, wrong), 0.5, limit, n))
+    size = np.log(_of([r for r in pairs if r['kind'] == 'none'], 'size'))
+    m = len(size)
+    r = abs(np.corrcoef(size.T)[0, 1])
+    return gates + [Gate('sizes of picture and sound go together (|r|)', float(r), 0.0, 3 / m**0.5, m)]
 
 # %% ../nbs/03_world.ipynb #1c35f5d6
 def gate_table(gates: list[Gate]) -> str:
     "The gates as text, one line each."
     w = max(len(g.name) for g in gates)
-    return '\n'.join([f"{'':{w}}   value  chance   limit      n"] + [f"{g.name:{w}}  {g.value:6.3f}  {g.chance:6.3f}  {g.limit:6.3f} {g.n:6}  {'ok' if g.ok else 'OPEN'}" for g in gates])
+    return '\n'.join(
+        [f'{"":{w}}   value  chance   limit      n']
+        + [
+            f'{g.name:{w}}  {g.value:6.3f}  {g.chance:6.3f}  {g.limit:6.3f} {g.n:6}  {"ok" if g.ok else "OPEN"}'
+            for g in gates
+        ]
+    )

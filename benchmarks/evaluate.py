@@ -12,12 +12,16 @@ Everything is kept in --folder; a second call goes on where the first one stoppe
 One training seed and three untrained networks: enough to see what works, not to put methods in order. `error` is the half-width of the 95 % interval over
 files. Below each table: seconds, and peak memory of this process (its largest resident set, ru_maxrss).
 """
+
 import argparse, csv, os, resource, statistics, time
 from pathlib import Path
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 RESULTS, RUNS = Path(__file__).parent / 'results', Path(__file__).parents[1] / 'runs'
-STAGE2 = {'xid': [], 'robust': ['weight.on=true', 'weight.start=0.5', 'soft.estimator=cycle', 'soft.start=0.5', 'soft.lam=0.25']}
+STAGE2 = {
+    'xid': [],
+    'robust': ['weight.on=true', 'weight.start=0.5', 'soft.estimator=cycle', 'soft.start=0.5', 'soft.lam=0.25'],
+}
 STAGE2['both'] = ['cmac.contrast=R1', 'cmac.alpha=1.0', 'cmac.local_max=0.5']
 STAGE2['robust_both'] = STAGE2['robust'] + STAGE2['both']
 
@@ -25,7 +29,14 @@ STAGE2['robust_both'] = STAGE2['robust'] + STAGE2['both']
 def config(folder, manifest, packed, epochs, seed=0):
     "The demo's recipe with plain xID."
     from avnb.cli import demo_config
-    return demo_config(folder, manifest, packed, seed, ['weight.on=false', 'cmac.contrast=R0', 'cmac.alpha=0', 'cmac.local_max=0', f'optim.epochs={epochs}'])
+
+    return demo_config(
+        folder,
+        manifest,
+        packed,
+        seed,
+        ['weight.on=false', 'cmac.contrast=R0', 'cmac.alpha=0', 'cmac.local_max=0', f'optim.epochs={epochs}'],
+    )
 
 
 def train(folder, manifest, packed, epochs, quick):
@@ -33,11 +44,21 @@ def train(folder, manifest, packed, epochs, quick):
     from avnb.core import set_options
     from avnb.manifest import Manifest
     from avnb.training import fit, training_rows
+
     base = config(folder / 'xid', manifest, packed, epochs)
     half = epochs // 2 * (len(training_rows(base, Manifest.load(manifest))) // base.data.batch)
     middle = folder / 'xid' / 'checkpoints' / f'step-{half:08}.pt'
     for method, options in STAGE2.items():
-        cfg = set_options(base, [f'run.folder="{folder / method}"', f'run.checkpoint_every={half}', 'run.keep=9', *(['model.width=8'] * quick), *options])
+        cfg = set_options(
+            base,
+            [
+                f'run.folder="{folder / method}"',
+                f'run.checkpoint_every={half}',
+                'run.keep=9',
+                *(['model.width=8'] * quick),
+                *options,
+            ],
+        )
         fit(cfg, 'auto' if method == 'xid' else middle)
     return {method: folder / method for method in STAGE2}
 
@@ -46,8 +67,11 @@ def world(folder, quick):
     "A generated world, and the runs on it."
     from avnb.clips import pack
     from avnb.world import write_world
+
     there = folder / 'world' / 'manifest.csv'
-    m = write_world(folder / 'world', 160 if quick else 3200, faulty=0.4, seed=0, test=0.25, preset='easy', workers=os.cpu_count())
+    m = write_world(
+        folder / 'world', 160 if quick else 3200, faulty=0.4, seed=0, test=0.25, preset='easy', workers=os.cpu_count()
+    )
     pack(m, folder / 'packed', 2.0, 8.0, 64, 16000, os.cpu_count())
     return there, train(folder, there, folder / 'packed', 2 if quick else 26, quick)
 
@@ -56,60 +80,136 @@ def real(folder, clips, quick):
     "Real recordings cut into windows of two seconds, a third of the files held out, and the runs on the others."
     from avnb.clips import pack
     from avnb.manifest import index_folder, split_by_file
+
     there, take = folder / 'windows.csv', dict(include=['*dog*', '*drum*']) if quick else {}
-    m = split_by_file(index_folder(clips, folder / 'files.csv', 2.0, 1.0, os.cpu_count(), overwrite=True, **take), test=0.35, seed=0)
+    m = split_by_file(
+        index_folder(clips, folder / 'files.csv', 2.0, 1.0, os.cpu_count(), overwrite=True, **take), test=0.35, seed=0
+    )
     m.save(there, overwrite=True)
     pack(m, folder / 'packed', 2.0, 8.0, 64, 16000, os.cpu_count())
     return there, train(folder, there, folder / 'packed', 2 if quick else 50, quick)
 
 
-COLUMNS = ['phase', 'dataset', 'protocol', 'trained_on', 'method', 'seed', 'metric', 'value', 'error', 'chance', 'n', 'test_clips', 'note']
+COLUMNS = [
+    'phase',
+    'dataset',
+    'protocol',
+    'trained_on',
+    'method',
+    'seed',
+    'metric',
+    'value',
+    'error',
+    'chance',
+    'n',
+    'test_clips',
+    'note',
+]
 
 
 class Table:
     "Tidy rows, printed as they come."
+
     def __init__(self, dataset, note=''):
         self.dataset, self.note, self.rows, self.seen, self.start = dataset, note, [], set(), time.time()
-        self.test = {}                                                     # protocol -> 'N of N in the list'
+        self.test = {}  # protocol -> 'N of N in the list'
 
     def add(self, protocol, trained_on, method, seed, metric, value, error, chance, n):
         "One row; a baseline that was there before is not repeated."
         key = (protocol, trained_on, method, seed, metric)
-        if key in self.seen: return
-        self.seen.add(key); self.rows.append(['dev', self.dataset, *key, round(value, 4), '' if error == '' else round(error, 4), round(chance, 4), n, self.test.get(protocol, ''), self.note])
+        if key in self.seen:
+            return
+        self.seen.add(key)
+        self.rows.append(
+            [
+                'dev',
+                self.dataset,
+                *key,
+                round(value, 4),
+                '' if error == '' else round(error, 4),
+                round(chance, 4),
+                n,
+                self.test.get(protocol, ''),
+                self.note,
+            ]
+        )
 
     def scores(self, protocol, trained_on, method, seed, scores):
         "Rows of a method, and of what stands beside it."
         for metric, s in scores.items():
             self.add(protocol, trained_on, method, seed, metric, s.value, s.error, s.chance, s.n)
             for k, v in s.baselines.items():
-                if k == 'untrained' and metric == 'auroc_wrong_track': self.add(protocol, trained_on, k, 0, metric, v, '', s.chance, s.n)   # it has no bank of its own
-                if k != 'untrained': self.add(protocol, trained_on, f'baseline_{k}' if k in PLAIN else f'{method}_{k}', 0 if k in PLAIN else seed, metric, v, '', s.chance, s.n)
+                if k == 'untrained' and metric == 'auroc_wrong_track':
+                    self.add(protocol, trained_on, k, 0, metric, v, '', s.chance, s.n)  # it has no bank of its own
+                if k != 'untrained':
+                    self.add(
+                        protocol,
+                        trained_on,
+                        f'baseline_{k}' if k in PLAIN else f'{method}_{k}',
+                        0 if k in PLAIN else seed,
+                        metric,
+                        v,
+                        '',
+                        s.chance,
+                        s.n,
+                    )
 
     def print(self):
         "Metric by method, beside chance, untrained networks (mean and spread over seeds) and the best baseline."
-        print(f'\n{self.dataset:22}{"trained on":11}{"chance":>7}  {"untrained (sd)":15}' + ''.join(f'{m:14}' for m in METHODS[1:]) + f'{"best baseline":30}{"N":>5}')
+        print(
+            f'\n{self.dataset:22}{"trained on":11}{"chance":>7}  {"untrained (sd)":15}'
+            + ''.join(f'{m:14}' for m in METHODS[1:])
+            + f'{"best baseline":30}{"N":>5}'
+        )
         for key in dict.fromkeys((r[2], r[3], r[6]) for r in self.rows):
-            rows = [r for r in self.rows if (r[2], r[3], r[6]) == key]; of = lambda m: [r for r in rows if r[4] == m]
-            fresh = [r[7] for r in of('untrained')]; base = max((r for r in rows if r[4].startswith('baseline')), key=lambda r: r[7], default=None)
-            told = ''.join(f'{of(m)[0][7]:.2f} ± {of(m)[0][8]:.2f}'.ljust(14) if of(m) else ' ' * 14 for m in METHODS[1:])
-            print(f'{key[2]:22.21}{key[1]:11}{rows[0][9]:7.3f}  ' + (f'{statistics.mean(fresh):.2f} ({statistics.pstdev(fresh):.2f})' if fresh else '').ljust(15) + told
-                  + (f'{base[4][9:]} {base[7]:.2f}' if base else '').ljust(30) + f'{rows[0][10]:5}')
+            rows = [r for r in self.rows if (r[2], r[3], r[6]) == key]
+            of = lambda m: [r for r in rows if r[4] == m]
+            fresh = [r[7] for r in of('untrained')]
+            base = max((r for r in rows if r[4].startswith('baseline')), key=lambda r: r[7], default=None)
+            told = ''.join(
+                f'{of(m)[0][7]:.2f} ± {of(m)[0][8]:.2f}'.ljust(14) if of(m) else ' ' * 14 for m in METHODS[1:]
+            )
+            print(
+                f'{key[2]:22.21}{key[1]:11}{rows[0][9]:7.3f}  '
+                + (f'{statistics.mean(fresh):.2f} ({statistics.pstdev(fresh):.2f})' if fresh else '').ljust(15)
+                + told
+                + (f'{base[4][9:]} {base[7]:.2f}' if base else '').ljust(30)
+                + f'{rows[0][10]:5}'
+            )
 
     def save(self, quick):
         "Write results/evaluate_NAME.csv; a rehearsal is only printed."
         self.print()
-        seconds, peak = time.time() - self.start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2 ** 20
+        seconds, peak = time.time() - self.start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         print(f'{seconds:.0f} s, peak memory {peak:.2f} GB')
-        for what, x in (('seconds', seconds), ('peak_gb', peak)): self.rows.append(['dev', self.dataset, 'cost', '', '', 0, what, round(x, 2), '', '', '', '', self.note])
-        if quick: return
+        for what, x in (('seconds', seconds), ('peak_gb', peak)):
+            self.rows.append(['dev', self.dataset, 'cost', '', '', 0, what, round(x, 2), '', '', '', '', self.note])
+        if quick:
+            return
         RESULTS.mkdir(exist_ok=True)
-        with open(RESULTS / f'evaluate_{self.dataset}.csv', 'w', newline='') as f: w = csv.writer(f, lineterminator='\n'); w.writerow(COLUMNS); w.writerows(self.rows)
+        with open(RESULTS / f'evaluate_{self.dataset}.csv', 'w', newline='') as f:
+            w = csv.writer(f, lineterminator='\n')
+            w.writerow(COLUMNS)
+            w.writerows(self.rows)
 
 
 METHODS = ['untrained', 'xid', 'robust', 'both', 'robust_both']
-PLAIN = {'colour', 'motion_colour', 'spectrum', 'loudness', 'motion_loudness', 'majority', 'whole', 'centre', 'random', 'energy', 'frame_difference',
-         'loudest_band', 'changing_band', 'fixed_band'}
+PLAIN = {
+    'colour',
+    'motion_colour',
+    'spectrum',
+    'loudness',
+    'motion_loudness',
+    'majority',
+    'whole',
+    'centre',
+    'random',
+    'energy',
+    'frame_difference',
+    'loudest_band',
+    'changing_band',
+    'fixed_band',
+}
 
 
 def networks(manifest, packed, runs, seeds=3):
@@ -117,9 +217,13 @@ def networks(manifest, packed, runs, seeds=3):
     from avnb.evaluation import untrained, window_batches
     from avnb.training import load_run
     from avnb.views import views_from
-    loaded = {m: load_run(f) for m, f in runs.items()}; cfg = loaded['xid'].cfg
+
+    loaded = {m: load_run(f) for m, f in runs.items()}
+    cfg = loaded['xid'].cfg
     few = list(window_batches(type(manifest)(manifest.folder, manifest.table[:200]), cfg, packed, 1)[0])
-    nets = {(m, 0): r.model for m, r in loaded.items()} | {('untrained', k): untrained(cfg, few, views_from(cfg, False), k) for k in range(seeds)}
+    nets = {(m, 0): r.model for m, r in loaded.items()} | {
+        ('untrained', k): untrained(cfg, few, views_from(cfg, False), k) for k in range(seeds)
+    }
     return nets, loaded, cfg
 
 
@@ -127,14 +231,30 @@ def questions(table, name, manifest, packed, runs, one=None, windows=2):
     "Everything a report asks of embeddings, for all networks in one pass over the clips; returns networks, runs and config."
     import numpy as np
     from avnb.evaluation import Measured, _ask, evaluation_parts, measure, readable
-    side = lambda m: int((m.table['split'] == 'test').sum()); listed, manifest = manifest, readable(manifest, packed)
+
+    side = lambda m: int((m.table['split'] == 'test').sum())
+    listed, manifest = manifest, readable(manifest, packed)
     table.test['report'] = f'{side(manifest)} of {side(listed)} in the list'
     nets, loaded, cfg = networks(manifest, packed, runs)
     parts = evaluation_parts(manifest, one)
-    m = measure({f'{k[0]}{k[1]}': n for k, n in nets.items()}, manifest, np.unique(np.concatenate(list(parts.values()))), cfg, packed, windows)
-    for (method, seed) in nets:
-        mine = Measured(m.rows, dict(trained=m.features[f'{method}{seed}'], untrained=m.features['untrained0'], trivial=m.features['trivial']), m.table)
-        run = loaded.get(method); bank = run.bank if run is not None else None
+    m = measure(
+        {f'{k[0]}{k[1]}': n for k, n in nets.items()},
+        manifest,
+        np.unique(np.concatenate(list(parts.values()))),
+        cfg,
+        packed,
+        windows,
+    )
+    for method, seed in nets:
+        mine = Measured(
+            m.rows,
+            dict(
+                trained=m.features[f'{method}{seed}'], untrained=m.features['untrained0'], trivial=m.features['trivial']
+            ),
+            m.table,
+        )
+        run = loaded.get(method)
+        bank = run.bank if run is not None else None
         scores, skipped = _ask(mine, parts, bank)
         table.scores('report', name, method, seed, scores)
     return nets, loaded, cfg
@@ -145,21 +265,33 @@ def on_world(folder, there, runs, quick):
     from avnb.clips import PackedSet
     from avnb.localization import localization_scores, one_source, read_truth
     from avnb.manifest import Manifest
+
     table, manifest, packed = Table('world'), Manifest.load(there), PackedSet.load(folder / 'world' / 'packed')
     truth = read_truth(manifest.folder)
     nets, loaded, cfg = questions(table, 'world', manifest, packed, runs, one_source(truth))
     for (method, seed), net in nets.items():
         from types import SimpleNamespace
-        table.scores('report', 'world', method, seed, localization_scores(SimpleNamespace(model=net, cfg=cfg), manifest, truth, packed))
+
+        table.scores(
+            'report',
+            'world',
+            method,
+            seed,
+            localization_scores(SimpleNamespace(model=net, cfg=cfg), manifest, truth, packed),
+        )
     table.save(quick)
 
 
 def labels_of(manifest, boxes):
     "Windows get the coarse class of their file, and files in which the sound has nothing to do with the picture are marked."
     import pandas as pd
+
     b = pd.read_csv(boxes, dtype=str, keep_default_na=False).drop_duplicates('file').set_index('file')
     key = ['clips/' + p.split('/')[-1] for p in manifest.table['path']]
-    t = manifest.table.assign(label=[b['coarse_class'].get(k, '') for k in key], faulty_kind=['unrelated' if b['faulty_positive'].get(k) == 'yes' else '' for k in key])
+    t = manifest.table.assign(
+        label=[b['coarse_class'].get(k, '') for k in key],
+        faulty_kind=['unrelated' if b['faulty_positive'].get(k) == 'yes' else '' for k in key],
+    )
     return type(manifest)(manifest.folder, t)
 
 
@@ -169,11 +301,14 @@ def on_real(folder, recordings, there, runs, quick):
     from avnb.evaluation import EvalConfig, prepare_subject
     from avnb.localization import localization_protocol
     from avnb.manifest import Manifest, from_csv
+
     table, packed = Table('real'), PackedSet.load(folder / 'real' / 'packed')
     manifest = labels_of(Manifest.load(there), recordings / 'boxes.csv')
     nets, loaded, cfg = questions(table, 'real', manifest, packed, runs, windows=1)
-    boxed = from_csv(recordings / 'boxes.csv'); held = {p.split('/')[-1] for p in manifest.table['path'][manifest.table['split'] == 'test']}
-    t = boxed.table; keep = t['path'].map(lambda p: p.split('/')[-1] in held) & (t['faulty_positive'] != 'yes') & (t['boxes'] != '[]')
+    boxed = from_csv(recordings / 'boxes.csv')
+    held = {p.split('/')[-1] for p in manifest.table['path'][manifest.table['split'] == 'test']}
+    t = boxed.table
+    keep = t['path'].map(lambda p: p.split('/')[-1] in held) & (t['faulty_positive'] != 'yes') & (t['boxes'] != '[]')
     for (method, seed), net in nets.items():
         s = prepare_subject('both', net, cfg, type(boxed)(boxed.folder, t[keep]), EvalConfig(seeds=0), sides=False)
         table.test['localization'] = s.about['test clips']
@@ -186,18 +321,38 @@ def on_esc50(folder, recordings, runs, quick):
     from avnb.evaluation import EvalConfig, audio_score, prepare_subject
     from avnb.manifest import from_esc50
     from avnb.training import load_run
-    manifest = from_esc50(recordings / 'esc50', fold=None); said = manifest.table['protocol'].iloc[0]; print(said)
-    table = Table('esc50', said)                                           # '...: not the published protocol, too few to order methods by'
+
+    manifest = from_esc50(recordings / 'esc50', fold=None)
+    said = manifest.table['protocol'].iloc[0]
+    print(said)
+    table = Table('esc50', said)  # '...: not the published protocol, too few to order methods by'
     for where, trained in runs.items():
         for method, run in trained.items():
             run = load_run(run)
-            s = prepare_subject('audio', run.model, run.cfg, manifest, EvalConfig(windows=2 if quick else 10, seeds=3, cache=str(folder / 'cache')))
+            s = prepare_subject(
+                'audio',
+                run.model,
+                run.cfg,
+                manifest,
+                EvalConfig(windows=2 if quick else 10, seeds=3, cache=str(folder / 'cache')),
+            )
             feats, table.test['audio'] = s.features('audio'), s.about['test clips']
             for name, f in feats.items():
-                if name == 'plain' or (name != 'trained' and method != 'xid'): continue
-                for kind in ('svm', 'knn'): table.scores('audio', where, method if name == 'trained' else 'untrained', 0 if name == 'trained' else int(name[9:]), {kind: audio_score(s, f, 'audio_pooled', kind)})
+                if name == 'plain' or (name != 'trained' and method != 'xid'):
+                    continue
+                for kind in ('svm', 'knn'):
+                    table.scores(
+                        'audio',
+                        where,
+                        method if name == 'trained' else 'untrained',
+                        0 if name == 'trained' else int(name[9:]),
+                        {kind: audio_score(s, f, 'audio_pooled', kind)},
+                    )
             for kind in ('svm', 'knn') if method == 'xid' else ():
-                for key in ('spectrum', 'loudness'): table.scores('audio', where, f'baseline_{key}', 0, {kind: audio_score(s, feats['plain'], key, kind)})
+                for key in ('spectrum', 'loudness'):
+                    table.scores(
+                        'audio', where, f'baseline_{key}', 0, {kind: audio_score(s, feats['plain'], key, kind)}
+                    )
     table.save(quick)
 
 
@@ -210,10 +365,23 @@ def plan(names, folder, a) -> bool:
     "Say what will be done, where, and how long it takes; whether there is anything to do."
     missing = [k for k in names if not trained(folder / k)]
     print(f'networks and features in {os.path.relpath(folder)}; tables to {os.path.relpath(RESULTS)}/evaluate_*.csv')
-    if not a.real: print('no real recordings: set AVNB_REAL_DATA to their folder, or say --real FOLDER; esc50 and real are left out')
-    for k in names: print(f'  {k}: ' + ('trained; evaluation takes about 5 minutes on one core' if k not in missing else f'not trained; {MINUTES[k]} minutes on one core, once'))
+    if not a.real:
+        print(
+            'no real recordings: set AVNB_REAL_DATA to their folder, or say --real FOLDER; esc50 and real are left out'
+        )
+    for k in names:
+        print(
+            f'  {k}: '
+            + (
+                'trained; evaluation takes about 5 minutes on one core'
+                if k not in missing
+                else f'not trained; {MINUTES[k]} minutes on one core, once'
+            )
+        )
     if missing and not (a.train or a.quick):
-        print(f"Nothing is trained unasked: python benchmarks/evaluate.py --train{f' --only {a.only}' if a.only else ''}. The tables of an earlier run lie in {os.path.relpath(RESULTS)}.")
+        print(
+            f'Nothing is trained unasked: python benchmarks/evaluate.py --train{f" --only {a.only}" if a.only else ""}. The tables of an earlier run lie in {os.path.relpath(RESULTS)}.'
+        )
     return not missing or a.train or a.quick
 
 
@@ -225,17 +393,30 @@ def main():
     p.add_argument('--train', action='store_true', help='train what is not trained yet')
     p.add_argument('--only', choices=['world', 'esc50', 'real'], help='one table')
     p.add_argument('--folder', help='worlds, runs and features (default: runs/evaluate in this repository)')
-    p.add_argument('--real', default=os.environ.get('AVNB_REAL_DATA'), help='real recordings: clips/, boxes.csv, esc50/ (default: $AVNB_REAL_DATA)')
+    p.add_argument(
+        '--real',
+        default=os.environ.get('AVNB_REAL_DATA'),
+        help='real recordings: clips/, boxes.csv, esc50/ (default: $AVNB_REAL_DATA)',
+    )
     p.add_argument('--quick', action='store_true', help='a rehearsal in two minutes; its numbers mean nothing')
     a = p.parse_args()
     folder = Path(a.folder or RUNS / ('evaluate-quick' if a.quick else 'evaluate'))
     names = [k for k in ('world', 'real') if a.only in (None, 'esc50', k) and (k == 'world' or a.real)]
-    if not names or (a.only == 'esc50' and not a.real): p.error(f'--only {a.only} needs real recordings: --real FOLDER, or AVNB_REAL_DATA')
-    if not plan(names, folder, a): return
-    made = {k: world(folder / k, a.quick) if k == 'world' else real(folder / k, Path(a.real, 'clips'), a.quick) for k in names}
-    if a.only in (None, 'world'): on_world(folder, *made['world'], a.quick)
-    if a.only in (None, 'real') and a.real: on_real(folder, Path(a.real), *made['real'], a.quick)
-    if a.only in (None, 'esc50') and a.real: on_esc50(folder, Path(a.real), {k: runs for k, (_, runs) in made.items()}, a.quick)
+    if not names or (a.only == 'esc50' and not a.real):
+        p.error(f'--only {a.only} needs real recordings: --real FOLDER, or AVNB_REAL_DATA')
+    if not plan(names, folder, a):
+        return
+    made = {
+        k: world(folder / k, a.quick) if k == 'world' else real(folder / k, Path(a.real, 'clips'), a.quick)
+        for k in names
+    }
+    if a.only in (None, 'world'):
+        on_world(folder, *made['world'], a.quick)
+    if a.only in (None, 'real') and a.real:
+        on_real(folder, Path(a.real), *made['real'], a.quick)
+    if a.only in (None, 'esc50') and a.real:
+        on_esc50(folder, Path(a.real), {k: runs for k, (_, runs) in made.items()}, a.quick)
 
 
-if __name__ == '__main__': main()
+if __name__ == '__main__':
+    main()

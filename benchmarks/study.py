@@ -1,5 +1,6 @@
 """What the studies share: worlds written straight into packed sets, runs that share their first stage, scores on held-out clips, and a
 table that several processes may fill at once. Run robust_xid.py, not this file."""
+
 import argparse, contextlib, csv, fcntl, io, json, shutil, sys
 from dataclasses import asdict, replace as with_
 from pathlib import Path
@@ -11,7 +12,15 @@ import torch
 from avnb import training
 from avnb.clips import PackedSet, adopt
 from avnb.core import TrainConfig, digest, progress, replace
-from avnb.evaluation import bank_auroc, embed, evaluation_parts, linear_probe, on_half_circle, retrieval_class, window_batches
+from avnb.evaluation import (
+    bank_auroc,
+    embed,
+    evaluation_parts,
+    linear_probe,
+    on_half_circle,
+    retrieval_class,
+    window_batches,
+)
 from avnb.evaluation import measure as embeddings_of
 from avnb.localization import localization_report, tally_batches
 from avnb.manifest import Manifest
@@ -22,31 +31,66 @@ from avnb.world import PRESETS, Gate, World, check_world, gate_table, picture, p
 RESULTS = Path(__file__).parent / 'results'
 COLUMNS = 'phase faulty classes method seed metric value n'.split()
 # Small frames, fewer things, one background sound, little augmentation: a plain run takes about a minute on a core.
-DIALS = with_(PRESETS['easy'], size=48, fps=8.0, radius=(.15, .21), sources=(.9, .1), silent=(.2, .5, .3), others=1, others_db=(-9.0, 0.0))
-RECIPE = dict(data=dict(fps=8.0, size=48, seconds=2.0, batch=50, workers=0),
-              view=dict(frames=2, stride=2, audio_seconds=1.0, size=48, area_min=0.75, jitter=0.1, hue=0.0, mels=48, hop=320, offset=0.1),
-              model=dict(width=16), xid=dict(tau=0.1, candidates='batch'), optim=dict(lr=3e-3, weight_decay=1e-2),
-              run=dict(log_every=50, keep=9, maps=0, device='cpu', amp=True))
+DIALS = with_(
+    PRESETS['easy'],
+    size=48,
+    fps=8.0,
+    radius=(0.15, 0.21),
+    sources=(0.9, 0.1),
+    silent=(0.2, 0.5, 0.3),
+    others=1,
+    others_db=(-9.0, 0.0),
+)
+RECIPE = dict(
+    data=dict(fps=8.0, size=48, seconds=2.0, batch=50, workers=0),
+    view=dict(
+        frames=2, stride=2, audio_seconds=1.0, size=48, area_min=0.75, jitter=0.1, hue=0.0, mels=48, hop=320, offset=0.1
+    ),
+    model=dict(width=16),
+    xid=dict(tau=0.1, candidates='batch'),
+    optim=dict(lr=3e-3, weight_decay=1e-2),
+    run=dict(log_every=50, keep=9, maps=0, device='cpu', amp=True),
+)
 
 
 # -- worlds ------------------------------------------------------------------------------------------------------------
 
+
 def write_packed_world(out, seed, faulty, train, test, classes=12, dials=DIALS) -> Path:
     "The clips of `write_world`, without a codec between: a packed set, its manifest and truth.json. Test clips do not depend on `faulty`."
     out = Path(out)
-    if (out / 'meta.json').exists(): return out
-    shutil.rmtree(out, ignore_errors=True); out.mkdir(parents=True)
+    if (out / 'meta.json').exists():
+        return out
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
     world, n = World(seed, classes, dials), train + test
     shape = (n, round(dials.seconds * dials.fps), dials.size, dials.size, 3), (n, round(dials.seconds * dials.rate))
-    frames, audio = np.memmap(out / 'frames.u8', np.uint8, 'w+', shape=shape[0]), np.memmap(out / 'audio.i16', np.int16, 'w+', shape=shape[1])
+    frames, audio = (
+        np.memmap(out / 'frames.u8', np.uint8, 'w+', shape=shape[0]),
+        np.memmap(out / 'audio.i16', np.int16, 'w+', shape=shape[1]),
+    )
     rows, known = [], []
     for i, scene in enumerate(progress(plan(world, n, faulty, test / n), total=n, desc='rendering', unit='clip')):
         frames[i], boxes = picture(scene)
-        audio[i] = np.round(np.clip(sound(scene), -1, 1) * 32767); known.append(truth(scene, boxes, world))
-        rows.append(dict(id=f'{i:06d}', path=f'{i:06d}', start_s=0.0, seconds=dials.seconds, split='train' if i < train else 'test', label=world.names[scene.label],
-                         faulty_kind=scene.faulty_kind, content_hash=digest([seed, i, scene.faulty_kind, scene.track, asdict(dials)]),
-                         video_codec='none', audio_codec='none', error=''))
-    Manifest(out, pd.DataFrame(rows)).save(out / 'manifest.csv'); m = Manifest.load(out / 'manifest.csv')
+        audio[i] = np.round(np.clip(sound(scene), -1, 1) * 32767)
+        known.append(truth(scene, boxes, world))
+        rows.append(
+            dict(
+                id=f'{i:06d}',
+                path=f'{i:06d}',
+                start_s=0.0,
+                seconds=dials.seconds,
+                split='train' if i < train else 'test',
+                label=world.names[scene.label],
+                faulty_kind=scene.faulty_kind,
+                content_hash=digest([seed, i, scene.faulty_kind, scene.track, asdict(dials)]),
+                video_codec='none',
+                audio_codec='none',
+                error='',
+            )
+        )
+    Manifest(out, pd.DataFrame(rows)).save(out / 'manifest.csv')
+    m = Manifest.load(out / 'manifest.csv')
     (out / 'truth.json').write_text(json.dumps(known))
     adopt(out, m, dials.seconds, dials.fps, dials.size, dials.rate, whole=(dials.size, dials.size))
     return out
@@ -54,38 +98,57 @@ def write_packed_world(out, seed, faulty, train, test, classes=12, dials=DIALS) 
 
 class Set:
     "A packed world opened: manifest, truth, who is faulty, true classes."
+
     def __init__(self, folder):
-        self.folder, self.manifest, self.packed = Path(folder), Manifest.load(Path(folder, 'manifest.csv')), PackedSet.load(folder)
-        self.truth = json.loads(Path(folder, 'truth.json').read_text()); t = self.manifest.table
+        self.folder, self.manifest, self.packed = (
+            Path(folder),
+            Manifest.load(Path(folder, 'manifest.csv')),
+            PackedSet.load(folder),
+        )
+        self.truth = json.loads(Path(folder, 'truth.json').read_text())
+        t = self.manifest.table
         self.label, self.kind, self.split = (t[k].astype(str).to_numpy() for k in ('label', 'faulty_kind', 'split'))
-        self.classes = np.array([x['class'] for x in self.truth]); self.heard = np.array([-1 if x['heard'] is None else x['heard'] for x in self.truth])
+        self.classes = np.array([x['class'] for x in self.truth])
+        self.heard = np.array([-1 if x['heard'] is None else x['heard'] for x in self.truth])
         self.one = [x['id'] for x in self.truth if sum(s['sounding'] for s in x['sources']) == 1]
 
     @property
-    def faulty(self): return self.kind != 'none'
+    def faulty(self):
+        return self.kind != 'none'
 
 
 # -- runs --------------------------------------------------------------------------------------------------------------
+
 
 @contextlib.contextmanager
 def objective(cls):
     "Runs inside use this subclass of `Objective`: oracles and other people's losses, which are no setting of the package."
     plain, training.Objective = training.Objective, cls or training.Objective
-    try: yield
-    finally: training.Objective = plain
+    try:
+        yield
+    finally:
+        training.Objective = plain
 
 
 def config(world: Path, folder, seed, epochs, switch, batch=50, **settings) -> TrainConfig:
     "Config of a run; a checkpoint falls on the switch from the first stage to the second."
-    cfg = replace(replace(TrainConfig(), RECIPE), settings); steps = (Manifest.load(world / 'manifest.csv').table.split == 'train').sum() // batch
-    return replace(cfg, dict(data=dict(manifest=str(world / 'manifest.csv'), packed=str(world)), optim=dict(epochs=epochs),
-                             run=dict(folder=str(folder), seed=seed, checkpoint_every=int(max(1, round(epochs * switch)) * steps))))
+    cfg = replace(replace(TrainConfig(), RECIPE), settings)
+    steps = (Manifest.load(world / 'manifest.csv').table.split == 'train').sum() // batch
+    return replace(
+        cfg,
+        dict(
+            data=dict(manifest=str(world / 'manifest.csv'), packed=str(world)),
+            optim=dict(epochs=epochs),
+            run=dict(folder=str(folder), seed=seed, checkpoint_every=int(max(1, round(epochs * switch)) * steps)),
+        ),
+    )
 
 
 def train(cfg: TrainConfig, start=None, cls=None):
     "A run; with `start`, the checkpoint of a first stage, only the second."
     torch.set_num_threads(1)
-    with objective(cls), contextlib.redirect_stdout(io.StringIO()): return training.fit(cfg, str(start) if start else 'auto')
+    with objective(cls), contextlib.redirect_stdout(io.StringIO()):
+        return training.fit(cfg, str(start) if start else 'auto')
 
 
 def first_stage(run) -> Path:
@@ -95,17 +158,24 @@ def first_stage(run) -> Path:
 
 # -- scores ------------------------------------------------------------------------------------------------------------
 
+
 def measure(model, bank, cfg, data: Set, windows=2, located=None) -> tuple:
     "(metric -> (value, n), report of maps), for a network on held-out clips and for its bank on the training clips."
     parts, out = evaluation_parts(data.manifest, data.one), {}
     used = np.unique(np.concatenate([parts['train'], parts['test']]))
-    e = embed(model, *batches_of(data, used, cfg, windows)); at = lambda x, rows: x[np.searchsorted(e.index, rows)]
-    tr, te = parts['train'], parts['test']; y = data.label
-    for k, x in dict(video=e.video_pooled, audio=e.audio_pooled).items(): out[f'linear_{k}'] = linear_probe(at(x, tr), y[tr], at(x, te), y[te])
-    for d, q, g in (('v2a', e.video, e.audio), ('a2v', e.audio, e.video)): out[f'retrieval_class_{d}_r1'] = retrieval_class(at(q, te), at(g, te), y[te])
+    e = embed(model, *batches_of(data, used, cfg, windows))
+    at = lambda x, rows: x[np.searchsorted(e.index, rows)]
+    tr, te = parts['train'], parts['test']
+    y = data.label
+    for k, x in dict(video=e.video_pooled, audio=e.audio_pooled).items():
+        out[f'linear_{k}'] = linear_probe(at(x, tr), y[tr], at(x, te), y[te])
+    for d, q, g in (('v2a', e.video, e.audio), ('a2v', e.audio, e.video)):
+        out[f'retrieval_class_{d}_r1'] = retrieval_class(at(q, te), at(g, te), y[te])
     report = localize(model, cfg, data, te[np.random.default_rng(0).permutation(len(te))[:located]])
     out |= {k: s for k, s in report.items() if s.n}
-    return {k: (float(s.value), int(s.n)) for k, s in out.items()} | (knowing(bank, data) if bank is not None else {}), report
+    return {k: (float(s.value), int(s.n)) for k, s in out.items()} | (
+        knowing(bank, data) if bank is not None else {}
+    ), report
 
 
 def batches_of(data, rows, cfg, windows):
@@ -120,7 +190,9 @@ def localize(model, cfg, data, rows) -> dict:
     return localization_report(*tally_batches(model.eval(), batches_of(data, rows, cfg, 1)[0], known, labels, cfg))
 
 
-KINDS = dict(auroc_wrong_track=('wrong_track',), auroc_off_screen=('off_screen',), auroc_faulty=('wrong_track', 'off_screen'))
+KINDS = dict(
+    auroc_wrong_track=('wrong_track',), auroc_off_screen=('off_screen',), auroc_faulty=('wrong_track', 'off_screen')
+)
 
 
 def knowing(bank, data: Set) -> dict:
@@ -128,41 +200,60 @@ def knowing(bank, data: Set) -> dict:
     out = {}
     for name, kinds in KINDS.items():
         rows = np.flatnonzero((data.split == 'train') & np.isin(data.kind, ('none', *kinds)))
-        if data.faulty[rows].any(): score = bank_auroc(bank, rows, data.faulty[rows]); out[name] = (float(score.value), int(score.n))
+        if data.faulty[rows].any():
+            score = bank_auroc(bank, rows, data.faulty[rows])
+            out[name] = (float(score.value), int(score.n))
     return out
 
 
 def without_learning(net, cfg, data: Set, report: dict, located=('pointing_guided', 'frequency_hit_guided')) -> dict:
     "baseline -> metric -> (value, n): colours, spectra and liveliness in the place of features, and what `localize` has beside its maps and bands."
-    parts = evaluation_parts(data.manifest, data.one); tr, te = parts['train'], parts['test']; y = data.label
+    parts = evaluation_parts(data.manifest, data.one)
+    tr, te = parts['train'], parts['test']
+    y = data.label
     m = embeddings_of(dict(untrained=net), data.manifest, np.unique(np.concatenate([tr, te])), cfg, data.packed, 2)
-    at = lambda k, rows: m.at('trivial', k, rows); half = lambda k: on_half_circle(at(k, te))
-    probes = {(k, metric): linear_probe(at(k, tr), y[tr], at(k, te), y[te]) for metric, ks in dict(linear_video=('colour', 'motion_colour'), linear_audio=('spectrum', 'loudness')).items() for k in ks}
-    lively = {('motion_loudness', f'retrieval_class_{d}_r1'): retrieval_class(half(q), half(g), y[te]) for d, q, g in (('v2a', 'motion', 'loudness'), ('a2v', 'loudness', 'motion'))}
+    at = lambda k, rows: m.at('trivial', k, rows)
+    half = lambda k: on_half_circle(at(k, te))
+    probes = {
+        (k, metric): linear_probe(at(k, tr), y[tr], at(k, te), y[te])
+        for metric, ks in dict(linear_video=('colour', 'motion_colour'), linear_audio=('spectrum', 'loudness')).items()
+        for k in ks
+    }
+    lively = {
+        ('motion_loudness', f'retrieval_class_{d}_r1'): retrieval_class(half(q), half(g), y[te])
+        for d, q, g in (('v2a', 'motion', 'loudness'), ('a2v', 'loudness', 'motion'))
+    }
     out = {}
-    for (k, metric), s in (probes | lively).items(): out.setdefault(k, {})[metric] = float(s.value), int(s.n)
+    for (k, metric), s in (probes | lively).items():
+        out.setdefault(k, {})[metric] = float(s.value), int(s.n)
     for metric in located:
-        for k, v in report[metric].baselines.items(): out.setdefault(k, {})[metric] = v, report[metric].n
+        for k, v in report[metric].baselines.items():
+            out.setdefault(k, {})[metric] = v, report[metric].n
     return out
 
 
 # -- tables ------------------------------------------------------------------------------------------------------------
 
+
 class Table:
     "A tidy CSV that several processes append to; a run's rows go in together, so that what is there is complete."
-    def __init__(self, path, columns=COLUMNS, given=('value', 'n')):    # `given`: the columns of a score
+
+    def __init__(self, path, columns=COLUMNS, given=('value', 'n')):  # `given`: the columns of a score
         self.path, self.columns, self.given = Path(path), columns, given
 
     def read(self) -> pd.DataFrame:
-        if not self.path.exists(): return pd.DataFrame(columns=self.columns)
+        if not self.path.exists():
+            return pd.DataFrame(columns=self.columns)
         return pd.read_csv(self.path)
 
     def has(self, **key) -> bool:
-        t = self.read(); return bool(len(t)) and bool(np.logical_and.reduce([t[k] == v for k, v in key.items()]).any())
+        t = self.read()
+        return bool(len(t)) and bool(np.logical_and.reduce([t[k] == v for k, v in key.items()]).any())
 
     def complete(self, key: dict, scores: dict):
         "Append those of the scores that a key does not have yet."
-        t = self.read(); there = set(t[np.logical_and.reduce([t[k] == v for k, v in key.items()])].metric) if len(t) else ()
+        t = self.read()
+        there = set(t[np.logical_and.reduce([t[k] == v for k, v in key.items()])].metric) if len(t) else ()
         self.add(key, {k: v for k, v in scores.items() if k not in there})
 
     def add(self, key: dict, scores: dict):
@@ -171,8 +262,12 @@ class Table:
         with open(self.path, 'a', newline='') as f:
             fcntl.flock(f, fcntl.LOCK_EX)
             w = csv.DictWriter(f, self.columns, lineterminator='\n')
-            if not f.tell(): w.writeheader()
-            w.writerows(dict(key, metric=m, **{k: round(v, 6) for k, v in zip(self.given, x)}) for m, x in scores.items()); f.flush()
+            if not f.tell():
+                w.writeheader()
+            w.writerows(
+                dict(key, metric=m, **{k: round(v, 6) for k, v in zip(self.given, x)}) for m, x in scores.items()
+            )
+            f.flush()
 
 
 def show(part: pd.DataFrame, shown, wide=40):
@@ -184,13 +279,15 @@ def show(part: pd.DataFrame, shown, wide=40):
         for k in shown:
             x = part[(part.method == m) & (part.metric == k)].value
             d, h, n = (0, 0, 0) if m == 'xid' or beside(m) else paired(part, k, m, 'xid')
-            line += f"{'' if not len(x) else f'{x.mean():.3f}' + (f' {d:+.3f}±{h:.3f}' if n > 1 else f' {d:+.3f}' if n else ''):>26}"
+            line += f'{"" if not len(x) else f"{x.mean():.3f}" + (f" {d:+.3f}±{h:.3f}" if n > 1 else f" {d:+.3f}" if n else ""):>26}'
         print(f'{m:{wide}} {part[part.method == m].seed.nunique():3}' + line)
 
 
 # -- shortcuts -----------------------------------------------------------------------------------------------------------
 
-GATES = Table(RESULTS / 'gates.csv', 'study seed classes metric value chance limit n'.split(), ('value', 'chance', 'limit', 'n'))
+GATES = Table(
+    RESULTS / 'gates.csv', 'study seed classes metric value chance limit n'.split(), ('value', 'chance', 'limit', 'n')
+)
 
 
 def note_gates(study, worlds, folder, clips=1200):
@@ -198,30 +295,61 @@ def note_gates(study, worlds, folder, clips=1200):
     for c, seed in worlds:
         key = dict(study=study, seed=seed, classes=c['classes'])
         if not GATES.has(**key):
-            place = Path(folder, f"gates-{c['classes']}-{seed}"); write_world(place, clips, c['classes'], .4, seed, c.get('dials', DIALS), workers=1)
-            GATES.add(key, {g.name: (float(g.value), float(g.chance), float(g.limit), int(g.n)) for g in check_world(place, workers=1)}); shutil.rmtree(place)
-        t = GATES.read(); t = t[np.logical_and.reduce([t[k] == v for k, v in key.items()])]
-        print(f"{c['classes']} classes, seed {seed}, {clips} clips\n" + gate_table([Gate(*g) for g in t[['metric', 'value', 'chance', 'limit', 'n']].itertuples(index=False)]))
+            place = Path(folder, f'gates-{c["classes"]}-{seed}')
+            write_world(place, clips, c['classes'], 0.4, seed, c.get('dials', DIALS), workers=1)
+            GATES.add(
+                key,
+                {
+                    g.name: (float(g.value), float(g.chance), float(g.limit), int(g.n))
+                    for g in check_world(place, workers=1)
+                },
+            )
+            shutil.rmtree(place)
+        t = GATES.read()
+        t = t[np.logical_and.reduce([t[k] == v for k, v in key.items()])]
+        print(
+            f'{c["classes"]} classes, seed {seed}, {clips} clips\n'
+            + gate_table([Gate(*g) for g in t[['metric', 'value', 'chance', 'limit', 'n']].itertuples(index=False)])
+        )
 
 
 # -- the command -------------------------------------------------------------------------------------------------------
 
+
 def command(doc, table: Table, groups, run_group, tell, folder):
     "Run, list or tell, as the command line asks; `groups(phase)` gives (conditions, faulty, seed, methods) of each world."
     p = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('--run', action='store_true', help='do what is to do'); p.add_argument('--list', action='store_true', help='what is to do, and what is done')
-    p.add_argument('--gates', action='store_true', help="what shortcuts reach in the study's worlds (results/gates.csv)")
-    p.add_argument('--phase', choices=['dev', 'confirm'], default='dev', help='development seeds, or the confirming ones')
-    p.add_argument('--shard', default='0/1', help='which of how many processes, e.g. 0/2'); p.add_argument('--folder', default=folder, help='for worlds and checkpoints, deleted when a world is done')
-    a = p.parse_args(); i, n = map(int, a.shard.split('/'))
-    if a.gates: note_gates(Path(sys.argv[0]).stem, {c['classes']: (c, s) for c, _, s, _ in reversed(groups('dev'))}.values(), a.folder)
+    p.add_argument('--run', action='store_true', help='do what is to do')
+    p.add_argument('--list', action='store_true', help='what is to do, and what is done')
+    p.add_argument(
+        '--gates', action='store_true', help="what shortcuts reach in the study's worlds (results/gates.csv)"
+    )
+    p.add_argument(
+        '--phase', choices=['dev', 'confirm'], default='dev', help='development seeds, or the confirming ones'
+    )
+    p.add_argument('--shard', default='0/1', help='which of how many processes, e.g. 0/2')
+    p.add_argument('--folder', default=folder, help='for worlds and checkpoints, deleted when a world is done')
+    a = p.parse_args()
+    i, n = map(int, a.shard.split('/'))
+    if a.gates:
+        note_gates(
+            Path(sys.argv[0]).stem, {c['classes']: (c, s) for c, _, s, _ in reversed(groups('dev'))}.values(), a.folder
+        )
     elif a.list:
         for c, f, s, ms in groups(a.phase):
-            done = lambda m: '' if table.has(phase=a.phase, faulty=f, classes=c['classes'], seed=s, method=m) else ' (to do)'
-            print(f"{c['classes']} classes, {f:.0%}, seed {s}: " + ', '.join(m + done(m) for m in dict.fromkeys(['xid', *ms])))
+            done = lambda m: (
+                '' if table.has(phase=a.phase, faulty=f, classes=c['classes'], seed=s, method=m) else ' (to do)'
+            )
+            print(
+                f'{c["classes"]} classes, {f:.0%}, seed {s}: '
+                + ', '.join(m + done(m) for m in dict.fromkeys(['xid', *ms]))
+            )
     elif a.run:
-        for c, f, s, ms in groups(a.phase)[i::n]: run_group(a.phase, c, f, s, ms, a.folder)
+        for c, f, s, ms in groups(a.phase)[i::n]:
+            run_group(a.phase, c, f, s, ms, a.folder)
     else:
         for phase in ('dev', 'confirm'):
-            if (table.read().phase == phase).any(): tell(phase)
-            else: print(f'{phase}: nothing yet; {Path(sys.argv[0]).name} --run --phase {phase}')
+            if (table.read().phase == phase).any():
+                tell(phase)
+            else:
+                print(f'{phase}: nothing yet; {Path(sys.argv[0]).name} --run --phase {phase}')

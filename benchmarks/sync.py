@@ -11,6 +11,7 @@ frame, or of the sound encoder's delay, which they do not tell either.
     python benchmarks/sync.py                          # about ten minutes on one core
     python benchmarks/sync.py --containers mkv avi
 """
+
 import argparse
 import csv
 import os
@@ -33,9 +34,20 @@ PLAIN = dict(options=(), step=16)
 PAL = dict(rates=(Fraction(25),), clock=0, options=())
 MORE_VIDEO = {
     **{k: Codec(**PLAIN) for k in ('ffvhuff', 'snow', 'dirac', 'vc2', 'asv1', 'asv2')},
-    **{k: Codec((f,), **PLAIN) for k, f in dict(
-        zmbv='bgr0', flashsv='bgr24', jpegls='rgb24', rpza='rgb555le', targa='bgr24', tiff='rgb24', v210='yuv422p10le',
-        dxv='rgba', gif='rgb8').items()},
+    **{
+        k: Codec((f,), **PLAIN)
+        for k, f in dict(
+            zmbv='bgr0',
+            flashsv='bgr24',
+            jpegls='rgb24',
+            rpza='rgb555le',
+            targa='bgr24',
+            tiff='rgb24',
+            v210='yuv422p10le',
+            dxv='rgba',
+            gif='rgb8',
+        ).items()
+    },
     'h261': Codec(sizes=((144, 176),), clock=0, rates=(recordings.NTSC,)),
     'dvvideo': Codec(sizes=((576, 720),), **PAL),
 }
@@ -48,15 +60,18 @@ MORE_SOUND = {
 }
 VIDEO, SOUND = {**recordings.VIDEO, **MORE_VIDEO}, {**recordings.SOUND, **MORE_SOUND}
 COUNTED = dict(counted=True)
-CONTAINERS = {c.ending: c for c in (
-    *recordings.CONTAINERS,
-    Container('mxf', 'mxf', '', '', rates=(48000,), **COUNTED),
-    Container('gxf', 'gxf', '', '', rates=(48000,), **COUNTED),
-    Container('dv', 'dv', '', '', rates=(48000,), **COUNTED),
-    Container('rm', 'rm', '', '', **COUNTED),
-    Container('swf', 'swf', '', '', rates=(44100, 22050), **COUNTED),
-    Container('smjpeg', 'mjpg', '', '', MS),
-)}
+CONTAINERS = {
+    c.ending: c
+    for c in (
+        *recordings.CONTAINERS,
+        Container('mxf', 'mxf', '', '', rates=(48000,), **COUNTED),
+        Container('gxf', 'gxf', '', '', rates=(48000,), **COUNTED),
+        Container('dv', 'dv', '', '', rates=(48000,), **COUNTED),
+        Container('rm', 'rm', '', '', **COUNTED),
+        Container('swf', 'swf', '', '', rates=(44100, 22050), **COUNTED),
+        Container('smjpeg', 'mjpg', '', '', MS),
+    )
+}
 FIRST_VIDEO = ('mpeg4', 'mpeg2video', 'libx264', 'libvpx', 'mjpeg', 'flv', 'rv10', 'roqvideo', 'dvvideo')
 FIRST_SOUND = ('pcm_s16le', 'mp2', 'aac', 'ac3', 'libopus', 'libmp3lame', 'flac', 'roq_dpcm')
 
@@ -71,8 +86,23 @@ def recipe(box, codec, sound, b_frames) -> Recipe:
     layout = 'stereo' if box.format == 'dv' else s.layouts[0]
     track = Track(sound, heard, layout, 'all', Fraction(0), Fraction(SECONDS), bursts)
     times = tuple(range(round(SECONDS * rate)))
-    return Recipe(0, box, codec, k.formats[0], size, rate, 1 / rate, times, 'constant', b_frames, 12, 'upright', '',
-                  Fraction(0), (track,))
+    return Recipe(
+        0,
+        box,
+        codec,
+        k.formats[0],
+        size,
+        rate,
+        1 / rate,
+        times,
+        'constant',
+        b_frames,
+        12,
+        'upright',
+        '',
+        Fraction(0),
+        (track,),
+    )
 
 
 def written(made, path) -> bool:
@@ -80,8 +110,10 @@ def written(made, path) -> bool:
     rate = made.tracks[0].rate
     try:
         recordings.write(made, path)
-        with av.open(str(path)) as c: seen = sum(1 for _ in c.decode(c.streams.video[0]))
-        with av.open(str(path)) as c: frames = list(c.decode(c.streams.audio[0]))
+        with av.open(str(path)) as c:
+            seen = sum(1 for _ in c.decode(c.streams.video[0]))
+        with av.open(str(path)) as c:
+            frames = list(c.decode(c.streams.audio[0]))
         times, samples = np.array([(float(f.pts * f.time_base), f.samples) for f in frames]).T
     except (av.error.FFmpegError, AttributeError, IndexError, OSError, TypeError, ValueError):
         return False
@@ -96,19 +128,21 @@ def mono(f) -> np.ndarray:
     x = f.to_ndarray().astype(float)
     x = x[0] if f.format.is_planar else x.reshape(-1, f.layout.nb_channels)[:, 0]
     kind = f.format.name.rstrip('p')
-    return (x - 128) / 128 if kind == 'u8' else x / dict(s16=2 ** 15, s32=2 ** 31).get(kind, 1)
+    return (x - 128) / 128 if kind == 'u8' else x / dict(s16=2**15, s32=2**31).get(kind, 1)
 
 
 def grid(made) -> float:
     "What the container cannot tell, ms."
     track, box = made.tracks[0], made.box
-    if box.counted: return 1000 * max(1 / float(made.rate), SOUND[track.codec].delay / track.rate)
+    if box.counted:
+        return 1000 * max(1 / float(made.rate), SOUND[track.codec].delay / track.rate)
     return 1000 * float(box.tick or MS * box.matrix)
 
 
 def errors(made, path) -> list:
     "Error (ms) at each of the places; NaN where the frame is not seen or the burst is not heard."
     from avnb.media import read_clip
+
     out = []
     for t in made.tracks[0].bursts:
         clip = read_clip(path, t - 0.25, 0.5, 1000, (60, 84), 16000)
@@ -121,24 +155,33 @@ def errors(made, path) -> list:
 
 def measure(box, work) -> list:
     "Rows of one container."
+
     def row(video, sound, b_frames):
         made = recipe(box, video, sound, b_frames)
         path = work / f'sync.{box.ending}'
-        if not written(made, path): return []
+        if not written(made, path):
+            return []
         head = [box.ending, video, sound, b_frames]
         return [[*head, w, f'{e:.2f}', f'{grid(made):.2f}'] for w, e in zip(PLACES, errors(made, path), strict=True)]
 
     pairs = ((v, s) for v in (*FIRST_VIDEO, *VIDEO) for s in (*FIRST_SOUND, *SOUND))
     found = next((p for p in pairs if row(*p, 0)), None)
-    if found is None: return []
-    rows = [r for v in VIDEO for b in (0, 2)[:1 + (VIDEO[v].b_frames > 0)] for r in row(v, found[1], b)]
+    if found is None:
+        return []
+    rows = [r for v in VIDEO for b in (0, 2)[: 1 + (VIDEO[v].b_frames > 0)] for r in row(v, found[1], b)]
     return rows + [r for s in SOUND if s != found[1] for r in row(found[0], s, 0)]
 
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('--containers', nargs='+', default=list(CONTAINERS), choices=list(CONTAINERS), metavar='ENDING',
-                   help=f"of {', '.join(CONTAINERS)}; all if not said")
+    p.add_argument(
+        '--containers',
+        nargs='+',
+        default=list(CONTAINERS),
+        choices=list(CONTAINERS),
+        metavar='ENDING',
+        help=f'of {", ".join(CONTAINERS)}; all if not said',
+    )
     p.add_argument('--out', default=str(Path(__file__).parent / 'results' / 'sync.csv'), help='the table')
     a = p.parse_args()
     recordings.VIDEO.update(MORE_VIDEO)
@@ -151,7 +194,8 @@ def main():
             worst = max((abs(float(r[5])) for r in found), default=np.nan)
             beyond = [r for r in found if not abs(float(r[5])) <= max(2, float(r[6]) + 0.1)]
             print(f'{name:5} {len(found) // 3:3} files, at most {worst:5.1f} ms, beyond: {len(beyond)}', flush=True)
-            for r in beyond: print('     ', *r)
+            for r in beyond:
+                print('     ', *r)
     with open(a.out, 'w', newline='') as f:
         w = csv.writer(f, lineterminator='\n')
         w.writerow(COLUMNS)
@@ -159,4 +203,5 @@ def main():
     print(f'{Path(a.out).name}: {len(rows)} rows')
 
 
-if __name__ == '__main__': main()
+if __name__ == '__main__':
+    main()

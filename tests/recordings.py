@@ -3,6 +3,7 @@ what sounds, at every moment.
 
     python recordings.py 17 FOLDER       # write the recording of seed 17 into FOLDER, and print its recipe
 """
+
 import heapq
 import os
 import sys
@@ -14,7 +15,7 @@ import av
 import numpy as np
 from av.bitstream import BitStreamFilterContext
 
-os.environ.setdefault('SVT_LOG', '1')     # the AV1 encoder says errors only
+os.environ.setdefault('SVT_LOG', '1')  # the AV1 encoder says errors only
 MS = Fraction(1, 1000)
 MPEG_CLOCK = Fraction(1, 90000)
 FILM = Fraction(24000, 1001)
@@ -25,16 +26,18 @@ ANY_RATE = (*MPEG_RATES, Fraction(10), Fraction(25, 2), Fraction(16))
 
 # ---- what encoders and containers can take
 
+
 @dataclass(frozen=True)
 class Codec:
     "What a video encoder takes."
+
     formats: tuple = ('yuv420p',)
-    step: int = 1                        # height and width are multiples of it
-    sizes: tuple = ()                    # (height, width), if not any
+    step: int = 1  # height and width are multiples of it
+    sizes: tuple = ()  # (height, width), if not any
     rates: tuple = ANY_RATE
-    clock: int = 1000                    # finest time base, ticks per second; 0: whole frames only
-    b_frames: int = 0                    # in a row, at most
-    aspect: Fraction = Fraction(1)       # width of a pixel by its height
+    clock: int = 1000  # finest time base, ticks per second; 0: whole frames only
+    b_frames: int = 0  # in a row, at most
+    aspect: Fraction = Fraction(1)  # width of a pixel by its height
     options: tuple = (('qmin', '2'), ('qmax', '4'), ('b', '4000000'))
 
 
@@ -42,7 +45,7 @@ X264 = (('crf', '18'), ('preset', 'veryfast'))
 X265 = (('crf', '16'), ('preset', 'ultrafast'), ('x265-params', 'log-level=none:pools=1'))
 AV1 = (('crf', '20'), ('preset', '11'), ('svtav1-params', 'lp=1'))
 VPX = (('deadline', 'realtime'), ('cpu-used', '8'), ('qmin', '4'), ('qmax', '20'), ('b', '4000000'))
-CIF = ((96, 128), (144, 176))            # the two smallest sizes of H.263
+CIF = ((96, 128), (144, 176))  # the two smallest sizes of H.263
 MPEG = dict(step=2, rates=MPEG_RATES, clock=0, b_frames=2)
 VIDEO = {
     'libx264': Codec(('yuv420p', 'yuvj420p'), 2, clock=90000, b_frames=3, options=X264),
@@ -78,13 +81,14 @@ VIDEO = {
 @dataclass(frozen=True)
 class SoundCodec:
     "What a sound encoder takes."
+
     rates: tuple = (48000, 44100, 32000, 22050, 16000)
     layouts: tuple = ('mono', 'stereo')
-    format: str = ''                     # of samples; '': the encoder's own
-    delay: int = 0                       # samples of its own before the first one
-    bits: int = 96000                    # per second and channel
+    format: str = ''  # of samples; '': the encoder's own
+    delay: int = 0  # samples of its own before the first one
+    bits: int = 96000  # per second and channel
     options: tuple = ()
-    voices: tuple = ()                   # channels that may sound alone; (): all, by the layout
+    voices: tuple = ()  # channels that may sound alone; (): all, by the layout
 
 
 MPEG_SOUND_RATES = (48000, 44100, 32000)
@@ -117,52 +121,77 @@ SOUND = {
 @dataclass(frozen=True, repr=False)
 class Container:
     "What a file format keeps of a recording."
-    format: str                          # FFmpeg's name of it
-    ending: str
-    video: str                           # encoders
-    sound: str
-    tick: Fraction = Fraction(0)         # its clock, s; 0: as fine as the encoder's
-    counted: bool = False                # keeps no times: they follow from counting frames and samples
-    offsets: bool = True                 # picture and sound may begin at different times, and later than 0
-    gaps: bool = True                    # frames may be missing
-    irregular: bool = True               # frames may come at any time
-    tracks: int = 3
-    default: bool = False                # keeps which sound track is the default
-    matrix: bool = False                 # keeps a display matrix, in the header of the track
-    rates: tuple = ()                    # of sound, if not all
-    lowest: tuple = (40, 56)             # height and width at least
 
-    def __repr__(self): return self.format
+    format: str  # FFmpeg's name of it
+    ending: str
+    video: str  # encoders
+    sound: str
+    tick: Fraction = Fraction(0)  # its clock, s; 0: as fine as the encoder's
+    counted: bool = False  # keeps no times: they follow from counting frames and samples
+    offsets: bool = True  # picture and sound may begin at different times, and later than 0
+    gaps: bool = True  # frames may be missing
+    irregular: bool = True  # frames may come at any time
+    tracks: int = 3
+    default: bool = False  # keeps which sound track is the default
+    matrix: bool = False  # keeps a display matrix, in the header of the track
+    rates: tuple = ()  # of sound, if not all
+    lowest: tuple = (40, 56)  # height and width at least
+
+    def __repr__(self):
+        return self.format
 
 
 EVEN = dict(gaps=False, irregular=False)
-PROGRAM = dict(tracks=1, lowest=(120, 160), **EVEN)    # frames that fill a packet, so that each has a time of its own
+PROGRAM = dict(tracks=1, lowest=(120, 160), **EVEN)  # frames that fill a packet, so that each has a time of its own
 CONTAINERS = (
-    Container('mp4', 'mp4', 'libx264 libx265 mpeg4 mpeg2video mjpeg libvpx-vp9 libsvtav1 png',
-              'aac libmp3lame mp2 ac3 libopus flac alac pcm_s16le', default=True, matrix=True),
-    Container('matroska', 'mkv',
-              'libx264 libx265 mpeg4 mpeg2video mpeg1video mjpeg libvpx libvpx-vp9 libsvtav1 msmpeg4 ffv1 prores_ks',
-              'aac libmp3lame mp2 ac3 eac3 libopus vorbis flac alac pcm_s16le pcm_f32le tta wavpack', MS, default=True),
-    Container('avi', 'avi',
-              'libx264 mpeg4 mpeg2video mjpeg msmpeg4 msmpeg4v2 wmv2 h263 huffyuv ffv1 utvideo magicyuv png rawvideo',
-              'aac libmp3lame mp2 ac3 pcm_s16le pcm_u8 pcm_s24le pcm_mulaw adpcm_ima_wav adpcm_ms wmav2',
-              counted=True, offsets=False, **EVEN),
-    Container('mov', 'mov', 'libx264 libx265 mpeg4 mjpeg prores_ks svq1 qtrle png h263 jpeg2000',
-              'aac libmp3lame ac3 alac pcm_s16le pcm_s16be pcm_u8 pcm_mulaw pcm_f32le adpcm_ima_qt libopencore_amrnb',
-              default=True, matrix=True),
-    Container('mpegts', 'ts', 'libx264 libx265 mpeg2video mpeg1video mpeg4',
-              'aac libmp3lame mp2 ac3 eac3 libopus', MPEG_CLOCK),
+    Container(
+        'mp4',
+        'mp4',
+        'libx264 libx265 mpeg4 mpeg2video mjpeg libvpx-vp9 libsvtav1 png',
+        'aac libmp3lame mp2 ac3 libopus flac alac pcm_s16le',
+        default=True,
+        matrix=True,
+    ),
+    Container(
+        'matroska',
+        'mkv',
+        'libx264 libx265 mpeg4 mpeg2video mpeg1video mjpeg libvpx libvpx-vp9 libsvtav1 msmpeg4 ffv1 prores_ks',
+        'aac libmp3lame mp2 ac3 eac3 libopus vorbis flac alac pcm_s16le pcm_f32le tta wavpack',
+        MS,
+        default=True,
+    ),
+    Container(
+        'avi',
+        'avi',
+        'libx264 mpeg4 mpeg2video mjpeg msmpeg4 msmpeg4v2 wmv2 h263 huffyuv ffv1 utvideo magicyuv png rawvideo',
+        'aac libmp3lame mp2 ac3 pcm_s16le pcm_u8 pcm_s24le pcm_mulaw adpcm_ima_wav adpcm_ms wmav2',
+        counted=True,
+        offsets=False,
+        **EVEN,
+    ),
+    Container(
+        'mov',
+        'mov',
+        'libx264 libx265 mpeg4 mjpeg prores_ks svq1 qtrle png h263 jpeg2000',
+        'aac libmp3lame ac3 alac pcm_s16le pcm_s16be pcm_u8 pcm_mulaw pcm_f32le adpcm_ima_qt libopencore_amrnb',
+        default=True,
+        matrix=True,
+    ),
+    Container(
+        'mpegts', 'ts', 'libx264 libx265 mpeg2video mpeg1video mpeg4', 'aac libmp3lame mp2 ac3 eac3 libopus', MPEG_CLOCK
+    ),
     Container('webm', 'webm', 'libvpx libvpx-vp9 libsvtav1', 'libopus vorbis', MS, default=True),
     Container('asf', 'wmv', 'wmv1 wmv2 msmpeg4 mpeg4 libx264 mjpeg', 'wmav1 wmav2 libmp3lame aac pcm_s16le', MS),
     Container('mpeg', 'mpg', 'mpeg1video mpeg2video', 'mp2 libmp3lame ac3', MPEG_CLOCK, **PROGRAM),
-    Container('flv', 'flv', 'libx264 libx265 flv', 'aac libmp3lame adpcm_swf nellymoser', MS, tracks=1,
-              rates=(44100, 22050)),
+    Container(
+        'flv', 'flv', 'libx264 libx265 flv', 'aac libmp3lame adpcm_swf nellymoser', MS, tracks=1, rates=(44100, 22050)
+    ),
     Container('ogg', 'ogv', 'libvpx', 'vorbis libopus', **EVEN),
     Container('ogg', 'ogg', 'libvpx', 'flac', offsets=False, **EVEN),
     Container('3gp', '3gp', 'h263 mpeg4 libx264', 'libopencore_amrnb aac', matrix=True),
     Container('nut', 'nut', 'libx264 libx265 mpeg4 ffv1 rawvideo', 'aac libmp3lame pcm_s16le vorbis ac3'),
     Container('vob', 'vob', 'mpeg2video mpeg1video', 'mp2 ac3', MPEG_CLOCK, **PROGRAM),
-    Container('wtv', 'wtv', 'mpeg2video mpeg4', 'mp2 ac3 pcm_s16le', Fraction(1, 10 ** 7)),
+    Container('wtv', 'wtv', 'mpeg2video mpeg4', 'mp2 ac3 pcm_s16le', Fraction(1, 10**7)),
     Container('roq', 'roq', 'roqvideo', 'roq_dpcm', tracks=1, counted=True, offsets=False, **EVEN),
 )
 
@@ -186,10 +215,11 @@ ORIENTATIONS = {
 @dataclass(frozen=True)
 class Track:
     "A sound track: silence, and its own kind of burst at some times. Times in s from the first picture."
+
     codec: str
     rate: int
     layout: str
-    voice: int | str                     # the channel that sounds; 'all'; 'inverted': the second is minus the first
+    voice: int | str  # the channel that sounds; 'all'; 'inverted': the second is minus the first
     start: Fraction
     seconds: Fraction
     bursts: tuple
@@ -199,20 +229,21 @@ class Track:
 @dataclass(frozen=True)
 class Recipe:
     "All that a recording is made from."
+
     seed: int
     box: Container
     codec: str
-    format: str                          # of pixels
-    size: tuple                          # (height, width) as coded
-    rate: Fraction                       # frames per second: the grid of the frames, or their mean number
-    clock: Fraction                      # the encoder's tick, s
-    times: tuple                         # of the frames, ticks from the first one
+    format: str  # of pixels
+    size: tuple  # (height, width) as coded
+    rate: Fraction  # frames per second: the grid of the frames, or their mean number
+    clock: Fraction  # the encoder's tick, s
+    times: tuple  # of the frames, ticks from the first one
     timing: str
     b_frames: int
     gop: int
     orientation: str
-    by: str                              # what says the orientation: 'matrix', 'sei' or ''
-    base: Fraction                       # when the first picture is shown on the file's own clock, s
+    by: str  # what says the orientation: 'matrix', 'sei' or ''
+    base: Fraction  # when the first picture is shown on the file's own clock, s
     tracks: tuple
 
     @property
@@ -225,7 +256,8 @@ class Recipe:
         "float64 [n]: when each frame is shown, s from the first, as the file keeps it."
         tick = self.box.tick
         times = [self.base + t * self.clock for t in self.times]
-        if tick: times = [(t / tick + Fraction(1, 2)).__floor__() * tick for t in times]
+        if tick:
+            times = [(t / tick + Fraction(1, 2)).__floor__() * tick for t in times]
         return np.array([float(t - times[0]) for t in times])
 
 
@@ -247,7 +279,8 @@ def draw(seed: int) -> Recipe:
     k = VIDEO[codec]
     timing, rate, clock, times = _times(r, box, k)
     size = tuple(k.step * int(r.integers(n, n + 56) // k.step + 1) for n in box.lowest)
-    if k.sizes: size = _pick(r, k.sizes)
+    if k.sizes:
+        size = _pick(r, k.sizes)
     by = _pick(r, ['', 'matrix'] * box.matrix + ['', 'sei'] * (codec == 'libx264') + [''])
     base = int(r.uniform(0, 20) / clock) * clock if box.offsets and r.random() < 0.4 else Fraction(0)
     end = times[-1] * clock + 1 / rate
@@ -258,14 +291,30 @@ def draw(seed: int) -> Recipe:
         tracks[i] = replace(tracks[i], default=True)
     orientation = _pick(r, list(ORIENTATIONS)) if by else 'upright'
     b_frames, gop = int(r.integers(k.b_frames + 1)), _pick(r, (1, 5, 12, 30, 250))
-    return Recipe(seed, box, codec, _pick(r, k.formats), size, rate, clock, times, timing, b_frames, gop, orientation,
-                  by, base, tuple(tracks))
+    return Recipe(
+        seed,
+        box,
+        codec,
+        _pick(r, k.formats),
+        size,
+        rate,
+        clock,
+        times,
+        timing,
+        b_frames,
+        gop,
+        orientation,
+        by,
+        base,
+        tuple(tracks),
+    )
 
 
 def _times(r, box, k) -> tuple:
     "(kind, frames per second, tick in s, times in ticks) of the frames."
     kinds = ['constant', 'constant'] + ['dropped', 'dropped'] * box.gaps
-    if box.irregular and k.clock: kinds += ['irregular', 'irregular', 'one a second']
+    if box.irregular and k.clock:
+        kinds += ['irregular', 'irregular', 'one a second']
     timing, rate, seconds = _pick(r, kinds), _pick(r, k.rates), r.uniform(1.2, 5)
     if timing == 'irregular':
         gaps = r.choice([r.uniform(0.01, 0.05, 150), r.uniform(0.02, 0.3, 150), r.exponential(0.1, 150) + 0.004])
@@ -308,7 +357,8 @@ def _codes(n=400, apart=8) -> np.ndarray:
     while len(kept) < n:
         x = r.random((ROWS, COLUMNS)) < 0.5
         flips = np.array([y.ravel() for y in (x, x[:, ::-1], x[::-1], x[::-1, ::-1])])
-        if min((flips[1:] != flips[0]).sum(1).min(), (taken != flips[0]).sum(1).min(initial=99)) < apart: continue
+        if min((flips[1:] != flips[0]).sum(1).min(), (taken != flips[0]).sum(1).min(initial=99)) < apart:
+            continue
         kept.append(x)
         taken = np.concatenate([taken, flips])
     return np.array(kept)
@@ -348,8 +398,8 @@ def recognise(frames: np.ndarray) -> list:
 
 # ---- sounds that say which they are
 
-BURST = 0.04                             # s
-SWEEPS = ((500, 2000), (2000, 500), (1200, 3500))    # Hz at the beginning and the end of a burst, one pair per track
+BURST = 0.04  # s
+SWEEPS = ((500, 2000), (2000, 500), (1200, 3500))  # Hz at the beginning and the end of a burst, one pair per track
 
 
 def burst(track: int, t: np.ndarray) -> np.ndarray:
@@ -365,19 +415,22 @@ def waveform(track: Track, number: int) -> np.ndarray:
     n = int(BURST * track.rate) + 2
     for t in track.bursts:
         i = int((t - float(track.start)) * track.rate)
-        x[i:i + n] += burst(number, float(track.start) + np.arange(i, i + n) / track.rate - t)[:len(x) - i]
+        x[i : i + n] += burst(number, float(track.start) + np.arange(i, i + n) / track.rate - t)[: len(x) - i]
     channels = np.zeros((len(av.AudioLayout(track.layout).channels), len(x)), np.float32)
     channels[track.voice if isinstance(track.voice, int) else slice(None)] = x
-    if track.voice == 'inverted': channels[1] *= -1
+    if track.voice == 'inverted':
+        channels[1] *= -1
     return channels
 
 
 def heard(sound: np.ndarray, rate: int, tracks: int = len(SWEEPS)) -> list:
     "(track, s) of each burst in a waveform, in order of time; s from the first sample."
     from scipy.signal import fftconvolve, find_peaks
+
     found, n = [], int(BURST * rate)
-    if len(sound) <= n: return found
-    energy = np.sqrt(np.maximum(fftconvolve(sound ** 2, np.ones(n), 'valid'), 0)) + 1e-2
+    if len(sound) <= n:
+        return found
+    energy = np.sqrt(np.maximum(fftconvolve(sound**2, np.ones(n), 'valid'), 0)) + 1e-2
     for k in range(tracks):
         pattern = burst(k, np.arange(n) / rate)
         likeness = fftconvolve(sound, pattern[::-1], 'valid') / energy / np.linalg.norm(pattern)
@@ -388,14 +441,18 @@ def heard(sound: np.ndarray, rate: int, tracks: int = len(SWEEPS)) -> list:
 
 # ---- writing
 
+
 def write(recipe: Recipe, path: Path) -> Path:
     "Write the recording."
     with av.open(str(path), 'w', format=recipe.box.format) as c:
         packets = [_pictures(recipe, c), *(_sounds(recipe, t, k, c) for k, t in enumerate(recipe.tracks))]
         c.start_encoding()
-        if recipe.box.counted: packets = [_from_zero(x) for x in packets]
-        for p in heapq.merge(*packets, key=lambda p: p.dts * p.time_base): c.mux(p)
-    if recipe.by == 'matrix': _set_matrix(path, recipe.orientation)
+        if recipe.box.counted:
+            packets = [_from_zero(x) for x in packets]
+        for p in heapq.merge(*packets, key=lambda p: p.dts * p.time_base):
+            c.mux(p)
+    if recipe.by == 'matrix':
+        _set_matrix(path, recipe.orientation)
     return path
 
 
@@ -446,10 +503,12 @@ def _sounds(recipe, track, number, c):
     "Packets of a sound track, which is added to the container at once."
     k = SOUND[track.codec]
     s = c.add_stream(track.codec, rate=track.rate, layout=track.layout, options=dict(k.options))
-    if k.format: s.codec_context.format = k.format
+    if k.format:
+        s.codec_context.format = k.format
     s.codec_context.bit_rate = k.bits * len(s.codec_context.layout.channels)
     s.codec_context.thread_count = 1
-    if recipe.box.default: s.disposition = av.stream.Disposition.default if track.default else av.stream.Disposition(0)
+    if recipe.box.default:
+        s.disposition = av.stream.Disposition.default if track.default else av.stream.Disposition(0)
     return _coded(recipe, track, waveform(track, number), s)
 
 
@@ -457,7 +516,7 @@ def _coded(recipe, track, x, s, n=4096):
     "Packets of the sound."
     first = round((recipe.base + track.start) * track.rate)
     for i in range(0, x.shape[1], n):
-        f = av.AudioFrame.from_ndarray(np.ascontiguousarray(x[:, i:i + n]), format='fltp', layout=track.layout)
+        f = av.AudioFrame.from_ndarray(np.ascontiguousarray(x[:, i : i + n]), format='fltp', layout=track.layout)
         f.sample_rate, f.pts, f.time_base = track.rate, first + i, Fraction(1, track.rate)
         yield from s.encode(f)
     yield from s.encode(None)
@@ -467,10 +526,10 @@ def _set_matrix(path, orientation):
     "Write the display matrix into the header of the video track (the first 'tkhd' of an mp4)."
     data = bytearray(path.read_bytes())
     at = data.index(b'tkhd', data.rindex(b'moov')) + 4
-    at += 40 if data[at] == 0 else 52                        # version 1 has longer times before it
+    at += 40 if data[at] == 0 else 52  # version 1 has longer times before it
     a, b, c, d, _, _ = ORIENTATIONS[orientation]
     numbers = (a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30)
-    data[at:at + 36] = b''.join(n.to_bytes(4, 'big', signed=True) for n in numbers)
+    data[at : at + 36] = b''.join(n.to_bytes(4, 'big', signed=True) for n in numbers)
     path.write_bytes(data)
 
 

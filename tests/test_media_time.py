@@ -1,5 +1,6 @@
 """Picture and sound at the same instant: which frame is on the screen, containers without times, clocks that start again,
 lengths and rates that are guesses, indexes that lie. Every file is made here, or is a known fault."""
+
 from fractions import Fraction
 from pathlib import Path
 
@@ -20,6 +21,7 @@ RATE, SECONDS, FPS = 48000, 6, 25
 
 # ---- files
 
+
 def scene(seconds=SECONDS, seed=0):
     "Noise that drifts, with flashes of 0.12 s, and tones as long: frames [T,64,80,3], samples at 48 kHz."
     r = np.random.default_rng(seed)
@@ -28,9 +30,10 @@ def scene(seconds=SECONDS, seed=0):
     sound = (r.normal(size=seconds * RATE) * 0.002).astype(np.float32)
     tone = 0.8 * np.sin(2 * np.pi * 1000 * np.arange(round(0.12 * RATE)) / RATE)
     for t in EVENTS:
-        if t > seconds - 0.2: continue
-        frames[round(t * FPS):round(t * FPS) + 3] = 255
-        sound[round(t * RATE):round(t * RATE) + len(tone)] = tone
+        if t > seconds - 0.2:
+            continue
+        frames[round(t * FPS) : round(t * FPS) + 3] = 255
+        sound[round(t * RATE) : round(t * RATE) + len(tone)] = tone
     return frames, sound
 
 
@@ -48,9 +51,10 @@ def samples(stream, sound, rate=RATE, layout='mono'):
     c = stream.codec_context
     n, how = c.frame_size or 1024, av.AudioResampler(c.format.name, layout, rate)
     for i in range(0, len(sound), n):
-        f = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound[None, i:i + n]), format='flt', layout='mono')
+        f = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound[None, i : i + n]), format='flt', layout='mono')
         f.sample_rate, f.pts, f.time_base = rate, i, Fraction(1, rate)
-        for g in how.resample(f): yield from stream.encode(g)
+        for g in how.resample(f):
+            yield from stream.encode(g)
     yield from stream.encode(None)
 
 
@@ -58,13 +62,17 @@ def film(path, codec='libx264', sound='aac', b=2, seconds=SECONDS, container=Non
     "The scene in any container and codec, with `b` B-frames in a row, its clock beginning at `at` s."
     frames, heard = scene(seconds)
     with av.open(str(path), 'w', format=container, options={'output_ts_offset': str(at)} if at else {}) as c:
-        how = dict(pix_fmt='yuvj420p') if codec == 'mjpeg' else dict(pix_fmt='yuv420p', options={'bf': str(b), 'g': '24'})
+        how = (
+            dict(pix_fmt='yuvj420p') if codec == 'mjpeg' else dict(pix_fmt='yuv420p', options={'bf': str(b), 'g': '24'})
+        )
         v = c.add_stream(codec, rate=FPS, width=80, height=64, **how)
         v.bit_rate = 2_000_000
         streams = [v] + ([c.add_stream(sound, rate=RATE, layout='mono')] if sound else [])
-        for s in streams: s.codec_context.open()
+        for s in streams:
+            s.codec_context.open()
         packets = [*pictures(v, frames)] + ([*samples(streams[1], heard)] if sound else [])
-        for p in sorted(packets, key=lambda p: (p.dts or 0) * p.time_base): c.mux(p)
+        for p in sorted(packets, key=lambda p: (p.dts or 0) * p.time_base):
+            c.mux(p)
     return path
 
 
@@ -76,9 +84,11 @@ def sparse(path, times, seconds, container=None):
         v = c.add_stream('libx264', rate=30, width=80, height=64, pix_fmt='yuv420p', options={'bf': '0', 'crf': '10'})
         v.codec_context.time_base = Fraction(1, 1000)
         a = c.add_stream('aac', rate=RATE, layout='mono')
-        for s in (v, a): s.codec_context.open()
+        for s in (v, a):
+            s.codec_context.open()
         packets = [*pictures(v, frames, times), *samples(a, noise)]
-        for p in sorted(packets, key=lambda p: p.dts * p.time_base): c.mux(p)
+        for p in sorted(packets, key=lambda p: p.dts * p.time_base):
+            c.mux(p)
     return path
 
 
@@ -97,21 +107,24 @@ def moved(src, dst, first=0, change=lambda data, k: data, container='avi'):
             out.append(q)
         shift = None
         for p in packets:
-            if p.stream.type != 'audio' or p.dts * p.time_base < begin: continue
+            if p.stream.type != 'audio' or p.dts * p.time_base < begin:
+                continue
             shift = p.dts if shift is None else shift
             p.pts = p.dts = p.dts - shift
             p.stream = streams[p.stream.index]
             out.append(p)
-        for p in sorted(out, key=lambda p: p.dts * p.time_base): o.mux(p)
+        for p in sorted(out, key=lambda p: p.dts * p.time_base):
+            o.mux(p)
     return dst
 
 
 # ---- what is measured
 
+
 def onset(x, high):
     "Numbers of what is high after it was not for a while."
     on = np.flatnonzero(x > high)
-    return on[np.diff(on, prepend=-10 ** 6) > 400 if x.size > 5000 else np.diff(on, prepend=-10 ** 6) > 4]
+    return on[np.diff(on, prepend=-(10**6)) > 400 if x.size > 5000 else np.diff(on, prepend=-(10**6)) > 4]
 
 
 def seen_and_heard(path, at):
@@ -136,22 +149,24 @@ def same_from_any_start(path, seconds, n=6, fps=50):
     whole = read_clip(path, 0, seconds, fps, size=(24, 24))
     for k in np.random.default_rng(0).integers(0, int((seconds - 0.6) * fps), n):
         clip = read_clip(path, k / fps, 0.5, fps, size=(24, 24))
-        want = whole.frames[k:k + len(clip.frames)]
-        assert np.abs(clip.frames[:len(want)].astype(int) - want).mean((1, 2, 3)).max() < 1, (path.name, k / fps)
-        sound = whole.waveform[k * 16000 // fps:][:len(clip.waveform)]
-        assert np.abs(clip.waveform[:len(sound)] - sound).max() < 0.03, (path.name, k / fps)
+        want = whole.frames[k : k + len(clip.frames)]
+        assert np.abs(clip.frames[: len(want)].astype(int) - want).mean((1, 2, 3)).max() < 1, (path.name, k / fps)
+        sound = whole.waveform[k * 16000 // fps :][: len(clip.waveform)]
+        assert np.abs(clip.waveform[: len(sound)] - sound).max() < 0.03, (path.name, k / fps)
 
 
 # ---- known faults
 
+
 @pytest.fixture(scope='module')
-def faults(real_data): return real_data / 'faults'
+def faults(real_data):
+    return real_data / 'faults'
 
 
 def test_frames_that_stay_for_seconds(faults):
     frames = read_clip(faults / 'vfr.mp4', 0, 20, 10, size=32).frames
     white = np.flatnonzero(frames.mean((1, 2, 3)) > 10) / 10
-    assert set(white) == {k / 10 for k in (*range(50, 61), *range(90, 101))}            # 5.00 to 6.03 and 9.00 to 10.03 s
+    assert set(white) == {k / 10 for k in (*range(50, 61), *range(90, 101))}  # 5.00 to 6.03 and 9.00 to 10.03 s
     assert (frames[101:] == frames[101]).all()
     assert probe(faults / 'vfr.mp4')['duration_s'] == 20.0 and probe(faults / 'vfr.mp4')['picture_s'] < 10.1
 
@@ -189,6 +204,7 @@ def test_aac_without_a_length(faults):
 
 # ---- held, not nearest
 
+
 @pytest.mark.parametrize('ending', ['mp4', 'mkv', 'ts', 'flv'])
 def test_a_frame_stays_until_the_next(tmp_path, ending):
     times = np.array([0, 1.5, 1.52, 3.04, 4.4, 4.6])
@@ -197,14 +213,16 @@ def test_a_frame_stays_until_the_next(tmp_path, ending):
         clip = read_clip(path, start, 1.0, 40)
         for k, x in enumerate(clip.frames):
             t = start + k / 40
-            if np.abs(times - t).min() < 0.002: continue                               # milliseconds
+            if np.abs(times - t).min() < 0.002:
+                continue  # milliseconds
             assert abs(x.mean() - (10 + 20 * (np.searchsorted(times, t) - 1))) < 4, t
 
 
 def test_constant_rates_are_read_as_they_were():
     "Each frame once, at the files' own rate; the pictures that sample worlds and trained weights were made with."
     for path in sorted((SAMPLES / 'clips').iterdir())[::6]:
-        with av.open(str(path)) as c: every = np.stack([f.to_ndarray(format='rgb24') for f in c.decode(video=0)])
+        with av.open(str(path)) as c:
+            every = np.stack([f.to_ndarray(format='rgb24') for f in c.decode(video=0)])
         assert (read_clip(path, 0, 2, 16).frames == every).all() and len(every) == 32
         assert (read_clip(path, 0.5, 1, 16).frames == every[8:24]).all()
 
@@ -235,7 +253,7 @@ def test_a_picture_that_ends_first(tmp_path, ending):
         clip = read_clip(path, start, 3.0, 10)
         assert clip.pad_frames in ((0,) if start == 1 else (9, 10)) and abs(clip.frames[-1].mean() - 70) < 4, start
         assert clip.pad_samples == pytest.approx(0 if start == 1 else 16000, abs=1000)
-    assert read_clip(path, 4.0, 3.0, 10, audio=False).pad_frames in (9, 10)                # AAC ends on a whole block
+    assert read_clip(path, 4.0, 3.0, 10, audio=False).pad_frames in (9, 10)  # AAC ends on a whole block
     with pytest.raises(MediaError, match=r'end of the picture at \d\.\d+ s and of the sound at 6\.\d+ s'):
         read_clip(path, 6.5, 1.0)
     rows = examine(str(tmp_path), path.name, 'x', None, None)
@@ -246,45 +264,70 @@ def test_a_picture_that_ends_first(tmp_path, ending):
 
 # ---- containers that keep no times
 
-@pytest.mark.parametrize('codec, b', [('mpeg4', 0), ('mpeg4', 2), ('libx264', 0), ('libx264', 3), ('mpeg2video', 2), ('mjpeg', 0)])
+
+@pytest.mark.parametrize(
+    'codec, b', [('mpeg4', 0), ('mpeg4', 2), ('libx264', 0), ('libx264', 3), ('mpeg2video', 2), ('mjpeg', 0)]
+)
 def test_avi(tmp_path, codec, b):
     path = film(tmp_path / 'x.avi', codec, 'pcm_s16le', b)
     together(path)
     same_from_any_start(path, SECONDS)
 
 
-@pytest.mark.parametrize('ending, codec, sound', [
-    ('mkv', 'libx264', 'aac'), ('mkv', 'mpeg4', 'libmp3lame'), ('mov', 'libx265', 'pcm_s16le'), ('ts', 'libx264', 'ac3'),
-    ('mpg', 'mpeg2video', 'mp2'), ('vob', 'libx264', 'mp2'), ('flv', 'libx264', 'aac'), ('wmv', 'libx264', 'libmp3lame'),
-    ('webm', 'libvpx-vp9', 'libopus'), ('mxf', 'mpeg2video', 'pcm_s16le')])
-def test_other_containers_with_b_frames(tmp_path, ending, codec, sound): together(film(tmp_path / f'x.{ending}', codec, sound))
+@pytest.mark.parametrize(
+    'ending, codec, sound',
+    [
+        ('mkv', 'libx264', 'aac'),
+        ('mkv', 'mpeg4', 'libmp3lame'),
+        ('mov', 'libx265', 'pcm_s16le'),
+        ('ts', 'libx264', 'ac3'),
+        ('mpg', 'mpeg2video', 'mp2'),
+        ('vob', 'libx264', 'mp2'),
+        ('flv', 'libx264', 'aac'),
+        ('wmv', 'libx264', 'libmp3lame'),
+        ('webm', 'libvpx-vp9', 'libopus'),
+        ('mxf', 'mpeg2video', 'pcm_s16le'),
+    ],
+)
+def test_other_containers_with_b_frames(tmp_path, ending, codec, sound):
+    together(film(tmp_path / f'x.{ending}', codec, sound))
 
 
 @pytest.mark.parametrize('codec', ['mpeg4', 'libx264', 'mpeg2video'])
 def test_an_avi_cut_out_of_another(tmp_path, codec):
     "B-frames after the first key frame, but shown before it, cannot be decoded: the sound must not slip by them."
     whole = film(tmp_path / 'x.avi', codec, 'pcm_s16le', 2)
-    with av.open(str(whole)) as c: keys = [k for k, p in enumerate(c.demux(video=0)) if p.is_keyframe]
+    with av.open(str(whole)) as c:
+        keys = [k for k, p in enumerate(c.demux(video=0)) if p.is_keyframe]
     path = moved(whole, tmp_path / 'cut.avi', keys[2])
     gaps = [np.subtract(*seen_and_heard(path, t - keys[2] / FPS)) for t in EVENTS if t - keys[2] / FPS > 0.3]
-    assert len(gaps) >= 3 and np.ptp(gaps) < 0.0021 and abs(gaps[0]) < 0.022, gaps      # sound is cut at whole chunks of 21 ms
+    assert len(gaps) >= 3 and np.ptp(gaps) < 0.0021 and abs(gaps[0]) < 0.022, (
+        gaps
+    )  # sound is cut at whole chunks of 21 ms
 
 
 def test_packed_b_frames(tmp_path):
     "DivX stores a frame and the B-frame before it in one chunk, and an empty one after it."
     whole = film(tmp_path / 'x.avi', 'mpeg4', 'pcm_s16le', 1)
-    with av.open(str(whole)) as c: data = [bytes(p) for p in c.demux(video=0) if p.size]
-    kinds = [x[x.index(b'\0\0\1\xb6') + 4] >> 6 for x in data]                          # 2: a B-frame
+    with av.open(str(whole)) as c:
+        data = [bytes(p) for p in c.demux(video=0) if p.size]
+    kinds = [x[x.index(b'\0\0\1\xb6') + 4] >> 6 for x in data]  # 2: a B-frame
     for k in range(len(data) - 1):
-        if kinds[k] != 2 and kinds[k + 1] == 2: data[k], data[k + 1] = data[k] + data[k + 1], b'\0\0\1\xb6\x51\x80'
-    data = [x.replace(b'\0\0\1\xb6', b'\0\0\1\xb2DivX503b1393p\0\0\1\xb6', 1) if not kind else x for x, kind in zip(data, kinds)]
+        if kinds[k] != 2 and kinds[k + 1] == 2:
+            data[k], data[k + 1] = data[k] + data[k + 1], b'\0\0\1\xb6\x51\x80'
+    data = [
+        x.replace(b'\0\0\1\xb6', b'\0\0\1\xb2DivX503b1393p\0\0\1\xb6', 1) if not kind else x
+        for x, kind in zip(data, kinds)
+    ]
     path = moved(whole, tmp_path / 'packed.avi', 0, lambda x, k: data[k])
     assert kinds.count(2) > 40
     together(path)
     same_from_any_start(path, SECONDS)
 
 
-@pytest.mark.parametrize('ending, codec', [('h264', 'libx264'), ('m2v', 'mpeg2video'), ('m4v', 'mpeg4'), ('mjpeg', 'mjpeg')])
+@pytest.mark.parametrize(
+    'ending, codec', [('h264', 'libx264'), ('m2v', 'mpeg2video'), ('m4v', 'mpeg4'), ('mjpeg', 'mjpeg')]
+)
 def test_raw_streams_give_every_frame_once(tmp_path, ending, codec):
     container = dict(m2v='mpeg2video').get(ending, ending)
     path = film(tmp_path / f'x.{ending}', codec, None, container=container)
@@ -297,33 +340,43 @@ def test_raw_streams_give_every_frame_once(tmp_path, ending, codec):
 
 # ---- indexes that lie
 
+
 def without(data, first, last):
     "An AVI without the entries first to last (fractions) of its index."
     at = data.rindex(b'idx1')
-    n = int.from_bytes(data[at + 4:at + 8], 'little') // 16
-    entries = data[at + 8:at + 8 + 16 * round(first * n)] + data[at + 8 + 16 * round(last * n):at + 8 + 16 * n]
-    return data[:at + 4] + len(entries).to_bytes(4, 'little') + entries
+    n = int.from_bytes(data[at + 4 : at + 8], 'little') // 16
+    entries = data[at + 8 : at + 8 + 16 * round(first * n)] + data[at + 8 + 16 * round(last * n) : at + 8 + 16 * n]
+    return data[: at + 4] + len(entries).to_bytes(4, 'little') + entries
 
 
 def elsewhere(data):
     "An AVI whose index points 20 kB too far."
     at = data.rindex(b'idx1')
-    table = np.frombuffer(data[at + 8:], '<u4').copy()
+    table = np.frombuffer(data[at + 8 :], '<u4').copy()
     table[2::4] += 20000
-    return data[:at + 8] + table.tobytes()
+    return data[: at + 8] + table.tobytes()
 
 
 def called_keys(data, value):
     "An AVI whose index calls every frame a key frame (16), or none (0)."
     at = data.rindex(b'idx1')
-    table = np.frombuffer(data[at + 8:], '<u4').copy()
+    table = np.frombuffer(data[at + 8 :], '<u4').copy()
     table[1::4] = value
-    return data[:at + 8] + table.tobytes()
+    return data[: at + 8] + table.tobytes()
 
 
-@pytest.mark.parametrize('break_it', [
-    lambda d: without(d, 0.2, 0.4), lambda d: without(d, 0.5, 1), lambda d: d[:d.rindex(b'idx1')], elsewhere,
-    lambda d: called_keys(d, 16), lambda d: called_keys(d, 0)], ids='entries half none elsewhere keys no_keys'.split())
+@pytest.mark.parametrize(
+    'break_it',
+    [
+        lambda d: without(d, 0.2, 0.4),
+        lambda d: without(d, 0.5, 1),
+        lambda d: d[: d.rindex(b'idx1')],
+        elsewhere,
+        lambda d: called_keys(d, 16),
+        lambda d: called_keys(d, 0),
+    ],
+    ids='entries half none elsewhere keys no_keys'.split(),
+)
 @pytest.mark.parametrize('codec', ['mpeg4', 'libx264'])
 def test_an_avi_with_a_broken_index(tmp_path, codec, break_it):
     whole = film(tmp_path / 'x.avi', codec, 'pcm_s16le', 2)
@@ -339,7 +392,7 @@ PIECES = [('ts', 'libx264', 'aac'), ('ts', 'mpeg2video', 'mp2'), ('mpg', 'mpeg2v
 
 
 @pytest.mark.parametrize('ending, codec, sound', PIECES)
-@pytest.mark.parametrize('second', [0, 11, 500, 2 ** 33 / 90000 - 2], ids='again jump far wrap'.split())
+@pytest.mark.parametrize('second', [0, 11, 500, 2**33 / 90000 - 2], ids='again jump far wrap'.split())
 def test_joined_streams_are_one_film(tmp_path, ending, codec, sound, second):
     "The second begins at the same time, 5 s later, far away, or two seconds before the clock is full."
     a, b = film(tmp_path / f'a.{ending}', codec, sound), film(tmp_path / f'b.{ending}', codec, sound, at=second)
@@ -369,7 +422,10 @@ def test_joined_matroska_is_one_film(tmp_path, ending, first):
 
 
 def test_three_pieces_of_which_one_is_silent(tmp_path):
-    pieces = [film(tmp_path / f'{k}.ts', 'libx264', 'aac' if k != 1 else None, seconds=4, at=at) for k, at in enumerate((9, 0, 70))]
+    pieces = [
+        film(tmp_path / f'{k}.ts', 'libx264', 'aac' if k != 1 else None, seconds=4, at=at)
+        for k, at in enumerate((9, 0, 70))
+    ]
     path = tmp_path / 'joined.ts'
     path.write_bytes(b''.join(p.read_bytes() for p in pieces))
     assert probe(path)['picture_s'] == pytest.approx(12, abs=0.002)
@@ -394,6 +450,7 @@ def test_what_no_player_shows_is_named(tmp_path, ending):
 
 # ---- lengths and rates that are guesses
 
+
 def loud_and_soft(seconds, rate):
     "One second in three is loud: an encoder of variable rate spends nearly all of its bits there, and at the beginning."
     n = round(seconds * rate)
@@ -405,22 +462,32 @@ def sound_only(path, codec, rate=44100, seconds=25, container=None, **options):
     with av.open(str(path), 'w', format=container, options={k: str(v) for k, v in options.items()}) as c:
         a = c.add_stream(codec, rate=rate, layout='mono')
         a.codec_context.open()
-        for p in samples(a, loud_and_soft(seconds, rate), rate): c.mux(p)
+        for p in samples(a, loud_and_soft(seconds, rate), rate):
+            c.mux(p)
     return path
 
 
-@pytest.mark.parametrize('name, codec, how', [
-    ('x.aac', 'aac', {}), ('x.mp3', 'libmp3lame', dict(write_xing=0)), ('x.amr', 'libopencore_amrnb', dict(rate=8000)),
-    ('x.ac3', 'ac3', {}), ('x.wv', 'wavpack', {}), ('x.flac', 'flac', {}), ('x.wav', 'pcm_s16le', {})])
+@pytest.mark.parametrize(
+    'name, codec, how',
+    [
+        ('x.aac', 'aac', {}),
+        ('x.mp3', 'libmp3lame', dict(write_xing=0)),
+        ('x.amr', 'libopencore_amrnb', dict(rate=8000)),
+        ('x.ac3', 'ac3', {}),
+        ('x.wv', 'wavpack', {}),
+        ('x.flac', 'flac', {}),
+        ('x.wav', 'pcm_s16le', {}),
+    ],
+)
 def test_sound_is_as_long_as_its_packets(tmp_path, name, codec, how):
     path = sound_only(tmp_path / name, codec, **how)
     assert probe(path)['duration_s'] == pytest.approx(25, abs=0.06)
     whole = read_clip(path, 0, 25, video=False).waveform
-    for k in (3, 12, 21):                                                               # s at which it becomes loud
+    for k in (3, 12, 21):  # s at which it becomes loud
         clip = read_clip(path, k - 0.5, 1.0, video=False)
         loud = np.flatnonzero(np.abs(clip.waveform) > 0.1)[0] / 16000
-        assert abs(loud - 0.5) < 0.08, (k, loud)                                        # an encoder's delay
-        same = np.abs(whole[round((k - 0.5) * 16000):][:16000])[::800], np.abs(clip.waveform)[::800]
+        assert abs(loud - 0.5) < 0.08, (k, loud)  # an encoder's delay
+        same = np.abs(whole[round((k - 0.5) * 16000) :][:16000])[::800], np.abs(clip.waveform)[::800]
         assert (np.convolve(same[0] > 0.05, np.ones(3)) > 0).any() and len(clip.waveform) == 16000
         assert clip.pad_samples < 1300
 
@@ -434,15 +501,19 @@ def test_variable_mp3_without_its_table(tmp_path):
             a.bit_rate = rate * 1000
             a.codec_context.open()
             noise = (np.random.default_rng(rate).normal(size=20 * 44100) * scale).astype(np.float32)
-            for p in samples(a, noise, 44100): c.mux(p)
+            for p in samples(a, noise, 44100):
+                c.mux(p)
         parts.append((tmp_path / f'{rate}.mp3').read_bytes())
     path = tmp_path / 'x.mp3'
     path.write_bytes(b''.join(parts))
-    with av.open(str(path)) as c: assert c.duration / 1e6 < 25                          # the guess
+    with av.open(str(path)) as c:
+        assert c.duration / 1e6 < 25  # the guess
     assert probe(path)['duration_s'] == pytest.approx(40, abs=0.2)
     assert read_clip(path, 38, 2.0, video=False).pad_samples < 1000
-    (tmp_path / 'x.wav').write_bytes(path.read_bytes())                                 # a name that soundfile opens, too
-    assert soundfile.info(str(tmp_path / 'x.wav')).duration < 39 or soundfile.info(str(tmp_path / 'x.wav')).format == 'MP3'
+    (tmp_path / 'x.wav').write_bytes(path.read_bytes())  # a name that soundfile opens, too
+    assert (
+        soundfile.info(str(tmp_path / 'x.wav')).duration < 39 or soundfile.info(str(tmp_path / 'x.wav')).format == 'MP3'
+    )
     assert read_clip(tmp_path / 'x.wav', 38, 2.0, video=False).pad_samples < 1000
 
 
@@ -455,21 +526,24 @@ def test_rates_that_are_ticks(tmp_path):
             f = av.VideoFrame.from_ndarray(x, format='rgb24').reformat(720, 576, 'yuv420p')
             f.pts, f.time_base = k, Fraction(1, 25)
             c.mux(v.encode(f))
-            both = np.round(heard[k * 1920:(k + 1) * 1920, None].repeat(2, 1) * 32767).astype(np.int16).reshape(1, -1)
+            both = np.round(heard[k * 1920 : (k + 1) * 1920, None].repeat(2, 1) * 32767).astype(np.int16).reshape(1, -1)
             g = av.AudioFrame.from_ndarray(both, format='s16', layout='stereo')
             g.sample_rate, g.pts, g.time_base = RATE, k * 1920, Fraction(1, RATE)
             c.mux(a.encode(g))
-    with av.open(str(path)) as c: assert c.streams.video[0].average_rate == 60000       # ticks
+    with av.open(str(path)) as c:
+        assert c.streams.video[0].average_rate == 60000  # ticks
     assert (probe(path)['fps'], probe(path)['duration_s']) == (25, 2)
     together(path, EVENTS[:2])
 
 
 # ---- what was kept by an earlier rule
 
+
 @pytest.mark.parametrize('layout', ['raw', 'shards'])
 def test_sets_packed_by_an_earlier_rule_are_refused(tmp_path, layout):
     frames, sound = np.random.default_rng(0).integers(0, 255, (16, 32, 32, 3), np.uint8), np.zeros(16000, np.float32)
-    for k in range(3): write_clip(tmp_path / f'{k}.mp4', frames, sound + 0.01 * k, 16)
+    for k in range(3):
+        write_clip(tmp_path / f'{k}.mp4', frames, sound + 0.01 * k, 16)
     m, how = index_folder(tmp_path, workers=0), dict(seconds=1.0, fps=16, size=32, rate=16000)
     out = tmp_path / 'packed'
     pack(m, out, workers=0, layout=layout, **how)
@@ -477,19 +551,26 @@ def test_sets_packed_by_an_earlier_rule_are_refused(tmp_path, layout):
     assert old != (out / 'meta.json').read_text()
     (out / 'meta.json').write_text(old)
     for f in (lambda: PackedSet.load(out), lambda: pack(m, out, workers=0, layout=layout, **how)):
-        with pytest.raises(ClipError, match='older version of avnb.*pack the manifest again into a new folder'): f()
-    if layout == 'raw': assert len(adopt(out, m, **how)) == 3                            # whoever made the arrays says that they are right
+        with pytest.raises(ClipError, match='older version of avnb.*pack the manifest again into a new folder'):
+            f()
+    if layout == 'raw':
+        assert len(adopt(out, m, **how)) == 3  # whoever made the arrays says that they are right
 
 
 def test_an_index_that_was_begun_by_an_earlier_rule_begins_anew(tmp_path, monkeypatch):
-    for k in range(2): sparse(tmp_path / f'{k}.mp4', [0, 0.5], 1)
+    for k in range(2):
+        sparse(tmp_path / f'{k}.mp4', [0, 0.5], 1)
     out = tmp_path / 'manifest.csv'
-    def stop(*a, **k): raise KeyboardInterrupt
+
+    def stop(*a, **k):
+        raise KeyboardInterrupt
+
     monkeypatch.setattr(avnb.manifest, '_hearable', stop)
     looked = []
     monkeypatch.setattr(avnb.manifest, 'examine', lambda *a: looked.append(a[1]) or examine(*a))
     for rule, want in ((1, ['0.mp4', '1.mp4']), (1, []), (2, ['0.mp4', '1.mp4'])):
         monkeypatch.setattr(avnb.manifest, 'READING', rule)
         looked.clear()
-        with pytest.raises(KeyboardInterrupt): index_folder(tmp_path, out, workers=0)
+        with pytest.raises(KeyboardInterrupt):
+            index_folder(tmp_path, out, workers=0)
         assert looked == want, rule

@@ -1,4 +1,5 @@
 "One source of package data, and imports that cost no more than they must."
+
 import ast, subprocess, sys, tomllib
 from configparser import ConfigParser
 from importlib.metadata import entry_points, metadata, packages_distributions, requires
@@ -9,8 +10,13 @@ import pytest
 from packaging.requirements import Requirement
 from prepare import ROOT
 
-NOT_IMPORTED = {'torchvision': 'core.import_torchvision', 'torchaudio': 'core.import_torchaudio', 'jupyterlab': '`avnb lab` starts it',
-    'tensorboard': 'torch.utils.tensorboard imports it', 'ipywidgets': 'tqdm draws its notebook bars with it'}
+NOT_IMPORTED = {
+    'torchvision': 'core.import_torchvision',
+    'torchaudio': 'core.import_torchaudio',
+    'jupyterlab': '`avnb lab` starts it',
+    'tensorboard': 'torch.utils.tensorboard imports it',
+    'ipywidgets': 'tqdm draws its notebook bars with it',
+}
 COMES_WITH = {'ipython': 'jupyterlab', 'pillow': 'matplotlib', 'traitlets': 'ipywidgets'}
 HEAVY = ['torchvision', 'torchaudio', 'av', 'moviepy', 'pandas', 'matplotlib', 'sklearn', 'IPython']
 
@@ -18,29 +24,33 @@ HEAVY = ['torchvision', 'torchaudio', 'av', 'moviepy', 'pandas', 'matplotlib', '
 @pytest.fixture(scope='module')
 def settings():
     "settings.ini, read the plain way: comments cut by hand."
-    text = '\n'.join(line.split('#')[0] for line in (ROOT/'settings.ini').read_text().splitlines())
+    text = '\n'.join(line.split('#')[0] for line in (ROOT / 'settings.ini').read_text().splitlines())
     config = ConfigParser(delimiters=['='], interpolation=None)
     config.read_string(text)
     return config['DEFAULT']
 
 
-def requirements(settings, key): return {str(Requirement(line)) for line in settings[key].split('\n') if line.strip()}
+def requirements(settings, key):
+    return {str(Requirement(line)) for line in settings[key].split('\n') if line.strip()}
 
 
-def test_tests_see_this_package(): assert Path(avnb.__file__).parent == ROOT/'avnb', 'another avnb is installed: run `make test`'
+def test_tests_see_this_package():
+    assert Path(avnb.__file__).parent == ROOT / 'avnb', 'another avnb is installed: run `make test`'
 
 
 def test_pyproject_agrees_with_settings(settings):
-    pyproject = tomllib.loads((ROOT/'pyproject.toml').read_text())
+    pyproject = tomllib.loads((ROOT / 'pyproject.toml').read_text())
     assert pyproject['project']['name'] == settings['lib_name']
     assert pyproject['project']['requires-python'] == '>=' + settings['min_python']
-    assert {k: pyproject['tool']['nbdev'][k] for k in ('lib_path', 'nbs_path')} == {k: settings[k] for k in ('lib_path', 'nbs_path')}
+    assert {k: pyproject['tool']['nbdev'][k] for k in ('lib_path', 'nbs_path')} == {
+        k: settings[k] for k in ('lib_path', 'nbs_path')
+    }
 
 
 def test_version_is_one(settings):
-    citation = (ROOT/'CITATION.cff').read_text()
+    citation = (ROOT / 'CITATION.cff').read_text()
     assert avnb.__version__ == settings['version'] == metadata('avnb')['Version']
-    assert f"\nversion: {settings['version']}\n" in citation
+    assert f'\nversion: {settings["version"]}\n' in citation
 
 
 def test_metadata_comes_from_settings(settings):
@@ -53,7 +63,7 @@ def test_metadata_comes_from_settings(settings):
 
 
 def test_every_requirement_has_its_reason():
-    lines = [line for line in (ROOT/'settings.ini').read_text().splitlines() if line.startswith('    ')]
+    lines = [line for line in (ROOT / 'settings.ini').read_text().splitlines() if line.startswith('    ')]
     assert [line for line in lines if '#' not in line and 'avnb.cli' not in line] == []
 
 
@@ -68,8 +78,13 @@ def imports(text):
 def test_requirements_are_what_is_imported(settings):
     required = {Requirement(r).name for r in requirements(settings, 'requirements')}
     provider = packages_distributions()
-    used = {p.name: {provider[n][0].lower().replace('_', '-') for n in imports(p.read_text())} for p in (ROOT/'avnb').glob('*.py')}
-    assert {name: extra for name, found in used.items() if (extra := found - required - set(COMES_WITH))} == {}, 'imported, not required'
+    used = {
+        p.name: {provider[n][0].lower().replace('_', '-') for n in imports(p.read_text())}
+        for p in (ROOT / 'avnb').glob('*.py')
+    }
+    assert {name: extra for name, found in used.items() if (extra := found - required - set(COMES_WITH))} == {}, (
+        'imported, not required'
+    )
     assert required - set().union(*used.values()) - set(NOT_IMPORTED) == set(), 'required, not imported'
 
 

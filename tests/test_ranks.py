@@ -2,6 +2,7 @@
 
 In float64 the losses agree to 1e-8 over 20 steps. In float32 they agree to 1e-4 over the first 3; after that a unit that wakes one step
 earlier or later is enough to part them, because Adam's first step for it has full length."""
+
 import json, os, shutil, subprocess, sys
 from pathlib import Path
 
@@ -10,18 +11,34 @@ import pandas as pd, pytest
 from toys import config, toy_set, train, until
 
 HERE = Path(__file__).parent
-CASES = {'full': [], 'shard': ['xid.shard=true'],  'batch': ['xid.candidates=batch', 'optim.clip=0.5'], 'sampled': ['xid.candidates=sampled', 'xid.negatives=9']}
+CASES = {
+    'full': [],
+    'shard': ['xid.shard=true'],
+    'batch': ['xid.candidates=batch', 'optim.clip=0.5'],
+    'sampled': ['xid.candidates=sampled', 'xid.negatives=9'],
+}
 
 
 PLAIN = {**os.environ, 'OMP_NUM_THREADS': '1'}
 
 
-def launch(n): return [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', str(n)] if n > 1 else [sys.executable]
+def launch(n):
+    return (
+        [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', str(n)]
+        if n > 1
+        else [sys.executable]
+    )
 
 
 def torchrun(work, n, runs, toy='toy', fails=False):
     "Train the toy with n processes, one run after the other; what they said."
-    r = subprocess.run([*launch(n), HERE / 'toys.py', work / toy, json.dumps(runs)], env=PLAIN, capture_output=True, text=True, timeout=300)
+    r = subprocess.run(
+        [*launch(n), HERE / 'toys.py', work / toy, json.dumps(runs)],
+        env=PLAIN,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert bool(r.returncode) == fails, r.stderr[-3000:]
     return r.stderr
 
@@ -40,14 +57,20 @@ def same_notes(one, many, tolerance, steps):
     "The instruments of two runs: numbers, and histograms give or take a clip on a bin's edge."
     for name, keys, most in (('monitors', ['step', 'name'], 100 * tolerance), ('histograms', ['step', 'name'], 4)):
         a, b = (pd.read_csv(x / f'{name}.csv').set_index(keys).drop(columns='epoch') for x in (one, many))
-        assert list(a.index) == list(b.index) and {'auroc_wrong_track', 'weight_q50', 'S_hub_video'} <= set(a.index.get_level_values(1)) or name == 'histograms'
+        assert (
+            list(a.index) == list(b.index)
+            and {'auroc_wrong_track', 'weight_q50', 'S_hub_video'} <= set(a.index.get_level_values(1))
+            or name == 'histograms'
+        )
         a, b = (x[x.index.get_level_values(0) <= steps] for x in (a, b))
-        if len(a): assert (a - b).abs().max().max() <= most, (a - b).abs().max(axis=1).nlargest(3)
+        if len(a):
+            assert (a - b).abs().max().max() <= most, (a - b).abs().max(axis=1).nlargest(3)
 
 
 @pytest.fixture(scope='module')
 def work(tmp_path_factory):
-    work = tmp_path_factory.mktemp('ranks'); toy_set(work / 'toy')
+    work = tmp_path_factory.mktemp('ranks')
+    toy_set(work / 'toy')
     return work
 
 
@@ -57,7 +80,8 @@ def compare(work, n, names):
     torchrun(work, n, [(str(work / f'{n}-{r[0]}'), *r[1:]) for r in runs])
     for name, options, dtype in runs:
         one = name.replace('shard', 'full')
-        if not (work / f'1-{one}').exists(): train(work / 'toy', work / f'1-{one}', [] if 'shard' in name else options, dtype)
+        if not (work / f'1-{one}').exists():
+            train(work / 'toy', work / f'1-{one}', [] if 'shard' in name else options, dtype)
         same_lines(work / f'1-{one}', work / f'{n}-{name}', *((1e-8, 20) if dtype == 'float64' else (1e-4, 3)))
 
 
@@ -67,11 +91,13 @@ def test_two_processes(work):
 
 
 @pytest.mark.slow
-def test_two_processes_other_candidates(work): compare(work, 2, ['batch', 'sampled'])
+def test_two_processes_other_candidates(work):
+    compare(work, 2, ['batch', 'sampled'])
 
 
 @pytest.mark.slow
-def test_four_processes(work): compare(work, 4, list(CASES))
+def test_four_processes(work):
+    compare(work, 4, list(CASES))
 
 
 @pytest.mark.slow
@@ -91,8 +117,10 @@ def test_bank_in_parts_resumes_on_any_number_of_processes(work):
     for n, last in ((4, 16), (2, 12)):
         torchrun(work, n, [[str(work / 'parts'), ['xid.shard=true', 'run.keep=9'], 'float64']])
         for f in (work / 'parts/checkpoints').iterdir():
-            if int(f.name.split('-')[1].split('.')[0]) > last: f.unlink()
-    config_file = work / 'parts/config.toml'; config_file.write_text(config_file.read_text().replace('shard = true', 'shard = false'))
+            if int(f.name.split('-')[1].split('.')[0]) > last:
+                f.unlink()
+    config_file = work / 'parts/config.toml'
+    config_file.write_text(config_file.read_text().replace('shard = true', 'shard = false'))
     train(work / 'toy', work / 'parts', dtype='float64')
     same_lines(work / 'uncut', work / 'parts', 1e-8)
 
@@ -101,9 +129,15 @@ def test_bank_in_parts_resumes_on_any_number_of_processes(work):
 def test_sigterm_to_torchrun_saves_on_all_processes(work):
     "What a scheduler does: SIGTERM goes to torchrun, which passes it on; the processes agree on a step, save, and the rest is done later."
     train(work / 'toy', work / 'quiet', dtype='float64')
-    p = subprocess.Popen([*launch(2), HERE / 'toys.py', work / 'toy', json.dumps([[str(work / 'termed'), [], 'float64']]), 'slow:0.5'], env=PLAIN, text=True, stderr=subprocess.PIPE)
+    p = subprocess.Popen(
+        [*launch(2), HERE / 'toys.py', work / 'toy', json.dumps([[str(work / 'termed'), [], 'float64']]), 'slow:0.5'],
+        env=PLAIN,
+        text=True,
+        stderr=subprocess.PIPE,
+    )
     until((work / 'termed/log.csv').exists, p)
-    p.terminate(); error = p.communicate(timeout=120)[1]
+    p.terminate()
+    error = p.communicate(timeout=120)[1]
     assert p.returncode and 'everything is saved' in error, error[-2000:]
     assert 3 <= int(max((work / 'termed/checkpoints').glob('step-*.pt')).stem.split('-')[1]) < 20
     torchrun(work, 2, [[str(work / 'termed'), [], 'float64']])
@@ -114,17 +148,29 @@ def test_the_command_under_torchrun(work):
     "`torchrun -m avnb train`, as the batch script has it: the lines of the same command in one process."
     import tomli_w
     from avnb.core import to_dict
+
     for n in (1, 2):
-        file = work / f'command-{n}.toml'; file.write_text(tomli_w.dumps(to_dict(config(work / 'toy', work / f'command-{n}'))))
-        r = subprocess.run([*launch(n), '-m', 'avnb', 'train', '--config', file], env=PLAIN, capture_output=True, text=True, timeout=300)
+        file = work / f'command-{n}.toml'
+        file.write_text(tomli_w.dumps(to_dict(config(work / 'toy', work / f'command-{n}'))))
+        r = subprocess.run(
+            [*launch(n), '-m', 'avnb', 'train', '--config', file],
+            env=PLAIN,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
         assert r.returncode == 0, r.stderr[-3000:]
     same_lines(work / 'command-1', work / 'command-2', 1e-4, 3)
 
 
 def test_unreadable_clips_are_counted_over_all_processes(work):
     "Eight of 48 are bad, five may be: neither process meets more than five in the first pass, both together do, and all of them stand in the ledger."
-    bad = work / 'bad'; shutil.copytree(work / 'toy', bad); meta = json.loads((bad / 'meta.json').read_text())
-    (bad / 'meta.json').write_text(json.dumps(meta | dict(bad={str(k): 'moov atom not found' for k in range(0, 48, 6)})))
+    bad = work / 'bad'
+    shutil.copytree(work / 'toy', bad)
+    meta = json.loads((bad / 'meta.json').read_text())
+    (bad / 'meta.json').write_text(
+        json.dumps(meta | dict(bad={str(k): 'moov atom not found' for k in range(0, 48, 6)}))
+    )
     runs = [[str(work / 'over'), [f'data.packed="{bad}"', 'data.bad_budget=0.11', 'run.log_every=1'], 'float32']]
     error = torchrun(work, 2, runs, 'bad', fails=True)
     assert 'of 48 clips cannot be read' in error and 'raise data.bad_budget' in error, error[-3000:]
@@ -134,4 +180,6 @@ def test_unreadable_clips_are_counted_over_all_processes(work):
 def test_batch_must_be_shared_evenly(work):
     from avnb.clips import ClipError, batch_plan
     import numpy as np
-    with pytest.raises(ClipError, match='multiple of 5'): batch_plan(np.arange(48), 12, 0, 5, True)
+
+    with pytest.raises(ClipError, match='multiple of 5'):
+        batch_plan(np.arange(48), 12, 0, 5, True)

@@ -1,4 +1,5 @@
 "What makes a step faster or smaller does not make it another step."
+
 import pytest, torch
 
 from toys import config, toy_set
@@ -8,10 +9,22 @@ from toys import config, toy_set
 def losses(tmp_path_factory):
     "Function: losses of the toy's first 4 steps with some options."
     from avnb.training import fit
-    work = tmp_path_factory.mktemp('switches'); folder = toy_set(work / 'toy'); known = {}
+
+    work = tmp_path_factory.mktemp('switches')
+    folder = toy_set(work / 'toy')
+    known = {}
+
     def train(*options):
-        if options not in known: known[options] = fit(config(folder, work / str(len(known)), ['optim.epochs=1', 'optim.lr=1e-4', 'run.log_every=1', 'run.maps=2', *options])).log.loss
+        if options not in known:
+            known[options] = fit(
+                config(
+                    folder,
+                    work / str(len(known)),
+                    ['optim.epochs=1', 'optim.lr=1e-4', 'run.log_every=1', 'run.maps=2', *options],
+                )
+            ).log.loss
         return known[options]
+
     return train
 
 
@@ -27,14 +40,20 @@ def test_bfloat16_stays_close(losses, net):
 def test_bfloat16_gradients_hold_no_unset_memory(net, tmp_path):
     "Maps smaller than kernels, freed memory full of NaN: gradients are those of float32, give or take rounding, and the same twice."
     import avnb.training as T
+
     toy_set(tmp_path / 'toy', n=12)
+
     def gradients(amp):
         cfg = config(tmp_path / 'toy', tmp_path / 'run', [f'model.net={net}', f'run.amp={amp}', 'view.frames=4'])
-        s = T.State(cfg, T.training_manifest(cfg)); s.model.train(); index, video, spec = s.see(s.data.fetch(s.data.rows[:12], 0))
+        s = T.State(cfg, T.training_manifest(cfg))
+        s.model.train()
+        index, video, spec = s.see(s.data.fetch(s.data.rows[:12], 0))
         loss = s.objective(s.forward(video, spec), index, 0)[0]
-        for n in range(8, 23): [torch.full((2 ** n,), torch.nan) for _ in range(6)]
+        for n in range(8, 23):
+            [torch.full((2**n,), torch.nan) for _ in range(6)]
         loss.backward()
         return torch.cat([p.grad.flatten() for p in s.model.parameters() if p.grad is not None])
+
     plain, half, again = gradients('false'), gradients('true'), gradients('true')
     assert half.isfinite().all() and (half - again).norm() < 1e-3 * half.norm()
     assert torch.cosine_similarity(plain, half, 0) > 0.8 and 0.8 < half.norm() / plain.norm() < 1.25
@@ -49,6 +68,9 @@ def test_parts_of_a_batch_with_clipping(losses):
 @pytest.mark.slow
 def test_compiled_networks_give_the_same_losses(losses):
     from torch._inductor.exc import InductorError
-    try: compiled = losses('run.compile=true')
-    except InductorError as e: pytest.skip(f'torch.compile does not work here: {str(e)[:80]}')
+
+    try:
+        compiled = losses('run.compile=true')
+    except InductorError as e:
+        pytest.skip(f'torch.compile does not work here: {str(e)[:80]}')
     assert (compiled - losses()).abs().max() < 1e-3
