@@ -122,7 +122,7 @@ def _page(folder, title):
     run = load_run(folder)
     w = run.bank.written
     kind = run.manifest.table['faulty_kind'].astype(str).to_numpy()[w.numpy()]
-    scores = (run.bank.video * run.bank.audio).sum(1)[w].numpy()
+    scores = run.bank.scores().numpy()
     return run_page(folder, scores, kind if len(set(kind)) > 1 else None, title=title)
 
 # %% ../nbs/15_cli.ipynb #4406511f

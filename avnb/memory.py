@@ -173,9 +173,13 @@ def rows(
 
 # %% ../nbs/07_memory.ipynb #fd59160c
 @patch
-def scores(self: MemoryBank) -> Tensor:  # [number of written rows], in [-1, 1]
-    "Agreement v_bar . a_bar of each written row's two modalities, in row order."
-    return torch.einsum('nd,nd->n', self.video, self.audio)[self.written]
+def scores(
+    self: MemoryBank,
+    rows=None,  # int [B], of this part; None: all written rows, in row order
+) -> Tensor:  # [B], in [-1, 1]
+    "Agreement v_bar . a_bar of each row's video and audio."
+    rows = self.written if rows is None else rows
+    return (self.video[rows] * self.audio[rows]).sum(1)
 
 # %% ../nbs/07_memory.ipynb #0472421f
 @patch
