@@ -88,19 +88,20 @@ def weights_key(model: torch.nn.Module) -> str:
 @patch(cls_method=True)
 def open(
     cls: Network,
-    source=None,  # see below
+    source=None,  # as described below
     device=None,  # None: as the config says; what is in memory already stays where it is
     front: str = '',  # .npz file with mean and std per frequency, for linear spectrograms; '': as the config says
 ) -> Network:
     """The network in `source`: a `Network`, a `Run`, (AVModel, TrainConfig), a run's folder, a run's checkpoint (.pt), what
-    `save_pretrained` wrote (folder or .safetensors), or a checkpoint of AVID-CMA. None: the weights that ship with the package."""
+    `save_pretrained` wrote (folder or .safetensors), or a checkpoint of AVID-CMA. None or 'tiny': the weights that ship with the package."""
     if isinstance(source, Network):
         return source
     if isinstance(source, Run):
         return cls(source.model, source.cfg, source)
     if isinstance(source, tuple):
         return cls(*source)
-    model, cfg, run = load_model() + (None,) if source is None else _from_path(Path(source), device, front)
+    shipped = source is None or source == 'tiny' and not Path(source).exists()
+    model, cfg, run = load_model() + (None,) if shipped else _from_path(Path(source), device, front)
     if front and cfg.view.front == 'logmel':
         raise NetworkError(
             f'front={front}: this network hears log-mel spectrograms; a mean and std per frequency belong to linear ones (AVID-CMA)'
