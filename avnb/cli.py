@@ -78,7 +78,8 @@ def _world_verb(verb):
         'world',
         _run_world,
         'write a small world that sounds: clips with every answer known; --check measures its shortcuts',
-        'avnb world data/world --clips 2000 --classes 12 --faulty 0.4 --seed 0 --preset easy\navnb world data/world --check',
+        'avnb world data/world --clips 2000 --classes 12 --faulty 0.4 --seed 0 --preset easy\n'
+        'avnb world data/world --check',
     )
     q.add_argument('out', help='folder to write, or to check')
     for name, kind, default, text in (
@@ -107,7 +108,8 @@ def _run_world(a):
         return int(not all(g.ok for g in gates))
     m = write_world(a.out, a.clips, a.classes, a.faulty, a.seed, a.preset, a.test, a.workers)
     print(
-        f'{len(m)} clips in {a.out}/clips, what is true of them in {a.out}/truth, the table in {a.out}/manifest.csv; measure its shortcuts with  avnb world {a.out} --check'
+        f'{len(m)} clips in {a.out}/clips, what is true of them in {a.out}/truth, the table in {a.out}/manifest.csv; '
+        f'measure its shortcuts with  avnb world {a.out} --check'
     )
 
 # %% ../nbs/81_cli.ipynb #b43f38af
@@ -138,7 +140,8 @@ def _engine(q):
     q.add_argument(
         '--engine',
         default='local',
-        help="where the work is done: 'local' (default), or a dask cluster, 'dask=tcp://HOST:8786', that sees the same folders",
+        help="where the work is done: 'local' (default), or a dask cluster, 'dask=tcp://HOST:8786', that sees the "
+        'same folders',
     )
 
 # %% ../nbs/81_cli.ipynb #771934c2
@@ -166,7 +169,8 @@ def _noise_verb(verb):
             'fraction',
             float,
             0.25,
-            'share of the training clips of each class that get a wrong sound track; those of a smaller share are among those of a larger one',
+            'share of the training clips of each class that get a wrong sound track; those of a smaller share are '
+            'among those of a larger one',
         ),
         ('seed', int, 0, 'which clips, and whose sound'),
     ):
@@ -180,7 +184,8 @@ def _run_noise(a):
     m.save(a.out)
     wrong = (m.table['faulty_kind'] == 'wrong_track').sum()
     print(
-        f'{wrong} of {(m.table["split"] == "train").sum()} training clips have a wrong sound track (columns track, faulty_kind): {a.out}, hash {m.hash[:12]}'
+        f'{wrong} of {(m.table["split"] == "train").sum()} training clips have a wrong sound track (columns track, '
+        f'faulty_kind): {a.out}, hash {m.hash[:12]}'
     )
 
 # %% ../nbs/81_cli.ipynb #3390040e
@@ -208,7 +213,8 @@ def _pack_verb(verb):
         '--layout',
         choices=['raw', 'shards'],
         default='raw',
-        help='raw (default): arrays, for sets that fit a disk and machines without decoders; shards: tar files of mp4 and wav, more than ten times smaller, also over http',
+        help='raw (default): arrays, for sets that fit a disk and machines without decoders; shards: tar files of '
+        'mp4 and wav, more than ten times smaller, also over http',
     )
     q.add_argument(
         '--verify',
@@ -237,13 +243,16 @@ def _train_verb(verb):
         'train',
         _run_train,
         'train as a config says; an interrupted run goes on, a finished one is skipped',
-        'avnb train --config my.toml --set run.folder=runs/my\ntorchrun --nproc-per-node 2 -m avnb train --config my.toml',
+        'avnb train --config my.toml --set run.folder=runs/my\n'
+        'torchrun --nproc-per-node 2 -m avnb train --config my.toml',
     )
     q.add_argument('--config', help='a TOML file; settings it does not name keep their defaults')
     q.add_argument(
         '--resume',
         default='auto',
-        help="'auto' (default): go on from the newest checkpoint that is whole; 'none': only into a new folder; or the file of a checkpoint of another run to start from. Ctrl-C, SIGTERM and SIGUSR1 finish the step, save and leave with exit code 75",
+        help="'auto' (default): go on from the newest checkpoint that is whole; 'none': only into a new folder; or "
+        'the file of a checkpoint of another run to start from. Ctrl-C, SIGTERM and SIGUSR1 finish the step, '
+        'save and leave with exit code 75',
     )
     q.add_argument(
         '--print-config', action='store_true', help='print the config as TOML and leave: a file to start from'
@@ -276,45 +285,62 @@ RUN, _AS = (
 )
 PROTOCOL_HELP = dict(
     report=(
-        'everything the clips have answers for, in one table: probes, neighbours, retrieval, wrong tracks, pointing, frequencies',
+        'everything the clips have answers for, in one table: probes, neighbours, retrieval, wrong tracks, pointing, '
+        'frequencies',
         RUN,
-        'Needs a run of avnb train. Also the clips of another manifest: --manifest. Minutes for a thousand clips on one core.\n--set windows=4            windows of each clip that are averaged',
+        'Needs a run of avnb train. Also the clips of another manifest: --manifest. Minutes for a thousand clips on '
+        'one core.\n--set windows=4            windows of each clip that are averaged',
     ),
     finetune=(
-        'full fine-tuning for action recognition: clip@1 and video@1, beside untrained networks that learn from scratch',
+        'full fine-tuning for action recognition: clip@1 and video@1, beside untrained networks that learn from '
+        'scratch',
         'avnb evaluate finetune runs/my --data ucf101=sets/UCF101 --splits 1,2,3 --recipe ucf101_8',
-        'Trains the head (finetune.warmup), then all, and predicts every test video from ten clips. Published sizes want a GPU and hours; untrained networks take as long each.\n'
-        f'--data ucf101=FOLDER       {_AS}\n--data hmdb51=FOLDER\n--splits 1,2,3             the mean over three splits; default: the first\n--set finetune.epochs=2    passes after the warm-up (default 16)\n--set seeds=0              no untrained networks to compare with (default 3)',
+        'Trains the head (finetune.warmup), then all, and predicts every test video from ten clips. Published sizes '
+        'want a GPU and hours; untrained networks take as long each.\n'
+        f'--data ucf101=FOLDER       {_AS}\n--data hmdb51=FOLDER\n'
+        '--splits 1,2,3             the mean over three splits; default: the first\n'
+        '--set finetune.epochs=2    passes after the warm-up (default 16)\n'
+        '--set seeds=0              no untrained networks to compare with (default 3)',
     ),
     linear=(
         'linear probes of every frozen stage with the published pooling, of the pooled features and of the embedding',
         RUN + '\navnb evaluate linear runs/my --data kinetics=sets/k400 --recipe kinetics_linear',
         'The network is frozen, its batch norm too. Any manifest with label and split will do; '
         "clips with several classes give mAP, AUC and d' instead of accuracy.\n"
-        f'--data kinetics=FOLDER     {_AS}\n--data vggsound=FOLDER\n--data audioset=FOLDER\n--set linear.epochs=2      passes over the training clips (default 12)',
+        f'--data kinetics=FOLDER     {_AS}\n--data vggsound=FOLDER\n--data audioset=FOLDER\n'
+        '--set linear.epochs=2      passes over the training clips (default 12)',
     ),
     fewshot=(
         'one-vs-all linear SVM on 1, 5 and 20 labelled videos of a class: mean and spread over draws',
         RUN,
-        'Embeds every clip once (windows=10 of each), then draws. Pictures only.\n--set shots=1,5            labelled videos of a class (default 1,5,20)\n--set draws=20             draws of each (default 50)',
+        'Embeds every clip once (windows=10 of each), then draws. Pictures only.\n'
+        '--set shots=1,5            labelled videos of a class (default 1,5,20)\n'
+        '--set draws=20             draws of each (default 50)',
     ),
     retrieval=(
         'test clips find training clips of their class, within video, within audio, across; then their own partner',
         RUN + ' --set windows=4',
-        'R@1, 5, 10, 20, median rank and MRR; pooling by name: global, selavi_max and selavi_avg, embedding. Shares its features with fewshot and audio.\n--set levels=1,5           k of R@k (default 1,5,10,20)\n--set windows=4            windows of each clip that are averaged (default 10)',
+        'R@1, 5, 10, 20, median rank and MRR; pooling by name: global, selavi_max and selavi_avg, embedding. Shares '
+        'its features with fewshot and audio.\n--set levels=1,5           k of R@k (default 1,5,10,20)\n'
+        '--set windows=4            windows of each clip that are averaged (default 10)',
     ),
     audio=(
         'SVM, logistic regression and nearest neighbours on pooled features of sound, windows averaged',
-        'avnb evaluate audio runs/my --data esc50=sets/ESC-50\navnb evaluate audio runs/my --data esc50=sets/part --splits none',
-        'ESC-50: all five folds, or single ones (--splits 1,2). A part of it: --splits none splits by recording, which is not the published protocol and says so.\n'
-        f"--data esc50=FOLDER        {_AS}\n--data dcase2014=FOLDER\n--data audioset=FOLDER     several classes per clip: mAP, AUC and d'\n--set windows=4            windows of each clip (default 10)\n"
+        'avnb evaluate audio runs/my --data esc50=sets/ESC-50\n'
+        'avnb evaluate audio runs/my --data esc50=sets/part --splits none',
+        'ESC-50: all five folds, or single ones (--splits 1,2). A part of it: --splits none splits by recording, '
+        'which is not the published protocol and says so.\n'
+        f'--data esc50=FOLDER        {_AS}\n--data dcase2014=FOLDER\n'
+        "--data audioset=FOLDER     several classes per clip: mAP, AUC and d'\n"
+        '--set windows=4            windows of each clip (default 10)\n'
         "--set front=stats.npz      the authors' mean and std per frequency, for their checkpoints",
     ),
     localization=(
         'published boxes: cIoU and AUC under four threshold rules, pointing, silent and off-screen sounds',
         'avnb evaluate localization AVID-CMA.pth.tar --data vggss=sets/VGG-SS --out runs/vggss',
         'Videos, or stills with a sound of the same name. Beside centre, contrast and other maps that ask no sound.\n'
-        f'--data vggss=FOLDER        {_AS}\n--data flickr_soundnet=FOLDER\n--data csv=boxes.csv       your own: columns file, time_s, x0, y0, x1, y1 (fractions of the frame)\n'
+        f'--data vggss=FOLDER        {_AS}\n--data flickr_soundnet=FOLDER\n'
+        '--data csv=boxes.csv       your own: columns file, time_s, x0, y0, x1, y1 (fractions of the frame)\n'
         "--set front=stats.npz      the authors' mean and std per frequency, for their checkpoints",
     ),
 )
@@ -348,7 +374,8 @@ def _evaluate_verb(verb):
             + (
                 'written: OUT/report.json, .txt and .tex'
                 if name == 'report'
-                else f'written: OUT/report-{name}.json, .txt and .tex; OUT/missing-{name}.csv names listed files that are not there, with the reason.\n'
+                else f'written: OUT/report-{name}.json, .txt and .tex; OUT/missing-{name}.csv names listed files '
+                'that are not there, with the reason.\n'
                 'An interrupted command goes on: what was embedded once is in OUT/cache.'
             )
         )
@@ -369,7 +396,8 @@ def _evaluate_options(p, name):
     p.add_argument(
         '--data',
         metavar='SET=FOLDER',
-        help='or a published set: ucf101, hmdb51, kinetics, vggsound, audioset, esc50, dcase2014, vggss, flickr_soundnet; or folder (of a folder per class), csv',
+        help='or a published set: ucf101, hmdb51, kinetics, vggsound, audioset, esc50, dcase2014, vggss, '
+        'flickr_soundnet; or folder (of a folder per class), csv',
     )
     p.add_argument(
         '--out', help="where everything goes (default: the run's folder" + ('' if plain else ', in evaluation/') + ')'
@@ -388,7 +416,8 @@ def _evaluate_options(p, name):
     p.add_argument(
         '--recipe',
         default='',
-        help='published settings: ucf101_8, ucf101_32, hmdb51_8, hmdb51_32, kinetics_linear; or the evaluate-NAME.toml of an earlier call',
+        help='published settings: ucf101_8, ucf101_32, hmdb51_8, hmdb51_32, kinetics_linear; or the '
+        'evaluate-NAME.toml of an earlier call',
     )
 
 # %% ../nbs/81_cli.ipynb #a2f7aa5f
@@ -405,7 +434,8 @@ def _clips_of(a) -> list:
         return [READERS[name](folder)]
     if name not in ('ucf101', 'hmdb51', 'esc50'):
         raise AvnbError(
-            f'--splits {a.splits}: {name} comes with one split; ucf101 and hmdb51 have 1, 2 and 3, esc50 has folds 1 to 5 and none'
+            f'--splits {a.splits}: {name} comes with one split; ucf101 and hmdb51 have 1, 2 and 3, esc50 has folds 1 '
+            'to 5 and none'
         )
     if not all(x.isdigit() or x == 'none' for x in a.splits.split(',')):
         raise AvnbError(f'--splits {a.splits}: expected numbers, for example 1,2,3, or none')
@@ -467,7 +497,8 @@ def _attend_verb(verb):
     q.add_argument(
         'network',
         metavar='NETWORK',
-        help="a run's folder, a checkpoint, weights of save_pretrained, or tiny: the network that ships with the package",
+        help="a run's folder, a checkpoint, weights of save_pretrained, or tiny: the network that ships with the "
+        'package',
     )
     q.add_argument('video')
     q.add_argument('--out', help="the mp4 to write (default: overlays/ in the run's folder, or here)")

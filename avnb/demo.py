@@ -172,7 +172,8 @@ def _still(clip, a, out: str | Path, **drawing) -> Path:
 
 # %% ../nbs/80_demo.ipynb #58180100
 def _render(folder: Path, manifest: Manifest, rows: list, title: str):
-    "Overlay videos of some rows into `overlays/`, stills into `figures/`, with boxes and bands where they are known; the page."
+    """Overlay videos of some rows into `overlays/`, stills into `figures/`, with boxes and bands where they are known;
+    the page."""
     run = load_run(folder)
     network, position = Network.open(run), dict(zip(manifest.rows, range(len(manifest))))
     for r in progress(rows, total=len(rows), desc='overlays', unit='video'):

@@ -54,7 +54,8 @@ class _Sum(torch.autograd.Function):
 
 # %% ../nbs/06_encoders.ipynb #b2101416
 class BatchNorm(nn.modules.batchnorm._BatchNorm):
-    "Batch norm for any number of axes; with several processes in training, moments of the global batch (equal shares of it each)."
+    """Batch norm for any number of axes; with several processes in training, moments of the global batch (equal shares
+    of it each)."""
 
     def _check_input_dim(self, x):
         pass
@@ -149,7 +150,8 @@ def _expect(x, name, rank, channels, shape, **least):
     for axis, (dim, n) in least.items():
         if x.shape[dim] < n:
             raise EncoderError(
-                f'{name}: expected at least {n} along {axis} of {shape}, got {x.shape[dim]} {got}; take more or larger ones'
+                f'{name}: expected at least {n} along {axis} of {shape}, got {x.shape[dim]} {got}; take more or '
+                'larger ones'
             )
 
 # %% ../nbs/06_encoders.ipynb #8ffe19f0
@@ -177,7 +179,8 @@ class VideoEncoder(nn.Module):
             (2, 2),
         ),  # of time and of space, one pair per stage; a last (2, 1) keeps a finer grid
         stem_stride: int = 2,  # of space
-        stem_pool: bool = True,  # max-pool after the stem, stride 2 in space (leave it out for pictures of 112 px and less)
+        # max-pool after the stem, stride 2 in space (leave it out for pictures of 112 px and less)
+        stem_pool: bool = True,
         norm: str = 'batch',  # 'batch' or 'group'
         aligned: bool = False,  # cells lie over their patch of the picture
     ):
@@ -209,7 +212,8 @@ class VideoEncoder(nn.Module):
 @patch
 def __repr__(self: VideoEncoder):
     return (
-        f'VideoEncoder({self.stages} stages, {self.channels} channels, a cell per {self.cell[1]} x {self.cell[1]} pixels '
+        f'VideoEncoder({self.stages} stages, {self.channels} channels, a cell per {self.cell[1]} x {self.cell[1]} '
+        'pixels '
         f'and {self.cell[0]} frames, {param_count(self) / 1e6:.2f} M parameters)'
     )
 
@@ -238,7 +242,8 @@ class AudioBlock(nn.Module):
 
 # %% ../nbs/06_encoders.ipynb #dc308a55
 class AudioEncoder(nn.Module):
-    "A stem and blocks on a spectrogram, `[B, 1, T, F]` -> map `[B, C, T'', F'']`. Defaults: the authors' 9-layer net (AVID, audio.py)."
+    """A stem and blocks on a spectrogram, `[B, 1, T, F]` -> map `[B, C, T'', F'']`. Defaults: the authors' 9-layer net
+    (AVID, audio.py)."""
 
     def __init__(
         self,
@@ -317,7 +322,8 @@ class Pool(nn.Module):
 
 # %% ../nbs/06_encoders.ipynb #088d38a1
 class Head(nn.Module):
-    "Projection head: linear layers with ReLUs between, by default three (AVID, av_wrapper.py:17-46), applied to the last axis."
+    """Projection head: linear layers with ReLUs between, by default three (AVID, av_wrapper.py:17-46), applied to the
+    last axis."""
 
     def __init__(
         self,
@@ -443,7 +449,8 @@ class AVModel(nn.Module):
 @patch
 def __repr__(self: AVModel):
     return (
-        f'AVModel({self.video_model},\n        {self.audio_model},\n        pool {self.video_pool.how}, heads {self.heads}, '
+        f'AVModel({self.video_model},\n        {self.audio_model},\n'
+        f'        pool {self.video_pool.how}, heads {self.heads}, '
         f'both end in {self.video_proj.projection[-1].out_features} dimensions)'
     )
 
@@ -487,7 +494,8 @@ def _convolve(cin, cout, kernel, stride):
 
 # %% ../nbs/06_encoders.ipynb #940c1175
 class TimeMix(nn.Module):
-    "Adds to each frame a share of itself and of its neighbours, per channel: a depthwise convolution over time, as three products."
+    """Adds to each frame a share of itself and of its neighbours, per channel: a depthwise convolution over time, as
+    three products."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -519,7 +527,10 @@ class TinyVideo(nn.Module):
         return self.top(self.mix2(self.down2(x), T)).unflatten(0, (-1, T)).transpose(1, 2)
 
     def __repr__(self):
-        return f'TinyVideo({self.channels} channels, a cell per 8 x 8 pixels and frame, {param_count(self) / 1e6:.2f} M parameters)'
+        return (
+            f'TinyVideo({self.channels} channels, a cell per 8 x 8 pixels and frame, '
+            f'{param_count(self) / 1e6:.2f} M parameters)'
+        )
 
 # %% ../nbs/06_encoders.ipynb #1f15d2c9
 class TinyAudio(nn.Module):
@@ -543,7 +554,10 @@ class TinyAudio(nn.Module):
         return self.layers(x)
 
     def __repr__(self):
-        return f'TinyAudio({self.channels} channels, a cell per 8 frames and 4 bands, {param_count(self) / 1e6:.2f} M parameters)'
+        return (
+            f'TinyAudio({self.channels} channels, a cell per 8 frames and 4 bands, {param_count(self) / 1e6:.2f} '
+            'M parameters)'
+        )
 
 # %% ../nbs/06_encoders.ipynb #554926ee
 def _shared_norm(net: nn.Module) -> nn.Module:
@@ -564,7 +578,8 @@ def _fixed_width(name, width):
 
 # %% ../nbs/06_encoders.ipynb #aa831ff3
 class VideoResNet(nn.Module):
-    "torchvision's 18-layer video nets without their classifier, `[B, 3, T, H, W]` -> map `[B, 512, T', H / 16, W / 16]`."
+    """torchvision's 18-layer video nets without their classifier, `[B, 3, T, H, W]` -> map `[B, 512, T', H / 16, W /
+    16]`."""
 
     CELLS = dict(r3d_18=(8, 16), mc3_18=(1, 16), r2plus1d_18=(8, 16))  # frames and pixels per cell
 
@@ -632,7 +647,8 @@ def grid_positions(
 
 # %% ../nbs/06_encoders.ipynb #f36e1ce7
 class Transformer(nn.Module):
-    "Patches, blocks of self-attention, and the tokens as a map, `[B, cin, ...]` -> `[B, 6 width, cells ...]`; sizes are of our choice."
+    """Patches, blocks of self-attention, and the tokens as a map, `[B, cin, ...]` -> `[B, 6 width, cells ...]`; sizes
+    are of our choice."""
 
     def __init__(
         self,
@@ -686,7 +702,8 @@ def self_attention(
     self: Transformer,
     x: torch.Tensor,  # the net's input
 ) -> torch.Tensor:
-    "How much the last block's tokens ask each cell, the mean over those that ask: `[B, heads, cells ...]`, each head's map sums to 1."
+    """How much the last block's tokens ask each cell, the mean over those that ask: `[B, heads, cells ...]`, each
+    head's map sums to 1."""
     x, grid = self.tokens(x)
     last = self.blocks[-1]
     x = last.ln_1(x)
@@ -843,7 +860,8 @@ def from_pretrained(
     cls: AVModel,
     path: str | Path,  # folder or .safetensors file written by `save_pretrained`
 ) -> AVModel:
-    "The saved model in evaluation mode, its `config` and all else known `about` it; `EncoderError` where that is not what the file holds."
+    """The saved model in evaluation mode, its `config` and all else known `about` it; `EncoderError` where that is not
+    what the file holds."""
     from safetensors import SafetensorError
     from safetensors.torch import load
 
@@ -863,7 +881,8 @@ def from_pretrained(
     _fit(model, state, weights.name)
     if not fits:
         raise EncoderError(
-            f'{weights} is not the file that {side.name} describes (another sha256): one of them was changed or belongs to other weights'
+            f'{weights} is not the file that {side.name} describes (another sha256): one of them was changed or '
+            'belongs to other weights'
         )
     model.config, model.about = cfg, about
     return model.eval()
@@ -904,11 +923,13 @@ def avid_views(
 # %% ../nbs/06_encoders.ipynb #81cbd18c
 def load_avid_cma(
     path: str
-    | Path,  # checkpoint file of the authors, for example AVID-CMA_Kinetics_InstX-N1024-PosW-N64-Top32_checkpoint.pth.tar
+    # checkpoint file of the authors, for example AVID-CMA_Kinetics_InstX-N1024-PosW-N64-Top32_checkpoint.pth.tar
+    | Path,
     stats: str = '',  # as in `avid_config`
 ) -> AVModel:
-    """The authors' network with the weights of one of their checkpoints (max pooling, no attention heads), in evaluation mode; `config` is
-    `avid_config(stats)`. Input: normalised float video [B, 3, T, H, W] and spectrogram [B, 1, T, F]."""
+    """The authors' network with the weights of one of their checkpoints (max pooling, no attention heads), in
+    evaluation mode; `config` is `avid_config(stats)`. Input: normalised float video [B, 3, T, H, W] and spectrogram
+    [B, 1, T, F]."""
     state, cfg = _torch_file(path), avid_config(stats)
     if not isinstance(state, dict) or not isinstance(state.get('model'), dict):
         raise EncoderError(
@@ -947,7 +968,8 @@ class _Side(nn.Module):
 
 # %% ../nbs/06_encoders.ipynb #c1122a1c
 def _exported(side: nn.Module, x: torch.Tensor) -> tuple[bytes, float]:
-    "A net as an exported program for batches of any size, and by how much its outputs differ once it is read again, for another batch."
+    """A net as an exported program for batches of any size, and by how much its outputs differ once it is read again,
+    for another batch."""
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # on tensors that share memory; what is read again is compared

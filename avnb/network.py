@@ -92,8 +92,9 @@ def open(
     device=None,  # None: as the config says; what is in memory already stays where it is
     front: str = '',  # .npz file with mean and std per frequency, for linear spectrograms; '': as the config says
 ) -> Network:
-    """The network in `source`: a `Network`, a `Run`, (AVModel, TrainConfig), a run's folder, a run's checkpoint (.pt), what
-    `save_pretrained` wrote (folder or .safetensors), or a checkpoint of AVID-CMA. None or 'tiny': the weights that ship with the package."""
+    """The network in `source`: a `Network`, a `Run`, (AVModel, TrainConfig), a run's folder, a run's checkpoint (.pt),
+    what `save_pretrained` wrote (folder or .safetensors), or a checkpoint of AVID-CMA. None or 'tiny': the weights
+    that ship with the package."""
     if isinstance(source, Network):
         return source
     if isinstance(source, Run):
@@ -104,7 +105,8 @@ def open(
     model, cfg, run = load_model() + (None,) if shipped else _from_path(Path(source), device, front)
     if front and cfg.view.front == 'logmel':
         raise NetworkError(
-            f'front={front}: this network hears log-mel spectrograms; a mean and std per frequency belong to linear ones (AVID-CMA)'
+            f'front={front}: this network hears log-mel spectrograms; a mean and std per frequency belong to linear '
+            'ones (AVID-CMA)'
         )
     cfg = replace(cfg, dict(view=dict(front=front or cfg.view.front)))
     return cls(model.to(device_of(cfg) if device is None else device), cfg, run)
@@ -201,8 +203,8 @@ def model_maps(
     tau_m: float = 0.1,  # temperature of the maps
     swaps: dict | None = None,  # name -> [B], the clip whose other sense guides instead
 ) -> tuple[dict, dict]:
-    """Coarse maps (video: name -> [B, h, w] of the middle frame; audio: name -> [B, F'']): guided (and its cosines from 0 to 1,
-    'absolute'), from one sense alone, swapped, mean |activation|."""
+    """Coarse maps (video: name -> [B, h, w] of the middle frame; audio: name -> [B, F'']): guided (and its cosines
+    from 0 to 1, 'absolute'), from one sense alone, swapped, mean |activation|."""
     with torch.inference_mode():
         out = model(video, spec)
         g = guided_maps(out, tau_m)
@@ -230,8 +232,8 @@ def maps(self: Network, batch: Batch, swaps: dict | None = None) -> tuple[dict, 
 # %% ../nbs/42_network.ipynb #ad3aadda
 @dataclass(frozen=True)
 class Attended:
-    """Where and at which frequencies a network attends along a clip: N windows at even distances, M even steps of the sound.
-    Video maps cover the middle square of the frame. What needs a sense that the clip lacks is None."""
+    """Where and at which frequencies a network attends along a clip: N windows at even distances, M even steps of the
+    sound. Video maps cover the middle square of the frame. What needs a sense that the clip lacks is None."""
 
     video_guided: np.ndarray | None  # [N, h, w] guided by the sound
     video_self: np.ndarray | None  # [N, h, w] from vision alone
@@ -256,8 +258,8 @@ def clip_windows(
     cfg: TrainConfig,
     per_second: float = 4.0,  # windows
 ) -> tuple:
-    """(frames uint8 [N, 3, T, H, H], waveform float32 [N, L], centres [N] s, first samples [N]): what the network gets of a
-    clip, in order of time. A sense that the clip lacks is made up: black, silence."""
+    """(frames uint8 [N, 3, T, H, H], waveform float32 [N, L], centres [N] s, first samples [N]): what the network gets
+    of a clip, in order of time. A sense that the clip lacks is made up: black, silence."""
     d, v = cfg.data, cfg.view
     clip = middle_square(clip)[0]
     wave, frames, fps = np.nan_to_num(clip.waveform), clip.frames, clip.fps

@@ -27,7 +27,8 @@ def crop_boxes(
     width: int,  # of the frames, pixels
     area_min: float = 0.5,  # smallest crop, share of the frame's area
 ) -> torch.Tensor:
-    "Random crops `[B, 4]` as x0, y0, x1, y1 in fractions of the frame; area U(area_min, 1), ratio log-uniform in 3/4..4/3 (AVID)."
+    """Random crops `[B, 4]` as x0, y0, x1, y1 in fractions of the frame; area U(area_min, 1), ratio log-uniform in
+    3/4..4/3 (AVID)."""
     u = torch.as_tensor(u, dtype=torch.float32)
     area, frame = area_min + (1 - area_min) * u[:, 0], width / height
     lo, hi = (area * frame).log(), (frame / area).log()  # log ratios at which the crop just fits
@@ -82,7 +83,8 @@ def crop_resize(
     flip: torch.Tensor,  # [B] bool: mirror left and right
     size: int,  # side of the view, pixels
 ) -> torch.Tensor:
-    "Cut each clip's box out, mirror it where asked and resize it: float32 `[B, 3, T, size, size]` in the units of `frames`."
+    """Cut each clip's box out, mirror it where asked and resize it: float32 `[B, 3, T, size, size]` in the units of
+    `frames`."""
     B, C, T, H, W = frames.shape
     box, flip = (x.to(frames.device, non_blocking=True) for x in (box, flip))
     wx = resize_matrix(box[:, 0].double() * W, box[:, 2].double() * W, W, size, flip)
@@ -112,7 +114,8 @@ def _hue_matrix(
 
 # %% ../nbs/05_views.ipynb #90f4e74a
 def colour_matrix(
-    factors: torch.Tensor,  # [B, 4] brightness, contrast, saturation (1: as it was) and hue (0: as it was), hue in turns
+    # [B, 4] brightness, contrast, saturation (1: as it was) and hue (0: as it was), hue in turns
+    factors: torch.Tensor,
     mean: torch.Tensor,  # [B, 3] mean colour of each clip
 ) -> tuple[torch.Tensor, torch.Tensor]:
     "Matrix `[B, 3, 3]` and shift `[B, 3, 1]` that jitter a clip's colours, in that order (AVID shuffles it)."
@@ -134,7 +137,8 @@ class VideoView:
     def __init__(
         self,
         size: int = 64,  # side of the view, pixels
-        area_min: float = 0.5,  # smallest crop, share of the frame's area (AVID 0.08; ours is larger so that sources stay in view)
+        # smallest crop, share of the frame's area (AVID 0.08; ours is larger so that sources stay in view)
+        area_min: float = 0.5,
         flip: float = 0.5,  # chance of a mirrored clip
         jitter: float = 0.4,  # brightness, contrast, saturation: factors in 1 -+ jitter (AVID)
         hue: float = 0.05,  # hue shift, turns at most (AVID 0.2)
@@ -169,7 +173,8 @@ def params(
     width: int,  # of the frames, pixels
     view: str = 'video',  # name of the draw: another name, another view of the same clip
 ) -> torch.Tensor:
-    "The parameters `[B, 9]` of the views, columns as in `PARAMS`; row b depends on (seed, epoch, index[b], view) and on nothing else."
+    """The parameters `[B, 9]` of the views, columns as in `PARAMS`; row b depends on (seed, epoch, index[b], view) and
+    on nothing else."""
     if not self.train:
         return torch.tensor([[0, 0, 1, 1, 0, 1, 1, 1, 0.0]]).repeat(len(index), 1)
     u = torch.from_numpy(uniforms(seed, epoch, index, view, 9))
@@ -213,7 +218,8 @@ def __call__(
     index,  # [B] rows in the manifest
     view: str = 'video',  # name of the draw
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    "Views float32 `[B, 3, T, size, size]`, normalised, and their parameters `[B, 9]`. Raises `ViewError` for other shapes."
+    """Views float32 `[B, 3, T, size, size]`, normalised, and their parameters `[B, 9]`. Raises `ViewError` for other
+    shapes."""
     frames = torch.as_tensor(frames)
     _check_frames(frames, index)
     if self.device is not None:
@@ -260,7 +266,8 @@ def power_spectrogram(
     n_fft: int = 512,  # window, samples
     hop: int = 250,  # step, samples
 ) -> torch.Tensor:
-    "Power of a Hann-windowed Fourier transform, `[B, n_fft // 2 + 1, L // hop]`; edges are reflected. In float64: see below."
+    """Power of a Hann-windowed Fourier transform, `[B, n_fft // 2 + 1, L // hop]`; edges are reflected. In float64: see
+    below."""
     if waveform.ndim != 2 or waveform.shape[1] <= n_fft // 2 or hop < 1:
         raise ViewError(
             f'expected a waveform [B, L] with more than {n_fft // 2} samples (half a window of {n_fft}), '
@@ -423,7 +430,8 @@ def __call__(
     index,  # [B] rows in the manifest
     view: str = 'audio',  # name of the draw
 ) -> torch.Tensor:
-    "Spectrograms float32 `[B, 1, T, F]`, normalised. Silence gives a flat floor; NaN, infinity and other lengths are a `ViewError`."
+    """Spectrograms float32 `[B, 1, T, F]`, normalised. Silence gives a flat floor; NaN, infinity and other lengths are
+    a `ViewError`."""
     x = torch.as_tensor(waveform)
     self._check(x, index)
     if self.device is not None:
