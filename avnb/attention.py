@@ -8,6 +8,7 @@ __all__ = ['AttentionError', 'attention_maps', 'places', 'energy_scores', 'atten
 
 # %% ../nbs/09_attention.ipynb #dfa44c0b
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -108,7 +109,7 @@ def energy_scores(
 
 # %% ../nbs/09_attention.ipynb #3e8fd361
 def attention_scores(
-    out,  # AVOutput, or anything with its fields
+    out: Any,  # AVOutput, or anything with its fields
     per_frame: bool = False,  # regional scores for each time step instead of the mean over time
     pool_time: bool = True,  # frequency scores over the mean of time; False: of each cell of the time-frequency grid
 ) -> dict[
@@ -136,7 +137,7 @@ def attention_scores(
 
 # %% ../nbs/09_attention.ipynb #0a84cb49
 def guided_maps(
-    out,  # AVOutput, or anything with its fields
+    out: Any,  # AVOutput, or anything with its fields
     tau_m: float = 0.1,  # temperature of the maps
 ) -> dict[
     str, Tensor

@@ -10,6 +10,7 @@ __all__ = ['AvnbError', 'ConfigError', 'escape_name', 'unescape_name', 'rng', 'u
 
 # %% ../nbs/00_core.ipynb #deaa5dc7
 import contextlib, dataclasses, difflib, hashlib, importlib, json, os, re, shutil, sys, types
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 
@@ -74,7 +75,7 @@ def rng(
 def uniforms(
     seed: int,  # the run's seed
     epoch: int,  # pass over the data
-    indices,  # [B] rows in the manifest
+    indices: Iterable,  # [B] rows in the manifest
     view: int | str,  # which draw
     n: int,  # numbers per row
 ) -> np.ndarray:
@@ -124,7 +125,7 @@ def sha256_file(path: str | Path) -> str:
         return hashlib.file_digest(f, 'sha256').hexdigest()
 
 
-def digest(x) -> str:
+def digest(x: object) -> str:
     "Hex sha256 of anything JSON can hold, independent of the order of keys."
     return hashlib.sha256(json.dumps(x, sort_keys=True, separators=(',', ':'), default=str).encode()).hexdigest()
 
@@ -184,7 +185,7 @@ def import_torchaudio():
 
 # %% ../nbs/00_core.ipynb #47962151
 def progress(
-    it=None,  # what to go through
+    it: Iterable | None = None,  # what to go through
     total: int | None = None,
     desc: str = '',  # what is being done
     unit: str = 'clip',
@@ -351,7 +352,7 @@ class TrainConfig:
     run: RunConfig = RunConfig()
 
 # %% ../nbs/00_core.ipynb #5c2aa071
-def to_dict(cfg) -> dict:
+def to_dict(cfg: object) -> dict:
     "A config as plain nested dictionaries."
     return dataclasses.asdict(cfg)
 
@@ -368,7 +369,7 @@ def _typed(name, value, want):
 
 # %% ../nbs/00_core.ipynb #07a64055
 def replace(
-    cfg,  # a config or one of its groups
+    cfg: object,  # a config or one of its groups
     changes: dict,  # nested dictionary of new values
     where: str = '',  # prefix for messages
 ):
@@ -403,7 +404,7 @@ def _value(text: str):
 
 # %% ../nbs/00_core.ipynb #2799ed47
 def set_options(
-    cfg,  # a config
+    cfg: object,  # a config
     options: list[str],  # 'group.name=value' each
 ):
     "`cfg` with settings changed as written on a command line."
@@ -418,7 +419,7 @@ def set_options(
     return cfg
 
 # %% ../nbs/00_core.ipynb #afca9904
-def save_config(cfg, path: str | Path):
+def save_config(cfg: object, path: str | Path):
     "Write a config as TOML."
     import tomli_w
 

@@ -10,6 +10,7 @@ __all__ = ['EncoderError', 'BatchNorm', 'norm_layer', 'R2P1DBlock', 'param_count
 
 # %% ../nbs/06_encoders.ipynb #668f16d2
 import difflib, hashlib, io, json, math, pickle, re, warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,7 +61,7 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
     def _check_input_dim(self, x):
         pass
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         if not (self.training and dist.is_available() and dist.is_initialized()):
             return super().forward(x)
         axes, shape, world = [0, *range(2, x.ndim)], [1, -1] + [1] * (x.ndim - 2), dist.get_world_size()
@@ -99,7 +100,7 @@ class R2P1DBlock(nn.Module):
         self,
         cin: int,  # channels in
         cout: int,  # channels out
-        stride=(1, 1),  # of time and of space
+        stride: tuple[int, int] = (1, 1),  # of time and of space
         norm: str = 'batch',
         aligned: bool = False,  # strided kernels of even size
     ):
@@ -120,7 +121,7 @@ class R2P1DBlock(nn.Module):
         if cin != cout or t * s > 1:
             self.res_conv = conv(cin, cout, (1, 1, 1), 1 if self.shrink else (t, s, s))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = F.relu(self.spt_bn1(self.spt_conv1(x)), inplace=True)
         y = F.relu(self.tmp_bn1(self.tmp_conv1(y)), inplace=True)
         y = F.relu(self.spt_bn2(self.spt_conv2(y)), inplace=True)
@@ -172,7 +173,7 @@ class VideoEncoder(nn.Module):
         self,
         width: int = 64,  # channels of the stem and of the first stage; each further stage has twice as many
         depth: int = 2,  # blocks in a stage
-        strides=(
+        strides: Sequence[tuple[int, int]] = (
             (1, 1),
             (2, 2),
             (2, 2),
@@ -201,7 +202,7 @@ class VideoEncoder(nn.Module):
         # frames and pixels per cell
         self.cell = (math.prod(t for t, _ in strides), stem_stride * (1 + stem_pool) * math.prod(s for _, s in strides))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         _expect(x, 'video', 5, 3, 'frames as [B, 3, T, H, W]', T=(2, 2), H=(3, self.cell[1]), W=(4, self.cell[1]))
         x = self.conv1(x)
         for i in range(self.stages):
@@ -225,7 +226,7 @@ class AudioBlock(nn.Module):
         self,
         cin: int,  # channels in
         cout: int,  # channels out
-        stride=(1, 1),  # of time and of frequency
+        stride: tuple[int, int] = (1, 1),  # of time and of frequency
         norm: str = 'batch',
         aligned: bool = False,  # strided kernels of even size
     ):
@@ -236,7 +237,7 @@ class AudioBlock(nn.Module):
         )
         self.conv2, self.bn2 = nn.Conv2d(cout, cout, 3, 1, 1, bias=False), norm_layer(norm, cout)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = F.relu(self.bn1(self.conv1(x)), inplace=True)
         return F.relu(self.bn2(self.conv2(x)), inplace=True)
 
@@ -248,7 +249,7 @@ class AudioEncoder(nn.Module):
     def __init__(
         self,
         width: int = 64,  # channels of the stem and of the first block; each further block has twice as many
-        strides=(
+        strides: Sequence[tuple[int, int]] = (
             (2, 2),
             (2, 2),
             (2, 2),
@@ -272,7 +273,7 @@ class AudioEncoder(nn.Module):
             2 * math.prod(f for _, f in strides),
         )  # frames and bands per cell
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         _expect(x, 'sound', 4, 1, 'spectrogram as [B, 1, T, F]', T=(2, self.cell[0]), F=(3, self.cell[1]))
         x = self.conv1(x)
         for i in range(self.blocks):
@@ -307,7 +308,7 @@ class Pool(nn.Module):
         if how == 'attention':
             self.score = nn.Linear(channels, 1)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = x.flatten(2)
         if self.how == 'max':
             return x.amax(2)
@@ -336,7 +337,7 @@ class Head(nn.Module):
         layers = [m for a, b in zip(widths, widths[1:]) for m in (nn.Linear(a, b), nn.ReLU(inplace=True))]
         self.projection = nn.Sequential(*layers, nn.Linear(widths[-1], dim))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.projection(x)
 
 # %% ../nbs/06_encoders.ipynb #846c02ee
@@ -501,7 +502,7 @@ class TimeMix(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.randn(3, channels, 1, 1) * 0.1)
 
-    def forward(self, x, T):
+    def forward(self, x: torch.Tensor, T: int) -> torch.Tensor:
         x = x.unflatten(0, (-1, T))
         w, p = self.weight, F.pad(x, (0, 0, 0, 0, 0, 0, 1, 1))
         return (x * (1 + w[1]) + p[:, :-2] * w[0] + p[:, 2:] * w[2]).flatten(0, 1)
@@ -520,7 +521,7 @@ class TinyVideo(nn.Module):
         self.mix1, self.mix2 = TimeMix(2 * w), TimeMix(4 * w)
         self.to(memory_format=torch.channels_last)  # a third faster on a CPU, same numbers
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         _expect(x, 'video', 5, 3, 'frames as [B, 3, T, H, W]', T=(2, 1), H=(3, 8), W=(4, 8))
         T = x.shape[2]
         x = self.mix1(self.down1(self.stem(x.transpose(1, 2).flatten(0, 1))), T)
@@ -549,7 +550,7 @@ class TinyAudio(nn.Module):
         )
         self.to(memory_format=torch.channels_last)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         _expect(x, 'sound', 4, 1, 'spectrogram as [B, 1, T, F]', T=(2, 8), F=(3, 4))
         return self.layers(x)
 
@@ -598,7 +599,7 @@ class VideoResNet(nn.Module):
         for part in ('stem', 'layer1', 'layer2', 'layer3', 'layer4'):
             self.add_module(part, getattr(whole, part))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         _expect(x, 'video', 5, 3, 'frames as [B, 3, T, H, W]', T=(2, 1), H=(3, self.cell[1]), W=(4, self.cell[1]))
         return self.layer4(self.layer3(self.layer2(self.layer1(self.stem(x)))))
 
@@ -623,7 +624,7 @@ class AudioResNet(nn.Module):
         for part in ('bn1', 'relu', 'maxpool', 'layer1', 'layer2', 'layer3', 'layer4'):
             self.add_module(part, getattr(whole, part))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         _expect(x, 'sound', 4, 1, 'spectrogram as [B, 1, T, F]', T=(2, 32), F=(3, 32))
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         return self.layer4(self.layer3(self.layer2(self.layer1(x))))
@@ -632,7 +633,7 @@ class AudioResNet(nn.Module):
 def grid_positions(
     grid: tuple,  # cells along each axis
     dim: int,  # channels
-    device=None,
+    device: torch.device | None = None,
 ) -> torch.Tensor:
     "Sines and cosines of each axis' position, `[cells, dim]`; axes share the channels, what is left over stays 0."
     per = dim // (2 * len(grid))
@@ -653,7 +654,7 @@ class Transformer(nn.Module):
     def __init__(
         self,
         cin: int = 3,  # channels in: 3 for video, 1 for sound
-        patch=(1, 8, 8),  # frames and pixels of a patch; for sound frames and bands
+        patch: Sequence[int] = (1, 8, 8),  # frames and pixels of a patch; for sound frames and bands
         width: int = 32,  # an attention head has 24 channels, and there is one for every 4 of width
         layers: int = 6,
     ):
@@ -669,7 +670,7 @@ class Transformer(nn.Module):
         )
         self.norm = nn.LayerNorm(self.channels)
 
-    def tokens(self, x):
+    def tokens(self, x: torch.Tensor) -> tuple:
         "Tokens before the last block, `[B, cells, C]`, and the grid of their cells."
         least = {f'axis {k + 2}': (k + 2, n) for k, n in enumerate(self.patch)}
         video = len(self.patch) == 3
@@ -688,7 +689,7 @@ class Transformer(nn.Module):
             x = block(x)
         return x, grid
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         x, grid = self.tokens(x)
         return self.norm(self.blocks[-1](x)).mT.unflatten(2, grid)
 
@@ -752,7 +753,7 @@ def encoders(
 @patch(cls_method=True)
 def from_config(
     cls: AVModel,
-    cfg,  # a TrainConfig; its group `model` is read, and of `cmac` tied, layer and features
+    cfg: TrainConfig,  # its group `model` is read, and of `cmac` tied, layer and features
 ) -> AVModel:
     "The model a config describes, with fresh weights."
     m, c = cfg.model, cfg.cmac
@@ -961,7 +962,7 @@ class _Side(nn.Module):
         super().__init__()
         self.net, self.pool, self.head = net, pool, head
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         m = self.net(x)
         p = self.pool(m)
         return F.normalize(self.head(p), dim=1), p, m

@@ -7,6 +7,7 @@ __all__ = ['NetworkError', 'evaluating', 'Network', 'weights_key', 'model_maps',
 
 # %% ../nbs/42_network.ipynb #353b9a3a
 import contextlib, dataclasses, hashlib, math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -88,8 +89,8 @@ def weights_key(model: torch.nn.Module) -> str:
 @patch(cls_method=True)
 def open(
     cls: Network,
-    source=None,  # as described below
-    device=None,  # None: as the config says; what is in memory already stays where it is
+    source: object = None,  # as described below
+    device: torch.device | str | None = None,  # None: as the config says; what is in memory already stays where it is
     front: str = '',  # .npz file with mean and std per frequency, for linear spectrograms; '': as the config says
 ) -> Network:
     """The network in `source`: a `Network`, a `Run`, (AVModel, TrainConfig), a run's folder, a run's checkpoint (.pt),
@@ -139,8 +140,8 @@ def from_config(
     cls: Network,
     cfg: TrainConfig,
     seed: int = 0,  # of the weights; torch's own random state is left alone
-    batches=(),  # a few `Batch`es for the statistics of the batch norms
-    device='cpu',
+    batches: Iterable[Batch] = (),  # a few `Batch`es for the statistics of the batch norms
+    device: torch.device | str = 'cpu',
 ) -> Network:
     "A freshly initialised network."
     with torch.random.fork_rng(devices=[]):
@@ -156,7 +157,7 @@ def from_config(
 def untrained(
     self: Network,
     seed: int = 0,  # of the weights
-    batches=(),  # as of `from_config`
+    batches: Iterable[Batch] = (),  # as of `from_config`
 ) -> Network:
     "A freshly initialised network of the same architecture, on the same device."
     return Network.from_config(self.cfg, seed, batches, self.device)

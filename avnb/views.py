@@ -8,13 +8,14 @@ __all__ = ['LUMA', 'PARAMS', 'NORMS', 'ViewError', 'crop_boxes', 'resize_matrix'
 
 # %% ../nbs/05_views.ipynb #885165b2
 import functools, math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from fastcore.basics import patch
 
-from .core import AvnbError, import_torchaudio, uniforms
+from .core import AvnbError, TrainConfig, import_torchaudio, uniforms
 
 # %% ../nbs/05_views.ipynb #df1a13a3
 class ViewError(AvnbError):
@@ -22,7 +23,7 @@ class ViewError(AvnbError):
 
 # %% ../nbs/05_views.ipynb #5cb476b2
 def crop_boxes(
-    u,  # [B, 4] uniform numbers: area, ratio, left, top
+    u: torch.Tensor,  # [B, 4] uniform numbers: area, ratio, left, top
     height: int,  # of the frames, pixels
     width: int,  # of the frames, pixels
     area_min: float = 0.5,  # smallest crop, share of the frame's area
@@ -143,9 +144,10 @@ class VideoView:
         jitter: float = 0.4,  # brightness, contrast, saturation: factors in 1 -+ jitter (AVID)
         hue: float = 0.05,  # hue shift, turns at most (AVID 0.2)
         train: bool = True,  # False: no randomness
-        device=None,  # where the view is made; None: where the frames are
-        mean=(0.45,) * 3,  # subtracted from colours in [0, 1], per channel (ImageNet: .485 .456 .406)
-        std=(0.225,) * 3,  # divided by, per channel (ImageNet: .229 .224 .225)
+        device: torch.device | str | None = None,  # where the view is made; None: where the frames are
+        mean: Sequence[float] = (0.45,)
+        * 3,  # subtracted from colours in [0, 1], per channel (ImageNet: .485 .456 .406)
+        std: Sequence[float] = (0.225,) * 3,  # divided by, per channel (ImageNet: .229 .224 .225)
     ):
         if not 0 < area_min <= 1:
             raise ViewError(f'area_min: expected a share of the frame in (0, 1], got {area_min}')
@@ -168,7 +170,7 @@ def params(
     self: VideoView,
     seed: int,  # the run's seed
     epoch: int,  # pass over the data
-    index,  # [B] rows in the manifest
+    index: torch.Tensor,  # int64 [B], rows in the manifest
     height: int,  # of the frames, pixels
     width: int,  # of the frames, pixels
     view: str = 'video',  # name of the draw: another name, another view of the same clip
@@ -215,7 +217,7 @@ def __call__(
     frames,  # uint8 [B, 3, T, H, W]
     seed: int,  # the run's seed
     epoch: int,  # pass over the data
-    index,  # [B] rows in the manifest
+    index: torch.Tensor,  # int64 [B], rows in the manifest
     view: str = 'video',  # name of the draw
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Views float32 `[B, 3, T, size, size]`, normalised, and their parameters `[B, 9]`. Raises `ViewError` for other
@@ -361,7 +363,7 @@ class AudioView:
         hop: int | None = None,  # step, samples; None: 250, or the authors' 240 for 'linear'
         volume: float = 0.1,  # loudness: factor in 1 -+ volume
         train: bool = True,  # False: no randomness
-        device=None,  # where the view is made; None: where the waveform is
+        device: torch.device | str | None = None,  # where the view is made; None: where the waveform is
     ):
         stats, front = ('', front) if front in NORMS else (front, 'linear')
         n_fft, hop = n_fft or (1024 if front == 'linear' else 512), hop or (240 if front == 'linear' else 250)
@@ -427,7 +429,7 @@ def __call__(
     waveform,  # [B, L] in [-1, 1], L = rate * seconds samples
     seed: int,  # the run's seed
     epoch: int,  # pass over the data
-    index,  # [B] rows in the manifest
+    index: torch.Tensor,  # int64 [B], rows in the manifest
     view: str = 'audio',  # name of the draw
 ) -> torch.Tensor:
     """Spectrograms float32 `[B, 1, T, F]`, normalised. Silence gives a flat floor; NaN, infinity and other lengths are
@@ -511,9 +513,9 @@ _COLOURS = dict(
 
 # %% ../nbs/05_views.ipynb #5ffb852e
 def views_from(
-    cfg,  # a TrainConfig
+    cfg: TrainConfig,
     train: bool = True,  # False: no randomness
-    device=None,  # where views are made; None: where the data is
+    device: torch.device | str | None = None,  # where views are made; None: where the data is
 ) -> tuple[VideoView, AudioView]:
     "The picture's and the sound's view as a config asks for."
     v, d = cfg.view, cfg.data
