@@ -562,6 +562,9 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     "Run one verb; the exit code. What the package can explain is one line on stderr, not a traceback."
     a = parser().parse_args(argv)
+    # torch's threads (GNU OpenMP, as in its wheels for Linux) wait for each other in a busy loop, which costs up to
+    # three times the time when another program runs on the same cores. It has to be set before torch is loaded.
+    os.environ.setdefault('GOMP_SPINCOUNT', '1000')
     if hasattr(sys.stdout, 'reconfigure'):
         sys.stdout.reconfigure(errors='backslashreplace')  # a file name need not be UTF-8
     try:
