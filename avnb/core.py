@@ -15,6 +15,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 
 import numpy as np
+from fastcore.basics import patch
 
 # %% ../nbs/00_core.ipynb #37fb0a5d
 class AvnbError(Exception):
@@ -441,3 +442,37 @@ def load_config(path: str | Path) -> TrainConfig:
         return replace(TrainConfig(), tomllib.loads(text))
     except tomllib.TOMLDecodeError as e:
         raise ConfigError(f'{path} is not TOML: {e}') from e
+
+# %% ../nbs/00_core.ipynb #c183db20
+_CHOICES = {
+    'xid.candidates': ('batch', 'sampled', 'full'),
+    'weight.floor': ('affine', 'clip'),
+    'soft.estimator': ('', 'bootstrap', 'swapped', 'neighbor', 'cycle'),
+    'soft.target_features': ('memory', 'live'),
+    'cmac.contrast': ('R0', 'R1', 'R2', 'R3'),
+    'cmac.distance': ('kl', 'l2', 'cosine'),
+    'optim.schedule': ('onecycle', 'constant'),
+}
+
+
+@patch
+def check(self: TrainConfig) -> None:
+    "`ConfigError` for a choice that does not exist, or for settings that exclude each other."
+    for name, known in _CHOICES.items():
+        group, key = name.split('.')
+        value = getattr(getattr(self, group), key)
+        if value not in known:
+            raise ConfigError(f'{name}: expected one of {", ".join(map(repr, known))}, got {value!r}')
+    if self.xid.shard and self.xid.candidates == 'sampled':
+        raise ConfigError(
+            'xid.shard needs xid.candidates=full or batch: sampled rows would have to be fetched from all processes'
+        )
+    if self.xid.shard and self.cmac.contrast != 'R0':
+        raise ConfigError(
+            f'cmac.contrast={self.cmac.contrast} needs the whole bank on each process: leave xid.shard off'
+        )
+    if self.cmac.alpha > 0 and not self.cmac.features and self.model.heads not in ('self', 'learned'):
+        raise ConfigError(
+            f'cmac.features=false trains the attention heads alone, and model.heads={self.model.heads} has none to '
+            'train; use self or learned'
+        )
