@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from avnb import manifest as room
-from avnb.manifest import COLUMNS, Diagnosis, Manifest, ManifestError, doctor, index_folder, split_by_file
+from avnb import index as room
+from avnb.index import Diagnosis, doctor, index_folder
+from avnb.manifest import COLUMNS, Manifest, ManifestError, split_by_file
 from avnb.media import write_clip
 
 
@@ -229,7 +230,7 @@ def test_a_killed_index_goes_on(zoo):
         write_clip(zoo / f'x{i}.mp4', *scene(4, 10 + i), 8, 8000)
     whole = index_folder(zoo, zoo / 'whole.csv', workers=1).hash
     code = (
-        'import sys, os, signal\nfrom avnb import manifest as m\nreal = m.examine\nseen = []\n'
+        'import sys, os, signal\nfrom avnb import index as m\nreal = m.examine\nseen = []\n'
         'def dies(*a):\n    seen.append(a)\n    if len(seen) == 5: os.kill(os.getpid(), signal.SIGKILL)\n    return real(*a)\n'
         'm.examine = dies\nm.index_folder(sys.argv[1], workers=1)'
     )
@@ -305,8 +306,8 @@ GOOD = dict(id=['a', 'b'], path=['a.mp4', 'deep/c.mp4'], start_s=['0', '1.5'], s
 @pytest.mark.parametrize(
     'change,says',
     [
-        (dict(id=None), 'lacks the column id'),
-        (dict(start_s=None, seconds=None), 'lacks the columns start_s, seconds'),
+        (dict(id=None), 'columns missing: id;'),
+        (dict(start_s=None, seconds=None), 'columns missing: start_s, seconds;'),
         (dict(id=['a', 'a']), 'row 1 .* has the same id as another'),
         (dict(id=['a', ' ']), 'has no id'),
         (dict(path=['', 'x']), 'has no path'),

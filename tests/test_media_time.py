@@ -259,7 +259,7 @@ def test_a_picture_that_ends_first(tmp_path, ending):
     rows = examine(str(tmp_path), path.name, 'x', None, None)
     assert rows[0]['duration_s'] == pytest.approx(6, abs=0.05) and rows[0]['picture_s'] < 2.6
     m = index_folder(tmp_path, workers=0)
-    assert 'picture ends before the sound' in str(doctor(m)) and Manifest.load(tmp_path).table['picture_s'][0] < 2.6
+    assert 'video ends before the audio' in str(doctor(m)) and Manifest.load(tmp_path).table['picture_s'][0] < 2.6
 
 
 # ---- containers that keep no times

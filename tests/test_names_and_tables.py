@@ -11,22 +11,9 @@ from hypothesis import given, settings, strategies as st
 
 from avnb.cli import main
 from avnb.core import atomic_write, escape_name, unescape_name
-from avnb.manifest import (
-    READERS,
-    Manifest,
-    ManifestError,
-    clock_seconds,
-    doctor,
-    from_audioset,
-    from_csv,
-    from_folder,
-    from_vggsound,
-    index_folder,
-    inject_noise,
-    join_labels,
-    split_by_file,
-    split_labels,
-)
+from avnb.datasets import READERS, _clock_seconds, from_audioset, from_csv, from_folder, from_vggsound
+from avnb.index import doctor, index_folder
+from avnb.manifest import Manifest, ManifestError, inject_noise, join_labels, split_by_file, split_labels
 from avnb.media import write_clip
 
 needs_bytes = pytest.mark.skipif(os.name == 'nt', reason='file names are not bytes here')
@@ -189,7 +176,7 @@ def test_every_reader_follows_links(name, put, tmp_path):
     m = read(name, root)
     assert len(m) == len(files) == len(plain) and m.table.equals(plain.table)
     shutil.rmtree(tmp_path / 'far')
-    with pytest.raises(ManifestError, match=r'1 links there lead nowhere .*; mend them$'):
+    with pytest.raises(ManifestError, match=r'1 links there lead nowhere .*; repair them$'):
         read(name, root)
 
 
@@ -327,7 +314,7 @@ def test_names_that_are_not_utf8_stay_in_the_table(put, tmp_path, media):
     (tmp_path / 'set' / 't.csv').write_bytes(b'file,label\ncaf\xe9.mp4,dog\n')
     assert from_csv(root / 't.csv').path(0).exists()
     (tmp_path / 'set' / 't.csv').write_bytes(b'file,label\na.mp4,caf\xe9\n')
-    with pytest.raises(ManifestError, match="line 2: what stands in 'label' is not UTF-8"):
+    with pytest.raises(ManifestError, match="line 2: the cell in 'label' is not UTF-8"):
         from_csv(root / 't.csv')
 
 
@@ -379,7 +366,7 @@ def test_a_video_is_read_whatever_its_ending(put):
         for f in av.formats_available
         for x in (av.ContainerFormat(f).extensions if av.ContainerFormat(f).is_input else ())
     }
-    from avnb.manifest import AUDIOS, _OTHERS
+    from avnb.index import AUDIOS, _OTHERS
 
     odd = [
         'MOD',
@@ -412,7 +399,7 @@ def test_what_is_no_video_is_counted(put, capsys):
     shutil.copy(root / 'picture.png', root / 'picture.odd')
     m = index(root)
     assert m.table['path'].tolist() == ['a.mp4'] and m.missing[['path', 'why']].values.tolist() == [
-        ['later.mp4.part', 'a download that has not come to its end']
+        ['later.mp4.part', 'an unfinished download']
     ]
     said = capsys.readouterr().out
     for word in (
@@ -468,12 +455,12 @@ NO_TIMES = [
 
 @pytest.mark.parametrize('text, seconds', TIMES)
 def test_times_are_understood(text, seconds):
-    assert clock_seconds(text) == pytest.approx(seconds)
+    assert _clock_seconds(text) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize('text', NO_TIMES)
 def test_other_times_are_none(text):
-    assert np.isnan(clock_seconds(text))
+    assert np.isnan(_clock_seconds(text))
 
 
 def spell(seconds, how):
@@ -548,7 +535,7 @@ def test_published_tables(real_data, put):
         ('file,start,end,duration\na.mp4,1,2,1.5\n', 'line 2: expected a duration of the window, or of a file'),
         ('file,start,onset\na.mp4,1,2\n', 'line 2: start says 1 s and onset says 2 s'),
         ('file,offset\na.mp4,1\n', 'a column offset without onset may be a start or an end'),
-        ('file,start_frame,end_frame\na.mp4,1,2\n', 'start_frame is no time'),
+        ('file,start_frame,end_frame\na.mp4,1,2\n', 'start_frame is not a time'),
         ('file,start,length\na.mp4,0,2,5\n', 'line 2: expected 3 cells as in the first line, got 4'),
         ('file,start\na.mp4,"1,234"\n', 'line 2: expected a time in start, .*point'),
         ('file,start_ms\na.mp4,0:02\n', "line 2: expected a time in start_ms.* milliseconds, got '0:02'"),

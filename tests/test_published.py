@@ -14,7 +14,7 @@ from toys import config
 
 from avnb.cli import main
 from avnb.evaluation import untrained
-from avnb.manifest import SCENES
+from avnb.datasets import _SCENES
 from avnb.media import read_clip, write_clip
 
 SAMPLES = Path(__file__).parents[1] / 'data_samples'
@@ -169,7 +169,7 @@ def test_vggsound_retrieval_and_few_shots(tmp_path, evaluate):
 
 def test_dcase2014_scenes(tmp_path, evaluate):
     g, t = np.random.default_rng(0), np.arange(12000) / 4000
-    for c, scene in enumerate(SCENES[:3]):
+    for c, scene in enumerate(_SCENES[:3]):
         for side in ('scenes_stereo', 'scenes_stereo_testset'):
             for k in (1, 2, 3, 4):
                 x = 0.3 * np.sin(2 * np.pi * (300 + 500 * c) * t) + g.normal(0, 0.02, len(t))

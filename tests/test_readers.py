@@ -8,12 +8,10 @@ import pytest
 import soundfile as sf
 
 from avnb.evaluation import folds_of
-from avnb.manifest import (
+from avnb.datasets import (
     READERS,
-    SCENES,
+    _SCENES,
     Boxes,
-    Manifest,
-    ManifestError,
     boxes_of,
     from_audioset,
     from_csv,
@@ -27,6 +25,7 @@ from avnb.manifest import (
     from_vggsound,
     from_vggss,
 )
+from avnb.manifest import Manifest, ManifestError
 from avnb.media import write_clip
 
 IDS = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_'
@@ -266,14 +265,14 @@ def test_dcase2014_is_listed_by_construction(put):
     ):
         from_dcase2014(put())
     root = put(
-        *(f'scenes_stereo/{c}{k:02d}.wav' for c in SCENES for k in range(1, 11)),
-        *(f'scenes_stereo_testset/{c}01.wav' for c in SCENES),
+        *(f'scenes_stereo/{c}{k:02d}.wav' for c in _SCENES for k in range(1, 11)),
+        *(f'scenes_stereo_testset/{c}01.wav' for c in _SCENES),
     )
     m = from_dcase2014(root)
     assert (
         m.listed == 200
         and dict(m.table['split'].value_counts()) == dict(train=100, test=10)
-        and set(m.table['label']) == set(SCENES)
+        and set(m.table['label']) == set(_SCENES)
     )
     assert m.table['seconds'].eq(0.75).all() and m.missing['split'].eq('test').all()
 

@@ -8,19 +8,9 @@ import pandas as pd
 import pytest
 import torch
 
-import avnb.clips as room
-from avnb.clips import (
-    ClipDataset,
-    ClipError,
-    Ledger,
-    PackedSet,
-    ShardSet,
-    clip_loader,
-    epoch_order,
-    pack,
-    shard_order,
-    verify,
-)
+import avnb.packed as room
+from avnb.clips import ClipDataset, Ledger, clip_loader, epoch_order, shard_order
+from avnb.packed import ClipError, PackedSet, ShardSet, pack, verify
 from avnb.core import DataConfig, TrainConfig, ViewConfig, sha256_file
 from avnb.manifest import Manifest
 from avnb.media import MediaError, picture_of, sound_of, squeeze, write_clip
@@ -203,7 +193,7 @@ def test_a_killed_packing_goes_on_and_gives_the_same_bytes(made, tmp_path, capsy
     for layout, want, point in (('shards', shards, 'third shard'), ('raw', raw, 'third chunk')):
         out = tmp_path / layout
         code = (
-            'import sys, os, signal\nimport avnb.clips as r\nfrom avnb.manifest import Manifest\nreal, n = r.read_clip, []\n'
+            'import sys, os, signal\nimport avnb.packed as r\nfrom avnb.manifest import Manifest\nreal, n = r.read_clip, []\n'
             f"def dies(*a, **k):\n    n.append(1)\n    if len(n) == {2 * CHUNK + 3} + 8 * ('{layout}' == 'shards'): os.kill(os.getpid(), signal.SIGKILL)\n    return real(*a, **k)\n"
             f"r.read_clip = dies\nr.pack(Manifest.load(r'{tmp_path / 'm.csv'}'), r'{out}', layout='{layout}', **{HOW!r})"
         )
@@ -227,12 +217,12 @@ def test_a_killed_packing_goes_on_and_gives_the_same_bytes(made, tmp_path, capsy
 @pytest.mark.parametrize('point', ['replace', 'unlink'])
 def test_a_packing_killed_at_the_very_end_is_never_empty(made, tmp_path, monkeypatch, layout, point):
     "Between the last chunk and the name of the folder: the next call finishes what is there, or makes all of it."
-    from avnb import clips
+    from avnb import packed as packing
 
     m, shards, raw = made
     want = shards if layout == 'shards' else raw
     out = tmp_path / layout
-    real = getattr(clips.os, 'replace')
+    real = getattr(packing.os, 'replace')
 
     def killed(a, b, *k):
         if Path(a).name.endswith('.partial'):
@@ -242,7 +232,7 @@ def test_a_packing_killed_at_the_very_end_is_never_empty(made, tmp_path, monkeyp
         return real(a, b, *k)
 
     with monkeypatch.context() as mp, pytest.raises(KeyboardInterrupt):
-        mp.setattr(clips.os, 'replace', killed)
+        mp.setattr(packing.os, 'replace', killed)
         pack(m, out, layout=layout, **HOW)
     got = pack(m, out, layout=layout, **HOW)
     for x, y in zip(run(m, want), run(m, got), strict=True):
@@ -296,7 +286,7 @@ def test_a_lost_shard_is_said_at_once_and_made_again(copied, made, harm, capsys)
     [
         ('missing', 'shard cannot be read: No such file'),
         ('truncated', 'shard is cut off'),
-        ('scratched', 'check sum of clip'),
+        ('scratched', 'checksum of clip'),
     ],
 )
 def test_a_shard_that_goes_bad_during_a_run_goes_to_the_ledger(copied, made, harm, reason):
