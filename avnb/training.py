@@ -24,6 +24,7 @@ from .distributed import all_reduce_sum, device_of, gather, join, share_gradient
 from .encoders import AVOutput
 from .manifest import Manifest
 from .memory import MemoryBank
+from .network import evaluating
 from .nce import positive_weights
 from .objective import Objective
 from avnb.runs import (
@@ -54,15 +55,11 @@ def _new_optimizer(
     steps: int,  # of the whole run
 ) -> tuple:  # (AdamW, its schedule)
     "AdamW with a one-cycle or constant learning rate."
-    o = cfg.optim
-    opt = torch.optim.AdamW(
-        model.parameters(), lr=o.lr, weight_decay=o.weight_decay, fused=next(model.parameters()).is_cuda or None
-    )
+    o, fused = cfg.optim, next(model.parameters()).is_cuda or None
+    opt = torch.optim.AdamW(model.parameters(), lr=o.lr, weight_decay=o.weight_decay, fused=fused)
     if o.schedule == 'onecycle':
         return opt, torch.optim.lr_scheduler.OneCycleLR(opt, o.lr, total_steps=steps)
-    if o.schedule == 'constant':
-        return opt, torch.optim.lr_scheduler.ConstantLR(opt, 1.0)
-    raise RunError(f"optim.schedule: expected 'onecycle' or 'constant', got {o.schedule!r}")
+    return opt, torch.optim.lr_scheduler.ConstantLR(opt, 1.0)
 
 # %% ../nbs/43_training.ipynb #81d7bce2
 def training_rows(cfg: TrainConfig, manifest: Manifest) -> Manifest:
@@ -101,8 +98,8 @@ class _Meter:
         for k, x in parts.items():
             self.sums[k] = self.sums[k] + x if k in self.sums else x.clone()
 
-    def line(self, batch: int) -> dict:  # clips in a global batch
-        "Means over all processes, clips per second, and the share of time spent waiting."
+    def line(self, batch: int) -> tuple:  # clips in a global batch
+        "Means over all processes; clips per second and the share of time spent waiting."
         names = list(self.sums)
         means = (all_reduce_sum(torch.stack([self.sums[k] for k in names])) / self.n).tolist()
         spent = max(time.perf_counter() - self.since, 1e-9)
@@ -501,24 +498,12 @@ def fixed_views(self: State) -> tuple:
     return self._fixed
 
 # %% ../nbs/43_training.ipynb #fe532b59
-@contextlib.contextmanager
-def _evaluating(model: torch.nn.Module):
-    "Eval mode while the block runs; then each module is as it was."
-    modes = [(m, m.training) for m in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for m, mode in modes:
-            m.training = mode
-
-
 @patch
 def save_maps(self: State) -> Path:
     "Attention of the fixed clips as it is now: `maps/epoch-0003.npz` after three epochs; the maps of each frame and of each spectrogram sum to 1."
     rows, *views = self.fixed_views()
     like = next(self.model.parameters())
-    with _evaluating(self.model), torch.no_grad(), torch.compiler.set_stance('force_eager'):
+    with evaluating(self.model), torch.no_grad(), torch.compiler.set_stance('force_eager'):
         maps = guided_maps(self.model(*(x.to(like) for x in views)), self.cfg.cmac.tau_m)
     names = ('video_guided', 'video_self', 'audio_guided', 'audio_self')
     kept = {k: maps[k.replace('audio', 'audio_tf')].half().cpu().numpy() for k in names}
