@@ -14,24 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .checks import Checks, kind_of
 from .core import AvnbError
-from avnb.nce import (
-    _check_distribution,
-    _check_rest,
-    _check_rows,
-    _check_shapes,
-    _check_values,
-    _check_weights,
-    _cross_entropy,
-    _is,
-    _keep,
-    _number,
-    _reduce,
-    _scores,
-    _used,
-    _wide,
-    xid_loss,
-)
+from .nce import at_least_float32, check_xid, cross_entropy, exclude_own, reduce_loss, similarity, xid_loss
 
 # %% ../nbs/09_attention.ipynb #c1471142
 class AttentionError(AvnbError):
@@ -39,23 +24,14 @@ class AttentionError(AvnbError):
     came."""
 
 # %% ../nbs/09_attention.ipynb #c33d194b
-def _need(ok, name, expected, came):
-    "Raise `AttentionError` unless `ok`."
-    if not ok:
-        raise AttentionError(f'{name}: expected {expected}, got {came}')
+_check = Checks(AttentionError)
 
 # %% ../nbs/09_attention.ipynb #f0390242
-def _check_floats(name, x, dims, shape):
-    """Raise `AttentionError` unless x is a floating point tensor, not empty, with one of the numbers of axes in `dims`;
-    costs nothing on a device."""
-    ok = isinstance(x, Tensor) and x.is_floating_point() and x.ndim in dims and x.numel() > 0
-    _need(ok, name, f'a floating point tensor {shape}, not empty', _is(x))
-
-
 def _check_query(local, query):
     "Raise `AttentionError` unless there is a query for each clip, of the size of its cells."
-    _check_floats('query', query, (2,), f'[{len(local)}, {local.shape[-1]}]')
-    _need(query.shape == (len(local), local.shape[-1]), 'query', f'[{len(local)}, {local.shape[-1]}]', _is(query))
+    _check.floats('query', query, (2,), f'[{len(local)}, {local.shape[-1]}]')
+    same = query.shape == (len(local), local.shape[-1])
+    _check.need(same, 'query', f'[{len(local)}, {local.shape[-1]}]', kind_of(query))
 
 # %% ../nbs/09_attention.ipynb #61bb5684
 def attention_maps(
@@ -70,16 +46,14 @@ def attention_maps(
 
     With a query from the other modality it is the guided map, the target; with one from the same modality, the
     student."""
-    _need(
-        normalize in ('softmax', 'sigmoid', 'minmax'), 'normalize', "'softmax', 'sigmoid' or 'minmax'", repr(normalize)
-    )
-    _number('tau_m', tau_m, 0, above=True, error=AttentionError)
-    _check_floats('local', local, (3, 4), '[B,P,D] or [B,T,P,D]')
+    _check.choice('normalize', normalize, ('softmax', 'sigmoid', 'minmax'))
+    _check.number('tau_m', tau_m, 0, above=True)
+    _check.floats('local', local, (3, 4), '[B,P,D] or [B,T,P,D]')
     _check_query(local, query)
     for name, x in (('local', local), ('query', query)) if validate else ():
-        _check_rows(name, x, error=AttentionError)
+        _check.unit_rows(name, x)
     with torch.autocast(local.device.type, enabled=False):
-        x, q = _wide(local, query)
+        x, q = at_least_float32(local, query)
         scores = torch.einsum('b...pd,bd->b...p', x, q)
     if normalize == 'softmax':
         return scores, (scores / tau_m).softmax(-1)
@@ -95,7 +69,7 @@ def places(
 ) -> Tensor:  # [B,P,D], or [B,T,P,D] with per_step; unit norm
     """Local embeddings as `attention_maps` wants them: image cells or frequency cells, averaged over time or not.
     `AttentionError` for other shapes."""
-    _check_floats('local', local, (4, 5), '[B,D,T,H,W] or [B,D,T,F]')
+    _check.floats('local', local, (4, 5), '[B,D,T,H,W] or [B,D,T,F]')
     x = local.flatten(3).permute(0, 2, 3, 1)
     return x if per_step else F.normalize(x.mean(1), dim=-1)
 
@@ -104,7 +78,7 @@ def energy_scores(
     features: Tensor,  # [B,C,...] feature map
 ) -> Tensor:  # [B,...] mean over channels of the squared activation
     "Activation energy of each position, the parameter-free student (V3 of CMAC-R; ours)."
-    _check_floats('features', features, range(2, 9), '[B,C,...]')
+    _check.floats('features', features, range(2, 9), '[B,C,...]')
     return features.pow(2).mean(1)
 
 # %% ../nbs/09_attention.ipynb #3e8fd361
@@ -144,7 +118,7 @@ def guided_maps(
 ]:  # 'video_guided', 'video_self' [B,T',H',W']; 'audio_guided', 'audio_self' [B,F'']; 'audio_tf_*' [B,T'',F'']
     """Maps to look at, each a distribution: pictures per frame over their cells, sound over frequency cells and over
     the full grid."""
-    _number('tau_m', tau_m, 0, above=True, error=AttentionError)
+    _check.number('tau_m', tau_m, 0, above=True)
     maps = {k: (s / tau_m).softmax(-1) for k, s in attention_scores(out, per_frame=True).items()}
     for k in ('video_guided', 'video_self'):
         maps[k] = maps[k].unflatten(-1, out.video_local.shape[3:])
@@ -170,21 +144,21 @@ def _distance(student, target, distance, tau_m):
 
 def _check_consistency(student, target, distance, tau_m, weights, reduction, validate):
     "Raise `AttentionError` unless the arguments of `consistency_loss` are right."
-    _need(distance in ('kl', 'l2', 'cosine'), 'distance', "'kl', 'l2' or 'cosine'", repr(distance))
-    _need(reduction in ('mean', 'none'), 'reduction', "'mean' or 'none'", repr(reduction))
-    _number('tau_m', tau_m, 0, above=True, error=AttentionError)
+    _check.choice('distance', distance, ('kl', 'l2', 'cosine'))
+    _check.choice('reduction', reduction, ('mean', 'none'))
+    _check.number('tau_m', tau_m, 0, above=True)
     both = ('student_scores', student), ('target_scores', target)
     for name, x in both:
-        _check_floats(name, x, (2, 3), '[B,P] or [B,T,P]')
-    _need(
+        _check.floats(name, x, (2, 3), '[B,P] or [B,T,P]')
+    _check.need(
         target.shape == student.shape,
         'target_scores',
         f'the shape of student_scores, {list(student.shape)}',
-        _is(target),
+        kind_of(target),
     )
-    _check_weights(weights, len(student), validate, AttentionError)
+    _check.weights(weights, len(student), validate)
     for name, x in both if validate else ():
-        _need(bool(x.isfinite().all()), name, 'finite numbers', 'NaN or infinity')
+        _check.need(bool(x.isfinite().all()), name, 'finite numbers', 'NaN or infinity')
 
 # %% ../nbs/09_attention.ipynb #213506ec
 def consistency_loss(
@@ -203,22 +177,22 @@ def consistency_loss(
     With time steps, d(i) is the mean over them. `AttentionError` for bad arguments."""
     _check_consistency(student_scores, target_scores, distance, tau_m, weights, reduction, validate)
     with torch.autocast(student_scores.device.type, enabled=False):
-        m, t = _wide(student_scores, target_scores)
+        m, t = at_least_float32(student_scores, target_scores)
         d = _distance(m, t.detach() if stop_gradient else t, distance, tau_m)
-        return _reduce(d.mean(1) if d.ndim == 2 else d, weights, reduction)
+        return reduce_loss(d.mean(1) if d.ndim == 2 else d, weights, reduction)
 
 # %% ../nbs/09_attention.ipynb #64988105
 def _check_cells(local, query, tau, weights, mask, reduction, validate):
     "Raise `AttentionError` unless the arguments of `local_max_loss` are right."
-    _check_floats('local', local, (3,), '[B,P,D]')
+    _check.floats('local', local, (3,), '[B,P,D]')
     _check_query(local, query)
-    _number('tau', tau, 0, above=True, error=AttentionError)
-    _need(reduction in ('mean', 'none'), 'reduction', "'mean' or 'none'", repr(reduction))
+    _check.number('tau', tau, 0, above=True)
+    _check.choice('reduction', reduction, ('mean', 'none'))
     ok = mask is None or (isinstance(mask, Tensor) and mask.dtype == torch.bool and mask.shape == (len(query),) * 2)
-    _need(ok, 'mask', f'bool [{len(query)}, {len(query)}]', _is(mask))
-    _check_weights(weights, len(query), validate, AttentionError)
+    _check.need(ok, 'mask', f'bool [{len(query)}, {len(query)}]', kind_of(mask))
+    _check.weights(weights, len(query), validate)
     for name, x in (('local', local), ('query', query)) if validate else ():
-        _check_rows(name, x, error=AttentionError)
+        _check.unit_rows(name, x)
 
 
 def local_max_loss(
@@ -234,12 +208,12 @@ def local_max_loss(
     `AttentionError` for bad arguments."""
     _check_cells(local, query, tau, weights, mask, reduction, validate)
     with torch.autocast(local.device.type, enabled=False):
-        x, q = _wide(local, query)
+        x, q = at_least_float32(local, query)
         best = torch.einsum('ipd,jd->ijp', x, q).amax(2) / tau
         if mask is not None:
             best = best.masked_fill(~(mask | torch.eye(len(q), dtype=torch.bool, device=q.device)), -torch.inf)
         own = best.diagonal()
-        return _reduce(best.logsumexp(1) - own + best.logsumexp(0) - own, weights, reduction)
+        return reduce_loss(best.logsumexp(1) - own + best.logsumexp(0) - own, weights, reduction)
 
 # %% ../nbs/09_attention.ipynb #cb3fb7f8
 def map_stats(
@@ -248,10 +222,10 @@ def map_stats(
 ) -> dict[str, float]:
     """'entropy': mean entropy over log P, in [0, 1]; 'spread': how much maps differ between clips, mean KL to the
     average map in nats."""
-    _check_floats('maps', maps, (2,), '[B,P]')
-    _need(maps.shape[1] > 1, 'maps', '[B,P] with more than one place', _is(maps))
+    _check.floats('maps', maps, (2,), '[B,P]')
+    _check.need(maps.shape[1] > 1, 'maps', '[B,P] with more than one place', kind_of(maps))
     if validate:
-        _check_distribution('maps', maps, error=AttentionError)
+        _check.distribution('maps', maps)
     h = torch.special.entr(maps.detach()).sum(-1).mean()
     return dict(
         entropy=float(h) / math.log(maps.shape[1]), spread=float(torch.special.entr(maps.detach().mean(0)).sum() - h)
@@ -264,36 +238,39 @@ def ramp(
     share: float,  # share of the steps over which it rises; 0: at once
 ) -> float:  # in [0, 1]
     "Linear rise from 0 to 1 over the first `share` of training, then 1 (ours)."
-    _number('share', share, 0, 1, error=AttentionError)
-    _number('step', step, 0, error=AttentionError)
+    _check.number('share', share, 0, 1)
+    _check.number('step', step, 0)
     return min(1.0, step / (share * total)) if share * total > 0 else 1.0
 
 # %% ../nbs/09_attention.ipynb #452bb30e
 def _within(query, cross, within, index, tau, target, mask, reading):
     "One direction of the readings R1 to R3: l [B]."
     n = cross.shape[-2]
-    s_cross, s_within = _scores(query, cross, tau), _scores(query, within, tau)
+    s_cross, s_within = similarity(query, cross, tau), similarity(query, within, tau)
     if reading == 'R2':
-        return _cross_entropy(s_cross, index, target, mask) + _cross_entropy(s_within, index, None, mask)
+        return cross_entropy(s_cross, index, target, mask) + cross_entropy(s_within, index, None, mask)
     usable = torch.ones(n, dtype=torch.bool, device=index.device) if mask is None else mask
-    inside = _keep(usable, index, n, exclude_self=reading == 'R1')  # R1: the own row is no negative
+    inside = exclude_own(usable, index, n) if reading == 'R1' else usable  # R1: the own row is no negative
     keep = torch.cat([usable.expand(len(index), n), inside.expand(len(index), n)], 1)
     own = F.one_hot(index, n).to(s_cross)
     target = own if target is None else target.to(s_cross)
     target = torch.cat([target, 0 * own], 1) if reading == 'R1' else torch.cat([target, own], 1) / 2
-    return _cross_entropy(torch.cat([s_cross, s_within], 1), index, target, keep)
+    return cross_entropy(torch.cat([s_cross, s_within], 1), index, target, keep)
 
 # %% ../nbs/09_attention.ipynb #7421bcc8
 def _check_within(within, bar, mask, validate):
     "Raise `AttentionError` unless `within` is a pair of keys, as many, as long and as fit as the candidates."
-    _need(
-        isinstance(within, (tuple, list)) and len(within) == 2, 'within', 'a pair (video keys, sound keys)', _is(within)
+    _check.need(
+        isinstance(within, (tuple, list)) and len(within) == 2,
+        'within',
+        'a pair (video keys, sound keys)',
+        kind_of(within),
     )
     for k, x in enumerate(within):
-        _check_floats(f'within[{k}]', x, (2, 3), f"of the candidates' shape, {list(bar.shape)}")
-        _need(x.shape == bar.shape, f'within[{k}]', f"the candidates' shape, {list(bar.shape)}", _is(x))
+        _check.floats(f'within[{k}]', x, (2, 3), f"of the candidates' shape, {list(bar.shape)}")
+        _check.need(x.shape == bar.shape, f'within[{k}]', f"the candidates' shape, {list(bar.shape)}", kind_of(x))
         if validate:
-            _check_rows(f'within[{k}]', x, _used(x, mask), AttentionError)
+            _check.unit_rows(f'within[{k}]', x, mask)
 
 
 def within_modal_xid(
@@ -314,15 +291,12 @@ def within_modal_xid(
 ) -> Tensor:
     """Contrast with within-modal keys, both directions summed (CMAC-R; readings of one sentence). `NceError` as
     `xid_loss`; `AttentionError` for `reading` and `within`."""
-    _need(reading in ('R0', 'R1', 'R2', 'R3'), 'reading', "'R0', 'R1', 'R2' or 'R3'", repr(reading))
+    _check.choice('reading', reading, ('R0', 'R1', 'R2', 'R3'))
     if reading == 'R0':
         return xid_loss(v, a, v_bar, a_bar, index, tau, targets, weights, mask, reduction, validate)
-    _check_shapes(v, a, v_bar, a_bar, index, mask)
-    _check_rest(len(v), v_bar.shape[-2], tau, targets, weights, mask, reduction, validate)
-    if validate:
-        _check_values(v, a, v_bar, a_bar, index, mask)
+    check_xid(v, a, v_bar, a_bar, index, tau, targets, weights, mask, reduction, validate)
     if within is not None:
         _check_within(within, v_bar, mask, validate)
     (T_v, T_a), (k_v, k_a) = targets or (None, None), within or (v_bar, a_bar)
     l = _within(v, a_bar, k_v, index, tau, T_v, mask, reading) + _within(a, v_bar, k_a, index, tau, T_a, mask, reading)
-    return _reduce(l, weights, reduction)
+    return reduce_loss(l, weights, reduction)

@@ -18,13 +18,11 @@ from .core import ConfigError, TrainConfig
 def device_of(
     cfg: TrainConfig,  # run.device: 'auto', 'cpu' or 'cuda'
 ) -> torch.device:
-    "The device of a run; under torchrun each process of a machine has its own GPU. `ConfigError` for a device that does not exist."
-    want = cfg.run.device
-    if want not in ('auto', 'cpu', 'cuda'):
-        raise ConfigError(f"run.device: expected 'auto', 'cpu' or 'cuda', got {want!r}")
-    if want == 'cuda' and not torch.cuda.is_available():
+    "The device of a run; under torchrun each process of a machine has its own GPU. `ConfigError` for a GPU that is not there."
+    gpu = torch.cuda.is_available()
+    if cfg.run.device == 'cuda' and not gpu:
         raise ConfigError('run.device=cuda, but torch sees no GPU; use run.device=auto or cpu')
-    if want == 'cpu' or not torch.cuda.is_available():
+    if cfg.run.device == 'cpu' or not gpu:
         return torch.device('cpu')
     return torch.device('cuda', int(os.environ.get('LOCAL_RANK', 0)))
 

@@ -20,14 +20,17 @@ from .distributed import all_reduce_sum, gather, local_part, rank
 from .encoders import AVOutput
 from .memory import MemoryBank
 from avnb.nce import (
-    _Running,
-    _scores,
-    _soft_logits,
+    StreamedSoftmax,
+    at_least_float32,
     group_mask,
     mix_targets,
     positive_weights,
     sample_candidates,
+    slices,
+    soft_logits,
     soft_targets,
+    stream_xid,
+    with_gradient,
     xid_loss,
 )
 
@@ -218,102 +221,80 @@ def cell_contrast(self: Objective, out: AVOutput, index: Tensor) -> Tensor:  # l
     return c.video * contrast(out.video_local, out.audio) + c.audio * contrast(out.audio_local, out.video)
 
 # %% ../nbs/40_objective.ipynb #cfd4bc3d
-def _merge(r: _Running, parts: int) -> _Running:
-    "Running sums of one process to those of all: agree on the largest logit, then add up."
-    if parts == 1:
-        return r
-    top = r.top.clone()
-    dist.all_reduce(top, dist.ReduceOp.MAX)
-    shrink = (r.top - top).exp()
-    r.top, r.z, r.value, r.key = (
-        top,
-        all_reduce_sum(r.z * shrink),
-        all_reduce_sum(r.value * shrink),
-        all_reduce_sum(r.key * shrink[:, None]),
-    )
-    return r
+def _merge_sums(top: Tensor, *sums: Tensor) -> tuple:
+    "Running sums of this process to those of all: agree on the largest logit, then add up."
+    best = top.clone()
+    dist.all_reduce(best, dist.ReduceOp.MAX)
+    shrink = (top - best).exp()
+    return best, *(all_reduce_sum(x * shrink.view(-1, *[1] * (x.ndim - 1))) for x in sums)
 
-# %% ../nbs/40_objective.ipynb #f3252b32
-class _Parts(torch.autograd.Function):
-    "One direction of the loss over a bank in parts; the gradient is made on the way (as `nce.xid_loss_chunked` does over one bank)."
 
-    @staticmethod
-    def forward(ctx, q, own, keys, tau, lam, mask, soft, parts, chunk=8192):
-        "(l [b], entropy of S over log-sums [B] or None); `mask` and `soft` give bool and logits [B,c] of a slice of the rows here."
-        q = gather(q.detach())
-        hard, easy, level = _Running(q), _Running(q), _Running(q)
-        for lo in range(0, len(keys), chunk):
-            piece = slice(lo, min(lo + chunk, len(keys)))
-            k = keys[piece].to(q.dtype)
-            logits = _scores(q, k, tau)
-            if soft is not None:
-                t = soft(piece).to(q.dtype)
-                easy.add(t, logits, k)
-                level.add(t, t.masked_fill(t.isinf(), 0), None)
-            hard.add(logits.masked_fill(~mask(piece), -torch.inf), None, k)
-        hard = _merge(hard, parts)
-        loss = hard.log_z() - (1 - lam) * (q * own).sum(1) / tau
-        grad = hard.key / hard.z[:, None] - (1 - lam) * own
-        if soft is not None:
-            easy, level = _merge(easy, parts), _merge(level, parts)
-            loss, grad = loss - lam * easy.value / easy.z, grad - lam * easy.key / easy.z[:, None]
-        ctx.save_for_backward(local_part(grad) / tau)
-        z, negative_entropy = level.log_z(), level.value / level.z - level.log_z()  # of S: sum_j S_j log S_j
-        ctx.mark_non_differentiable(z, negative_entropy)
-        return local_part(loss), z, negative_entropy
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx, g, *_):
-        return (g[:, None] * ctx.saved_tensors[0], *[None] * 7)
+@patch(as_prop=True)
+def _merge(self: Objective):
+    "How sums over a part of the bank become sums over all of it; None if it lies on one process."
+    return _merge_sums if self.bank.world > 1 else None
 
 # %% ../nbs/40_objective.ipynb #05bf1990
 @patch
 def comparable(
     self: Objective,
     everyone: Tensor,  # int64 [B], rows of the global batch
-    piece: slice,  # of the rows here
-    written=None,  # bool, of the rows here; None: those that were written when the epoch began
+    piece: slice,  # of the rows that this process holds
+    written: Tensor = None,  # bool, of these rows; None: those written when the epoch began
 ) -> tuple:  # (bool [B,c]: may be used, bool [B,c]: is the own row)
-    "Which rows of a piece each query may meet: written ones of other files, and its own."
+    "The rows of a piece that each query may be compared with: written ones of other files, and its own."
     rows = torch.arange(self.local.start + piece.start, self.local.start + piece.stop, device=everyone.device)
     own = rows == everyone[:, None]
     written = self.written if written is None else written
     return written[piece] & (self.groups[rows] != self.groups[everyone][:, None]) | own, own
 
+
+@patch
+def _soft_logits(self: Objective, *args) -> Tensor:
+    "`nce.soft_logits` with the settings of this run."
+    s = self.cfg.soft
+    return soft_logits(s.estimator, *args, s.tau_s, s.tau_t, s.tau_n)
+
+
+@patch
+def _hide(self: Objective, logits: Tensor, ok: Tensor, own: Tensor) -> Tensor:
+    "Logits of S with -inf where a row gets no share."
+    return logits.masked_fill(~(ok & ~own if self.cfg.soft.exclude_self else ok), -torch.inf)
+
 # %% ../nbs/40_objective.ipynb #69dd89cd
 @patch
 def sharded_loss(self: Objective, v: Tensor, a: Tensor, index: Tensor, step: int) -> tuple:
     "(l [b], entropy of the target [b] or None) against the whole bank, of which this process holds a part."
-    x, s, everyone = self.cfg.xid, self.cfg.soft, gather(index)
+    s, everyone, lam = self.cfg.soft, gather(index), self.soft_share(step)
     v_bar, a_bar = (self.bank.collect(t, everyone) for t in (self.video, self.audio))
-    lam = self.soft_share(step)
     live = s.target_features == 'live' and s.estimator in ('bootstrap', 'swapped')
     q_v, q_a = (gather(v.detach()), gather(a.detach())) if live else (v_bar, a_bar)
-    logits = lambda *args: _soft_logits(s.estimator, *args, s.tau_s, s.tau_t, s.tau_n)
-
-    def soft(mine, other, mine_bar, other_bar):
-        def piece_logits(piece):
-            ok, own = self.comparable(everyone, piece)
-            return logits(mine, other, mine_bar[piece], other_bar[piece]).masked_fill(
-                ~(ok & ~own if s.exclude_self else ok), -torch.inf
-            )
-
-        return piece_logits if lam else None
-
     mask = lambda piece: self.comparable(everyone, piece)[0]
-    l_v, z, spread = _Parts.apply(
-        v, a_bar, self.audio, x.tau, lam, mask, soft(q_v, q_a, self.video, self.audio), self.bank.world
-    )
-    l_a, *_ = _Parts.apply(
-        a, v_bar, self.video, x.tau, lam, mask, soft(q_a, q_v, self.audio, self.video), self.bank.world
-    )
+
+    def one_way(q, own, keys, *soft_args):
+        def soft(piece):
+            query, other, query_bar, other_bar = soft_args
+            logits = self._soft_logits(query, other, query_bar[piece], other_bar[piece])
+            return self._hide(logits, *self.comparable(everyone, piece))
+
+        how = dict(lam=lam, merge=self._merge, levels=True)
+        l, grad, S = stream_xid(gather(q.detach()), own, keys, self.cfg.xid.tau, mask, soft if lam else None, **how)
+        return with_gradient(q, local_part(l), local_part(grad)), S
+
+    l_v, S = one_way(v, a_bar, self.audio, q_v, q_a, self.video, self.audio)
+    l_a, _ = one_way(a, v_bar, self.video, q_a, q_v, self.audio, self.video)
     if not lam:
         return l_v + l_a, None
-    s_own = 0 * z if s.exclude_self else (logits(q_v, q_a, v_bar[:, None], a_bar[:, None])[:, 0] - z).exp()
+    own_logits = self._soft_logits(q_v, q_a, v_bar[:, None], a_bar[:, None])[:, 0]
+    s_own = torch.zeros_like(own_logits) if s.exclude_self else (own_logits - S.log_z()).exp()
+    return l_v + l_a, local_part(_mixed_entropy(S.entropy(), s_own, lam))
+
+
+def _mixed_entropy(entropy: Tensor, s_own: Tensor, lam: float) -> Tensor:
+    "Entropy of T = (1 - lam) [own place] + lam S from the entropy of S and its share of the own place, [B] each."
     T_own = 1 - lam + lam * s_own
-    h = lam * (torch.xlogy(s_own, s_own) - spread - (1 - s_own) * np.log(lam)) - torch.xlogy(T_own, T_own)
-    return l_v + l_a, local_part(h)
+    others = torch.xlogy(s_own, s_own) + entropy - (1 - s_own) * np.log(lam)
+    return lam * others - torch.xlogy(T_own, T_own)
 
 # %% ../nbs/40_objective.ipynb #348e6a1d
 @patch
@@ -338,7 +319,7 @@ def __call__(
     step: int,  # steps taken before this one
 ) -> tuple:  # (this process's share of the loss, {name: its share of each logged mean})
     "The loss as the config asks for it (Robust-xID (3), (6), (8); CMAC-R (B3)) and its parts for the log."
-    v, a = (_at_least_float(x) for x in (out.video, out.audio))
+    v, a = at_least_float32(out.video, out.audio)  # the loss is never computed in half precision
     w = self.weights(index, step)
     l, entropy = self._xid(v, a, index, step)
     total, pairs = all_reduce_sum(torch.stack([w.sum(), torch.full_like(w.sum(), len(w))]))  # of weights; of pairs
@@ -380,11 +361,6 @@ def _with_attention(self: Objective, loss: Tensor, out: AVOutput, w: Tensor, nor
     return loss, terms
 
 
-def _at_least_float(x: Tensor) -> Tensor:
-    "The loss is never computed in half precision."
-    return x.to(torch.promote_types(x.dtype, torch.float32))
-
-
 def _entropy(T: Tensor) -> Tensor:
     "Entropy of each row of a distribution, nats."
     return -torch.xlogy(T, T).sum(1)
@@ -393,37 +369,34 @@ def _entropy(T: Tensor) -> Tensor:
 @patch
 def soft_statistics(
     self: Objective,
-    rows: Tensor,  # int64 [B], who asks; the same on every process
+    rows: Tensor,  # int64 [B], queries; the same on every process
     chunk: int = 4096,  # rows of the bank at a time
-) -> (
-    dict
-):  # 'video' (pictures ask for sounds), 'audio' -> (entropy [B], S(i|i) [B], best other row [B], -1: there is none)
+) -> dict:  # 'video' (to audio), 'audio' -> (entropy [B], S(i|i) [B], best other row [B], -1 where there is none)
     "Soft targets over the bank as it is now, with no [B,N] in memory; the bank may lie in parts."
-    s, bank, found = self.cfg.soft, self.bank, {}
-    q = dict(video=bank.collect(bank.video, rows), audio=bank.collect(bank.audio, rows))
-    logits = lambda mine, other, mine_bar, other_bar: _soft_logits(
-        s.estimator, mine, other, mine_bar, other_bar, s.tau_s, s.tau_t, s.tau_n
+    bank = self.bank
+    v, a = (bank.collect(x, rows) for x in (bank.video, bank.audio))
+    return dict(
+        video=self._statistics(rows, v, a, bank.video, bank.audio, chunk),
+        audio=self._statistics(rows, a, v, bank.audio, bank.video, chunk),
     )
-    for one, two in (('video', 'audio'), ('audio', 'video')):
-        mine, other, bars = q[one], q[two], (getattr(bank, one), getattr(bank, two))
-        level, best = _Running(mine), torch.full((len(rows), 2), -np.inf, dtype=torch.float64, device=rows.device)
-        for lo in range(0, len(bars[0]), chunk):
-            piece = slice(lo, min(lo + chunk, len(bars[0])))
-            ok, own = self.comparable(rows, piece, bank.written)
-            t = logits(mine, other, *(x[piece] for x in bars))
-            top, at = t.masked_fill(~ok | own, -np.inf).max(1)
-            new = torch.stack([top, -(at + self.local.start + lo)], 1).double()
-            best = torch.where(new[:, :1] > best[:, :1], new, best)  # of equal ones the first
-            t = t.masked_fill(~(ok & ~own if s.exclude_self else ok), -np.inf)
-            level.add(t, t.masked_fill(t.isinf(), 0), None)
-        level, best = _merge(level, bank.world), _first_of(best, bank.world)
-        mine_own = logits(mine, other, mine[:, None], other[:, None])[:, 0]
-        found[one] = (
-            level.log_z() - level.value / level.z,
-            (mine_own - level.log_z()).exp() * (not s.exclude_self),
-            best,
-        )
-    return found
+
+
+@patch
+def _statistics(self: Objective, rows, query, other, query_bar, other_bar, chunk) -> tuple:
+    "One direction of `soft_statistics`."
+    S = StreamedSoftmax(query)
+    best = torch.full((len(rows), 2), -np.inf, dtype=torch.float64, device=rows.device)
+    for piece in slices(len(query_bar), chunk):
+        ok, own = self.comparable(rows, piece, self.bank.written)
+        logits = self._soft_logits(query, other, query_bar[piece], other_bar[piece])
+        top, at = logits.masked_fill(~ok | own, -np.inf).max(1)
+        new = torch.stack([top, -(at + self.local.start + piece.start)], 1).double()
+        best = torch.where(new[:, :1] > best[:, :1], new, best)  # of equal ones the first
+        S.add(self._hide(logits, ok, own), levels=True)
+    S.merge(self._merge)
+    own_logits = self._soft_logits(query, other, query[:, None], other[:, None])[:, 0]
+    own_share = (own_logits - S.log_z()).exp() * (not self.cfg.soft.exclude_self)
+    return S.entropy(), own_share, _first_of(best, self.bank.world)
 
 
 def _first_of(best: Tensor, parts: int) -> Tensor:

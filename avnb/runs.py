@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['RunError', 'write_checkpoint', 'read_checkpoint', 'checkpoints', 'save_checkpoint', 'newest_checkpoint',
-           'run_settings', 'run_key', 'prepare_run_folder', 'lock_run_folder', 'remove_stale_files', 'Log', 'read_log',
-           'read_monitors', 'read_histograms', 'curves_of', 'read_ledger', 'read_report', 'read_scores', 'read_config',
-           'RunFolder', 'find_runs', 'new_model', 'Run', 'load_run', 'save_model', 'load_model']
+           'run_settings', 'run_key', 'prepare_run_folder', 'lock_run_folder', 'Log', 'read_log', 'read_monitors',
+           'read_histograms', 'curves_of', 'read_ledger', 'read_report', 'read_scores', 'read_config', 'RunFolder',
+           'find_runs', 'new_model', 'Run', 'load_run', 'save_model', 'load_model']
 
 # %% ../nbs/41_runs.ipynb #1a03b449
 import csv, errno, functools, io, json, math, os, tomllib, zipfile, zlib
@@ -196,12 +196,21 @@ def prepare_run_folder(
     save_config(cfg, there)  # the hash says it is the same one
     return folder
 
+# %% ../nbs/41_runs.ipynb #5953f12a
+def _remove_stale_files(folder: Path):
+    "Delete what a process left in checkpoints/ when it was killed while writing."
+    for half in folder.glob('.*.tmp'):
+        half.unlink()
+    for part in folder.glob('rows-*.pt'):
+        if not any(folder.glob(f'step-{part.name.split("-")[1]}.pt*')):
+            part.unlink()
+
 # %% ../nbs/41_runs.ipynb #1d30c891
 @contextmanager
 def lock_run_folder(
     folder: Path,  # of a run
 ):
-    "Only one process trains in this folder while the block runs; the lock of a process that is killed is released."
+    "Only one process trains in this folder while the block runs, and half-written files of earlier ones are deleted. The lock of a process that is killed is released."
     from filelock import FileLock, Timeout
 
     lock = FileLock(folder / 'lock', blocking=False)
@@ -212,19 +221,11 @@ def lock_run_folder(
             f"{folder.name}: another process is training in this folder; concurrent runs would overwrite each other's "
             'checkpoints. Wait for that run, stop it, or choose another run.folder'
         ) from None
+    _remove_stale_files(folder / 'checkpoints')
     try:
         yield
     finally:
         lock.release()
-
-# %% ../nbs/41_runs.ipynb #5953f12a
-def remove_stale_files(folder: Path):
-    "Delete what a process left in checkpoints/ when it was killed while writing."
-    for half in folder.glob('.*.tmp'):
-        half.unlink()
-    for part in folder.glob('rows-*.pt'):
-        if not any(folder.glob(f'step-{part.name.split("-")[1]}.pt*')):
-            part.unlink()
 
 # %% ../nbs/41_runs.ipynb #cab7dff5
 def _drop_later_lines(path: Path, step: int, epoch: int):

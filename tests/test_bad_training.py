@@ -57,7 +57,8 @@ def small_disk(tmp_path):
 def test_full_disk(run, small_disk, left):
     "A real disk that becomes full, at a line of the log or in the middle of a checkpoint: the run stops with an explanation, what was saved is whole, and it goes on when there is space."
     from avnb.core import AvnbError
-    from avnb.training import fit, newest_checkpoint
+    from avnb.runs import newest_checkpoint
+    from avnb.training import fit
 
     cfg = run('run.keep=1', 'optim.epochs=2', folder=small_disk / 'run')
     ballast = small_disk / 'ballast'
@@ -107,7 +108,8 @@ def test_all_clips_from_one_file(run, work, tmp_path):
     "A lecture cut into windows: none of them is another's negative, and a loss of zero would teach nothing in silence."
     import pandas as pd
     from avnb.core import set_options
-    from avnb.training import TrainingError, fit
+    from avnb.runs import RunError
+    from avnb.training import fit
 
     t = pd.read_csv(work / 'toy/manifest.csv', dtype=str, keep_default_na=False)
     for names, n in ((['lecture.mp4'] * len(t), 1), (['lecture.mp4', 'other.mp4'] * (len(t) // 2), 2)):
@@ -118,7 +120,7 @@ def test_all_clips_from_one_file(run, work, tmp_path):
         if n == 2:
             assert fit(cfg).log.loss.iloc[-1] > 0.1
             continue
-        message(TrainingError, 'windows of one file', lambda: fit(cfg))
+        message(RunError, 'windows of one file', lambda: fit(cfg))
         assert not (tmp_path / 'run-1').exists()
 
 
@@ -155,7 +157,7 @@ def test_out_of_memory(run, monkeypatch, error):
         return real(s, *views)
 
     monkeypatch.setattr(T.State, 'forward', forward)
-    text = message(T.TrainingError, 'out of memory at step 6', lambda: T.fit(run()))
+    text = message(T.RunError, 'out of memory at step 6', lambda: T.fit(run()))
     assert 'data.batch (now 12)' in text and 'optim.accumulate=2' in text and 'step-00000004.pt is whole' in text
 
 
@@ -173,16 +175,16 @@ def poison(monkeypatch, step, clip=3):
     "From a step on, what one clip of each batch gives the audio network is NaN; returns the ids of these clips."
     import avnb.training as T
 
-    see, ids = T.State.see, []
+    to_views, ids = T.State.to_views, []
 
     def poisoned(s, batch):
-        index, video, spec = see(s, batch)
+        index, video, spec = to_views(s, batch)
         if s.step >= step:
             spec[clip] = float('nan')
             ids.append(s.manifest.table['id'].iloc[int(batch.index[clip])])
         return index, video, spec
 
-    monkeypatch.setattr(T.State, 'see', poisoned)
+    monkeypatch.setattr(T.State, 'to_views', poisoned)
     return ids
 
 
@@ -212,12 +214,13 @@ def all_finite(state):
 )
 def test_a_clip_whose_features_are_nan(run, tmp_path, monkeypatch, options):
     "Said at once, with the clip's name, before the step and the bank take it in; without the clip's fault the run goes on as if nothing had been."
-    from avnb.training import TrainingError, fit, newest_checkpoint
+    from avnb.runs import RunError, newest_checkpoint
+    from avnb.training import fit
 
     watch = keeper()
     with monkeypatch.context() as m:
         ids = poison(m, 7)
-        text = message(TrainingError, 'the loss is NaN at step 7', lambda: fit(run(*options), monitors=[watch]))
+        text = message(RunError, 'the loss is NaN at step 7', lambda: fit(run(*options), monitors=[watch]))
     assert f'their input is not finite: {ids[0]}. ' in text and 'lower optim.lr' in text
     assert (
         'step-00000004.pt' in text
@@ -240,9 +243,10 @@ def test_a_clip_whose_features_are_nan(run, tmp_path, monkeypatch, options):
 
 def test_loss_that_is_no_number(run, tmp_path):
     "A weight is spoilt after step 6: the first bad step is named, its clips are listed, and what is on the disk is sound."
-    from avnb.training import TrainingError, fit, newest_checkpoint
+    from avnb.runs import RunError, newest_checkpoint
+    from avnb.training import fit
 
-    text = message(TrainingError, 'the loss is NaN at step 6', lambda: fit(run(), monitors=[spoil(6)]))
+    text = message(RunError, 'the loss is NaN at step 6', lambda: fit(run(), monitors=[spoil(6)]))
     facts = json.loads((tmp_path / 'run/nan-step-00000006.json').read_text())
     assert facts['step'] == 6 and facts['epoch'] == 1 and len(facts['clips']) == 12
     assert {
@@ -263,7 +267,8 @@ def test_loss_that_is_no_number(run, tmp_path):
 
 def test_the_ledger_of_a_run_that_diverges(run, tmp_path, monkeypatch):
     "What was found unreadable since the last log line is written before the run stops."
-    from avnb.training import TrainingError, fit
+    from avnb.runs import RunError
+    from avnb.training import fit
 
     poison(monkeypatch, 7)
 
@@ -271,24 +276,26 @@ def test_the_ledger_of_a_run_that_diverges(run, tmp_path, monkeypatch):
         if s.step == 6:
             s.ledger.add([dict(id='toy011', path='toy005.mp4', reason='torn')])
 
-    message(TrainingError, 'the loss is NaN at step 7', lambda: fit(run('data.bad_budget=0.5'), monitors=[find_one]))
+    message(RunError, 'the loss is NaN at step 7', lambda: fit(run('data.bad_budget=0.5'), monitors=[find_one]))
     assert 'toy011,toy005.mp4,torn,1' in (tmp_path / 'run/ledger.csv').read_text()
 
 
 def test_an_absurd_learning_rate(run, tmp_path):
     "The networks overflow at the step after the first; nobody else meets it, and what was saved is made of numbers."
-    from avnb.training import TrainingError, fit, newest_checkpoint
+    from avnb.runs import RunError, newest_checkpoint
+    from avnb.training import fit
 
     cfg = run('optim.lr=1e30', 'optim.schedule=constant', 'run.checkpoint_every=1', 'optim.epochs=1')
     text = message(
-        TrainingError, 'the loss is NaN at step 1 .learning rate 1e.30, last finite loss .* at step 0', lambda: fit(cfg)
+        RunError, 'the loss is NaN at step 1 .learning rate 1e.30, last finite loss .* at step 0', lambda: fit(cfg)
     )
     assert 'lower optim.lr' in text and newest_checkpoint(tmp_path / 'run')[1]['step'] == 1
 
 
 def test_a_gradient_that_is_no_number(run, tmp_path):
     "The loss is finite and its gradient is not: the step that would spoil the weights is named, not the one after it."
-    from avnb.training import TrainingError, fit, newest_checkpoint
+    from avnb.runs import RunError, newest_checkpoint
+    from avnb.training import fit
 
     def break_gradients(s):
         if s.step == 6:
@@ -296,7 +303,7 @@ def test_a_gradient_that_is_no_number(run, tmp_path):
 
     watch = keeper()
     message(
-        TrainingError,
+        RunError,
         'the loss is [0-9.]+, but its gradient is (NaN|infinite) at step 6',
         lambda: fit(run(), monitors=[watch, break_gradients]),
     )
@@ -312,7 +319,7 @@ def test_divergence_where_losses_are_looked_at_later(run, tmp_path, monkeypatch,
     monkeypatch.setattr(T, '_deferred', lambda device: True)
     poison(monkeypatch, 5)
     watch, cfg = keeper(), run(f'run.log_every={log_every}', 'run.checkpoint_every=5', 'run.maps=2')
-    text = message(T.TrainingError, 'the loss is NaN at step 5', lambda: T.fit(cfg, monitors=[watch]))
+    text = message(T.RunError, 'the loss is NaN at step 5', lambda: T.fit(cfg, monitors=[watch]))
     assert 'last finite loss' in text and 'at step 4)' in text and [step for _, step in watch.calls if step > 5] == []
     _, state = T.newest_checkpoint(tmp_path / 'run')
     assert state['step'] == 5 and all_finite(state)
@@ -323,14 +330,14 @@ DIVERGE = """import sys, torch; sys.path.insert(0, {tests!r}); torch.set_num_thr
 import os
 from toys import config
 import avnb.training as T
-see = T.State.see
+to_views = T.State.to_views
 def poisoned(s, batch):
-    index, video, spec = see(s, batch)
+    index, video, spec = to_views(s, batch)
     if s.step == 6 and s.rank == 1: video[2] = float('inf')
     return index, video, spec
-T.State.see = poisoned
+T.State.to_views = poisoned
 try: T.fit(config({toy!r}, {run!r}, {options!r}))
-except T.TrainingError as e: print('rank', os.environ['RANK'], 'says', e)
+except T.RunError as e: print('rank', os.environ['RANK'], 'says', e)
 """
 
 
@@ -365,10 +372,11 @@ def test_all_processes_stop_together(run, work, tmp_path, options):
 
 def test_update_that_is_no_number(run, tmp_path):
     "The loss was finite and the update was not, at a step that saves: the spoilt weights are not saved."
-    from avnb.training import TrainingError, fit
+    from avnb.runs import RunError
+    from avnb.training import fit
 
     message(
-        TrainingError,
+        RunError,
         'a weight is no number after the update at step 5',
         lambda: fit(run('run.checkpoint_every=6'), monitors=[spoil(6)]),
     )
@@ -466,7 +474,8 @@ def test_a_signal_to_all_processes_of_a_job(tmp_path, number):
 
 def test_two_trainings_in_one_folder(run, work, tmp_path):
     "The second is refused while the first goes on; the first, killed, holds nothing and is gone on from."
-    from avnb.training import TrainingError, fit
+    from avnb.runs import RunError
+    from avnb.training import fit
 
     p = subprocess.Popen(
         [sys.executable, HERE / 'toys.py', work / 'toy', json.dumps([[str(tmp_path / 'run')]]), 'slow:0.2'],
@@ -476,7 +485,7 @@ def test_two_trainings_in_one_folder(run, work, tmp_path):
         until(lambda: list((tmp_path / 'run').glob('checkpoints/step-*.pt')), p)
         half = tmp_path / 'run/checkpoints/.step-00000099.pt.4711.tmp'
         half.touch()  # as one that the first is writing
-        message(TrainingError, 'somebody is training into this folder', lambda: fit(run()))
+        message(RunError, 'another process is training in this folder', lambda: fit(run()))
         assert half.exists() and p.poll() is None
     finally:
         p.kill()
@@ -505,20 +514,22 @@ def test_sigterm_to_torchrun_with_reading_processes(tmp_path):
 
 def test_manifest_that_changed(run, work, tmp_path):
     "One clip replaced by another file between two calls."
-    from avnb.training import TrainingError, fit
+    from avnb.runs import RunError
+    from avnb.training import fit
 
     fit(run('optim.epochs=1'))
     other = tmp_path / 'other'
     shutil.copytree(work / 'toy', other)
     for name in ('manifest.csv', 'meta.json'):
         (other / name).write_text((other / name).read_text().replace(f'{7:064x}', 'f' * 64))
-    text = message(TrainingError, 'manifest .* -> ', lambda: fit(config(other, tmp_path / 'run', ['optim.epochs=1'])))
+    text = message(RunError, 'manifest .* -> ', lambda: fit(config(other, tmp_path / 'run', ['optim.epochs=1'])))
     assert 'added, removed, replaced or moved' in text and 'Nothing was changed' in text
 
 
 def test_checkpoint_with_code(run, tmp_path):
     "A pickle that would run a command is refused, and does not run; the checkpoint before it is used."
-    from avnb.training import TrainingError, fit, load_run, read_checkpoint
+    from avnb.runs import RunError, load_run, read_checkpoint
+    from avnb.training import fit
 
     class Evil:
         def __reduce__(self):
@@ -529,11 +540,11 @@ def test_checkpoint_with_code(run, tmp_path):
     torch.save(dict(step=99, model=Evil()), tmp_path / 'run/checkpoints/step-00000099.pt')
     (tmp_path / 'plain.pt').write_bytes(pickle.dumps(Evil()))
     message(
-        TrainingError,
+        RunError,
         'holds code, not only data',
         lambda: read_checkpoint(tmp_path / 'run/checkpoints/step-00000099.pt'),
     )
-    message(TrainingError, 'plain.pt is damaged', lambda: read_checkpoint(tmp_path / 'plain.pt'))
+    message(RunError, 'plain.pt is damaged', lambda: read_checkpoint(tmp_path / 'plain.pt'))
     again = load_run(tmp_path / 'run')
     assert not (tmp_path / 'ran').exists() and all(
         x.equal(y) for x, y in zip(done.model.state_dict().values(), again.model.state_dict().values())

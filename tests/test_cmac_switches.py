@@ -6,7 +6,7 @@ from avnb.core import TrainConfig, set_options
 from avnb.encoders import AVModel
 from avnb.memory import MemoryBank
 from avnb.nce import xid_loss
-from avnb.training import Objective
+from avnb.objective import Objective
 
 ON = ['cmac.alpha=1.0', 'cmac.ramp=0.0']
 LATE = 60
@@ -140,7 +140,7 @@ def test_r2_and_r3_in_a_batch_ask_the_bank():
     o = Objective(cfg, bank, 2)
     index = torch.tensor([1, 3, 5, 7, 12, 15])
     keys = o.candidates(v, a, index, 0)
-    w_v, w_a = o.remembered(keys, index)
+    w_v, w_a = o.batch_from_bank(keys, index)
     assert torch.equal(w_v[:4], bank.video[index[:4]]) and torch.equal(w_v[4:], v[4:])
     cross = lambda x, y: torch.nn.functional.cross_entropy(x @ y.T / 0.07, torch.arange(6), reduction='none')
     assert torch.allclose(
@@ -151,7 +151,7 @@ def test_r2_and_r3_in_a_batch_ask_the_bank():
 def test_maps_of_the_layer_before_with_a_net_that_strides_in_time():
     "The layer before has more frames than the last one: each map takes the middle one of its own."
     from avnb.localization import model_maps
-    from avnb.training import new_model
+    from avnb.runs import new_model
 
     net = new_model(
         set_options(TrainConfig(), ['model.net=avid_fine', 'cmac.tied=false', 'cmac.layer=before', 'cmac.alpha=1.0'])

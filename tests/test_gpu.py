@@ -43,12 +43,12 @@ def test_a_step_does_not_wait_for_the_gpu(tmp_path):
     batch = s.data.fetch(s.data.rows[:12], 0).pin_memory()
 
     def step():
-        index, video, spec = s.see(batch)
+        index, video, spec = s.to_views(batch)
         out = s.forward(video, spec)
         loss, parts = s.objective(out, index, s.step)
-        s.learn(loss, batch.index)
+        s.optimizer_step(loss, batch.index)
         s.bank.update(index, out.video.detach(), out.audio.detach(), validate=False)
-        s.count(parts)
+        s.after_step(parts)
 
     for _ in range(3):
         step()
@@ -63,7 +63,7 @@ def test_a_step_does_not_wait_for_the_gpu(tmp_path):
 @gpu
 def test_killed_on_a_gpu(tmp_path):
     "In deterministic mode: killed in the middle of an epoch and of a checkpoint's writing, then finished: bit-equal to a run that nobody disturbed."
-    from avnb.training import read_checkpoint
+    from avnb.runs import read_checkpoint
     from test_resume import LOSSES, assert_equal
 
     toy_set(tmp_path / 'toy')

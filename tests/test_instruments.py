@@ -11,7 +11,8 @@ from avnb import training
 from avnb.core import TrainConfig, set_options
 from avnb.memory import MemoryBank
 from avnb.nce import ESTIMATORS, positive_weights
-from avnb.training import Objective, State
+from avnb.objective import Objective
+from avnb.training import State
 from toys import config, toy_set
 
 N, KINDS = 60, np.array(['none', 'wrong_track', '', 'music'] * 15)
@@ -153,7 +154,7 @@ def test_soft_targets_entropy_own_share_and_hubs(state):
 
 def test_a_sample_of_many_rows_is_seeded_and_close(state, monkeypatch):
     exact = numbers(state)
-    for k, x in dict(_LOOK=40, _ASK=30, _MEET=20).items():
+    for k, x in dict(_N_SCORED=40, _N_QUERIES=30, _N_NEGATIVES=20).items():
         monkeypatch.setattr(training, k, x)
     some = numbers(state)
     assert (
@@ -173,7 +174,7 @@ def test_nothing_to_see_is_no_error(state):
 
 
 def test_a_run_notes_them_where_the_plots_and_tensorboard_look(tmp_path):
-    from avnb.plots import read_monitors
+    from avnb.runs import read_monitors
     from avnb.training import fit
 
     run = fit(config(toy_set(tmp_path / 'toy'), tmp_path / 'run', ['optim.epochs=2', 'cmac.alpha=0.0']))

@@ -47,7 +47,7 @@ def killed(work, run, kill):
 
 def whole(run):
     "Everything a finished run left: last checkpoint, loss lines as text, names of files; attention and instruments at each epoch's end."
-    from avnb.training import read_checkpoint
+    from avnb.runs import read_checkpoint
 
     files = sorted(p.name for p in (run / 'checkpoints').iterdir() if not p.name.startswith('.'))
     log = pd.read_csv(run / 'log.csv', dtype=str)
@@ -136,7 +136,8 @@ def test_killed_at_random(work, through):
 
 def test_another_number_of_reading_processes(work):
     "From files: killed at step 5 with one reading process, continued with two; without a kill and with none: the same."
-    from avnb.training import fit, read_checkpoint
+    from avnb.runs import read_checkpoint
+    from avnb.training import fit
     from test_bad_training import sample_config
 
     fit(sample_config(work / 'files', 'data.workers=0'))
@@ -178,22 +179,24 @@ def test_damaged_checkpoint_is_set_aside(work, through, capsys):
 
 
 def test_finished_is_skipped_and_other_settings_are_refused(work, through, capsys):
-    from avnb.training import TrainingError, fit
+    from avnb.runs import RunError
+    from avnb.training import fit
 
     before = {p: p.stat().st_mtime_ns for p in through.folder.glob('checkpoints/*')}
     fit(config(work / 'toy', through.folder))
     assert 'skipped because' in capsys.readouterr().out and before == {
         p: p.stat().st_mtime_ns for p in through.folder.glob('checkpoints/*')
     }
-    with pytest.raises(TrainingError, match='soft.lam 0.5 -> 0.25'):
+    with pytest.raises(RunError, match='soft.lam 0.5 -> 0.25'):
         fit(config(work / 'toy', through.folder, ['soft.lam=0.25']))
-    with pytest.raises(TrainingError, match='holds this run already'):
+    with pytest.raises(RunError, match='holds this run already'):
         fit(config(work / 'toy', through.folder), resume=None)
 
 
 def test_another_manifest_is_refused(work, through):
     "A clip's content changed: its row in the bank would stand for something else."
-    from avnb.training import TrainingError, fit
+    from avnb.runs import RunError
+    from avnb.training import fit
 
     other = work / 'other'
     shutil.copytree(work / 'toy', other)
@@ -201,7 +204,7 @@ def test_another_manifest_is_refused(work, through):
     (other / 'manifest.csv').write_text(table)
     meta = (other / 'meta.json').read_text().replace(f'{7:064x}', 'f' * 64)
     (other / 'meta.json').write_text(meta)
-    with pytest.raises(TrainingError, match='manifest .* -> '):
+    with pytest.raises(RunError, match='manifest .* -> '):
         fit(config(other, through.folder))
 
 
@@ -226,20 +229,22 @@ def test_stage_two_from_another_run(work, through):
 )
 def test_stage_two_that_does_not_fit_is_refused(work, through, tmp_path, change, says):
     "Schedule and networks go on as the first stage left them: another length, rate or width is said before anything is trained."
-    from avnb.training import TrainingError, fit
+    from avnb.runs import RunError
+    from avnb.training import fit
 
     cfg = config(work / 'toy', tmp_path / 'two', change)
-    with pytest.raises(TrainingError, match=says):
+    with pytest.raises(RunError, match=says):
         fit(cfg, resume=through.folder / 'checkpoints/step-00000016.pt')
     assert not list((tmp_path / 'two').glob('checkpoints/*'))
 
 
 def test_stage_two_from_the_end_or_from_nothing(work, through, tmp_path):
-    from avnb.training import TrainingError, fit
+    from avnb.runs import RunError
+    from avnb.training import fit
 
-    with pytest.raises(TrainingError, match='is the end of its run'):
+    with pytest.raises(RunError, match='is the end of its run'):
         fit(config(work / 'toy', tmp_path / 'end'), resume=through.folder / 'checkpoints/step-00000020.pt')
-    with pytest.raises(TrainingError, match='there is no checkpoint'):
+    with pytest.raises(RunError, match='there is no checkpoint'):
         fit(config(work / 'toy', tmp_path / 'no'), resume=tmp_path / 'no.pt')
 
 
@@ -253,7 +258,7 @@ def test_stage_two_from_the_end_or_from_nothing(work, through, tmp_path):
     ],
 )
 def test_what_is_no_damage_throws_no_checkpoint_away(work, through, tmp_path, monkeypatch, error):
-    from avnb import training
+    from avnb import runs, training
 
     run = tmp_path / 'run'
     shutil.copytree(through.folder, run)
@@ -263,14 +268,15 @@ def test_what_is_no_damage_throws_no_checkpoint_away(work, through, tmp_path, mo
         raise error
 
     monkeypatch.setattr(training.torch, 'load', load)
-    for read in (lambda: training.load_run(run), lambda: training.fit(config(work / 'toy', run))):
+    for read in (lambda: runs.load_run(run), lambda: training.fit(config(work / 'toy', run))):
         with pytest.raises(type(error)):
             read()
     assert sorted(p.name for p in (run / 'checkpoints').iterdir()) == files
 
 
 def test_only_the_run_itself_sets_damaged_checkpoints_aside(work, through, tmp_path, capsys):
-    from avnb.training import fit, load_run
+    from avnb.runs import load_run
+    from avnb.training import fit
 
     run = tmp_path / 'run'
     shutil.copytree(through.folder, run)
@@ -285,7 +291,7 @@ def test_only_the_run_itself_sets_damaged_checkpoints_aside(work, through, tmp_p
 
 def test_a_log_whose_first_line_was_lost_gets_its_header(work, tmp_path):
     "A disk that was full at the first line leaves an empty file, or half a header."
-    from avnb.training import Log
+    from avnb.runs import Log
 
     for text in ('', 'step,ep'):
         (tmp_path / 'log.csv').write_text(text)

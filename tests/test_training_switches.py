@@ -47,7 +47,7 @@ def test_bfloat16_gradients_hold_no_unset_memory(net, tmp_path):
         cfg = config(tmp_path / 'toy', tmp_path / 'run', [f'model.net={net}', f'run.amp={amp}', 'view.frames=4'])
         s = T.State(cfg, T.training_manifest(cfg))
         s.model.train()
-        index, video, spec = s.see(s.data.fetch(s.data.rows[:12], 0))
+        index, video, spec = s.to_views(s.data.fetch(s.data.rows[:12], 0))
         loss = s.objective(s.forward(video, spec), index, 0)[0]
         for n in range(8, 23):
             [torch.full((2**n,), torch.nan) for _ in range(6)]

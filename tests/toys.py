@@ -112,7 +112,7 @@ def plant(kill):
         lambda b: (torch.serialization.save(state, b), f.write(b.getvalue()[: b.tell() // 2]), f.flush(), die())
     )(io.BytesIO())
     if where == 'step':
-        before(T.State, 'see', lambda s, b: s.step == k)  # in the middle of step k
+        before(T.State, 'to_views', lambda s, b: s.step == k)  # in the middle of step k
     if where == 'log':
         before(T.State, 'save', lambda s: s.step == k)  # the log line is there, its checkpoint is not
     if where == 'epoch':
@@ -122,7 +122,7 @@ def plant(kill):
     if where == 'write':
         before(torch, 'save', nth, half)  # half of the checkpoint is on the disk
     if where == 'slow':
-        before(T.State, 'see', lambda *a: True, lambda *a: time.sleep(k))  # every step takes k seconds longer
+        before(T.State, 'to_views', lambda *a: True, lambda *a: time.sleep(k))  # every step takes k seconds longer
     if where == 'rename':
         before(avnb.core.os, 'replace', lambda a, b: str(b).endswith('.pt') and nth())
 
@@ -134,14 +134,14 @@ def train(folder, run, options=(), dtype='float32'):
 
     if os.environ.get('TOY_DETERMINISTIC'):
         torch.use_deterministic_algorithms(True, warn_only=True)
-    keep = T.new_model, T.MemoryBank, T.State.see
+    keep = T.new_model, T.MemoryBank, T.State.to_views
     if dtype == 'float64':
         T.new_model, T.MemoryBank = lambda cfg: keep[0](cfg).double(), lambda *a, **kw: keep[1](*a, **kw).double()
-        T.State.see = lambda s, batch: [x.double() if x.is_floating_point() else x for x in keep[2](s, batch)]
+        T.State.to_views = lambda s, batch: [x.double() if x.is_floating_point() else x for x in keep[2](s, batch)]
     try:
         return T.fit(config(folder, run, options))
     finally:
-        T.new_model, T.MemoryBank, T.State.see = keep
+        T.new_model, T.MemoryBank, T.State.to_views = keep
 
 
 if __name__ == '__main__':
