@@ -8,7 +8,7 @@ __all__ = ['WHOLE', 'STOPS', 'PLACES', 'ClipError', 'Batch', 'draw_moments', 'ev
            'batch_plan', 'shard_order', 'clip_loader', 'PackedSet', 'row_keys', 'ShardSet', 'pack', 'adopt', 'verify']
 
 # %% ../nbs/04_clips.ipynb #dde8329a
-import atexit, concurrent.futures as futures, contextlib, functools, json, multiprocessing, os, pickle, signal, sys, tarfile, threading, time, types, zlib
+import atexit, concurrent.futures as futures, contextlib, copy, functools, json, multiprocessing, os, pickle, signal, sys, tarfile, threading, time, types, zlib
 import multiprocessing.resource_tracker
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from fastcore.basics import patch
 
-from .core import AvnbError, atomic_write, digest, free_space, progress, rng, uniforms
+from .core import AvnbError, atomic_write, digest, free_space, progress, rng, unescape_name, uniforms
 from .manifest import Manifest, ManifestError, _contents, _seconds, in_parallel
 from .media import READING, Clip, MediaError, picture_of, read_clip, sound_of, squeeze
 
@@ -99,33 +99,40 @@ class ClipDataset:
         packed=None,  # PackedSet or ShardSet, or its folder; None: data.packed, '' for the files
         train: bool = True,  # random moments; else evenly spaced ones
         windows: int = 1,  # evenly spaced moments in a clip; the key's epoch counts them
+        *,
+        senses: str = 'both',  # 'video' or 'audio': only that one is decoded, and the other is black or silent
+        aligned: bool = True,  # evenly spaced video sits in the middle of its audio; False: each spans the whole clip
+        squeeze: bool = False,  # the whole frame squeezed to a square, not the square in its middle (from files only)
+        centres=None,  # [N] s into each clip around which its one window lies; NaN: where it would be without
     ):
         if not len(manifest):
             raise ClipError('the manifest holds no clip; check data.split and what `avnb index` found')
-        packed = data.packed if packed is None else packed
-        packed = PackedSet.load(packed) if packed and not isinstance(packed, PackedSet) else packed or None
-        self.shards = (
-            packed if packed and packed.meta.get('layout') else None
-        )  # still to be decoded: by `data.workers` processes
-        self.packed = None if self.shards else packed  # arrays: nothing left to do
-        self.manifest, self.data, self.view, self.seed, self.train, self.windows = (
-            manifest,
-            data,
-            view,
-            seed,
-            train,
-            windows,
-        )
+        if senses not in ('both', 'video', 'audio'):
+            raise ClipError(f"senses: expected 'both', 'video' or 'audio', got {senses!r}")
+        self.manifest, self.data, self.view = manifest, data, view
+        self.seed, self.train, self.windows = seed, train, windows
+        self.senses, self.aligned, self.squeeze, self.centres = senses, aligned, squeeze, centres
         self.rows = manifest.rows  # rows of the full manifest
         self.place = {int(r): k for k, r in enumerate(self.rows)}  # and where they stand here
         self.length = clip_lengths(manifest, data.seconds)
         self.video_seconds = ((view.frames - 1) * view.stride + 1) / data.fps
-        if packed:
-            self.slots = packed.slots(manifest, data)
-            self.areas = packed.areas(self.slots)  # of each row: the part of the frame that its pictures show
+        self._open_packed(data.packed if packed is None else packed)
 
     def __len__(self):
         return len(self.rows)
+
+
+@patch
+def _open_packed(self: ClipDataset, packed):
+    "Where clips are read from: `shards`, `packed` (arrays), or the files where both are None."
+    if packed and not isinstance(packed, PackedSet):
+        packed = PackedSet.load(packed)
+    sharded = bool(packed) and bool(packed.meta.get('layout'))
+    self.shards = packed if sharded else None  # still to be decoded: by `data.workers` processes
+    self.packed = packed if packed and not sharded else None  # arrays: nothing left to do
+    if packed:
+        self.slots = packed.slots(self.manifest, self.data)
+        self.areas = packed.areas(self.slots)  # of each row: the part of the frame that its pictures show
 
 # %% ../nbs/04_clips.ipynb #6cced354
 def clip_lengths(
@@ -144,19 +151,36 @@ def moments(
     epoch: int,  # pass over the data; with train=False the number of the window
 ) -> tuple:  # (frame numbers int64 [B,T], first samples int64 [B]) on the clip's grids
     "Which frames and which stretch of sound the key (epoch, row) stands for."
-    d, w = self.data, self.view
-    length = self.length[[self.place[int(r)] for r in rows]]
-    if self.train:
-        v, a = draw_moments(
-            uniforms(self.seed, epoch, rows, 'time', 2), length, self.video_seconds, w.audio_seconds, w.offset
-        )
-    else:
-        v, a = even_moments(epoch, self.windows, length, self.video_seconds, w.audio_seconds)
+    d, w, places = self.data, self.view, [self.place[int(r)] for r in rows]
+    length = self.length[places]
+    v, a = self._starts(rows, epoch, length, w.audio_seconds, w.offset)
+    if self.senses == 'video' or (self.senses == 'both' and not self.aligned and not self.train):
+        v = self._starts(rows, epoch, length, self.video_seconds, 0.0)[0]  # anywhere in the clip, as AVID tests
     frames = np.round(v * d.fps).astype(np.int64)[:, None] + np.arange(w.frames) * w.stride
-    last = np.maximum(
-        np.ceil(np.round(length * d.fps, 6)).astype(np.int64) - 1, 0
-    )  # a clip that is too short repeats its last frame
-    return np.minimum(frames, last[:, None]), np.floor(a * d.rate).astype(np.int64)
+    first = np.floor(a * d.rate).astype(np.int64)
+    if self.centres is not None:
+        frames, first = self._centred(self.centres[places], length, frames, first)
+    last = np.maximum(np.ceil(np.round(length * d.fps, 6)).astype(np.int64) - 1, 0)
+    return np.minimum(frames, last[:, None]), first  # a clip that is too short repeats its last frame
+
+
+@patch
+def _starts(self: ClipDataset, rows, epoch, length, audio_seconds, offset) -> tuple:
+    "(video starts, audio starts), s, [B] each: drawn for training, else evenly spaced."
+    if not self.train:
+        return even_moments(epoch, self.windows, length, self.video_seconds, audio_seconds)
+    u = uniforms(self.seed, epoch, rows, 'time', 2)
+    return draw_moments(u, length, self.video_seconds, audio_seconds, offset)
+
+
+@patch
+def _centred(self: ClipDataset, at, length, frames, first) -> tuple:
+    "The moments with the middle frame at the second `at` [B], where it is known, and the sound around it."
+    d, w, known, at = self.data, self.view, np.isfinite(at), np.nan_to_num(at)
+    middle = np.round(at * d.fps)[:, None] + (np.arange(w.frames) - w.frames // 2) * w.stride
+    start = np.clip(at - w.audio_seconds / 2, 0, np.maximum(length - w.audio_seconds, 0))
+    near, begin = np.maximum(middle, 0).astype(np.int64), np.floor(start * d.rate).astype(np.int64)
+    return np.where(known[:, None], near, frames), np.where(known, begin, first)
 
 # %% ../nbs/04_clips.ipynb #e80756c4
 def square_area(
@@ -257,17 +281,62 @@ def read_one(
     frames: np.ndarray,  # [T] frame numbers on the clip's grid
     first: int,  # first sample of the sound
 ) -> tuple:  # (uint8 [T,H,W,3], float32 [L], area float64 [4])
-    "Decode one view of one clip: the shortest stretch of the file, or of the shard's member, that holds its picture and its sound."
+    "Decode one view of one clip: the shortest stretch of the file, or of the shard's member, that holds it."
     d, k, n = self.data, self.place[int(row)], round(self.view.audio_seconds * self.data.rate)
     if self.shards:
         return *self.shards.read_one(self.slots[k], frames, first, n), self.areas[k]
+    if self.senses != 'both' or self.squeeze or _sound_file(self.manifest, k):
+        return self._read_each(k, frames, first, n)
     lo = min(int(frames[0]), int(first / d.rate * d.fps))
     hi = max(int(frames[-1]) + 1, int(np.ceil((first + n) / d.rate * d.fps)))
     how = dict(fps=d.fps, size=d.size, rate=d.rate, grid=frames - lo)
     clip, area = middle_square(read_pair(*_job(self.manifest, k), at=lo / d.fps, seconds=(hi - lo) / d.fps, **how))
-    skip = first - round(lo / d.fps * d.rate)
-    sound = clip.waveform[max(skip, 0) : max(skip, 0) + n]
+    skip = max(first - round(lo / d.fps * d.rate), 0)
+    sound = clip.waveform[skip : skip + n]
     return clip.frames, np.pad(sound, (0, n - len(sound))), area
+
+# %% ../nbs/04_clips.ipynb #1dad889c
+def _sound_file(manifest, k):
+    "The file that holds the sound of a still picture (column `audio_path`), or None."
+    still = manifest.table['audio_path'].iloc[k] if 'audio_path' in manifest.table else ''
+    return manifest.folder / unescape_name(still) if still else None
+
+
+@patch
+def _read_each(self: ClipDataset, k, frames, first, n) -> tuple:
+    "As `read_one`, of the k-th clip: video and audio decoded on their own, a sense that is not wanted not at all."
+    d = self.data
+    pictures, sound, area = np.zeros((len(frames), d.size, d.size, 3), np.uint8), np.zeros(n, np.float32), WHOLE
+    if self.senses != 'audio':
+        pictures, area = self._read_video(k, frames)
+    if self.senses != 'video':
+        path, start, _ = _job(self.manifest, k)
+        path, start, track = self.manifest.heard(k) or (_sound_file(self.manifest, k) or path, start, None)
+        sound = read_clip(path, start + first / d.rate, n / d.rate, rate=d.rate, video=False, track=track).waveform
+    return pictures, sound, area
+
+
+@patch
+def _read_video(self: ClipDataset, k, frames) -> tuple:
+    "(uint8 [T,H,W,3], area) of the k-th clip."
+    d, (path, start, _), lo = self.data, _job(self.manifest, k), int(frames[0])
+    stretch = (start + lo / d.fps, (int(frames[-1]) + 1 - lo) / d.fps)
+    if _sound_file(self.manifest, k):
+        stretch = (0.0, 1 / d.fps)  # a still picture
+    clip = read_clip(path, *stretch, d.fps, (d.size, d.size) if self.squeeze else d.size, audio=False)
+    clip, area = (clip, WHOLE) if self.squeeze else middle_square(clip)
+    return clip.frames[np.minimum(frames - lo, len(clip.frames) - 1)], area
+
+# %% ../nbs/04_clips.ipynb #6cfbb1a5
+@patch
+def only(
+    self: ClipDataset,
+    senses: str,  # 'both', 'video' or 'audio'
+) -> ClipDataset:
+    "The same clips, of which these senses are decoded."
+    part = copy.copy(self)
+    part.senses = senses
+    return part
 
 # %% ../nbs/04_clips.ipynb #e63aa8c2
 @patch
