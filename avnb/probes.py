@@ -265,7 +265,7 @@ def window_scores(
 ) -> tuple:  # (classes [K], [M, K])
     "Score of each class for each test clip."
     if kind == 'knn':
-        return _knn_votes(x.mean(1), y, tx.mean(1), several)
+        return _knn_votes(_checked('train', x.mean(1), y)[0], y, tx.mean(1), several)
     fit = _svm if kind == 'svm' else _logistic
     if several:
         classes, Y = one_hot(y, True)
