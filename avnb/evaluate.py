@@ -78,7 +78,8 @@ def prepare_task(
     there, lost = check_files(manifest, senses, packed)
     if not len(there):
         raise EvaluationError(
-            f'none of {manifest.listed} clips can be evaluated; the first, {lost["path"].iloc[0]}: {lost["why"].iloc[0]}'
+            f'none of {manifest.listed} clips can be evaluated; '
+            f'the first, {lost["path"].iloc[0]}: {lost["why"].iloc[0]}'
         )
     part, unlabelled = labelled(there) if sides else (there, 0)
     task = EvalTask(network, part, opts, folder, packed, lost)
@@ -119,7 +120,7 @@ def _write_table(table, file: Path):
     with atomic_write(file, 'w') as f:
         table.to_csv(f, index=False, lineterminator='\n')
 
-# %% ../nbs/58_evaluate.ipynb #c77adcee
+# %% ../nbs/58_evaluate.ipynb #40310781
 def _protocol(name: str, make, senses: str) -> tuple:
     "(function, senses that it needs)."
     if make is not None:
@@ -141,7 +142,7 @@ def run_protocol(
     senses: str = '',
     sides: bool = True,
 ) -> dict:
-    """Run a protocol and write report-PROTOCOL.json, .txt, .tex, and missing-PROTOCOL.csv where listed files are missing.
+    """Run a protocol and write report-PROTOCOL.json, .txt, .tex, and missing-PROTOCOL.csv where files are missing.
     Returns the report; computed features and trained classifiers of an earlier call are used again."""
     make, senses = _protocol(protocol, make, senses)
     _check_options(opts)
@@ -151,12 +152,9 @@ def run_protocol(
         task.about |= class_facts(task.manifest.table, f'classes-{protocol}.csv')
         scores.append(make(task))
         tasks.append(task)
-    about = _about_splits(tasks) | dict(
-        protocol=protocol,
-        weights=network.key[:16],
-        seeds=f'{opts.seeds} untrained networks, drawn with seed {opts.seed}',
-        seconds=round(time.time() - start, 1),
-    )
+    seeds = f'{opts.seeds} untrained networks, drawn with seed {opts.seed}'
+    about = _about_splits(tasks) | dict(protocol=protocol, weights=network.key[:16], seeds=seeds)
+    about['seconds'] = round(time.time() - start, 1)
     save_config(opts, folder / f'evaluate-{protocol}.toml')
     lost, name = pd.concat([task.lost for task in tasks]).drop_duplicates(), f'missing-{protocol}.csv'
     if len(lost):

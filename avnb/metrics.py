@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['EvaluationError', 'Score', 'named_scores', 'half_width', 'multi_label', 'class_matrix', 'one_hot', 'SameClass',
-           'unit', 'blocks', 'retrieval_class', 'retrieval_instance', 'auroc', 'ranking_areas', 'd_prime',
-           'multi_label_scores', 'score_known_classes', 'ranking_scores', 'retrieval', 'class_counts', 'class_facts']
+           'unit', 'blocks', 'retrieval_class', 'retrieval_instance', 'auroc', 'ranking_areas', 'multi_label_scores',
+           'score_known_classes', 'ranking_scores', 'retrieval', 'class_counts', 'class_facts']
 
 # %% ../nbs/50_metrics.ipynb #0f72bb6c
 from dataclasses import dataclass, field
@@ -72,7 +72,7 @@ def half_width(
     groups=None,  # [N] the file each comes from; None: one each
     draws: int = 2000,  # bootstrap samples
 ) -> float:
-    "Half-width of the 95 % interval of the mean, by a bootstrap over files; `EvaluationError` with fewer than two files."
+    "Half-width of the 95 % interval of the mean, by a bootstrap over files. `EvaluationError` with fewer than two."
     hits = np.asarray(hits, float)
     _, g = np.unique(np.arange(len(hits)) if groups is None else np.asarray(groups), return_inverse=True)
     total, size = np.bincount(g, hits), np.bincount(g)
@@ -206,7 +206,7 @@ def _own_rank(
     gallery,  # [N, D] the other, paired by row
     groups=None,  # [N] files; other clips of the query's file are left out of its gallery
 ):
-    "For each query: gallery items more similar than its own, items that tie with it, and the size of its gallery, [N] each."
+    "For each query: gallery items more similar than its own, items level with it, and its gallery's size, [N] each."
     file = _files(len(query), groups)
     q, g, at, parts = unit(query), unit(gallery), np.arange(len(file)), []
     for b in blocks(len(q), len(g)):
@@ -223,8 +223,8 @@ def retrieval_instance(
     groups=None,  # [N] files
     ks=(1, 5, 10),
 ) -> dict:
-    """`r1`, `r5`, `r10` (each a `Score`): is the clip's own partner among the k nearest? `auc`: the share of the gallery that it beats.
-    Also `mrr`, and the numbers `median_rank`, `chance_rank` and `gallery` (mean size)."""
+    """`r1`, `r5`, `r10` (each a `Score`): is the clip's own partner among the k nearest? `auc`: the share of the
+    gallery that it beats. Also `mrr`, and the numbers `median_rank`, `chance_rank` and `gallery` (mean size)."""
     above, tied, size = _own_rank(query, gallery, groups)
     if size.max() < 2:
         raise EvaluationError('retrieval needs clips from at least two files; all clips come from one')
@@ -290,7 +290,7 @@ def ranking_areas(
         return ap, (p * (N - before)).sum(1) / (P * N)[:, 0]
 
 # %% ../nbs/50_metrics.ipynb #03cf376f
-def d_prime(
+def _d_prime(
     auc,  # mean area under the ROC curve
     pairs: float,  # right and wrong clips that were compared: an area of 1 is no more certain than that
 ) -> float:
@@ -328,7 +328,7 @@ def multi_label_scores(
     groups=None,  # [M] files of the test clips
     draws: int = 200,  # bootstrap samples
 ) -> dict:
-    "`map`, `auc` and `dprime`, each a `Score`: means over the classes that some of the test clips have and others have not."
+    "`map`, `auc` and `dprime`, each a `Score`: means over the classes that some test clips have and others have not."
     from sklearn.metrics import average_precision_score, roc_auc_score
 
     truth, scores, n = np.asarray(truth, bool), np.asarray(scores, np.float64), len(truth)
@@ -344,8 +344,8 @@ def multi_label_scores(
     least = 1 - 0.05 ** (1 / len(np.unique(_files(n, groups))))  # perfect on few is not certain: the rule of three
     e_ap, e_auc = (_span(x) if np.ptp(x) else least for x in drawn.T)
     pairs = (truth.sum(0) * (~truth).sum(0)).sum()
-    d = d_prime(auc, pairs)
-    e_d = _span([d_prime(a, pairs) for a in drawn[:, 1]]) or d - d_prime(auc - least, pairs)
+    d = _d_prime(auc, pairs)
+    e_d = _span([_d_prime(a, pairs) for a in drawn[:, 1]]) or d - _d_prime(auc - least, pairs)
     note = f'mean over {kept.sum()} classes' + (
         f'; {left_out} more have no test clip, or all of them' if left_out else ''
     )
@@ -396,8 +396,8 @@ def _mean_rankings(ap, auc, chance, pairs, files) -> dict:
     if not asked.any():
         raise EvaluationError('no query has both clips of its class and others in its gallery')
     a, n = auc[asked].mean(), int(asked.sum())
-    e, d = half_width(auc[asked], files[asked]), d_prime(a, pairs.sum())
-    span = abs(d_prime(min(a + e, 1), pairs.sum()) - d_prime(max(a - e, 0), pairs.sum())) / 2
+    e, d = half_width(auc[asked], files[asked]), _d_prime(a, pairs.sum())
+    span = abs(_d_prime(min(a + e, 1), pairs.sum()) - _d_prime(max(a - e, 0), pairs.sum())) / 2
     note = 'right: one class in common'
     if n < len(ap):
         note += f'; {len(ap) - n} queries have no other class or none of theirs in the gallery'

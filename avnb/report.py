@@ -57,7 +57,7 @@ _EMBEDDING_METRICS = dict(
     ),
     retrieval_instance_v2a_auc=Metric(
         'video-to-audio retrieval, own audio AUC',
-        'Given a silent video, its own sound is nearer than a sound from another file: share of those files, 0.5 is guessing.',
+        'Given a silent video, its own sound is nearer than that of another file: share of files, 0.5 is guessing.',
     ),
     auroc_wrong_track=Metric(
         'mismatched-audio detection, AUROC',
@@ -192,7 +192,7 @@ def _spread(s: Score, name: str, digits: int) -> str:
 
 
 def _score_row(name: str, s: Score, most: int) -> list:
-    "One row of the table, three decimals from a thousand clips on; a star behind the name where the margin is larger than the error."
+    "One row of the table, three decimals from a thousand clips on; a star where the margin is larger than the error."
     d = 3 if s.n >= 1000 else 2
     mark = '*' if s.margin > s.error and not name.startswith('ceiling') else ''
     value = f'{s.value:.{d}f} ± {s.error:.{d}f}{_spread(s, "value", d)}'
@@ -259,7 +259,7 @@ def score_table(
     report: dict,  # name -> Score or its dict; 'skipped' -> {name: reason}; 'about' -> {name: anything}
     form: str = 'text',  # 'text', 'markdown', 'html' or 'latex'
 ) -> str:
-    "Scores with errors, chance and baselines as a table; a star where the value beats chance and every baseline by more than its error."
+    "Scores with errors, chance and baselines; a star where the value beats chance and every baseline by its error."
     head = ['metric', 'value', 'chance', 'baselines, the best first', 'n', 'note']
     rows = score_rows(report, 3 if form in ('text', 'latex') else 99)  # what fits a screen or a page
     tail = [f'left out: {metric_title(k)}: {why}' for k, why in report.get('skipped', {}).items()]
