@@ -1405,7 +1405,7 @@ def answer(self: ClipBoard, _, asked, buffers):
 class Lifeline(anywidget.AnyWidget):
     "Nothing, until the kernel is gone: then a sentence that says so. For explorers made of ipywidgets, which only stop answering."
 
-    _esm, _css = static('lifeline.js'), static('board.css')
+    _esm, _css = static('kernel_monitor.js'), static('board.css')
 
     def __init__(self):
         super().__init__(layout=ipywidgets.Layout(min_height='0'))
