@@ -33,7 +33,7 @@ from avnb.player import (
     unpack_map,
 )
 from .plots import overlay_video
-from .training import Run
+from .runs import Run
 
 # %% ../nbs/71_attention_explorer.ipynb #1fefcc14
 def network_panel(
@@ -44,7 +44,7 @@ def network_panel(
     note: str = '',  # below the panel
     per_second: float | None = None,  # maps; None: 8 for short clips, 4 for long ones
 ) -> dict:
-    "Unguided and guided maps and the embedding of every cell, packed for the player; without what a missing modality would give."
+    "Unguided and guided maps and the embeddings of all cells, packed; without what a missing modality would give."
     seconds = len(clip.frames) / clip.fps if len(clip.frames) else len(clip.waveform) / clip.rate
     seen = network.along(clip, per_second or (8.0 if seconds <= 4 else 4.0))
     video = dict(alone=seen.video_self, guided=seen.video_guided)
@@ -68,7 +68,7 @@ def change_audio(
     amount: float = 0.0,  # noise: signal-to-noise ratio, dB; shift: delay, s
     other: Clip | None = None,  # whose audio to take, for 'swap'; repeated if it is shorter
 ) -> Clip:
-    "The same frames with other audio, of the same length. Raises ExplorerError for another `how`, or where `other` is silent."
+    "The same frames with other audio of the same length. Raises ExplorerError where there is no audio to swap in."
     x = clip.waveform
     n = len(x)
     if how == 'swap':
@@ -118,7 +118,7 @@ def _named_sources(
 def pair_weights(
     run: Run | None,
 ) -> dict:
-    "id -> weight of the pair as a positive (Weighted-xID), for the clips that the run's memory bank holds; {} without a run."
+    "id -> weight of the pair as a positive, for the clips that the run's memory bank holds; {} without a run."
     if run is None:
         return {}
     w, scores = run.cfg.weight, run.bank.scores(slice(None)).float().cpu()
@@ -316,7 +316,7 @@ def sounds(
     manifest: Manifest,
     seconds: float = 10.0,  # of the other clip
 ) -> dict:
-    "label -> Clip: the clip with its own audio and, where asked for, with another. Shows only the control that this needs."
+    "label -> Clip: with its own audio and, where asked for, with another. Shows only the control that this needs."
     how, name, other, amount = self.how.value, self.how.label, None, 0.0
     for w, needed_for in ((self.other, 'swap'), (self.level, 'noise'), (self.delay, 'shift')):
         w.layout.display = '' if how == needed_for else 'none'
@@ -587,7 +587,7 @@ def _film_parts(
     hear: int = 0,  # number of the audio track
     band: str = 'guided',  # which map of the audio
 ) -> dict:
-    "What `plots.overlay_video` needs besides the clip: maps and the area they cover, boxes, spectrogram, frequencies, band."
+    "What `overlay_video` needs besides the clip: maps and the area they cover, boxes, spectrogram, frequencies, band."
     shown = [(p['label'], _select_map(p['video'], layer)) for p in scene['panels']]
     maps = {label or _MAP_NAMES.get(m[0], m[0]): m[1] for label, m in shown if m}
     out = dict(maps=maps, area=scene['area'], boxes=scene['truth'] or None)

@@ -6,13 +6,11 @@
 __all__ = ['bank_rows', 'soft_shares', 'share_facts', 'NoiseExplorer']
 
 # %% ../nbs/72_noise_explorer.ipynb #b595771e
-import dataclasses, functools, html, io, math, threading
+import dataclasses, functools, html, math, threading
 from pathlib import Path
 
 import ipywidgets, numpy as np, torch
 from fastcore.basics import patch
-from sklearn.decomposition import PCA
-from sklearn.manifold import TSNE
 
 from .clips import ClipDataset, ClipError
 from .core import AvnbError, TrainConfig, progress, rng
@@ -30,12 +28,13 @@ from avnb.player import (
     Notice,
     clips_to_show,
     color_table,
+    inline_svg,
     panel_style,
     sample_clips,
     toggle_buttons,
 )
-from .plots import INK, shorten, show_weights, style
-from .training import Run
+from .plots import shorten, show_weights
+from .runs import Run
 
 # %% ../nbs/72_noise_explorer.ipynb #dd9707e0
 @dataclasses.dataclass(frozen=True)
@@ -210,7 +209,7 @@ def share_facts(
     pos: int,  # position of the query
     share: np.ndarray,  # [M], of `soft_shares`
 ) -> dict:
-    "The query's own share, over how many clips the rest is spread (exp of its entropy), and its part of the same class, with chance."
+    "Own share, over how many clips the rest is spread (exp of its entropy), its part of the same class, and chance."
     other = np.delete(share, pos)
     rest = other.sum()
     p = other / max(rest, 1e-12)
@@ -241,6 +240,9 @@ def _project(
 
 def _two_columns(x: np.ndarray, how: str) -> np.ndarray:
     "x [n, D] in two dimensions; PCA in place of t-SNE for fewer than 8 rows."
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+
     n = len(x)
     if n < 3:
         y = x[:, :2]
@@ -292,34 +294,6 @@ def _color_points(
 ) -> dict:
     "Colour and shape of each point, and the legend, as traits of a `ClipBoard`."
     return (_color_numbers if values.dtype.kind in 'fiu' else _color_words)(values, title)
-
-# %% ../nbs/72_noise_explorer.ipynb #ae62d8cf
-_PAGE_COLORS = {
-    '#010203': 'var(--jp-ui-font-color1, currentColor)',
-    '#dddddd': 'var(--jp-border-color2, #ddd)',
-    '#0072b2': 'var(--avnb-0)',
-    '#d55e00': 'var(--avnb-1)',
-    '#009e73': 'var(--avnb-2)',
-    '#cc79a7': 'var(--avnb-3)',
-}
-
-# %% ../nbs/72_noise_explorer.ipynb #59ab6117
-def _inline_svg(
-    draw,  # function that makes a figure with the package's colours
-    alt: str,  # text for screen readers
-) -> tuple:
-    "(the figure as SVG text for inside the page, the figure)."
-    out = io.BytesIO()
-    ink = dict.fromkeys((k for k in INK if 'face' not in k), '#010203')
-    with style({**ink, 'svg.fonttype': 'none'}):
-        fig = draw()
-        fig.savefig(out, format='svg', transparent=True, metadata={'Date': None})
-    text = out.getvalue().decode()
-    text = text[text.index('<svg') :]
-    for old, new in _PAGE_COLORS.items():
-        text = text.replace(old, new)
-    label = f'role="img" aria-label="{html.escape(alt, quote=True)}"'
-    return text.replace('<svg ', f'<svg class="avnb-figure" {label} preserveAspectRatio="xMinYMid meet" ', 1), fig
 
 # %% ../nbs/72_noise_explorer.ipynb #bb0063be
 def _facts_table(
@@ -482,7 +456,7 @@ def _draw_curve(self: _TrustPanel, curve: dict):
     rows, (lo, hi) = self.selection.rows, self.span.value
     facts = _weight_facts(rows, self.weights)
     said = ', '.join(f'{k} {v:.2f}' for k, v in facts.items())
-    svg, fig = _inline_svg(
+    svg, fig = inline_svg(
         lambda: show_weights(rows.scores, faulty=rows.faulty, span=(lo, hi), **curve),
         f'Histogram of {len(rows)} scores with the weight curve. {said}',
     )
@@ -717,7 +691,7 @@ def _draw_plane(self: _PlanePanel, key: tuple):
 
 # %% ../nbs/72_noise_explorer.ipynb #cca1e706
 class NoiseExplorer(ipywidgets.VBox):
-    "Which pairs a run trusts, which other clips would be right, and a map of its clips, to see and hear; all settings are live."
+    "Which pairs a run trusts, which other clips would be right, and a map of its clips, to see and to hear."
 
     def __init__(
         self,

@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['WRAP', 'ExplorerError', 'pack_map', 'unpack_map', 'pack_embeddings', 'color_table', 'read_window', 'browser_media',
            'make_panel', 'truth_of', 'small_jpeg', 'make_scene', 'static', 'Player', 'player_page', 'sample_clips',
-           'clips_to_show', 'ClipMedia', 'ClipBoard', 'KernelMonitor', 'Notice', 'panel_style', 'toggle_buttons']
+           'clips_to_show', 'ClipMedia', 'ClipBoard', 'KernelMonitor', 'Notice', 'panel_style', 'toggle_buttons',
+           'inline_svg']
 
 # %% ../nbs/70_player.ipynb #2182afa1
 import base64, functools, hashlib, html, importlib.resources, io, json, math, os, re, tempfile
@@ -20,7 +21,7 @@ from .core import AvnbError, TrainConfig, atomic_write, digest, escape_name, une
 from .localization import box_at
 from .manifest import VIDEOS, Manifest, walk_files
 from .media import READING, SOUND_FILES, Clip, probe, read_clip, write_clip
-from .plots import shorten
+from .plots import INK, shorten, style
 from .views import linear_spectrogram, log_mel, views_from
 
 # %% ../nbs/70_player.ipynb #96508ea3
@@ -90,7 +91,7 @@ def _pack_audio(
     cfg: TrainConfig | None = None,  # draw the spectrogram of its front end; None: log-mel
     label: str = '',  # which audio track this is
 ) -> dict:
-    "Spectrogram (dB), its frequencies (Hz), length (s) and waveform; `spec` is None without audio or with too little of it."
+    "Spectrogram (dB; None where there is too little audio for one), its frequencies (Hz), length (s) and waveform."
     view = views_from(cfg or TrainConfig(), False)[1]
     wave = torch.from_numpy(np.nan_to_num(clip.waveform))[None]
     out = dict(
@@ -171,7 +172,7 @@ def read_window(
     size: int = 288,  # short side at most, pixels
     fps: float = 30.0,  # frames per second at most
 ) -> Clip:
-    "A stretch of a file as it is shown, within the file's own length, size and frame rate. Files without video give no frames."
+    "A stretch of a file as it is shown, within the file's own length, size and frame rate; no frames without video."
     about = probe(path)
     length = about['duration_s'] or seconds
     start = max(0.0, min(start, length - 0.1))
@@ -262,8 +263,7 @@ def make_scene(
     panels=(),  # of `make_panel`; none: the bare clip
     sources=None,  # what is known of the clip, as in `truth_of`; the fps of its boxes is `truth_fps`
     title: str = '',
-    sounds: dict
-    | None = None,  # label -> Clip with the same frames; panels name them by number; None: the clip's own audio
+    sounds: dict | None = None,  # label -> Clip with the same frames; panels name them by number; None: its own audio
     cfg: TrainConfig | None = None,  # for the spectrogram
     area=(0, 0, 1, 1),  # x0, y0, x1, y1: the part of the frame that the maps cover, fractions
     truth_fps: float = 16.0,  # of the boxes
@@ -406,7 +406,7 @@ def _manifest_of(files: list) -> Manifest:
 
 
 def clips_to_show(
-    clips=None,  # Manifest; manifest.csv; folder with one, or with media files; file or list of files; None: held-out samples
+    clips=None,  # Manifest; manifest.csv, or folder with one; folder of media, file, list of files; None: sample clips
 ) -> Manifest:
     "The clips as a Manifest; files are not opened before they are shown. Raises ExplorerError where there are none."
     if isinstance(clips, Manifest):
@@ -456,7 +456,7 @@ class ClipMedia:
 
 # %% ../nbs/70_player.ipynb #ae9b4927
 class ClipBoard(anywidget.AnyWidget):
-    "Clips as cards (`mode='cards'`) or points of a plane ('plane') that play when pointed at; `chosen` is the row clicked last."
+    "Clips as cards (mode 'cards') or points ('plane') that play when pointed at; `chosen` is the row clicked last."
 
     _esm, _css = static('board.js'), static('board.css')
     mode = traitlets.Unicode('cards').tag(sync=True)
@@ -544,3 +544,31 @@ def toggle_buttons(
     buttons = ipywidgets.ToggleButtons(options=options, value=value, tooltips=tips, description=text)
     buttons.style.button_width = '84px'
     return buttons
+
+# %% ../nbs/70_player.ipynb #ae62d8cf
+_PAGE_COLORS = {
+    '#010203': 'var(--jp-ui-font-color1, currentColor)',
+    '#dddddd': 'var(--jp-border-color2, #ddd)',
+    '#0072b2': 'var(--avnb-0)',
+    '#d55e00': 'var(--avnb-1)',
+    '#009e73': 'var(--avnb-2)',
+    '#cc79a7': 'var(--avnb-3)',
+}
+
+# %% ../nbs/70_player.ipynb #59ab6117
+def inline_svg(
+    draw,  # function that makes a figure with the package's colours
+    alt: str,  # text for screen readers
+) -> tuple:
+    "(the figure as SVG text for inside the page, the figure)."
+    out = io.BytesIO()
+    ink = dict.fromkeys((k for k in INK if 'face' not in k), '#010203')
+    with style({**ink, 'svg.fonttype': 'none'}):
+        fig = draw()
+        fig.savefig(out, format='svg', transparent=True, metadata={'Date': None})
+    text = out.getvalue().decode()
+    text = text[text.index('<svg') :]
+    for old, new in _PAGE_COLORS.items():
+        text = text.replace(old, new)
+    label = f'role="img" aria-label="{html.escape(alt, quote=True)}"'
+    return text.replace('<svg ', f'<svg class="avnb-figure" {label} preserveAspectRatio="xMinYMid meet" ', 1), fig
