@@ -3,15 +3,17 @@
 import numpy as np
 import pytest
 
-from avnb import explorer
-from avnb.explorer import clips_to_show
+from avnb import attention_explorer, player
+from avnb.core import AvnbError
 from avnb.media import write_clip
+from avnb.network import Network
+from avnb.player import clips_to_show
 from lab import ROOT, attribute, browser, lab, new_page, page  # noqa: F401 (fixtures)
 from test_player_js import point
 
 NOTEBOOK, ONE = (
     'nbs/widgets/attention.ipynb',
-    ['import numpy as np\nfrom pathlib import Path\nfrom avnb.explorer import AttentionExplorer'],
+    ['import numpy as np\nfrom pathlib import Path\nfrom avnb.attention_explorer import AttentionExplorer'],
 )
 FIRST = '.avnb-explorer:not(:has(h4)) .avnb'
 
@@ -38,23 +40,23 @@ def test_without_chromium_the_tests_are_listed_as_skipped(monkeypatch):
 def test_media_are_transcoded_once(tmp_path, monkeypatch):
     monkeypatch.setenv('AVNB_CACHE', str(tmp_path / 'cache'))
     made = []
-    encode = explorer.encode
-    monkeypatch.setattr(explorer, 'encode', lambda c: made.append(1) or encode(c))
+    encode = player._encode_media
+    monkeypatch.setattr(player, '_encode_media', lambda c: made.append(1) or encode(c))
     x = np.random.default_rng(0).integers(0, 255, (8, 32, 32, 3), dtype=np.uint8)
     path = write_clip(tmp_path / 'a.mp4', x, None, 8.0)
-    first = explorer.browser_media(path)
-    assert explorer.browser_media(path) == first and len(made) == 1
+    first = player.browser_media(path)
+    assert player.browser_media(path) == first and len(made) == 1
     write_clip(path, x[:4], None, 8.0)
-    assert explorer.browser_media(path) != first and len(made) == 2  # another file of that name
-    clip = explorer.read_window(path)
-    a, b = explorer.browser_media(clip), explorer.browser_media(clip)
+    assert player.browser_media(path) != first and len(made) == 2  # another file of that name
+    clip = player.read_window(path)
+    a, b = player.browser_media(clip), player.browser_media(clip)
     assert a == b and len(made) == 3
-    monkeypatch.setattr(explorer, 'LIMIT', len(a))
-    explorer.browser_media(path, 0, 0.25)
+    monkeypatch.setattr(player, '_CACHE_BYTES', len(a))
+    player.browser_media(path, 0, 0.25)
     assert sum(p.stat().st_size for p in (tmp_path / 'cache').iterdir()) <= len(a)
     (tmp_path / 'file').write_text('')
     monkeypatch.setenv('AVNB_CACHE', str(tmp_path / 'file'))
-    assert explorer.browser_media(path)  # nowhere to keep it: it plays all the same
+    assert player.browser_media(path)  # nowhere to keep it: it plays nevertheless
 
 
 def test_folders_that_can_be_shown(tmp_path):
@@ -65,14 +67,14 @@ def test_folders_that_can_be_shown(tmp_path):
     assert clips_to_show(tmp_path).table['id'].tolist() == ['a.webm', 'b.mp4'] and clips_to_show(
         tmp_path / 'odd'
     ).table['id'].tolist() == ['c.mp4']
-    with pytest.raises(explorer.ExplorerError, match='there is no'):
+    with pytest.raises(player.ExplorerError, match='there is no'):
         clips_to_show(tmp_path / 'no')
 
 
 def test_the_film_has_the_sound_that_is_heard(tmp_path):
     from avnb.media import read_clip
 
-    e = explorer.AttentionExplorer(first=4, out=tmp_path)
+    e = attention_explorer.AttentionExplorer(first=4, out=tmp_path)
     e.controls.how.value = 'mute'
     assert e.player.view['hear'] == 1
     loud = lambda: float(np.abs(read_clip(e.save_mp4()).waveform).max())
@@ -206,9 +208,10 @@ def test_the_notebook_as_a_person_uses_it(page, lab):
 
 def test_a_film_holds_what_its_labels_say():
     "Map by map: what the player draws, under the name of what it is; nothing where nothing is chosen."
-    from avnb.explorer import drawn, film_parts, unpack_map
+    from avnb.attention_explorer import _film_parts, _select_map
+    from avnb.player import unpack_map
 
-    e = explorer.AttentionExplorer(first=4)
+    e = attention_explorer.AttentionExplorer(first=4)
     scene = e.player.scene
     have = {k: unpack_map(m) for k, m in scene['panels'][0]['video'].items()}
     sound = {k: unpack_map(m) for k, m in scene['panels'][0]['audio'].items()}
@@ -218,15 +221,16 @@ def test_a_film_holds_what_its_labels_say():
         'difference': ('difference', have['guided'] - have['alone']),
     }
     for label, (layer, x) in want.items():
-        maps = film_parts(scene, layer)['maps']
+        maps = _film_parts(scene, layer)['maps']
         assert list(maps) == [label] and np.allclose(maps[label], x)
     assert (
-        film_parts(scene, 'none')['maps'] == {}
-        and np.allclose(film_parts(scene, 'none', 0, 'alone')['freq_map'], sound['alone'])
-        and film_parts(scene, 'alone', 0, 'none')['freq_map'] is None
+        _film_parts(scene, 'none')['maps'] == {}
+        and np.allclose(_film_parts(scene, 'none', 0, 'alone')['freq_map'], sound['alone'])
+        and _film_parts(scene, 'alone', 0, 'none')['freq_map'] is None
     )
     assert (
-        drawn({'alone': scene['panels'][0]['video']['alone']}, 'guided')[0] == 'alone' and drawn({}, 'guided') is None
+        _select_map({'alone': scene['panels'][0]['video']['alone']}, 'guided')[0] == 'alone'
+        and _select_map({}, 'guided') is None
     )
 
 
@@ -243,31 +247,31 @@ def test_pairs_that_are_no_numbers_are_not_trusted_and_not_fatal(tmp_path):
         bank=S(video=v, audio=a, written=torch.tensor([1, 1, 1, 1, 0]).bool()),
         manifest=S(table=pd.DataFrame(dict(id=list('abcde')))),
     )
-    assert set(explorer.trust(run)) == set('abd')
+    assert set(attention_explorer.pair_weights(run)) == set('abd')
     run.bank.audio[:] = torch.nan
-    assert explorer.trust(run) == {}
+    assert attention_explorer.pair_weights(run) == {}
 
 
 def test_a_clip_or_network_that_fails_never_leaves_another_clip_under_its_name(tmp_path, monkeypatch):
-    e = explorer.AttentionExplorer(first=4)
+    e = attention_explorer.AttentionExplorer(first=4)
     shown = e.player.scene['title']
     assert shown
 
     def fails(*a, **k):
-        raise explorer.ExplorerError('no such scene')
+        raise player.ExplorerError('no such scene')
 
     with monkeypatch.context() as m:
-        m.setattr(explorer, 'make_scene', fails)
+        m.setattr(attention_explorer, 'make_scene', fails)
         e.look_at(5)
     assert not e.player.scene and 'no such scene' in e.status.value
     e.look_at(4)
     assert e.player.scene['title'] == shown
-    e = explorer.AttentionExplorer({'good': None, 'gone': tmp_path / 'gone.pt'}, first=4)
+    e = attention_explorer.AttentionExplorer({'good': None, 'gone': tmp_path / 'gone.pt'}, first=4)
     assert [p['label'] for p in e.player.scene['panels']] == ['good', 'gone'] and e.player.scene['panels'][1]['note']
 
 
 def test_a_first_network_that_cannot_be_loaded_leaves_the_others_to_be_seen(tmp_path):
-    e = explorer.AttentionExplorer({'gone': tmp_path / 'gone.pt', 'good': None}, first=4)
+    e = attention_explorer.AttentionExplorer({'gone': tmp_path / 'gone.pt', 'good': None}, first=4)
     a, b = e.player.scene['panels']
     assert (
         (a['label'], b['label']) == ('gone', 'good')
@@ -277,8 +281,8 @@ def test_a_first_network_that_cannot_be_loaded_leaves_the_others_to_be_seen(tmp_
     )
     e.controls.chosen.value = ('gone',)
     assert len(e.player.scene['panels']) == 1 and e.player.scene['panels'][0]['note'] and e.player.scene['title']
-    with pytest.raises((explorer.AvnbError, OSError)):
-        explorer.AttentionExplorer({'gone': tmp_path / 'gone.pt'})
+    with pytest.raises((AvnbError, OSError)):
+        attention_explorer.AttentionExplorer({'gone': tmp_path / 'gone.pt'})
 
 
 @pytest.fixture(scope='module')
@@ -315,20 +319,20 @@ def small_run(tmp_path_factory):
 def test_checkpoints_stand_side_by_side_under_their_steps(small_run, monkeypatch):
     steps = sorted((small_run.folder / 'checkpoints').glob('step-*.pt'))
     assert len(steps) >= 2
-    e = explorer.AttentionExplorer(steps[-2:], first=4)
+    e = attention_explorer.AttentionExplorer(steps[-2:], first=4)
     labels = [p['label'] for p in e.player.scene['panels']]
     assert labels == [f'small/step-{int(p.stem[5:])}' for p in steps[-2:]]
     a, b = ([p['video']['guided'][k] for k in ('data', 'lo', 'hi')] for p in e.player.scene['panels'])
     assert a != b
     monkeypatch.chdir(steps[0].parent)
-    assert list(explorer.networks(steps[0].name)) == [f'small/step-{int(steps[0].stem[5:])}']
-    assert explorer.a_network(steps[0].name)[1].model.dim == 32
-    assert list(explorer.networks(['runs/a.b', 'runs/c'])) == ['a.b', 'c']
+    assert list(attention_explorer._named_sources(steps[0].name)) == [f'small/step-{int(steps[0].stem[5:])}']
+    assert Network.open(steps[0].name).cfg.model.dim == 32
+    assert list(attention_explorer._named_sources(['runs/a.b', 'runs/c'])) == ['a.b', 'c']
 
 
 def test_clips_of_a_run_are_sorted_by_how_far_it_trusts_them(small_run):
-    e = explorer.AttentionExplorer(small_run, small_run.manifest, first=0)
-    known = explorer.trust(small_run)
+    e = attention_explorer.AttentionExplorer(small_run, small_run.manifest, first=0)
+    known = attention_explorer.pair_weights(small_run)
     assert len(known) >= 16 and len(set(known.values())) > 8
     shown = lambda: [small_run.manifest.table['id'].iloc[i] for i in e.picker.cards]
     e.picker.order.value = 'least trusted first'
@@ -344,7 +348,7 @@ def test_clips_of_a_run_are_sorted_by_how_far_it_trusts_them(small_run):
 
 
 def test_four_panels_and_no_more():
-    e = explorer.AttentionExplorer({k: None for k in 'abcde'}, first=4)
+    e = attention_explorer.AttentionExplorer({k: None for k in 'abcde'}, first=4)
     labels = lambda: [p['label'] for p in e.player.scene['panels']]
     assert labels() == list('abcd') and not e.status.value
     e.controls.how.value = 'mute'
@@ -361,7 +365,7 @@ def test_four_panels_and_no_more():
 def test_choosing_clips_piles_up_no_widgets():
     import ipywidgets
 
-    e = explorer.AttentionExplorer(first=4)
+    e = attention_explorer.AttentionExplorer(first=4)
     count = lambda: (
         len(ipywidgets.widgets.widget._instances)
         if hasattr(ipywidgets.widgets.widget, '_instances')
@@ -537,7 +541,7 @@ def test_in_notebook_7(page):
         page,
         'seven.ipynb',
         'AttentionExplorer(first=4)',
-        'from avnb.explorer import NoiseExplorer; NoiseExplorer()',
+        'from avnb.noise_explorer import NoiseExplorer; NoiseExplorer()',
     )
     page.locator('.avnb-play').first.click()
     attribute(page, '.avnb', 'data-frame', lambda v: int(v) > 8)
@@ -702,7 +706,7 @@ def test_film_and_page_of_what_is_shown(page, lab, browser):
 @pytest.mark.slow
 def test_real_files_that_browsers_do_not_play(page, real_data, tmp_path, monkeypatch):
     import csv
-    from avnb.explorer import AttentionExplorer
+    from avnb.attention_explorer import AttentionExplorer
 
     monkeypatch.setenv('AVNB_CACHE', str(tmp_path / 'cache'))
     some = 'empty', 'hevc', '3gp', 'av1-video', 'indeo4', 'SAR', 'segment001', 'text-not'

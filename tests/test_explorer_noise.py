@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from avnb import explorer as E
+from avnb import noise_explorer, player
 from avnb.core import TrainConfig
 from avnb.manifest import Manifest
 from avnb.memory import MemoryBank
@@ -51,7 +51,7 @@ def fake_run(n=40, dim=8, seed=0, table=None, written=None):
 def test_rows_leave_out_what_is_not_there_and_say_so():
     run = fake_run(written=[i % 5 > 0 for i in range(40)])
     run.bank.video[7] = math.nan
-    rows = E.bank_rows(run)
+    rows = noise_explorer.bank_rows(run)
     assert (
         len(rows) == 31
         and 7 not in rows.rows
@@ -72,10 +72,10 @@ def test_rows_leave_out_what_is_not_there_and_say_so():
 def test_nothing_to_show_is_said_in_the_widget(break_it, says, monkeypatch):
     run = fake_run()
     break_it(run.bank)
-    with pytest.raises(E.ExplorerError, match=says):
-        E.bank_rows(run)
-    monkeypatch.setattr(E, 'a_network', lambda _: (None, run.cfg, run))
-    e = E.NoiseExplorer(run)
+    with pytest.raises(player.ExplorerError, match=says):
+        noise_explorer.bank_rows(run)
+    monkeypatch.setattr(noise_explorer.Network, 'open', lambda _: types.SimpleNamespace(run=run))
+    e = noise_explorer.NoiseExplorer(run)
     assert (
         says in e.children[-1].value and 'train for at least one epoch' in e.children[-1].value and 'nothing' in repr(e)
     )
@@ -84,13 +84,15 @@ def test_nothing_to_show_is_said_in_the_widget(break_it, says, monkeypatch):
 @pytest.mark.parametrize('floor', ['affine', 'clip'])
 def test_weights_are_those_of_training(floor):
     run, g = fake_run(seed=1), np.random.default_rng(0)
-    rows = E.bank_rows(run)
+    rows = noise_explorer.bank_rows(run)
     curve = dict(delta=float(g.normal()), kappa=float(g.uniform(0.05, 2)), w_min=float(g.uniform()), floor=floor)
     mean, var = run.bank.moments()
     assert np.allclose(
-        E.row_weights(rows, **curve), positive_weights(run.bank.scores(), **curve, mean=mean, var=var), atol=1e-5
+        noise_explorer._row_weights(rows, **curve),
+        positive_weights(run.bank.scores(), **curve, mean=mean, var=var),
+        atol=1e-5,
     )
-    facts = E.weight_facts(rows, E.row_weights(rows, **curve))
+    facts = noise_explorer._weight_facts(rows, noise_explorer._row_weights(rows, **curve))
     bad, s = rows.column('faulty_kind') != 'none', rows.scores
     slow = np.mean([(x < y) + 0.5 * (x == y) for x in s[bad] for y in s[~bad]])
     assert facts['low scores find faulty pairs (AUROC)'] == pytest.approx(slow)
@@ -99,7 +101,7 @@ def test_weights_are_those_of_training(floor):
 @pytest.mark.parametrize('estimator', ESTIMATORS)
 @pytest.mark.parametrize('asks', ['picture', 'sound'])
 def test_shares_against_a_slow_loop(estimator, asks):
-    rows, i, lam, ts, tt, tn = E.bank_rows(fake_run(seed=2)), 5, 0.3, 0.2, 0.3, 0.4
+    rows, i, lam, ts, tt, tn = noise_explorer.bank_rows(fake_run(seed=2)), 5, 0.3, 0.2, 0.3, 0.4
     v, a = (x.double().numpy() for x in (rows.video, rows.audio))
     if asks == 'sound':
         v, a = a, v
@@ -115,9 +117,9 @@ def test_shares_against_a_slow_loop(estimator, asks):
         }[estimator]
     slow = lam * np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
     slow[i] += 1 - lam
-    share = E.soft_shares(rows, i, estimator, lam, asks, tau_s=ts, tau_t=tt, tau_n=tn)
+    share = noise_explorer.soft_shares(rows, i, estimator, lam, asks, tau_s=ts, tau_t=tt, tau_n=tn)
     assert np.allclose(share, slow, atol=1e-5) and share[4] == 0
-    facts = E.share_facts(rows, i, share)
+    facts = noise_explorer.share_facts(rows, i, share)
     rest = np.delete(slow, i)
     p = rest / rest.sum()
     assert facts['clips that share the rest'] == pytest.approx(np.exp(-(p[p > 0] * np.log(p[p > 0])).sum()), rel=1e-3)
@@ -127,13 +129,13 @@ def test_shares_against_a_slow_loop(estimator, asks):
 
 
 def test_span_is_sorted_and_counted():
-    rows, g = E.bank_rows(fake_run(seed=3)), np.random.default_rng(1)
+    rows, g = noise_explorer.bank_rows(fake_run(seed=3)), np.random.default_rng(1)
     for _ in range(20):
         lo, hi = np.sort(g.uniform(-1, 1, 2))
         inside = np.flatnonzero((rows.scores >= lo) & (rows.scores <= hi))
-        worst, many = E.in_span(rows, lo, hi, most=5)
-        best, _ = E.in_span(rows, lo, hi, 'best first', 5)
-        some, _ = E.in_span(rows, lo, hi, 'at random', 5)
+        worst, many = noise_explorer._rows_in_span(rows, lo, hi, most=5)
+        best, _ = noise_explorer._rows_in_span(rows, lo, hi, 'best first', 5)
+        some, _ = noise_explorer._rows_in_span(rows, lo, hi, 'at random', 5)
         assert many == len(inside) and set(worst) | set(best) | set(some) <= set(inside) and len(worst) == min(5, many)
         assert (
             list(rows.scores[worst]) == sorted(rows.scores[inside])[:5]
@@ -144,7 +146,7 @@ def test_span_is_sorted_and_counted():
 @pytest.mark.parametrize('n', [1, 2, 3, 9, 40])
 @pytest.mark.parametrize('how', ['PCA', 't-SNE'])
 def test_planes_of_few_clips(n, how):
-    at, xy = E.flatten(E.bank_rows(fake_run(n)), 'sound', how)
+    at, xy = noise_explorer._project(noise_explorer.bank_rows(fake_run(n)), 'sound', how)
     assert (
         len(at) == len(xy) == n
         and xy.dtype == np.float32
@@ -156,14 +158,14 @@ def test_planes_of_few_clips(n, how):
 
 def test_colours_for_many_kinds_and_for_equal_numbers():
     words = np.array([f'kind {i % 40}' for i in range(200)])
-    p = E.paint(words, 'class')
+    p = noise_explorer._color_points(words, 'class')
     assert (
         len(p['legend']['entries']) == 24
         and p['legend']['entries'][-1]['label'] == '17 more'
         and len(p['rgb']) == 600
         and max(p['shape']) == 3
     )
-    same = E.paint(np.full(5, 0.3), 'weight')
+    same = noise_explorer._color_points(np.full(5, 0.3), 'weight')
     assert same['legend']['lo'] == same['legend']['hi'] == '0.30'
 
 
@@ -174,7 +176,7 @@ def test_board_answers_for_its_clips_only_and_says_what_is_wrong(tmp_path):
     (tmp_path / 'f0.mp4').write_bytes(b'not a video')
     run = fake_run(4)
     run.manifest.folder = tmp_path
-    b = E.ClipBoard(E.ClipMedia(run.manifest), items=[dict(row=i, title='', facts='') for i in (0, 2)])
+    b = player.ClipBoard(player.ClipMedia(run.manifest), items=[dict(row=i, title='', facts='') for i in (0, 2)])
     said = []
     b.send = lambda content, buffers=None: said.append(content)
     for row in (1, 3, -1, None, '0', [0], {}, 1e9):
@@ -200,7 +202,7 @@ def test_names_are_never_html():
         ),
     )
     run.folder = Path(HOSTILE.replace('/', ''))
-    e = E.NoiseExplorer(E.bank_rows(run))
+    e = noise_explorer.NoiseExplorer(noise_explorer.bank_rows(run))
     texts = [w.value for w in (e.trust.figure, e.trust.facts, e.shares.facts, e.status, *e.children[2:4])]
     assert not any('<img' in t or '<script>' in t for t in texts) and 'img src' in e.status.value
 
@@ -208,7 +210,7 @@ def test_names_are_never_html():
 def test_planes_that_take_long_are_made_one_at_a_time_and_say_what_went_wrong(monkeypatch):
     import threading
 
-    started, go, real, now, most = threading.Semaphore(0), threading.Semaphore(0), E.flatten, [], []
+    started, go, real, now, most = threading.Semaphore(0), threading.Semaphore(0), noise_explorer._project, [], []
 
     def slow(rows, of, how):
         if how == 'PCA':
@@ -222,8 +224,8 @@ def test_planes_that_take_long_are_made_one_at_a_time_and_say_what_went_wrong(mo
             raise RuntimeError('out of memory')
         return real(rows, of, 'PCA')
 
-    monkeypatch.setattr(E, 'flatten', slow)
-    p = E.NoiseExplorer(E.bank_rows(fake_run())).plane
+    monkeypatch.setattr(noise_explorer, '_project', slow)
+    p = noise_explorer.NoiseExplorer(noise_explorer.bank_rows(fake_run())).plane
 
     def until(test):
         end = time.time() + 20
@@ -254,27 +256,30 @@ def test_planes_that_take_long_are_made_one_at_a_time_and_say_what_went_wrong(mo
 
 
 def test_explorer_is_live_without_a_browser():
-    e = E.NoiseExplorer(E.bank_rows(fake_run()))
+    e = noise_explorer.NoiseExplorer(noise_explorer.bank_rows(fake_run()))
     before = e.trust.weights
     e.trust.delta.value = 2.0
     assert e.trust.weights.mean() < before.mean() and f'data-delta="{2.0}"' in e.trust.figure.value
-    s = e.shelf.rows.scores
+    s = e.selection.rows.scores
     e.trust.span.value = (float(np.quantile(s, 0.4)), float(np.quantile(s, 0.6)))
     assert (
-        all(e.trust.span.value[0] <= s[e.shelf.place[i['row']]] <= e.trust.span.value[1] for i in e.trust.board.items)
+        all(
+            e.trust.span.value[0] <= s[e.selection.position[i['row']]] <= e.trust.span.value[1]
+            for i in e.trust.board.items
+        )
         and 'clips looked at' in e.trust.figure.value
     )
     e.trust.board.chosen = e.trust.board.items[-1]['row']
     assert (
         e.shares.board.items[0]['row'] == e.plane.board.chosen == e.trust.board.chosen
-        and e.shares.picker.value == e.shelf.names[e.shares.asker]
+        and e.shares.picker.value == e.selection.names[e.shares.asker]
     )
     e.shares.lam.value = 0.0
     assert e.shares.share[e.shares.asker] == 1 and len(e.shares.board.items) == 1
     e.shares.estimator.value = 'neighbor'
     assert e.shares.tau_s.disabled and not e.shares.tau_n.disabled
     e.plane.board.chosen = 10**6
-    assert e.shares.board.items[0]['row'] == e.trust.board.chosen == e.shelf.chosen  # no such clip: nothing happens
+    assert e.shares.board.items[0]['row'] == e.trust.board.chosen == e.selection.chosen  # no such clip: nothing happens
     e.plane.colour.value = 'weight'
     first = e.plane.board.rgb
     e.trust.w_min.value = 0.9
@@ -291,7 +296,7 @@ def test_arithmetic_of_the_board(page):
         for (let s = 0; s < 4; s++) m.outline(pen, s, 5, 5, 4);
         return {near: m.nearest(xy, 48, 10, 16), none: m.nearest(xy, 48, 40, 16), right: m.nearest(xy, 10, 10, 1e5, 1, 0), down: m.nearest(xy, 10, 10, 1e5, 0, 1), end: m.nearest(xy, 90, 90, 1e5, 1, 0),
                 empty: m.nearest(new Float32Array(0), 0, 0, 9), shapes: d.length} }""",
-        E.static('kernel.js', 'board.js'),
+        player.static('kernel.js', 'board.js'),
     )
     assert found == dict(near=1, none=-1, right=1, down=3, end=-1, empty=-1, shapes=10)
 
@@ -306,7 +311,7 @@ def test_a_clip_asked_for_when_the_kernel_goes_is_refused_not_awaited(page):
         const end = board.render({ model, el }), say = () => el.querySelector('.avnb-say').textContent; el.querySelector('button.avnb-card').click(); await film;
         const before = say(); over.forEach(f => f()); while (!say() || !el.querySelector('.avnb-why')) await new Promise(requestAnimationFrame);
         const after = el.querySelector('.avnb-say').textContent, why = el.querySelector('.avnb-why').textContent; end(); return [before, after, why] }""",
-        E.static('kernel.js', 'board.js'),
+        player.static('kernel.js', 'board.js'),
     )
     assert said[0] == '' and 'Run the cell again' in said[1] and said[1] == said[2]
 
@@ -327,7 +332,7 @@ def test_who_wants_less_motion_gets_films_by_a_click_only(page, mode, calm):
         due.splice(0).forEach(f => f()); const hovered = asked.filter(k => k === 'video').length;
         if (mode === 'cards') target.click(); else target.dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter' }));
         due.splice(0).forEach(f => f()); const clicked = asked.filter(k => k === 'video').length; window.setTimeout = plain; end(); return [hovered, clicked] }""",
-        [E.static('kernel.js', 'board.js'), mode],
+        [player.static('kernel.js', 'board.js'), mode],
     )
     assert found == ([0, 1] if calm == 'reduce' else [1, 1])
 
@@ -418,7 +423,7 @@ def test_hostile_names_shown_twice_dark_and_without_a_kernel(page, lab, tmp_path
     lab.open(
         page,
         'hostile.ipynb',
-        ['from avnb.explorer import NoiseExplorer', f'e = NoiseExplorer(None, {str(tmp_path)!r}); e', 'e'],
+        ['from avnb.noise_explorer import NoiseExplorer', f'e = NoiseExplorer(None, {str(tmp_path)!r}); e', 'e'],
     )
     lab.run_all(page)
     page.locator('.avnb-card img').first.wait_for()

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from avnb import explorer as E
+from avnb import run_explorer, runs
 from avnb.core import TrainConfig, save_config, set_options
 from avnb.manifest import Manifest
 from lab import attribute, browser, lab, page  # noqa: F401 (fixtures)
@@ -68,7 +68,7 @@ def add_lines(folder, first, last, loss=lambda i: 4 - i / 100):
 
 def test_only_whole_lines_count(tmp_path):
     run = make_run(tmp_path / 'r')
-    r = E.RunFolder(run)
+    r = runs.RunFolder(run)
     assert r.refresh() and not r.refresh()
     with open(run / 'log.csv', 'a') as f:
         f.write('31,3,2.')
@@ -80,7 +80,7 @@ def test_only_whole_lines_count(tmp_path):
 
 def test_what_a_run_says_of_itself(tmp_path):
     def now(folder):
-        r = E.RunFolder(folder)
+        r = runs.RunFolder(folder)
         r.refresh()
         return r
 
@@ -104,24 +104,27 @@ def test_folders_of_runs(tmp_path):
     for n in 'ab':
         make_run(tmp_path / 'runs' / n, maps=False)
     make_run(tmp_path / 'other' / 'a', maps=False)
-    assert sorted(r.name for r in E.runs_of(tmp_path / 'runs')) == ['a', 'b'] and [
-        r.name for r in E.runs_of([tmp_path / 'runs' / 'b'])
+    assert sorted(r.name for r in runs.find_runs(tmp_path / 'runs')) == ['a', 'b'] and [
+        r.name for r in runs.find_runs([tmp_path / 'runs' / 'b'])
     ] == ['b']
-    assert [r.name for r in E.runs_of([tmp_path / 'runs' / 'a', tmp_path / 'other' / 'a'])] == ['runs/a', 'other/a']
+    assert [r.name for r in runs.find_runs([tmp_path / 'runs' / 'a', tmp_path / 'other' / 'a'])] == [
+        'runs/a',
+        'other/a',
+    ]
 
 
 def test_maps_that_are_not_there_or_broken(tmp_path):
-    r = E.RunFolder(make_run(tmp_path / 'r'))
+    r = runs.RunFolder(make_run(tmp_path / 'r'))
     r.refresh()
     whole = r.maps(2)
     assert whole['video_guided'].dtype == np.float32 and r.maps(99)['rows'].tolist() == [4, 9, 10]
     (r.folder / 'maps/epoch-0002.npz').write_bytes(b'PK\x03\x04')
     (r.folder / 'maps/epoch-0003.npz').unlink()
-    with pytest.raises(E.ExplorerError, match='cannot be read'):
+    with pytest.raises(runs.RunError, match='cannot be read'):
         r.maps(2)
-    with pytest.raises(E.ExplorerError):
+    with pytest.raises(runs.RunError):
         r.maps(3)
-    p = E.MapPanel([r])
+    p = run_explorer._MapPanel([r])
     p.shown = True
     p.epoch.max = 3
     p.epoch.value = 2
@@ -136,9 +139,9 @@ def test_maps_that_are_not_there_or_broken(tmp_path):
         and 'row 999 cannot be shown' in p.strips.value
         and 'not numbers' in p.strips.value
     )
-    none = E.RunFolder(make_run(tmp_path / 'none', maps=False))
+    none = runs.RunFolder(make_run(tmp_path / 'none', maps=False))
     none.refresh()
-    with pytest.raises(E.ExplorerError, match='run.maps=8'):
+    with pytest.raises(runs.RunError, match='run.maps=8'):
         none.maps(1)
 
 
@@ -151,17 +154,17 @@ def test_curves_lift_the_pen_for_what_is_not_a_number(seed):
     y = g.normal(size=30)
     y[g.random(30) < 0.3] = np.nan
     ok = np.isfinite(y)
-    d = E.path_of(np.arange(30.0), y)
+    d = run_explorer._svg_path(np.arange(30.0), y)
     starts = int((ok & ~np.r_[False, ok[:-1]]).sum())
     assert d.count('M') == starts and d.count('M') + d.count('L') == ok.sum()
 
 
 def test_curves_of_nothing_one_and_equal_numbers():
-    assert 'no numbers yet' in E.curve_svg([(0, 'a', np.arange(3.0), np.full(3, np.nan))], 'loss')
-    assert '<circle' in E.curve_svg([(0, 'a', np.array([5.0]), np.array([1.0]))], 'loss')
-    flat = E.curve_svg([(0, 'a', np.arange(50.0), np.zeros(50))], 'weight')
+    assert 'no numbers yet' in run_explorer._curve_svg([(0, 'a', np.arange(3.0), np.full(3, np.nan))], 'loss')
+    assert '<circle' in run_explorer._curve_svg([(0, 'a', np.array([5.0]), np.array([1.0]))], 'loss')
+    flat = run_explorer._curve_svg([(0, 'a', np.arange(50.0), np.zeros(50))], 'weight')
     assert 'nan' not in flat.lower() and 'inf' not in flat.lower()
-    assert '<script>' not in E.curve_svg([(0, HOSTILE, np.arange(3.0), np.arange(3.0))], HOSTILE)
+    assert '<script>' not in run_explorer._curve_svg([(0, HOSTILE, np.arange(3.0), np.arange(3.0))], HOSTILE)
 
 
 def test_difference_of_maps():
@@ -171,37 +174,41 @@ def test_difference_of_maps():
     one[0, 0, 0] = two[0, 3, 3] = 2
     b = g.random((4, 5, 5))
     slow = np.mean([sum(abs(p / x.sum() - q / y.sum()) for p, q in zip(x.flat, y.flat)) / 2 for x, y in zip(a, b)])
-    assert E.apart(a, 3 * a) == pytest.approx(0) and E.apart(one, two) == 1 and E.apart(a, b) == pytest.approx(slow)
+    assert (
+        run_explorer._map_distance(a, 3 * a) == pytest.approx(0)
+        and run_explorer._map_distance(one, two) == 1
+        and run_explorer._map_distance(a, b) == pytest.approx(slow)
+    )
 
 
 def test_tables_escape_and_count(tmp_path):
     run = make_run(tmp_path / 'r', maps=False)
-    r = E.RunFolder(run)
+    r = runs.RunFolder(run)
     r.refresh()
-    assert 'no run here has a ledger' in E.ledger_html([r])
+    assert 'no run here has a ledger' in run_explorer._ledger_html([r])
     (run / 'ledger.csv').write_text('id,path,reason,count\n')
-    assert 'no run here has a ledger' in E.ledger_html([r])
+    assert 'no run here has a ledger' in run_explorer._ledger_html([r])
     bad = ''.join(
         f'"{HOSTILE.replace(chr(34), chr(34) * 2)}{i}",p{i}.mp4,moov atom not found,{i}\n' for i in range(300)
     )
     (run / 'ledger.csv').write_text('id,path,reason,count\n' + bad)
-    text = E.ledger_html([r])
+    text = run_explorer._ledger_html([r])
     assert (
         '<img' not in text
         and 'data-rows="200"' in text
         and '300 of 300' in text
         and text.index('p299.mp4') < text.index('p150.mp4')
     )
-    assert 'data-rows="1"' in E.ledger_html([r], 'P123.MP4')
+    assert 'data-rows="1"' in run_explorer._ledger_html([r], 'P123.MP4')
     (run / 'report.json').write_text('{"half')
-    assert 'not evaluated yet' in E.scores_html([r])
+    assert 'not evaluated yet' in run_explorer._scores_html([r])
     (run / 'report.json').write_text(
         json.dumps({'linear_video': score(0.5), HOSTILE: score(0.5, chance=None), 'skipped': {'knn_video': HOSTILE}})
     )
     other = make_run(tmp_path / 's', maps=False)
     (other / 'report.json').write_text(json.dumps({'linear_video': score(0.31), 'linear_audio': score(0.9)}))
-    assert '<img' not in E.scores_html([r])
-    both = E.scores_html([r, E.RunFolder(other)])
+    assert '<img' not in run_explorer._scores_html([r])
+    both = run_explorer._scores_html([r, runs.RunFolder(other)])
     assert '<img' not in both and '0.50 ± 0.02*' in both and '0.31 ± 0.02<' in both and 'untrained 0.30' in both
 
 
@@ -217,7 +224,7 @@ def until(test, seconds=20):
 
 def test_it_follows_a_run_and_stops_when_closed(tmp_path):
     run = make_run(tmp_path / 'r', epochs=1, steps=5, of=3)
-    x = E.RunExplorer(run, every=0.05)
+    x = run_explorer.RunExplorer(run, every=0.05)
     assert x.thread.is_alive() and 'step 10 of 36' in x.table.value and x.maps.epoch.max == 1
     add_lines(run, 6, 20)
     until(lambda: 'data-steps="20"' in x.curves.panels.value)
@@ -241,7 +248,7 @@ def test_it_follows_a_run_and_stops_when_closed(tmp_path):
 
 def test_shown_nowhere_it_stops_and_shown_again_it_goes_on(tmp_path):
     run = make_run(tmp_path / 'r', epochs=1, steps=5, of=3)
-    x = E.RunExplorer(run, every=0.05)
+    x = run_explorer.RunExplorer(run, every=0.05)
     assert x.thread.is_alive()  # before the browser has answered, too
     x._view_count = 2
     x._view_count = 1
@@ -261,16 +268,16 @@ def test_shown_nowhere_it_stops_and_shown_again_it_goes_on(tmp_path):
 def test_it_leaves_a_run_that_is_done_alone(tmp_path):
     run = make_run(tmp_path / 'r', steps=36)
     (run / 'report.json').write_text(json.dumps(dict(linear_video=score(0.5))))
-    x = E.RunExplorer(run, every=0.02)
+    x = run_explorer.RunExplorer(run, every=0.02)
     x.thread.join(10)
     assert not x.thread.is_alive() and not x.live.value and '>done<' in x.table.value and 'loss' in x.curves.names.value
-    assert 'there is no such folder' in (y := E.RunExplorer(tmp_path / 'no', every=0.02)).curves.panels.value
+    assert 'there is no such folder' in (y := run_explorer.RunExplorer(tmp_path / 'no', every=0.02)).curves.panels.value
     y.close()
 
 
 def test_choice_of_curves_survives_new_ones(tmp_path):
     run = make_run(tmp_path / 'r', maps=False)
-    x = E.RunExplorer(run, every=60)
+    x = run_explorer.RunExplorer(run, every=60)
     x.curves.names.value = ('lr',)
     with open(run / 'monitors.csv', 'a') as f:
         f.write('30,3,target_entropy,2.5\n')
@@ -304,7 +311,7 @@ def test_walk_through(page, lab, tmp_path):
     lab.open(
         page,
         'runs.ipynb',
-        ['from avnb.explorer import RunExplorer', f'RunExplorer([{str(run)!r}, {str(other)!r}], every=.2)'],
+        ['from avnb.run_explorer import RunExplorer', f'RunExplorer([{str(run)!r}, {str(other)!r}], every=.2)'],
     )
     lab.run_all(page)
     curves, svgs = '[data-kind=curves]', page.locator('.avnb-curves svg')
@@ -362,7 +369,9 @@ def test_a_cell_that_runs_again_leaves_no_watcher_behind(page, lab, tmp_path):
         'import threading; left = lambda: [t for t in threading.enumerate() if t.name.startswith("RunExplorer")]',
     )
     lab.open(
-        page, 'again.ipynb', [f'from avnb.explorer import RunExplorer\n{count}', show, 'print("watching", len(left()))']
+        page,
+        'again.ipynb',
+        [f'from avnb.run_explorer import RunExplorer\n{count}', show, 'print("watching", len(left()))'],
     )
     for _ in range(3):
         lab.run_all(page)

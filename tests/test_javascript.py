@@ -71,10 +71,10 @@ def test_exports_are_there_and_used():
     assert unused == [], 'exported, and used by no other module and no test'
 
 
-@pytest.mark.parametrize('entry', ['player.js', 'board.js', 'lifeline.js'])
+@pytest.mark.parametrize('entry', ['player.js', 'board.js', 'kernel_monitor.js'])
 def test_modules_join_to_one_text(entry):
     "Every module once, after those that it imports; nothing is left that a page would have to fetch."
-    from avnb.explorer import static
+    from avnb.player import static
 
     text = static(entry)
     names = re.findall(r'^(?:export )?(?:class|function|const|let) (\w+)', text, re.M)

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from avnb.explorer import (
+from avnb.player import (
     Player,
-    colours,
+    color_table,
     make_panel,
     make_scene,
-    pack_arrows,
+    pack_embeddings,
     pack_map,
-    page as html_page,
+    player_page,
     static,
     unpack_map,
 )
@@ -92,7 +92,7 @@ def test_time_between_maps_is_what_localization_does(js):
 def test_cosines(js):
     x = np.random.default_rng(3).normal(size=(40, 128))
     x /= np.linalg.norm(x, axis=1, keepdims=True)
-    p = pack_arrows(x)
+    p = pack_embeddings(x)
     q = np.frombuffer(p['data'], np.int8).reshape(40, 128)
     got = numbers(js('cosines', q[5], q, p['scale'] ** 2))
     assert np.allclose(got, x @ x[5], atol=0.01) and js('argmax', got.astype(np.float32)) == 5
@@ -111,7 +111,7 @@ def test_scales(js):
 
 
 def test_colours(js, page):
-    lut = list(colours('inferno'))
+    lut = list(color_table('inferno'))
     got = page.evaluate(
         '([lut, v]) => Array.from(m.toPixels(Float32Array.from(v, x => x ?? NaN), 4, Uint8Array.from(lut), 0.8, false, new Uint8ClampedArray(16)))',
         [lut, [0, 0.5, 1, None]],
@@ -120,7 +120,7 @@ def test_colours(js, page):
     assert got[3] < got[7] < got[11] == round(255 * 0.8) and got[15] == 110 and got[12] == got[13] == got[14]
     signed = page.evaluate(
         'lut => Array.from(m.toPixels(Float32Array.of(-1, 0, 1), 3, Uint8Array.from(lut), 1, true, new Uint8ClampedArray(12)))',
-        list(colours('PuOr_r')),
+        list(color_table('PuOr_r')),
     )
     assert (
         signed[3] == 255 and signed[7] == 0 and signed[11] == 255 and signed[2] > signed[0] and signed[8] > signed[10]
@@ -182,7 +182,7 @@ def test_checksum_sees_every_cell(js):
 
 
 def a_scene(title='a clip', seconds=2.0, fps=30.0, has_audio=True, frames=None, size=(96, 128), **more):
-    "A made-up clip with a panel whose answers are known: the arrow of patch (r, c) at moment n is that of the sound's cell (n, c)."
+    "A made-up clip with a panel whose answers are known: the embedding of patch (r, c) at moment n is that of the sound's cell (n, c)."
     n, h, w, F = 8, 6, 8, 8
     eye = np.eye(16)
     video = np.broadcast_to(eye[:w][None, None], (n, h, w, 16))
@@ -204,7 +204,7 @@ def a_scene(title='a clip', seconds=2.0, fps=30.0, has_audio=True, frames=None, 
 def open_page(page, tmp_path, scene, **view):
     "The scene's page, opened from a file, ready."
     path = tmp_path / 'page.html'
-    path.write_text(html_page(scene, view), encoding='utf-8')
+    path.write_text(player_page(scene, view), encoding='utf-8')
     page.goto(path.as_uri())
     attribute(page, '.avnb', 'data-ready')
     return page.locator('.avnb')

@@ -26,7 +26,7 @@
 // ---- from Python ----
 
 /**
- * `explorer.make_scene`: one clip, with all that is needed to play, draw and ask.
+ * `player.make_scene`: one clip, with all that is needed to play, draw and ask.
  * @typedef {object} Scene
  * @property {string} title
  * @property {number} start  of the clip in its file, s
@@ -43,7 +43,7 @@
  * @property {string[]} notes  sentences above the player
  * @property {number} [hear]  which sound is heard first
  *
- * `explorer.truth_of`: a source.
+ * `player.truth_of`: a source.
  * @typedef {object} Source
  * @property {string} label
  * @property {boolean} sounding
@@ -51,7 +51,7 @@
  * @property {[number, number] | null} band  Hz
  * @property {[number, number][]} active  from and to, s
  *
- * `explorer.make_panel`: what one network makes of the clip.
+ * `player.make_panel`: what one network makes of the clip.
  * @typedef {object} PackedPanel
  * @property {string} label
  * @property {string} note
@@ -61,7 +61,7 @@
  * @property {Record<string, PackedMap>} audio  [n, frequencies]
  * @property {{ video?: PackedEmbeddings, audio?: PackedEmbeddings }} local  of each cell
  *
- * `explorer.pack_map`.
+ * `player.pack_map`.
  * @typedef {object} PackedMap
  * @property {Bytes} data  uint8; 255 is no value
  * @property {number[]} shape
@@ -70,7 +70,7 @@
  *
  * @typedef {{ data: Bytes, shape: number[], scale: number }} PackedEmbeddings  int8; times `scale`: unit vectors
  *
- * `explorer.pack_sound`.
+ * `player._pack_audio`.
  * @typedef {object} PackedSound
  * @property {string} label
  * @property {number[]} hz  centres of the spectrogram's rows, rising
