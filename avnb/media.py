@@ -96,6 +96,16 @@ def _check(path, frames, waveform):
     if peak > 1:
         raise bad(f'waveform: must stay within [-1, 1], its peak is {peak:.3f}; divide by it or use np.clip')
 
+
+def _check_rate(path, rate):
+    "Refuse a sample rate that AAC does not have."
+    import av
+
+    rates = sorted(av.Codec('aac', 'w').audio_rates)
+    if rate not in rates:
+        known = ', '.join(map(str, rates))
+        raise MediaError(path, f'rate: AAC has {known} Hz, got {rate}; resample the waveform to one of these')
+
 # %% ../nbs/01_media.ipynb #1c0fd6df
 def _frames_of(frames, fps, stream):
     "Encoder packets for the pictures, in the colours that `_say_colours` says."
@@ -166,8 +176,11 @@ def write_clip(
     preset: str = 'veryfast',  # x264: how long it searches for a smaller file
     gop: int | None = None,  # frames from one full picture to the next; None: one second
 ) -> Path:
-    "Write H.264 and AAC in an mp4; the same input gives the same bytes. Raises `MediaError` for what cannot be encoded as it is."
+    """Write H.264 and AAC in an mp4; the same input gives the same bytes. Raises `MediaError` for input that would have
+    to be changed first."""
     _check(path, frames, waveform)
+    if waveform is not None:
+        _check_rate(path, rate)
     data = _mp4(
         frames,
         waveform,
@@ -285,7 +298,8 @@ def _best(c, kind, choice, related=None):
 
 
 def _streams(c, track: int | None = None):
-    "The video and the audio stream of a container, None where there is none; `track`: which sound, from 0, None: FFmpeg's rule."
+    """The video and the audio stream of a container, None where there is none; `track`: which sound, from 0, None:
+    FFmpeg's rule."""
     import av
 
     no_film = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
@@ -306,8 +320,8 @@ def _streams(c, track: int | None = None):
 
 # %% ../nbs/01_media.ipynb #ccfad302
 def _raw(s) -> bool:
-    """Whether the times of a stream are nothing but the lengths of its packets, added up. Those of AC-3 FFmpeg cuts down
-    to whole ticks, and loses 0.7 s per hour."""
+    """Whether the times of a stream are nothing but the lengths of its packets, added up. Those of AC-3 FFmpeg cuts
+    down to whole ticks, and loses 0.7 s per hour."""
     from av.format import Flags
 
     f = s.container.format
@@ -555,8 +569,8 @@ _LEADING = 3  # frames that may be stored after a key frame and shown before it
 
 
 def _in_order(frames, fed):
-    """`(place, frame)`: the k-th frame that is shown takes the k-th of the places, rising, that were `fed` to the decoder
-    and came out of it."""
+    """`(place, frame)`: the k-th frame that is shown takes the k-th of the places, rising, that were `fed` to the
+    decoder and came out of it."""
     places, waiting, lost = [], deque(), []
 
     def matched():
@@ -584,7 +598,7 @@ def _in_order(frames, fed):
 
 # %% ../nbs/01_media.ipynb #b7606294
 def _said(frame) -> tuple[bool, bool, bool] | None:
-    "What a decoded frame says of how to lay it down: swap rows and columns; then reverse the rows; reverse the columns."
+    "How a decoded frame says it is to be laid down: swap rows and columns; then reverse the rows; reverse the columns."
     try:
         a, b, _, c, d = np.frombuffer(frame.side_data['DISPLAYMATRIX'], np.int32)[:5].tolist()
     except KeyError:
@@ -608,12 +622,9 @@ def _upright(x, way) -> np.ndarray:
     return x[:: -1 if rows else 1, :: -1 if columns else 1]
 
 # %% ../nbs/01_media.ipynb #2281480b
-_ways: dict = {}  # container's name -> what its first frame said, where it did
-
-
-def _laid(v, frames):
-    "`(seconds, frame)` with a note on each frame of what the last one before it said of how to lay it down."
-    way = _ways.get(v.container.name)
+def _laid(frames, way):
+    """`(seconds, frame)` with a note on each frame of how to lay it down, as the last one before it said; `way`: what
+    the first frame of the file said."""
     for t, f in frames:
         way = _said(f) or way
         if way:
@@ -829,28 +840,17 @@ def _collect(packets, streams, t1: float, since: float = -np.inf) -> dict:
     return got
 
 # %% ../nbs/01_media.ipynb #85f0d4ad
-def _zero(path, packets, main):
-    "When the first decodable frame of `main` is shown (file's s), and the packets read to find out (none if known)."
-    key = _key('zero', path, main.index)
+def _zero(path, streams) -> tuple:
+    """When the first frame of the first stream that can be decoded is shown (file's s), and how it says it is to be
+    laid down, if it does. Remembered; found in a container of its own, so that the caller's decoders stay fresh."""
+    key = _key('zero', path, streams[0].index)
     if key in _remembered:
-        return _remembered[key], []
-    read = []
-
-    def noted():
-        for p in packets:
-            read.append(p)
-            if p.stream is main:
-                yield p
-
-    first = next(_decode(main, noted()), None)
-    if first is None:
-        raise MediaError(path, f'nothing of its {_codec(main)} track can be decoded')
-    main.codec_context.flush_buffers()
-    if main.type == 'video' and (way := _said(first[1])):
-        _ways[main.container.name] = way
-    else:
-        _ways.pop(main.container.name, None)
-    return _remember(key, first[0]), read
+        return _remembered[key]
+    with _open(path) as c:
+        main = c.streams[streams[0].index]
+        for seconds, frame in _decode(main, _demux(c, [main], _shifts(path, c, streams))):
+            return _remember(key, (seconds, _said(frame) if main.type == 'video' else None))
+    raise MediaError(path, f'nothing of its {_codec(streams[0])} track can be decoded')
 
 # %% ../nbs/01_media.ipynb #ba9b8048
 def _begin(v, packets, t: float):
@@ -898,6 +898,11 @@ def _seek(path, c, streams, zero, t0: float, t1: float):
 # %% ../nbs/01_media.ipynb #aa0789ee
 _NEAR = 1e-6  # s: two times closer than this are equal
 _GRACE = 5e-4 + _NEAR  # s before its stored time from which a frame is shown: half a tick of the coarsest clock, 1 ms
+
+
+def _doubt(s, zero: float) -> float:
+    "Seconds by which a stream's first frame, shown at `zero`, may be later than said: half a tick of 1 ms, none at 0."
+    return 5e-4 if zero and s.time_base == Fraction(1, 1000) else 0.0
 
 
 def _held(pairs, wants):
@@ -999,11 +1004,12 @@ def _picture(frame, target, scaler) -> np.ndarray:
     return np.ascontiguousarray(_upright(x, way))
 
 # %% ../nbs/01_media.ipynb #169221c0
-def _pictures(v, packets, wants, size, zero, whole, threads=1):
+def _pictures(v, packets, wants, size, first, whole, threads=1):
     """Frames uint8 [T,H,W,3] and when the picture ends (s; inf if later than `wants`); None where only a second attempt
-    with `whole` can be right."""
+    with `whole` can be right; `first`: of `_zero`."""
     from av.video.reformatter import VideoReformatter
 
+    zero, way = first
     keep = None if whole else _plan(v, packets, wants)
     if not whole:
         packets = packets[_begin(v, packets, wants[0]) or 0 :]
@@ -1018,7 +1024,7 @@ def _pictures(v, packets, wants, size, zero, whole, threads=1):
 
     last = target = end = None
     with ThreadPoolExecutor(1) as pool:
-        for t, f in _held(_laid(v, noted()), wants):
+        for t, f in _held(_laid(noted(), way), wants):
             target = target or _target(v, f, size)
             if f is last:
                 made.append(made[-1])
@@ -1151,7 +1157,7 @@ SOUND_FILES = ('.wav', '.flac', '.ogg')
 
 def _sound_file(path, start, n, rate):
     """Waveform, missing samples and how far left and right cancel, of a sound file; None if soundfile does not know it,
-    has no names for its channels, or knows its length by guessing only (MP3)."""
+    has no names for its channels, guesses its length (MP3), or misplaces the end of its sound (Ogg)."""
     import soundfile as sf
 
     try:
@@ -1159,7 +1165,7 @@ def _sound_file(path, start, n, rate):
     except sf.LibsndfileError:
         return None
     with f:
-        if f.channels > 2 or f.format == 'MP3':
+        if f.channels > 2 or f.format in ('MP3', 'OGG'):
             return None
         old = f.samplerate
         first = max(round(start * old) - _margin(old, rate), 0)
@@ -1172,18 +1178,15 @@ def _sound_file(path, start, n, rate):
     return *_cut([(first / old, gain * _mix(x, None, cancelled), old)], round(start * old) / old, n, rate), cancelled
 
 # %% ../nbs/01_media.ipynb #75b2b14a
-@functools.lru_cache(100_000)
-def _loudest(path, modified, size, index) -> float:
-    "The largest sample of a sound track; another time of change or size (bytes) makes it another file."
-    with _open(path) as c:
-        found = (_samples(f) for _, f in _decode(c.streams[index], _demux(c, [c.streams[index]])))
-        return float(max((np.abs(x[np.isfinite(x)]).max(initial=0) for x in found), default=0))
-
-# %% ../nbs/01_media.ipynb #70671927
 def _gain(path, index) -> np.float32:
     "What brings a track that is stored as floats within [-1, 1], the same for all of the file: 1 if it is within."
-    s = os.stat(path)
-    return np.float32(1 / max(1.0, _loudest(str(path), s.st_mtime_ns, s.st_size, index)))
+    key = _key('loudest', path, index)
+    if key not in _remembered:
+        with _open(path) as c:
+            found = (_samples(f) for _, f in _decode(c.streams[index], _demux(c, [c.streams[index]])))
+            loudest = max((np.abs(x[np.isfinite(x)]).max(initial=0) for x in found), default=0)
+        _remember(key, float(loudest))
+    return np.float32(1 / max(1.0, _remembered[key]))
 
 # %% ../nbs/01_media.ipynb #371026cf
 def _end(packets) -> float:
@@ -1233,18 +1236,18 @@ def _attempt(path, start, wants, size, n, rate, audio, video, how, threads=1, tr
             raise MediaError(path, 'holds no sound that can be decoded')
         streams = [s for s in (v, a) if s is not None]
         packets = _demux(c, streams, _shifts(path, c, streams))
-        zero, read = _zero(path, packets, streams[0])
-        t0, wants = zero + start, wants + (zero + start)
+        zero, way = _zero(path, streams)
+        t0, wants = zero + start, wants + (zero + start + _doubt(streams[0], zero))
         t1 = max(wants[-1], t0 + n / rate)
         if how == 'seek' and t0 - _RUN_UP > zero:
             got = _seek(path, c, streams, zero, t0, t1)
         else:
-            got = _collect(itertools.chain(read, packets), streams, t1, t0 if how == 'read' else -np.inf)
+            got = _collect(packets, streams, t1, t0 if how == 'read' else -np.inf)
         if got is None:
             return None
         pictures = np.zeros((0, 0, 0, 3), np.uint8), np.inf
         if video:
-            pictures = _pictures(v, got[v.index], wants, size, zero, how == 'decode', threads)
+            pictures = _pictures(v, got[v.index], wants, size, (zero, way), how == 'decode', threads)
         if pictures is None:
             return None
         end = max(pictures[1], _end(got[a.index]) if a is not None else -np.inf)
@@ -1274,12 +1277,12 @@ def read_clip(
     rate: int = 16000,  # samples per second of the waveform
     audio: bool = True,  # decode the sound
     video: bool = True,  # decode the picture
-    square: bool = False,  # cut the square in the middle
     grid: np.ndarray | None = None,  # numbers of the grid's frames that are wanted, rising; None: all of `seconds`
     track: int | None = None,  # which of the file's sound tracks, from 0; None: the one that FFmpeg's players choose
-    threads: int = 1,  # 2: pictures are made smaller while the next are decoded; for one reader alone, the pictures are the same
+    threads: int = 1,  # 2: frames are scaled while the next are decoded; for one reader alone, the frames are the same
 ) -> Clip:
-    "Frames and sound of `seconds` from `start`; what the file does not hold is padded and counted. Raises `MediaError`."
+    """Frames and sound of `seconds` from `start`; what the file does not hold is padded and counted. Raises
+    `MediaError`."""
     grid, n = np.arange(max(1, round(seconds * fps))) if grid is None else np.asarray(grid), round(seconds * rate)
     if not (np.isfinite(start) and start >= 0 and seconds > 0 and fps > 0 and rate > 0):
         raise MediaError(path, f'expected start >= 0 and seconds, fps, rate > 0, got {start}, {seconds}, {fps}, {rate}')
@@ -1289,10 +1292,6 @@ def read_clip(
     for how in ('seek', 'read', 'decode'):
         found = found or _attempts(path, start, grid / fps, size, n, rate, audio, video, how, threads, track)
     (frames, pad), (waveform, missing, cancelled), has_audio = found
-    if square and video:
-        s = min(frames.shape[1:3])
-        y, x = (frames.shape[1] - s) // 2, (frames.shape[2] - s) // 2
-        frames = np.ascontiguousarray(frames[:, y : y + s, x : x + s])
     return Clip(frames, waveform, fps, rate, start, str(path), Path(path).stem, pad, missing, has_audio, cancelled)
 
 # %% ../nbs/01_media.ipynb #4eae23fb

@@ -4,6 +4,7 @@ what sounds, at every moment.
     python recordings.py 17 FOLDER       # write the recording of seed 17 into FOLDER, and print its recipe
 """
 
+import functools
 import heapq
 import os
 import sys
@@ -266,6 +267,19 @@ def _pick(r, options):
     return options[int(r.integers(len(options)))]
 
 
+@functools.cache
+def _encoders(names: str) -> tuple:
+    "Those of the encoders that this build of FFmpeg has."
+
+    def there(name):
+        try:
+            return bool(av.Codec(name, 'w'))
+        except av.codec.codec.UnknownCodecError:
+            return False
+
+    return tuple(name for name in names.split() if there(name))
+
+
 def _ms(seconds: float) -> Fraction:
     "Rounded to a millisecond."
     return Fraction(round(seconds * 1000), 1000)
@@ -274,8 +288,9 @@ def _ms(seconds: float) -> Fraction:
 def draw(seed: int) -> Recipe:
     "The recipe of a seed; seeds one after another go through all containers."
     r = np.random.default_rng(seed)
-    box = CONTAINERS[seed % len(CONTAINERS)]
-    codec = _pick(r, box.video.split())
+    boxes = [b for b in CONTAINERS if _encoders(b.video) and _encoders(b.sound)]
+    box = boxes[seed % len(boxes)]
+    codec = _pick(r, _encoders(box.video))
     k = VIDEO[codec]
     timing, rate, clock, times = _times(r, box, k)
     size = tuple(k.step * int(r.integers(n, n + 56) // k.step + 1) for n in box.lowest)
@@ -285,7 +300,7 @@ def draw(seed: int) -> Recipe:
     base = int(r.uniform(0, 20) / clock) * clock if box.offsets and r.random() < 0.4 else Fraction(0)
     end = times[-1] * clock + 1 / rate
     n = int(r.integers(r.random() < 0.9, box.tracks + 1))
-    tracks = [_track(r, box, _pick(r, box.sound.split()), end) for _ in range(n)]
+    tracks = [_track(r, box, _pick(r, _encoders(box.sound)), end) for _ in range(n)]
     if box.default and tracks and r.random() < 0.7:
         i = int(r.integers(len(tracks)))
         tracks[i] = replace(tracks[i], default=True)

@@ -78,7 +78,7 @@ def test_all_eight_ways_of_laying_a_picture_down(stored, tmp_path, way):
     c, p, want = read_clip(f, 0, 0.25, 16), probe(f), put(x, *way)
     assert (p['height'], p['width']) == want.shape[:2]
     assert np.array_equal(c.frames[0], want) and c.frames.flags['C_CONTIGUOUS']
-    assert first(f, size=24, square=True).shape == (24, 24, 3) and first(f, size=(30, 70)).shape == (30, 70, 3)
+    assert first(f, size=(30, 70)).shape == (30, 70, 3)
 
 
 @pytest.mark.parametrize('angle, mirror', [(8, 1), (-40, 1), (80, 1), (100, -1), (175, -1), (-95, -1)])
