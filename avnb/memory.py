@@ -175,7 +175,7 @@ def rows(
 @patch
 def scores(
     self: MemoryBank,
-    rows=None,  # int [B], of this part; None: all written rows, in row order
+    rows: Tensor | slice | None = None,  # int [B], of this part; None: all written rows, in row order
 ) -> Tensor:  # [B], in [-1, 1]
     "Agreement v_bar . a_bar of each row's video and audio."
     rows = self.written if rows is None else rows

@@ -156,3 +156,18 @@ def test_rehearsal_of_the_demo_twice(folder):
     code, out, err = avnb('demo', '--tiny', '--workers', 1, '--set', 'optim.lr=0.001', cwd=folder)
     assert out.count('skipped because') == 2
     one_line(code, err, 'another')
+
+
+@pytest.mark.parametrize('given, found', [(None, '1000'), ('7', '7')])
+def test_waiting_threads_do_not_spin(folder, given, found):
+    "Set before torch is loaded, because OpenMP reads it then; a setting of the user's own stays."
+    env = {k: v for k, v in os.environ.items() if k != 'GOMP_SPINCOUNT'} | ({'GOMP_SPINCOUNT': given} if given else {})
+    code = (
+        'import os, sys\n'
+        'from avnb.cli import main\n'
+        'assert "torch" not in sys.modules\n'
+        'main(["train", "--print-config"])\n'
+        'print("spin", os.environ["GOMP_SPINCOUNT"])'
+    )
+    r = subprocess.run([sys.executable, '-c', code], cwd=folder, capture_output=True, text=True, env=env, timeout=120)
+    assert r.stdout.splitlines()[-1] == f'spin {found}', r.stderr
