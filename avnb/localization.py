@@ -69,7 +69,8 @@ def on_frame(
 
 # %% ../nbs/56_localization.ipynb #457f84b1
 def _partnerless(labels) -> list:
-    "For each clip of a batch, the names of maps it cannot have because there is no other clip, or none of another class."
+    """For each clip of a batch, the names of maps it cannot have because there is no other clip, or none of another
+    class."""
     _, other = partners(labels)
     missing = []
     for i in range(len(labels)):
@@ -108,7 +109,8 @@ def batch_maps(
 
 # %% ../nbs/56_localization.ipynb #1f21ad3c
 class Tally:
-    "Outcomes of each clip: measure -> map name -> list, the chance level of each clip, and how many clips were left out."
+    """Outcomes of each clip: measure -> map name -> list, the chance level of each clip, and how many clips were left
+    out."""
 
     def __init__(self):
         self.hits, self.chance, self.outside = {}, {}, 0
@@ -194,7 +196,8 @@ def score_audio(
 
 # %% ../nbs/56_localization.ipynb #b3b5a0be
 def _visible_sources(tally, truth, batch, i: int, cfg) -> list:
-    "`sounding_sources` visible in clip i's middle frame; the tally counts clips whose sources all lie outside of the view."
+    """`sounding_sources` visible in clip i's middle frame; the tally counts clips whose sources all lie outside of
+    the view."""
     t, start = float(batch.frame_times[i, batch.frames.shape[2] // 2]), float(batch.audio_start[i])
     heard = (start, start + cfg.view.audio_seconds)
     if not sounding_sources(truth, t, heard):
@@ -254,8 +257,8 @@ def localization_report(
     tally: Tally,  # of `tally_batches`
     right: list,  # [N] masks of the bins inside each clip's bands
 ) -> dict:
-    """name -> Score: pointing, energy in the boxes, cIoU, frequency hit and IoU, beside every trivial map, the wrong audio
-    or video, and the untrained network."""
+    """name -> Score: pointing, energy in the boxes, cIoU, frequency hit and IoU, beside every trivial map, the wrong
+    audio or video, and the untrained network."""
     bound = np.mean(tally.hits.get('bound', {}).get('median', [0]))
     fixed, out = _fixed_band(right), {}
     for name, (measure, map, note) in _REPORTED.items():
@@ -422,7 +425,8 @@ _SCENE = dict(
 def scene_report(
     tally: Tally,  # of `tally_scenes`
 ) -> dict:
-    "name -> Score of every question that came up, beside maps without the audio; no map of its kind can pass a ceiling on average."
+    """name -> Score of every question that came up, beside maps without the audio; no map of its kind can pass a
+    ceiling on average."""
     beside = [*BASELINES, 'vision_only', 'activation', 'loudest_cell', 'wrong_class_picture', 'sound_only']
     out = {}
     for name, (measure, map) in _SCENE.items():
@@ -440,8 +444,8 @@ def localization_scores(
     packed=None,  # PackedSet of the manifest; None: read the files
     untrained: Network | None = None,  # of the same architecture, to compare with
 ) -> dict:
-    """name -> Score on the middle window of each clean test clip that has a truth. `LocalizationError` when there is none,
-    `ClipError` when the packed set does not say which part of the frame it shows."""
+    """name -> Score on the middle window of each clean test clip that has a truth. `LocalizationError` when there is
+    none, `ClipError` when the packed set does not say which part of the frame it shows."""
     manifest = readable(manifest, packed)
     part = manifest.take(evaluation_parts(manifest)['pairs'])
     part = part.take(part.table['id'].astype(str).isin(truth).to_numpy())
@@ -463,7 +467,8 @@ def localization_scores(
 
 # %% ../nbs/56_localization.ipynb #03b1bd71
 def _score_pair(tally, pairs: dict, batch, truth: dict, network):
-    "Add the pointing and frequency hits of the maps of a batch: 'video' and 'audio' -> (teacher, student), [B, ...] each."
+    """Add the pointing and frequency hits of the maps of a batch: 'video' and 'audio' -> (teacher, student), [B, ...]
+    each."""
     hz, size = network.views[1].hz, tuple(batch.frames.shape[-2:])
     video = [on_frame(m, network.views[0], size) for m in pairs['video']]
     audio = [resample(m.float().cpu().numpy(), len(hz)) for m in pairs['audio']]

@@ -157,7 +157,8 @@ def resample(
     map,  # [..., n'] cells of a coarse map
     n: int,  # cells of a finer one, for example the bins of the spectrogram
 ) -> np.ndarray:
-    "Linear interpolation from cell centres to cell centres along the last axis, [..., n]; flat beyond the outermost cells."
+    """Linear interpolation from cell centres to cell centres along the last axis, [..., n]; flat beyond the outermost
+    cells."""
     m = np.asarray(map, np.float64)
     at = np.clip((np.arange(n) + 0.5) * m.shape[-1] / n - 0.5, 0, m.shape[-1] - 1)
     lo = np.floor(at).astype(int)

@@ -66,8 +66,8 @@ def evaluate_run(
     | None = None,  # .json to write, with .txt and .tex beside it; None: report.json in the run's folder
     overlap: bool = False,  # go on although test clips of another manifest were trained on
 ) -> dict:
-    """Everything that can be measured of a run: name -> Score's dict, 'skipped': name -> reason, 'about': notes; also written
-    to `out`."""
+    """Everything that can be measured of a run: name -> Score's dict, 'skipped': name -> reason, 'about': notes; also
+    written to `out`."""
     start, other = time.time(), manifest is not None
     manifest, packed = _find_clips(run, manifest, packed)
     network = Network(run.model, run.cfg)

@@ -72,7 +72,8 @@ def truth_of_rows(
     manifest,  # Manifest
     truth: dict,  # id -> truth of the file
 ) -> dict:  # row -> truth of the clip
-    "The truth of each row that has one, from the second at which it begins, with the track that this manifest gives it."
+    """The truth of each row that has one, from the second at which it begins, with the track that this manifest gives
+    it."""
     t = manifest.table
     tracks = t['track'] if 'track' in t else [''] * len(t)
     rows = zip(t.index, t['id'].astype(str), t['start_s'], tracks)
@@ -122,8 +123,8 @@ def in_view(
     b,
     i: int,  # its `Batch`, and its position there
 ) -> dict:
-    """The truth with boxes as fractions of the part of the frame that the batch shows, None where nothing of them is left.
-    `ClipError` if the batch does not say which part that is."""
+    """The truth with boxes as fractions of the part of the frame that the batch shows, None where nothing of them is
+    left. `ClipError` if the batch does not say which part that is."""
 
     def cut(boxes):
         boxes = boxes_in([[np.nan] * 4 if x is None else x for x in boxes], b.area[i], b.frames.shape[-1])
