@@ -150,7 +150,7 @@ def test_r2_and_r3_in_a_batch_ask_the_bank():
 
 def test_maps_of_the_layer_before_with_a_net_that_strides_in_time():
     "The layer before has more frames than the last one: each map takes the middle one of its own."
-    from avnb.localization import model_maps
+    from avnb.network import model_maps
     from avnb.runs import new_model
 
     net = new_model(

@@ -13,11 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toys import config
 
-import avnb.localization as L
 from avnb.clips import WHOLE, ClipError, adopt, boxes_in, middle_square, pack, sees, square_area
 from avnb.evaluation import EvalConfig, OneSense, evaluation_parts, prepare_subject, untrained, window_batches
+from avnb.localization import AttentionMonitor, Tally, _visible_sources, localization_scores
 from avnb.manifest import Manifest, index_folder, inject_noise
+from avnb.map_metrics import LocalizationError, box_mask
 from avnb.media import Clip, write_clip
+from avnb.network import Network
+from avnb.published_boxes import SIDE as BOX_SIDE
+from avnb.published_boxes import boxed_rows, localization_protocol, seen_boxes, truth_map
+from avnb.truth import box_at, clip_truth, in_view, read_truth, sounding_sources, truth_of_rows
 
 sides = st.integers(1, 90)
 corners = st.floats(-0.2, 1.2, allow_nan=False).flatmap(lambda a: st.floats(a, 1.2).map(lambda b: (a, b)))
@@ -143,18 +148,18 @@ def bright(frames):
 def test_batches_know_which_part_they_show(clips, packs):
     "The same area from files, arrays and shards, and the thing's box, taken through it, covers the thing's pixels."
     m, cfg, _ = clips
-    known = L.truth_of_rows(m, L.read_truth(m.folder))
+    known = truth_of_rows(m, read_truth(m.folder))
     for name, packed in packs.items():
         (b,), _ = (list(x) if not isinstance(x, int) else x for x in window_batches(m, cfg, packed, windows=1))
         size = (64, 128) if m.table['width'].iloc[0] == 128 else (128, 64)
         assert np.allclose(b.area.numpy(), square_area(*size), atol=1e-12), name
-        tally = L.Tally()
+        tally = Tally()
         for i, r in enumerate(b.index.tolist()):
-            sources = L._seen(tally, known[r], b, i, cfg)
+            sources = _visible_sources(tally, known[r], b, i, cfg)
             there = bright(b.frames[i, :, b.frames.shape[2] // 2])
             assert bool(sources) == (r != 1) and there.any() == bool(sources), (name, r)
             if sources:
-                mask = L.box_mask(sources[0][1] * SIDE, (SIDE, SIDE))
+                mask = box_mask(sources[0][1] * SIDE, (SIDE, SIDE))
                 assert (mask & there).sum() > 0.85 * there.sum() and (mask & there).sum() > 0.6 * mask.sum(), (name, r)
         assert tally.outside == 1
 
@@ -164,7 +169,7 @@ def scores_of(clips, packed, sides=False):
     s = prepare_subject(
         'both', untrained(cfg, seed=1), cfg, m, EvalConfig(seeds=0, batch=4), packed=packed, sides=sides
     )
-    return L.localization_protocol(s), s
+    return localization_protocol(s), s
 
 
 def test_published_boxes_from_files_and_packed(clips, packs):
@@ -179,7 +184,7 @@ def test_published_boxes_from_files_and_packed(clips, packs):
     assert '1 left out (its boxes lie outside of the part of the frame that is seen)' in part.about['boxes']
     assert list(part.lost['id']) == ['1'] and 'by which boxes are cut' in part.about['boxes']
     assert not len(all_of_it.lost) and 'left out' not in all_of_it.about['boxes']
-    shards, square = L.seen_boxes(part.manifest, packs['shards']), L.seen_boxes(part.manifest, packs['raw'])
+    shards, square = seen_boxes(part.manifest, packs['shards']), seen_boxes(part.manifest, packs['raw'])
     assert len(shards) == 8 and all((a.xyxy == b.xyxy).all() for a, b in zip(shards, square))
 
 
@@ -187,15 +192,15 @@ def test_truth_maps_agree_to_the_pixel_grid(clips, packs):
     "The published truth of the whole frame, cut as the pictures are, is the truth of the square, give or take a pixel at its edges."
     m, _, _ = clips
     area, n = packs['raw'].areas([0])[0], 896  # of a frame four times as fine
-    for whole, square in zip(L.seen_boxes(m), L.seen_boxes(m, packs['raw'])):
+    for whole, square in zip(seen_boxes(m), seen_boxes(m, packs['raw'])):
         x0, y0, x1, y1 = np.round(area * n).astype(int)
-        want = L.truth_map(whole.xyxy, side=n)[y0:y1, x0:x1]
-        rows, columns = ((np.arange(L.SIDE) + 0.5) / L.SIDE * k for k in want.shape)
+        want = truth_map(whole.xyxy, side=n)[y0:y1, x0:x1]
+        rows, columns = ((np.arange(BOX_SIDE) + 0.5) / BOX_SIDE * k for k in want.shape)
         want = want[np.ix_(rows.astype(int), columns.astype(int))]
-        got = L.truth_map(square.xyxy) if len(square.xyxy) else np.zeros_like(want)
+        got = truth_map(square.xyxy) if len(square.xyxy) else np.zeros_like(want)
         grown = np.pad(got, 1, 'edge')
         near = np.max(
-            [grown[1 + dy : 1 + dy + L.SIDE, 1 + dx : 1 + dx + L.SIDE] for dy in (-1, 0, 1) for dx in (-1, 0, 1)], 0
+            [grown[1 + dy : 1 + dy + BOX_SIDE, 1 + dx : 1 + dx + BOX_SIDE] for dy in (-1, 0, 1) for dx in (-1, 0, 1)], 0
         )
         assert (want <= near).all() and np.abs(got - want).mean() < 0.02
 
@@ -203,8 +208,8 @@ def test_truth_maps_agree_to_the_pixel_grid(clips, packs):
 def test_worlds_from_files_and_packed(clips, packs):
     "The report's own localisation: the same tally either way, to the last bit where the pixels are the same."
     m, cfg, _ = clips
-    truth, run = L.read_truth(m.folder), SimpleNamespace(model=untrained(cfg, seed=1), cfg=cfg)
-    files, raw, shards = (L.localization_scores(run, m, truth, packed) for packed in packs.values())
+    truth, network = read_truth(m.folder), Network(untrained(cfg, seed=1), cfg)
+    files, raw, shards = (localization_scores(network, m, truth, packed) for packed in packs.values())
     for k in ('pointing_guided', 'ciou_guided', 'energy_vision_only'):
         assert files[k].baselines['frame_difference'] == raw[k].baselines['frame_difference'], k
         assert abs(files[k].value - raw[k].value) < 0.02 and files[k].n == raw[k].n == shards[k].n == 7
@@ -221,14 +226,14 @@ def test_a_packed_set_that_does_not_know(clips, packs, tmp_path, capsys):
     how = dict(seconds=2.0, fps=float(FPS), size=SIDE, rate=RATE)
     mute = adopt(tmp_path, m, **how)
     assert np.isnan(mute.areas([0, 1])).all()
-    run, truth = SimpleNamespace(model=untrained(cfg, seed=1), cfg=cfg), L.read_truth(m.folder)
-    for attempt in (lambda: scores_of(clips, mute), lambda: L.localization_scores(run, m, truth, mute)):
-        with pytest.raises(L.LocalizationError, match='does not say which part of the frame.*whole='):
+    network, truth = Network(untrained(cfg, seed=1), cfg), read_truth(m.folder)
+    for attempt in (lambda: scores_of(clips, mute), lambda: localization_scores(network, m, truth, mute)):
+        with pytest.raises(ClipError, match='does not say which part of the frame.*whole='):
             attempt()
     state = SimpleNamespace(
-        event='epoch', rank=0, cfg=cfg, manifest=m, data=SimpleNamespace(rows=m.rows, packed=mute), model=run.model
+        event='epoch', rank=0, cfg=cfg, manifest=m, data=SimpleNamespace(rows=m.rows, packed=mute), model=network.model
     )
-    values = L.Watch(4)(state)
+    values = AttentionMonitor(4)(state)
     assert (
         'teacher_pointing' not in values
         and 'entropy_video_self' in values
@@ -236,11 +241,11 @@ def test_a_packed_set_that_does_not_know(clips, packs, tmp_path, capsys):
     )
     knows = adopt(tmp_path, m, **how, whole=packs['raw'].whole)
     assert (
-        L.localization_scores(run, m, truth, knows)['pointing_guided']
-        == L.localization_scores(run, m, truth, packs['raw'])['pointing_guided']
+        localization_scores(network, m, truth, knows)['pointing_guided']
+        == localization_scores(network, m, truth, packs['raw'])['pointing_guided']
     )
     state.data.packed = knows
-    assert L.Watch(8)(state)['outside'] == 1
+    assert AttentionMonitor(8)(state)['outside'] == 1
 
 
 # -- the clock ------------------------------------------------------------------------------------------------------------
@@ -250,21 +255,21 @@ def test_a_row_that_begins_later_has_a_later_truth(clips):
     "Rows from 0.5 s on, without their ids changed: boxes where the thing is then, acts on the clip's clock, scores that still find what moves."
     m, cfg, _ = clips
     late = Manifest(m.folder, m.table.assign(start_s=0.5, seconds=1.5))
-    known = L.truth_of_rows(late, L.read_truth(m.folder))
+    known = truth_of_rows(late, read_truth(m.folder))
     (b,), _ = (list(x) if not isinstance(x, int) else x for x in window_batches(late, cfg, None, windows=1))
     t, mid = b.frame_times[:, b.frames.shape[2] // 2].numpy(), b.frames.shape[2] // 2
     for i, r in enumerate(b.index.tolist()):
-        found = L.sounding_sources(L.in_view(known[r], b, i), float(t[i]), (0.0, 1.0))
+        found = sounding_sources(in_view(known[r], b, i), float(t[i]), (0.0, 1.0))
         if r in (1, 2):
             continue
         ((_, box, _, acts),) = found
         assert acts == [[-0.5, 1.5]]
         there = bright(b.frames[i, :, mid])
-        assert (L.box_mask(box * SIDE, (SIDE, SIDE)) & there).sum() > 0.85 * there.sum()
-    one = L.clip_truth(
+        assert (box_mask(box * SIDE, (SIDE, SIDE)) & there).sum() > 0.85 * there.sum()
+    one = clip_truth(
         dict(fps=16, sources=[dict(boxes=[[0, 0, 0.1, 0.1]] * 8, sounding=True, band=[1, 2], active=[[0, 0.5]])]), 0.25
     )
-    assert len(L.sounding_sources(one, 0.2, (0, 1))) == 1 and not L.sounding_sources(
+    assert len(sounding_sources(one, 0.2, (0, 1))) == 1 and not sounding_sources(
         one, 0.3, (0, 1)
     )  # nothing is known after 0.5 s of the file
 
@@ -277,10 +282,10 @@ def test_nothing_in_the_picture_sounds_under_another_track(clips):
     m, cfg, folder = clips
     noisy = inject_noise(m, 0.5, split='')
     wrong = noisy.table.index[noisy.table['track'] != '']
-    known = L.truth_of_rows(noisy, L.read_truth(m.folder))
+    known = truth_of_rows(noisy, read_truth(m.folder))
     assert len(wrong) == 4 and all(known[r]['sources'][0]['sounding'] == (r not in wrong) for r in noisy.table.index)
     assert not set(wrong) & set(evaluation_parts(noisy)['pairs'])
-    part, none, lost = L.boxed_rows(noisy, 1e6)
+    part, none, lost = boxed_rows(noisy, 1e6)
     assert (
         set(lost['id']) == {noisy.table['id'][r] for r in wrong}
         and 'known to be faulty' in lost['why'].iloc[0]
@@ -315,13 +320,13 @@ def test_the_middle_frame_is_the_one_with_the_boxes(clips, packs, at):
         start = np.clip(at - cfg.view.audio_seconds / 2, 0, 2 - cfg.view.audio_seconds)
         assert np.allclose(b.audio_start, start, atol=1 / RATE)
         for i in (0, 3, 5):
-            box = L.box_at(json.loads((m.folder / f'truth/{i}.json').read_text())['sources'][0], at, FPS)
+            box = box_at(json.loads((m.folder / f'truth/{i}.json').read_text())['sources'][0], at, FPS)
             box = boxes_in(box, WHOLE if name == 'files' else b.area[i], SIDE)
             there = bright(b.frames[i, :, mid])
             if np.isnan(box).any():
                 assert not there.any()
             else:
-                assert (L.box_mask(box * SIDE, (SIDE, SIDE)) & there).sum() > 0.8 * there.sum() > 0, (name, i)
+                assert (box_mask(box * SIDE, (SIDE, SIDE)) & there).sum() > 0.8 * there.sum() > 0, (name, i)
 
 
 def test_boxes_at_a_moment_that_was_not_packed(clips, packs):
@@ -334,7 +339,7 @@ def test_boxes_at_a_moment_that_was_not_packed(clips, packs):
     assert r['pointing_guided'].n == 3 and list(s.lost['why']) == ['ends before the picture with the boxes'] * 4 + [
         'begins after the picture with the boxes'
     ]
-    with pytest.raises(L.LocalizationError, match='none of 8 clips can be scored.*ends before the picture'):
+    with pytest.raises(LocalizationError, match='none of 8 clips can be scored.*ends before the picture'):
         scores_of((Manifest(m.folder, m.table.assign(boxes_at_s='1.5')), cfg, folder), short)
 
 
@@ -342,14 +347,15 @@ def test_boxes_at_a_moment_that_was_not_packed(clips, packs):
 
 
 def test_maps_are_drawn_where_the_network_looked(clips):
-    "`attend` of a clip as it is: maps of the middle square, drawn on that part of the frame alone, boxes where they are in the frame."
+    "`Network.along` a clip as it is: maps of the middle square, drawn on that part of the frame alone, boxes where they are in the frame."
     from avnb.media import read_clip
     from avnb.plots import Overlay, fit_maps, show_attention
 
     m, cfg, _ = clips
     model, clip = untrained(cfg, seed=1), read_clip(m.path(0), 0, 2, FPS, rate=RATE)
     square, area = middle_square(clip)
-    a, same = L.attend(model, clip, cfg), L.attend(model, square, cfg)
+    network = Network(model, cfg)
+    a, same = network.along(clip), network.along(square)
     assert (a.video_guided == same.video_guided).all() and (a.audio_guided == same.audio_guided).all()
     assert (a.area == area).all() and a.sees == 'the network sees the middle 50 % of the picture' and same.sees == ''
     T, H, W = clip.frames.shape[:3]
@@ -371,7 +377,7 @@ def test_maps_are_drawn_where_the_network_looked(clips):
     changed = np.abs(plain - hot).max(-1) > 8
     outside = np.ones((H, W), bool)
     outside[y0:y1, x0:x1] = False
-    box = L.box_mask(
+    box = box_mask(
         np.array(json.loads((m.folder / 'truth/0.json').read_text())['sources'][0]['boxes'][8]) * [W, H, W, H]
         + [-3, -3, 4, 4],
         (H, W),

@@ -9,7 +9,7 @@ import pytest
 from avnb.core import sha256_file
 from avnb.manifest import Manifest
 from avnb.media import read_clip
-from avnb.world import World, picture, plan, scene_of, sound
+from avnb.world import World, plan_scenes, render_audio, render_frames, scene_of
 
 SAMPLES = Path(__file__).parents[1] / 'data_samples'
 
@@ -32,7 +32,7 @@ def test_files_are_the_ones_that_were_measured(manifest):
 def test_truth_is_what_the_command_plans(manifest):
     card = json.loads((SAMPLES / 'world.json').read_text())
     world = World(card['seed'], card['classes'])
-    scenes = plan(world, card['clips'], card['faulty'], card['test'])
+    scenes = plan_scenes(world, card['clips'], card['faulty'], card['test'])
     assert [scene_of(known(manifest, i)) for i in range(48)] == scenes
     assert list(manifest.table['faulty_kind']) == [s.faulty_kind for s in scenes] and 'wrong_track' in set(
         manifest.table['faulty_kind']
@@ -44,8 +44,8 @@ def test_truth_is_what_the_command_plans(manifest):
 def test_pixels_and_samples_are_those_of_the_scene(manifest, i):
     "Up to what two lossy codecs change."
     scene = scene_of(known(manifest, i))
-    frames, boxes = picture(scene)
+    frames, boxes = render_frames(scene)
     clip = read_clip(manifest.path(i), 0, 2, 16)
     assert clip.frames.shape == frames.shape and np.abs(clip.frames.astype(int) - frames).mean() < 6
-    assert np.corrcoef(clip.waveform, sound(scene))[0, 1] > 0.97
+    assert np.corrcoef(clip.waveform, render_audio(scene))[0, 1] > 0.97
     assert np.allclose([s['boxes'] for s in known(manifest, i)['sources']], boxes, atol=1e-3)
