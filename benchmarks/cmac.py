@@ -38,9 +38,10 @@ from study import (
 from avnb.attention import attention_scores, consistency_loss
 from avnb.core import replace
 from avnb.evaluation import untrained
-from avnb.localization import centre_map, scene_report, tally_scenes
-from avnb.plots import paired
-from avnb.training import Objective
+from avnb.map_metrics import centre_map
+from avnb.localization import scene_report, tally_scenes
+from avnb.studies import paired
+from avnb.objective import Objective
 
 TABLE = Table(RESULTS / 'cmac.csv')
 HEADLINE = 'pointing_vision_only'  # named before the confirming runs

@@ -156,7 +156,7 @@ def originals(work, most):
     "(name of the set, files): real ones where there are any, else files written into `work`."
     root = Path(os.environ.get('AVNB_REAL_DATA') or Path(__file__).parents[2] / 'shared' / 'real')
     if (root / 'clips').is_dir():
-        from avnb.manifest import MediaError, probe
+        from avnb.media import MediaError, probe
 
         found = []
         for f in sorted((root / 'clips').iterdir()):
@@ -209,7 +209,7 @@ def gop(path):
 def items(files, work, seed, n):
     "(items on originals, items on the packed set): the same moments of the same windows."
     import soundfile
-    from avnb.clips import pack
+    from avnb.packed import pack
     from avnb.manifest import Manifest
     import pandas as pd
 

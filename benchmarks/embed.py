@@ -33,7 +33,8 @@ def bare(model, data, views, batch):
 
 def ours(model, cfg, manifest, packed, windows, batch):
     "The same clips as a protocol asks for them, into a fresh cache; the embeddings read back."
-    from avnb.evaluation import EvalConfig, Subject
+    from avnb.protocols import EvalConfig
+    from avnb.evaluation import Subject
 
     with tempfile.TemporaryDirectory() as d:
         f = Subject(model, cfg, manifest, EvalConfig(windows=windows, batch=batch, seeds=0), d, packed).features(
@@ -51,10 +52,10 @@ def main():
     p.add_argument('--out', default=str(Path(__file__).parent / 'results' / 'embed.csv'))
     a = p.parse_args()
     import numpy as np
-    from avnb.cli import demo_config
-    from avnb.clips import pack
+    from avnb.demo import demo_config
+    from avnb.packed import pack
     from avnb.evaluation import OneSense, whole
-    from avnb.training import load_model
+    from avnb.runs import load_model
     from avnb.views import views_from
     from avnb.world import write_world
 

@@ -31,7 +31,7 @@ STAGE2['robust_both'] = STAGE2['robust'] + STAGE2['both']
 
 def config(folder, manifest, packed, epochs, seed=0):
     "The demo's recipe with plain xID."
-    from avnb.cli import demo_config
+    from avnb.demo import demo_config
 
     return demo_config(
         folder,
@@ -68,7 +68,7 @@ def train(folder, manifest, packed, epochs, quick):
 
 def world(folder, quick):
     "A generated world, and the runs on it."
-    from avnb.clips import pack
+    from avnb.packed import pack
     from avnb.world import write_world
 
     there = folder / 'world' / 'manifest.csv'
@@ -81,8 +81,9 @@ def world(folder, quick):
 
 def real(folder, clips, quick):
     "Real recordings cut into windows of two seconds, a third of the files held out, and the runs on the others."
-    from avnb.clips import pack
-    from avnb.manifest import index_folder, split_by_file
+    from avnb.packed import pack
+    from avnb.index import index_folder
+    from avnb.manifest import split_by_file
 
     there, take = folder / 'windows.csv', dict(include=['*dog*', '*drum*']) if quick else {}
     m = split_by_file(
@@ -217,8 +218,9 @@ PLAIN = {
 
 def networks(manifest, packed, runs, seeds=3):
     "(method, seed) -> network: the trained ones, and untrained ones with settled batch norm; the runs; their config."
-    from avnb.evaluation import untrained, window_batches
-    from avnb.training import load_run
+    from avnb.evaluation import untrained
+    from avnb.features import window_batches
+    from avnb.runs import load_run
     from avnb.views import views_from
 
     loaded = {m: load_run(f) for m, f in runs.items()}
@@ -234,7 +236,9 @@ def questions(table, name, manifest, packed, runs, one=None, windows=2):
     """Everything a report asks of embeddings, for all networks in one pass over the clips; returns networks, runs and
     config."""
     import numpy as np
-    from avnb.evaluation import Measured, _ask, evaluation_parts, measure, readable
+    from avnb.evaluation import Measured, _ask, measure
+    from avnb.protocols import evaluation_parts
+    from avnb.features import readable
 
     side = lambda m: int((m.table['split'] == 'test').sum())
     listed, manifest = manifest, readable(manifest, packed)
@@ -266,8 +270,9 @@ def questions(table, name, manifest, packed, runs, one=None, windows=2):
 
 def on_world(folder, there, runs, quick):
     "The world: probes, retrieval, noise, pointing and frequencies."
-    from avnb.clips import PackedSet
-    from avnb.localization import localization_scores, one_source, read_truth
+    from avnb.packed import PackedSet
+    from avnb.localization import localization_scores
+    from avnb.truth import one_source, read_truth
     from avnb.manifest import Manifest
 
     table, manifest, packed = Table('world'), Manifest.load(there), PackedSet.load(folder / 'world' / 'packed')
@@ -302,10 +307,12 @@ def labels_of(manifest, boxes):
 
 def on_real(folder, recordings, there, runs, quick):
     "Real clips: held-out files, classes and boxes drawn by hand."
-    from avnb.clips import PackedSet
-    from avnb.evaluation import EvalConfig, prepare_subject
-    from avnb.localization import localization_protocol
-    from avnb.manifest import Manifest, from_csv
+    from avnb.packed import PackedSet
+    from avnb.protocols import EvalConfig
+    from avnb.evaluation import prepare_subject
+    from avnb.published_boxes import localization_protocol
+    from avnb.manifest import Manifest
+    from avnb.datasets import from_csv
 
     table, packed = Table('real'), PackedSet.load(folder / 'real' / 'packed')
     manifest = labels_of(Manifest.load(there), recordings / 'boxes.csv')
@@ -324,9 +331,10 @@ def on_real(folder, recordings, there, runs, quick):
 def on_esc50(folder, recordings, runs, quick):
     """ESC-50's fourth fold, split by recording (not the published protocol): SVM and neighbours on audio features of
     networks trained on either set."""
-    from avnb.evaluation import EvalConfig, audio_score, prepare_subject
-    from avnb.manifest import from_esc50
-    from avnb.training import load_run
+    from avnb.protocols import EvalConfig, audio_score
+    from avnb.evaluation import prepare_subject
+    from avnb.datasets import from_esc50
+    from avnb.runs import load_run
 
     manifest = from_esc50(recordings / 'esc50', fold=None)
     said = manifest.table['protocol'].iloc[0]

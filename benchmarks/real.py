@@ -16,11 +16,14 @@ import numpy as np
 import pandas as pd
 import torch
 
-from avnb.clips import PackedSet, adopt, pack
+from avnb.packed import PackedSet, adopt, pack
 from avnb.core import AvnbError, progress, rng
-from avnb.evaluation import auroc, embed, window_batches
-from avnb.manifest import Manifest, index_folder, inject_noise
-from avnb.training import new_model
+from avnb.metrics import auroc
+from avnb.evaluation import embed
+from avnb.features import window_batches
+from avnb.manifest import Manifest, inject_noise
+from avnb.index import index_folder
+from avnb.runs import new_model
 from avnb.views import views_from
 from robust_xid import named, variant
 from study import RESULTS, Table, config, first_stage, train

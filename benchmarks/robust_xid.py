@@ -39,7 +39,8 @@ from study import (
 )
 from avnb import training
 from avnb.core import replace
-from avnb.evaluation import auroc, untrained
+from avnb.metrics import auroc
+from avnb.evaluation import untrained
 from avnb.nce import (
     debiased_loss,
     mix_targets,
@@ -49,8 +50,8 @@ from avnb.nce import (
     shuffle_weights,
     uniform_targets,
 )
-from avnb.plots import gap_closed
-from avnb.training import Objective
+from avnb.studies import gap_closed
+from avnb.objective import Objective
 
 TABLE = Table(RESULTS / 'robust_xid.csv')
 HEADLINE = 'pointing_guided'  # named before the confirming runs

@@ -41,7 +41,7 @@ OURS = dict(
 def make_set(folder, rows, stored, seconds=2.0, fps=16.0, size=128, rate=24000, seed=0):
     "A manifest of `rows` clips and arrays of `stored` of them: noise, for nothing here looks at what is learned."
     import pandas as pd
-    from avnb.clips import adopt
+    from avnb.packed import adopt
     from avnb.manifest import Manifest
 
     g = np.random.default_rng(seed)
@@ -73,7 +73,7 @@ def make_set(folder, rows, stored, seconds=2.0, fps=16.0, size=128, rate=24000, 
 
 def make_shards(folder, manifest, stored, seconds=2.0, fps=16.0, size=128, rate=24000, seed=0):
     "The first `stored` clips as files and packed as shards: a soft texture that drifts, and noise."
-    from avnb.clips import pack
+    from avnb.packed import pack
     from avnb.manifest import Manifest
     from avnb.media import write_clip
 
@@ -182,7 +182,7 @@ def our_step(s, batch):
 
 def peers_step(cfg, index, video, spec, bank, negatives=1024, tau=0.07):
     "The peers' way in a few lines: float32, eager, gathered negatives, a look at the loss in every step."
-    from avnb.training import new_model
+    from avnb.runs import new_model
 
     model = new_model(cfg).to(video.device).train()
     optimizer = torch.optim.Adam(model.parameters(), 1e-4)
@@ -231,7 +231,7 @@ def from_packed(cfg, steps):
 def flops(cfg, video, spec):
     "Floating-point operations of the networks per clip, forward and backward."
     from torch.utils.flop_counter import FlopCounterMode
-    from avnb.training import new_model
+    from avnb.runs import new_model
 
     model = new_model(cfg).train()
     with FlopCounterMode(display=False) as count:
@@ -386,7 +386,7 @@ def main():
     never_silent()
     os.environ.setdefault('AVNB_PROGRESS', '0')
     import avnb.training as T
-    from avnb.clips import PackedSet
+    from avnb.packed import PackedSet
 
     as_later(T, PackedSet)
     table = Table(a, machine(cuda))

@@ -10,23 +10,19 @@ import pandas as pd
 import torch
 
 from avnb import training
-from avnb.clips import PackedSet, adopt
+from avnb.packed import PackedSet, adopt
 from avnb.core import TrainConfig, digest, progress, replace
-from avnb.evaluation import (
-    bank_auroc,
-    embed,
-    evaluation_parts,
-    linear_probe,
-    on_half_circle,
-    retrieval_class,
-    window_batches,
-)
+from avnb.protocols import bank_auroc, evaluation_parts
+from avnb.evaluation import embed, on_half_circle
+from avnb.probes import linear_probe
+from avnb.metrics import retrieval_class
+from avnb.features import window_batches
 from avnb.evaluation import measure as embeddings_of
 from avnb.localization import localization_report, tally_batches
 from avnb.manifest import Manifest
-from avnb.plots import beside, paired
+from avnb.studies import is_reference, paired
 from avnb.views import views_from
-from avnb.world import PRESETS, Gate, World, check_world, gate_table, picture, plan, sound, truth, write_world
+from avnb.world import PRESETS, Gate, World, check_world, gate_table, render_frames, plan_scenes, render_audio, scene_truth, write_world
 
 RESULTS = Path(__file__).parent / 'results'
 COLUMNS = 'phase faulty classes method seed metric value n'.split()
@@ -71,10 +67,10 @@ def write_packed_world(out, seed, faulty, train, test, classes=12, dials=DIALS) 
         np.memmap(out / 'audio.i16', np.int16, 'w+', shape=shape[1]),
     )
     rows, known = [], []
-    for i, scene in enumerate(progress(plan(world, n, faulty, test / n), total=n, desc='rendering', unit='clip')):
-        frames[i], boxes = picture(scene)
-        audio[i] = np.round(np.clip(sound(scene), -1, 1) * 32767)
-        known.append(truth(scene, boxes, world))
+    for i, scene in enumerate(progress(plan_scenes(world, n, faulty, test / n), total=n, desc='rendering', unit='clip')):
+        frames[i], boxes = render_frames(scene)
+        audio[i] = np.round(np.clip(render_audio(scene), -1, 1) * 32767)
+        known.append(scene_truth(scene, boxes, world))
         rows.append(
             dict(
                 id=f'{i:06d}',
@@ -281,7 +277,7 @@ def show(part: pd.DataFrame, shown, wide=40):
         line = ''
         for k in shown:
             x = part[(part.method == m) & (part.metric == k)].value
-            d, h, n = (0, 0, 0) if m == 'xid' or beside(m) else paired(part, k, m, 'xid')
+            d, h, n = (0, 0, 0) if m == 'xid' or is_reference(m) else paired(part, k, m, 'xid')
             line += f'{"" if not len(x) else f"{x.mean():.3f}" + (f" {d:+.3f}±{h:.3f}" if n > 1 else f" {d:+.3f}" if n else ""):>26}'
         print(f'{m:{wide}} {part[part.method == m].seed.nunique():3}' + line)
 
