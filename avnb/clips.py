@@ -47,7 +47,7 @@ def to(self: Batch, device) -> Batch:
 
 @patch
 def pin_memory(self: Batch) -> Batch:
-    "The same batch in memory that a GPU reads by itself, so that `to` need not wait; the loader calls it if there is one."
+    "The same batch in memory that a GPU reads by itself, so that `to` need not wait."
     pinned = {k: getattr(self, k).pin_memory() for k in ('index', 'frames', 'waveform')}
     return replace(self, **pinned)
 
@@ -100,7 +100,7 @@ class ClipDataset:
         senses: str = 'both',  # 'video' or 'audio': only that one is decoded, and the other is black or silent
         aligned: bool = True,  # evenly spaced video sits in the middle of its audio; False: each spans the whole clip
         squeeze: bool = False,  # the whole frame squeezed to a square, not the square in its middle (from files only)
-        centres=None,  # [N] s into each clip around which its one window lies; NaN: where it would be without
+        centres=None,  # [N] s into each clip around which its window is centred; NaN: left where it is
     ):
         if not len(manifest):
             raise ClipError('the manifest holds no clip; check data.split and what `avnb index` found')
@@ -108,9 +108,10 @@ class ClipDataset:
             raise ClipError(f"senses: expected 'both', 'video' or 'audio', got {senses!r}")
         self.manifest, self.data, self.view = manifest, data, view
         self.seed, self.train, self.windows = seed, train, windows
-        self.senses, self.aligned, self.squeeze, self.centres = senses, aligned, squeeze, centres
+        self.senses, self.aligned = senses, aligned
+        self.squeeze, self.centres = squeeze, centres
         self.rows = manifest.rows  # rows of the full manifest
-        self.place = {int(r): k for k, r in enumerate(self.rows)}  # and where they stand here
+        self.place = {int(r): k for k, r in enumerate(self.rows)}  # and their positions here
         self.length = clip_lengths(manifest, data.seconds)
         self.video_seconds = ((view.frames - 1) * view.stride + 1) / data.fps
         self._open_packed(data.packed if packed is None else packed)
@@ -173,7 +174,8 @@ def _starts(self: ClipDataset, rows, epoch, length, audio_seconds, offset) -> tu
 @patch
 def _centred(self: ClipDataset, at, length, frames, first) -> tuple:
     "The moments with the middle frame at the second `at` [B], where it is known, and the sound around it."
-    d, w, known, at = self.data, self.view, np.isfinite(at), np.nan_to_num(at)
+    d, w = self.data, self.view
+    known, at = np.isfinite(at), np.nan_to_num(at)
     middle = np.round(at * d.fps)[:, None] + (np.arange(w.frames) - w.frames // 2) * w.stride
     start = np.clip(at - w.audio_seconds / 2, 0, np.maximum(length - w.audio_seconds, 0))
     near, begin = np.maximum(middle, 0).astype(np.int64), np.floor(start * d.rate).astype(np.int64)
@@ -378,7 +380,7 @@ def entries(self: Ledger) -> list:
 
 @patch
 def summary(self: Ledger) -> str:
-    "The ten most frequent entries, and what to do."
+    "A text on the ten most frequent entries."
     worst = '\n'.join(f'  {e["count"]:4} x {e["id"]}  {e["path"]}: {e["reason"]}' for e in self.entries()[:10])
     return (
         f'{len(self.seen)} of {self.total} clips cannot be read, {len(self.seen) / self.total:.1%}; '

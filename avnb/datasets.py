@@ -179,7 +179,8 @@ def _set_window(row: dict, cut, duration: float):
 def _read_listed(folder, rows: list[dict], protocol: str, of: str = '', endings=VIDEOS, check=True) -> Manifest:
     """The manifest of listed files. Each row has `id`, a place (see `_FileFinder`), perhaps `start_s`, `seconds`,
     `split`, `label` and more; a row with a `why` is left out for that reason."""
-    finder, there, cuts, missing = _FileFinder(folder, endings, rows), [], [], []
+    finder = _FileFinder(folder, endings, rows)
+    there, cuts, missing = [], [], []
     for r in rows:
         path, bare = finder.find(r)
         cut, want = r.pop('segment', (0, 0, 0))[1:], r.pop('find', [('', r['id'])])
@@ -206,7 +207,7 @@ def _read_listed(folder, rows: list[dict], protocol: str, of: str = '', endings=
 
 # %% ../nbs/13_datasets.ipynb #c6037ba1
 def _nothing_usable(folder, rows, missing, of: str) -> str:
-    "Why no file of a list can be used, and what to do: repair the links to them, or get them."
+    "A sentence on a list of which no file can be used: the links to repair, or the archives to get."
     what, where = _SOURCES.get(of, ('the files', 'the paths in the table, relative to its folder'))
     first = f'the first is {missing[0]["path"]} ({missing[0]["why"]})' if missing else 'the list is empty'
     links = [f'{p} is {why}' for p, why in walk_files(folder) if 'link' in why]
@@ -346,7 +347,7 @@ def _kinetics_rows(f: Path, side: str, split: str) -> list[dict]:
 # %% ../nbs/13_datasets.ipynb #0797e6d4
 def from_kinetics(
     folder: str | Path,  # holds the lists, and the videos in any depth
-    check: bool = True,  # open every file (50 to 100 per second and core); False: believe the list's lengths
+    check: bool = True,  # open every file (50 to 100 per second and core); False: take the listed lengths
 ) -> Manifest:
     """Kinetics (400, 600, 700): train, and the validation part as test; more columns: published_split, recording.
     Raises `ManifestError`."""
@@ -359,15 +360,15 @@ def from_kinetics(
 
 # %% ../nbs/13_datasets.ipynb #bff963d9
 def _is_head(cells: list) -> bool:
-    "Whether the first line of VGGSound's list names columns: neither a second nor a split stands where they should."
+    "Whether the first line of VGGSound's list names columns: it has neither a second nor a split in its place."
     return len(cells) == 4 and np.isnan(_clock_seconds(cells[1])) and cells[3].strip().lower() not in ('train', 'test')
 
 # %% ../nbs/13_datasets.ipynb #8d9f5725
 def from_vggsound(
     folder: str | Path,  # holds vggsound.csv, and the clips in any depth
-    check: bool = True,  # open every file; False: believe that each holds 10 s
+    check: bool = True,  # open every file; False: assume that each lasts 10 s
 ) -> Manifest:
-    """VGGSound: lines `youtube id, second, label, train or test`, with a head or without; more columns: recording.
+    """VGGSound: lines `youtube id, second, label, train or test`, with a header or without; more columns: recording.
     Raises `ManifestError`."""
     file, rows = _find_lists(folder, 'vggsound', 'vggsound.csv', '*/vggsound.csv')[0], []
     listed = list(csv_rows(file, skipinitialspace=True))
@@ -426,7 +427,7 @@ def _audioset_row(where: str, cells: list, names: dict, side: str) -> dict:
 # %% ../nbs/13_datasets.ipynb #6eb79a39
 def from_audioset(
     folder: str | Path,  # holds the lists of segments and of classes, and the clips in any depth
-    check: bool = True,  # open every file; False: believe the list's lengths
+    check: bool = True,  # open every file; False: take the listed lengths
 ) -> Manifest:
     """AudioSet: both training lists as train, the evaluation list as test; more columns: published_split, recording.
     Raises `ManifestError`."""
@@ -512,7 +513,8 @@ _SCENES = 'bus busystreet office openairmarket park quietstreet restaurant super
 def from_dcase2014(
     folder: str | Path,  # holds scenes_stereo/ and scenes_stereo_testset/
 ) -> Manifest:
-    "The acoustic scenes of DCASE 2013 (called 2014 in papers): 100 recordings to train, 100 to test. Raises `ManifestError`."
+    """The acoustic scenes of DCASE 2013 (called 2014 in papers): 100 recordings to train, 100 to test. Raises
+    `ManifestError`."""
     rows = [
         dict(
             id=f'{side}_{c}{k:02d}',
@@ -531,21 +533,19 @@ def from_dcase2014(
 class Boxes:
     "Published boxes of one clip."
 
-    xyxy: (
-        np.ndarray
-    )  # float64 [K, 4] x0, y0, x1, y1, fractions of the frame, in [0, 1]; K = 0: no sounding object visible
+    xyxy: np.ndarray  # float64 [K, 4] x0, y0, x1, y1, fractions of the frame; K = 0: no sounding object is visible
     votes: int = 1  # boxes that must cover a point for weight 1 (VGG-SS 1, Flickr-SoundNet 2)
     time_s: float = np.nan  # frame they were drawn on, s from the row's start; NaN: not known, or a single picture
 
 # %% ../nbs/13_datasets.ipynb #0fac2b25
-def _box_columns(boxes, votes=1, time_s='', who='', slack=0.25) -> dict:
-    "The columns in which a row keeps its boxes, cut to the frame; `slack`: how far they may stand out of it."
+def _box_columns(boxes, votes=1, time_s='', name='', slack=0.25) -> dict:
+    "The columns in which a row keeps its boxes, cut to the frame; `slack`: how far they may reach outside."
     try:
         b = np.array([[float(x) for x in box] for box in boxes]).reshape(-1, 4)
     except (TypeError, ValueError):
         b = np.full((1, 4), np.nan)
     if not np.isfinite(b).all() or (b < -slack).any() or (b > 1 + slack).any() or (b[:, :2] > b[:, 2:]).any():
-        raise ManifestError(f'{who}: expected boxes x0 <= x1, y0 <= y1 as fractions of the frame, got {boxes}')
+        raise ManifestError(f'{name}: expected boxes x0 <= x1, y0 <= y1 as fractions of the frame, got {boxes}')
     return dict(boxes=json.dumps(np.clip(b, 0, 1).round(6).tolist()), votes=str(votes), boxes_at_s=str(time_s))
 
 # %% ../nbs/13_datasets.ipynb #c75ef658
@@ -613,7 +613,7 @@ def from_vggss(
     file, rows = _find_lists(folder, 'vggss', 'vggss.json', 'metadata/vggss.json')[0], []
     for name, y, second, label, boxes in _vggss_entries(file):
         try:
-            own = _box_columns(boxes, time_s=5.0, who=name)
+            own = _box_columns(boxes, time_s=5.0, name=name)
         except ManifestError as e:
             own = dict(why=str(e))  # one damaged entry of 5,158 does not stop the others
         rows.append(
@@ -644,7 +644,7 @@ def _flickr_boxes(xml: Path) -> list:
 def from_flickr_soundnet(
     folder: str | Path,  # holds Annotations/, the pictures and sounds in any depth, perhaps flickr_test.csv
 ) -> Manifest:
-    "Flickr-SoundNet's annotated pairs: those of the usual test list, or all if it is not there. Raises `ManifestError`."
+    "Flickr-SoundNet's annotated pairs: the usual test list, or all if it is not there. Raises `ManifestError`."
     notes = {f.stem: f for f in _find_lists(folder, 'flickr_soundnet', 'Annotations/*.xml', '*/Annotations/*.xml')}
     lists = [f for p in ('flickr_test.csv', 'metadata/flickr_test.csv') if (f := Path(folder, p)).exists()]
     ids = [x.split(',')[0].strip() for _, x in _lines_of(lists[0])] if lists else sorted(notes)
@@ -652,7 +652,7 @@ def from_flickr_soundnet(
     for i in ids:
         own = dict(why='no annotation')
         if i in notes:
-            own = _box_columns(_flickr_boxes(notes[i]), votes=2, who=notes[i].name)
+            own = _box_columns(_flickr_boxes(notes[i]), votes=2, name=notes[i].name)
         rows.append(dict(id=i, find=[('', i)], split='test', **own))
     protocol = f'Flickr-SoundNet, {"test list of" if lists else "all"} {len(ids)}'
     return _with_stills(folder, rows, protocol, 'flickr_soundnet')
@@ -761,12 +761,12 @@ def _collect_boxes(t) -> pd.DataFrame:
     "One row per picture that boxes were drawn on, with all of them."
     sides, rows = ['x0', 'y0', 'x1', 'y1'], []
     for _, g in t.groupby([c for c in ('path', 'start_s', 'boxes_at_s') if c in t], sort=False):
-        b, at, who = g[sides], g['boxes_at_s'].iloc[0] if 'boxes_at_s' in g else '', g['path'].iloc[0]
+        b, at, name = g[sides], g['boxes_at_s'].iloc[0] if 'boxes_at_s' in g else '', g['path'].iloc[0]
         if at and np.isnan(_clock_seconds(at)):
-            raise ManifestError(f'{who}: expected the moment of its picture in s, got {at!r}')
+            raise ManifestError(f'{name}: expected the moment of its picture in s, got {at!r}')
         empty = b.map(is_empty_cell).all(axis=1)  # no sounding object is visible
         at = f'{_clock_seconds(at):.10g}' if at else ''
-        boxes = _box_columns(b[~empty].to_numpy().tolist(), time_s=at, who=who, slack=0.05)
+        boxes = _box_columns(b[~empty].to_numpy().tolist(), time_s=at, name=name, slack=0.05)
         rows.append(dict(g.iloc[0].drop(sides), **boxes))
     return pd.DataFrame(rows)
 
@@ -806,7 +806,7 @@ def _paths_table(path: Path, sep: str) -> pd.DataFrame:
 
 # %% ../nbs/13_datasets.ipynb #344c78e8
 def from_csv(
-    path: str | Path,  # the table, with commas, semicolons, tabs or bars between its cells; paths are relative to it
+    path: str | Path,  # the table, its cells divided by commas, semicolons, tabs or bars; paths are relative to it
 ) -> Manifest:
     "The manifest of a table of files, one row each or several with windows or boxes. Raises `ManifestError`."
     path = Path(path)

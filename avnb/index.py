@@ -37,7 +37,8 @@ def walk_files(
     folder,
 ):  # -> (path in the folder as text, '' or why it is no file), one after the other
     "The files below a folder that are not hidden, links followed. Raises `ManifestError` for a locked folder."
-    home, own, links, known = os.path.realpath(folder), [''], deque(), set()
+    home, known = os.path.realpath(folder), set()
+    own, links = [''], deque()  # folders in their own place, and links to folders
     while own or links:
         here = own.pop() if own else links.popleft()
         try:
@@ -136,7 +137,7 @@ def _say_left_out(folder: Path, found: int, left: dict, others: Counter) -> str:
 
 # %% ../nbs/12_index.ipynb #5fab98c5
 def _say_no_video(left: dict, others: Counter) -> str:
-    "What a folder without videos holds, and what to do."
+    "A sentence on the contents of a folder without videos."
     if not others and not left:
         return 'is empty; put videos into it'
     kinds = ', '.join(f'{n} {e}' for e, n in others.most_common(5))
@@ -342,7 +343,7 @@ def _window_id(name: str, start: float, seconds, hop) -> str:
 
 # %% ../nbs/12_index.ipynb #f830131a
 def _unusual(info: dict) -> dict:
-    "What `probe` finds, without the entries that are as usual."
+    "The results of `probe` without the entries that are as usual."
     usual = ['picture_s'] if info['duration_s'] - info['picture_s'] <= _EARLY or not info['video_codec'] else []
     usual += ['unread'] if not info['unread'] else []
     usual += ['audio_tracks', 'audio_taken'] if info['audio_tracks'] < 2 else []
@@ -381,7 +382,7 @@ def examine(
 
 # %% ../nbs/12_index.ipynb #aeb7963c
 def _probe_or_error(folder, path: str) -> dict:
-    "What the header of a file says, or the error."
+    "The facts in the header of a file, or the error."
     try:
         return _unusual(probe(Path(folder, unescape_name(path))))
     except (MediaError, OSError) as e:
@@ -636,7 +637,7 @@ def index_folder(
 
 # %% ../nbs/12_index.ipynb #d18f96bf
 def _complaints(t) -> pd.Series:
-    "What is wrong with each row, '' for nothing."
+    "The complaints about each row, '' for none."
     files = t[t['content_hash'] != ''].groupby('content_hash')['path'].first().to_dict()
     first = pd.Series([files.get(h, p) for h, p in zip(t['content_hash'], t['path'])], t.index, dtype=str)
     looked = (t['content_hash'] != '') & (t['error'] == '')
@@ -655,10 +656,12 @@ def _complaints(t) -> pd.Series:
         'out of phase': looked & (optional('out_of_phase') > 0),
         'several sound tracks': (t['error'] == '') & (tracks > 1) & ~chosen,
     }
-    said = [', '.join(n for n, hit in notes.items() if hit[i]) for i in t.index]
+    texts = [', '.join(n for n, hit in notes.items() if hit[i]) for i in t.index]
     took = [f'sound track {k:.0f} of 0 to {n - 1:.0f}' for k, n in zip(taken, tracks)]
-    said = [s.replace('copy', f'copy of {f}').replace('several sound tracks', k) for s, f, k in zip(said, first, took)]
-    return pd.Series(said, t.index, dtype=str)
+    texts = [
+        s.replace('copy', f'copy of {f}').replace('several sound tracks', k) for s, f, k in zip(texts, first, took)
+    ]
+    return pd.Series(texts, t.index, dtype=str)
 
 # %% ../nbs/12_index.ipynb #c90d619a
 class Diagnosis(str):
@@ -670,11 +673,11 @@ class Diagnosis(str):
         return str(self)
 
 # %% ../nbs/12_index.ipynb #631a7b1f
-def _span(what, x, unit) -> str:
+def _span(name, x, unit) -> str:
     "A line on one column: smallest, largest, median."
     if x.isna().all():
-        return f'  {what:12} not measured'
-    return f'  {what:12} {x.min():,.6g} to {x.max():,.6g} {unit}, median {x.median():,.6g}'
+        return f'  {name:12} not measured'
+    return f'  {name:12} {x.min():,.6g} to {x.max():,.6g} {unit}, median {x.median():,.6g}'
 
 # %% ../nbs/12_index.ipynb #662293e4
 def doctor(

@@ -95,7 +95,7 @@ def _require(columns, names, where):
 
 
 def _wrong_rows(t) -> dict:
-    "What can be wrong with a row -> the rows of which it is true, bool [N]."
+    "Possible faults -> the rows that have them, bool [N]."
     infinite = np.isinf(t[['start_s', 'seconds']]).to_numpy().any(1)
     return {
         'no id': t['id'] == '',
@@ -226,7 +226,7 @@ class Manifest:
 # %% ../nbs/11_manifest.ipynb #22cffab9
 @patch(as_prop=True)
 def keys(self: Manifest) -> list:
-    "(id, content, start_s, seconds) of each row: what tells clips apart, wherever their files lie."
+    "(id, content, start_s, seconds) of each row: the identity of a clip, wherever its file is."
     t = self.table
     return [(a, b, float(c), float(d)) for a, b, c, d in zip(t['id'], _contents(t), t['start_s'], t['seconds'])]
 

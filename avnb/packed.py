@@ -21,7 +21,7 @@ from .media import READING, Clip, MediaError, picture_of, read_clip, sound_of, s
 
 # %% ../nbs/14_packed.ipynb #3408d912
 class ClipError(AvnbError):
-    "Clips that cannot be served: too many unreadable ones, a packed set that does not fit, a batch that cannot be filled."
+    "Clips that cannot be served: too many are unreadable, a packed set does not fit, a batch cannot be filled."
 
 # %% ../nbs/14_packed.ipynb #e80756c4
 WHOLE = np.array([0.0, 0.0, 1.0, 1.0])  # all of the frame: x0, y0, x1, y1
@@ -210,7 +210,8 @@ class ShardSet(PackedSet):
     def __init__(self, folder, meta, url='', check=True):  # url: where shards come from that are not in the folder
         import pandas as pd
 
-        self.folder, self.meta, self.url, self.gone = Path(folder), meta, url, {}
+        self.folder, self.meta = Path(folder), meta
+        self.url, self.gone = url, {}  # gone: shard -> (when to ask again, error)
         t = pd.read_csv(self.folder / 'index.csv', dtype=str, keep_default_na=False)
         self.keys = list(zip(t['id'], t['content_hash'], t['start_s'].map(float), t['seconds'].map(float)))
         self.at = t[_PLACES].to_numpy(np.int64)  # [N,6]
