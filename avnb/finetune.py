@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['VideoClassifier', 'ClassifierTrainer', 'linear_protocol', 'finetune_protocol']
 
-# %% ../nbs/55_finetune.ipynb #50e2e789
+# %% ../nbs/55_finetune.ipynb #c5b42a92
 import copy, dataclasses, re, time
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from .media import READING
 from .metrics import EvaluationError, Score, class_matrix, half_width, named_scores, one_hot, score_known_classes
 from .network import Network
 from .probes import linear_probe, multi_label_probe
-from .protocols import ClassifierConfig, EvalConfig, EvalTask, parse_ints, uncut, with_baselines
+from .protocols import ClassifierConfig, EvalTask, parse_ints, uncut, with_baselines
 from .runs import read_checkpoint, write_checkpoint
 from .views import views_from
 

@@ -7,7 +7,7 @@ __all__ = ['ClassifierConfig', 'EvalConfig', 'recipe', 'parse_ints', 'check_file
            'uncut', 'with_baselines', 'audio_score', 'audio_protocol', 'fewshot_protocol', 'retrieval_protocol',
            'evaluation_parts', 'bank_auroc', 'report_scores', 'embedding_scores']
 
-# %% ../nbs/54_protocols.ipynb #88b69a00
+# %% ../nbs/54_protocols.ipynb #7f37d6a2
 import dataclasses
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,7 +18,7 @@ import pandas as pd
 from fastcore.basics import patch
 
 from .clips import ClipDataset, clip_loader
-from .core import AvnbError, progress, replace, rng
+from .core import AvnbError, progress, replace
 from .features import compute_features, even_windows, ranks_on_half_circle, readable, window_batches
 from .manifest import Manifest, opened
 from avnb.metrics import (

@@ -7,24 +7,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from hypothesis.extra.numpy import arrays
 
-import avnb.evaluation as evaluation
-from avnb.evaluation import (
-    EvaluationError,
-    RowMeans,
-    Score,
-    auroc,
-    draw_shots,
-    first_right,
-    folds_of,
-    found_within,
-    half_width,
-    own_rank,
-    over_splits,
-    retrieval,
-    retrieval_class,
-    retrieval_instance,
-    score_table,
-)
+import avnb.metrics as metrics
+from avnb.features import Features
 from avnb.localization import (
     RULES,
     LocalizationError,
@@ -53,6 +37,20 @@ from avnb.localization import (
     time_frequency_hit,
     truth_map,
 )
+from avnb.metrics import (
+    EvaluationError,
+    Score,
+    _first_right,
+    _found_within,
+    _own_rank,
+    auroc,
+    half_width,
+    retrieval,
+    retrieval_class,
+    retrieval_instance,
+)
+from avnb.probes import _draw_shots, folds_of, mean_over_splits
+from avnb.report import score_table
 
 settings.register_profile('metrics', max_examples=60, deadline=None, derandomize=True)
 settings.load_profile('metrics')
@@ -185,7 +183,7 @@ def test_retrieval_ignores_order_and_scale(q, g, order, files):
     assert one.value == pytest.approx(two.value) and one.chance == pytest.approx(two.chance)
     a, b = retrieval_instance(q, g, files), retrieval_instance(q[order], 3 * g[order], files[order])
     assert a['r5'].value == pytest.approx(b['r5'].value) and a['r1'].value <= a['r5'].value <= a['r10'].value
-    above, tied, size = own_rank(q, g, files)
+    above, tied, size = _own_rank(q, g, files)
     assert (above + tied < size).all()
 
 
@@ -207,15 +205,12 @@ def test_half_width_is_a_width(h):
     )  # windows of the same files: no news
 
 
-@given(st.lists(st.tuples(st.integers(0, 5), levels), min_size=1, max_size=30))
-def test_row_means_are_means(pairs):
-    index, x = np.array([p[0] for p in pairs]), np.array([p[1] for p in pairs])
-    means = RowMeans()
-    for part in np.array_split(np.arange(len(x)), 3):
-        means.add(index[part], dict(x=x[part]))
-    rows, mean = means.result()
-    mean = mean['x']
-    assert list(rows) == sorted(set(index)) and mean == pytest.approx([x[index == r].mean() for r in rows])
+@given(arrays(np.float64, st.tuples(st.integers(1, 9), st.integers(1, 5), st.integers(1, 4)), elements=levels))
+def test_window_means_are_means(x):
+    "In double precision, whatever the precision of the windows."
+    x = x.astype(np.float32)
+    f = Features(lambda key, w: x[:, w], x.shape[1])
+    assert f.mean('x', normed=False) == pytest.approx(x.astype(np.float64).mean(1)) and (f.each('x') == x).all()
 
 
 def test_a_box_without_area_is_hit_by_no_map():
@@ -354,12 +349,12 @@ few = arrays(np.float64, (3, 6), elements=st.integers(0, 3).map(float))
 
 @given(few, arrays(bool, (3, 6)), st.integers(1, 6), st.integers(0, 99))
 def test_found_within_is_what_lots_give(cosine, right, k, seed):
-    counts, gen = first_right(cosine, right), np.random.default_rng(seed)
+    counts, gen = _first_right(cosine, right), np.random.default_rng(seed)
     hits = np.zeros(3)
     for _ in range(300):
         order = np.argsort(-(cosine + gen.random(cosine.shape) * 1e-3), 1)[:, :k]  # ties broken by lot
         hits += np.take_along_axis(right, order, 1).any(1)
-    assert np.abs(hits / 300 - found_within(k, *counts)).max() < 0.16  # five standard errors
+    assert np.abs(hits / 300 - _found_within(k, *counts)).max() < 0.16  # five standard errors
 
 
 @given(
@@ -372,10 +367,10 @@ def test_found_within_is_what_lots_give(cosine, right, k, seed):
 )
 def test_retrieval_from_another_split(q, g, qy, gy, cosine, most):
     q, g = q + np.arange(24).reshape(8, 3) / 97, g + np.arange(24)[::-1].reshape(8, 3) / 89  # no ties
-    with mock.patch.object(evaluation.blocks, '__defaults__', (most,)):
+    with mock.patch.object(metrics.blocks, '__defaults__', (most,)):
         got = retrieval(q, g, qy, gy, (1, 2, 8), cosine=cosine)
-        own = own_rank(q, g)
-    for a, b in zip(own, own_rank(q, g)):
+        own = _own_rank(q, g)
+    for a, b in zip(own, _own_rank(q, g)):
         assert (a == b).all()  # in blocks or at once
     ranks = []
     for x, y in zip(q, qy):
@@ -431,9 +426,9 @@ def test_truth_map_counts_votes(b, votes):
 @given(st.lists(st.sampled_from('abc'), min_size=1, max_size=30), st.integers(1, 5), st.integers(0, 9))
 def test_draws_take_n_of_each_class(y, n, draw):
     y = np.array(y)
-    at = draw_shots(y, n, draw)
+    at = _draw_shots(y, n, draw)
     assert len(set(at)) == len(at) and all((y[at] == c).sum() == min(n, (y == c).sum()) for c in set(y))
-    assert (draw_shots(y, n, draw) == at).all()
+    assert (_draw_shots(y, n, draw) == at).all()
 
 
 def test_folds_and_splits():
@@ -449,7 +444,7 @@ def test_folds_and_splits():
     assert list(folds_of(t.assign(split=['train', 'test'] * 6))) == [
         'test'
     ]  # a split that is no fold is taken as it is
-    s = over_splits([Score(0.5, 0.1, 0.1, 10, dict(untrained=0.2)), Score(0.7, 0.1, 0.1, 10, dict(untrained=0.4))])
+    s = mean_over_splits([Score(0.5, 0.1, 0.1, 10, dict(untrained=0.2)), Score(0.7, 0.1, 0.1, 10, dict(untrained=0.4))])
     assert (s.value, s.n, s.spread['value']) == (pytest.approx(0.6), 20, (pytest.approx(0.1), 2)) and s.baselines[
         'untrained'
     ] == pytest.approx(0.3)

@@ -9,31 +9,29 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from toys import config, toy_set
 
-import avnb.evaluation as E
 from avnb.cli import main
 from avnb.clips import PackedSet
-from avnb.evaluation import (
-    ClassifierConfig,
-    EvalConfig,
+from avnb.evaluate import run_protocol
+from avnb.localization import partners
+from avnb.manifest import Manifest, join_labels, split_labels
+from avnb.media import read_clip, write_clip
+from avnb.metrics import (
     EvaluationError,
     SameClass,
+    _d_prime,
     class_counts,
-    d_prime,
-    knn_accuracy,
-    multi_label_probe,
+    multi_label,
     multi_label_scores,
     one_hot,
     ranking_areas,
     ranking_scores,
     retrieval,
     retrieval_class,
-    run_protocol,
     unit,
-    untrained,
 )
-from avnb.localization import partners
-from avnb.manifest import Manifest, join_labels, split_labels
-from avnb.media import read_clip, write_clip
+from avnb.network import Network
+from avnb.probes import knn_accuracy, linear_probe, multi_label_probe
+from avnb.protocols import ClassifierConfig, EvalConfig
 
 QUICK = EvalConfig(
     windows=2,
@@ -160,7 +158,7 @@ def test_d_prime_is_the_distance_of_two_normal_curves():
     g = np.random.default_rng(0)
     for d in (0.3, 1.0, 2.0):
         s, p = np.r_[g.normal(d, 1, 20000), g.normal(0, 1, 20000)], np.arange(40000) < 20000
-        assert d_prime(float(ranking_areas(s[None], p[None], np.ones((1, 40000)))[1][0]), 4e8) == pytest.approx(
+        assert _d_prime(float(ranking_areas(s[None], p[None], np.ones((1, 40000)))[1][0]), 4e8) == pytest.approx(
             d, abs=0.03
         )
 
@@ -229,14 +227,14 @@ def test_one_class_per_clip_is_as_before():
     x, tx = g.normal(size=(4, 8))[k] + g.normal(size=(80, 8)), g.normal(size=(60, 8))
     named = np.array([join_labels([n]) for n in ('a', 'rock; roll', 'x, y', 'z')])
     for f in (
-        lambda y, ty: E.linear_probe(x, y, tx, ty),
+        lambda y, ty: linear_probe(x, y, tx, ty),
         lambda y, ty: knn_accuracy(x, y, tx, ty),
         lambda y, ty: retrieval_class(x, x[::-1], y),
         lambda y, ty: retrieval(tx, x, ty, y)['r1'],
         lambda y, ty: retrieval(tx, x, ty, y)['mrr'],
     ):
         assert f(k, tk).to_dict() == f(named[k], named[tk]).to_dict()
-    assert 'map' not in retrieval(tx, x, named[tk], named[k]) and not E.multi_label(named)
+    assert 'map' not in retrieval(tx, x, named[tk], named[k]) and not multi_label(named)
 
 
 @pytest.fixture(scope='module')
@@ -247,13 +245,13 @@ def toy(tmp_path_factory):
     tags = [join_labels({f'kind {k}', *(['odd; loud'] if i % 3 == 0 else [])}) for i, k in enumerate(m.table['label'])]
     m = Manifest(folder, m.table.assign(split=np.where(m.table.index < 32, 'train', 'test'), label=tags))
     cfg = config(folder, 'unused')
-    return m, PackedSet.load(folder), cfg, untrained(cfg, seed=7)
+    return m, PackedSet.load(folder), cfg, Network.from_config(cfg, seed=7)
 
 
 @pytest.mark.parametrize('protocol', ['retrieval', 'audio', 'linear', 'finetune'])
 def test_protocols_report_map_auc_and_d_prime(toy, tmp_path, protocol):
     m, packed, cfg, net = toy
-    report = run_protocol(protocol, net, cfg, m, QUICK, tmp_path, packed)
+    report = run_protocol(protocol, net, m, QUICK, tmp_path, packed)
     about, found = report.pop('about'), {k.rsplit('_', 1)[1] for k in report}
     assert {'map', 'auc', 'dprime'} <= found and (found == {'map', 'auc', 'dprime'} or protocol == 'retrieval')
     for k, s in report.items():
@@ -272,7 +270,7 @@ def test_protocols_report_map_auc_and_d_prime(toy, tmp_path, protocol):
     )
     assert 'several per clip' in about['classes'] and 'odd; loud' in about['clips per class']
     single = Manifest(m.folder, m.table.assign(label=[join_labels(sorted(s)[:1]) for s in m.labels]))
-    again = run_protocol(protocol, net, cfg, single, QUICK, tmp_path, packed)
+    again = run_protocol(protocol, net, single, QUICK, tmp_path, packed)
     assert (
         not (tmp_path / f'classes-{protocol}.csv').exists()
         and 'classes' not in again['about']
@@ -283,7 +281,7 @@ def test_protocols_report_map_auc_and_d_prime(toy, tmp_path, protocol):
 def test_few_shots_of_sets_are_refused(toy, tmp_path):
     m, packed, cfg, net = toy
     with pytest.raises(EvaluationError, match='clips of this set have several'):
-        run_protocol('fewshot', net, cfg, m, QUICK, tmp_path, packed)
+        run_protocol('fewshot', net, m, QUICK, tmp_path, packed)
 
 
 def test_the_report_of_a_run(toy, tmp_path, capsys):
@@ -350,7 +348,7 @@ def test_audioset_from_its_lists_to_a_report(tmp_path, capsys):
         + ''.join(f'{i},{m},"{n}"\n' for i, (m, n) in enumerate(zip(mids, ['Speech', 'Music', 'Dog', 'Bark, yip'])))
     )
     cfg = config('', 'unused')
-    untrained(cfg, seed=3).save_pretrained(tmp_path / 'net', cfg)
+    Network.from_config(cfg, seed=3).model.save_pretrained(tmp_path / 'net', cfg)
     fast = [x for k, v in dict(windows=1, seeds=1, batch=8).items() for x in ('--set', f'{k}={v}')]
     for protocol, name in (('audio', 'audio_svm_map'), ('retrieval', 'retrieval_video_to_audio_embedding_map')):
         code = main(

@@ -9,14 +9,20 @@ import pytest
 import torch
 from toys import config, toy_set
 
-import avnb.evaluation as E
+import avnb.features as features
+import avnb.finetune as finetune
+import avnb.protocols as protocols
 from avnb.cli import main
-from avnb.clips import PackedSet
+from avnb.clips import ClipDataset, PackedSet
 from avnb.core import AvnbError, replace
 from avnb.encoders import EncoderError
-from avnb.evaluation import ClassifierConfig, EvalConfig, EvaluationError, run_protocol, untrained
+from avnb.evaluate import PROTOCOLS, run_protocol
+from avnb.features import Features, compute_features, feature_key
 from avnb.manifest import Manifest, from_ucf101
 from avnb.media import write_clip
+from avnb.metrics import EvaluationError, Score
+from avnb.network import Network, NetworkError, weights_key
+from avnb.protocols import ClassifierConfig, EvalConfig, EvalTask, recipe, refuse_overlap, uncut
 from avnb.views import views_from
 
 QUICK = EvalConfig(
@@ -39,7 +45,7 @@ def toy(tmp_path_factory):
     m = Manifest.load(folder / 'manifest.csv')
     m = Manifest(folder, m.table.assign(split=np.where(m.table.index < 32, 'train', 'test')))
     cfg = config(folder, 'unused')
-    return m, PackedSet.load(folder), cfg, untrained(cfg, seed=7)
+    return m, PackedSet.load(folder), cfg, Network.from_config(cfg, seed=7)
 
 
 def changed(m, **columns):
@@ -49,7 +55,7 @@ def changed(m, **columns):
 @pytest.mark.parametrize('protocol', ['fewshot', 'retrieval', 'audio', 'linear', 'finetune'])
 def test_report_has_company(toy, tmp_path, protocol):
     m, packed, cfg, net = toy
-    report = run_protocol(protocol, net, cfg, m, QUICK, tmp_path, packed)
+    report = run_protocol(protocol, net, m, QUICK, tmp_path, packed)
     assert report == json.loads((tmp_path / f'report-{protocol}.json').read_text())
     about = report.pop('about')
     assert about['trained on'] == 'not known' and about['test clips'] == ('12 of 16 in the list')
@@ -68,14 +74,14 @@ def test_report_has_company(toy, tmp_path, protocol):
             and s['spread']['untrained'][1] == 1
         )
     assert (tmp_path / f'report-{protocol}.tex').read_text().count(r'\\') == len(report) + 1
-    assert E.recipe(str(tmp_path / f'evaluate-{protocol}.toml')) == QUICK
+    assert recipe(str(tmp_path / f'evaluate-{protocol}.toml')) == QUICK
 
 
 def test_labels_missing(toy, tmp_path):
     m, packed, cfg, net = toy
     for bad in (changed(m, label=''), changed(m, split=''), changed(m, split='train')):
         with pytest.raises(EvaluationError, match='label and split'):
-            run_protocol('fewshot', net, cfg, bad, QUICK, tmp_path, packed)
+            run_protocol('fewshot', net, bad, QUICK, tmp_path, packed)
 
 
 def test_test_clips_in_training_are_refused_unless_told(toy, tmp_path):
@@ -83,8 +89,8 @@ def test_test_clips_in_training_are_refused_unless_told(toy, tmp_path):
     clean = m.table[m.table['faulty_kind'] == 'none']
     for seen in (clean.assign(content_hash=''), clean.assign(id='other_' + clean['id'])):  # by id, by content
         with pytest.raises(EvaluationError, match="12 of 12 test clips are in the network's training"):
-            run_protocol('fewshot', net, cfg, m, QUICK, tmp_path, packed, trained=seen)
-    told = run_protocol('fewshot', net, cfg, m, replace(QUICK, dict(overlap=True)), tmp_path, packed, trained=clean)
+            run_protocol('fewshot', net, m, QUICK, tmp_path, packed, trained=seen)
+    told = run_protocol('fewshot', net, m, replace(QUICK, dict(overlap=True)), tmp_path, packed, trained=clean)
     assert 'memory' in told['about']['trained on']
     twice = changed(
         m,
@@ -92,7 +98,7 @@ def test_test_clips_in_training_are_refused_unless_told(toy, tmp_path):
         faulty_kind='none',
     )
     with pytest.raises(EvaluationError, match='training split'):
-        E.refuse_overlap(
+        refuse_overlap(
             twice.table[twice.table['split'] == 'test'],
             twice.table[twice.table['split'] == 'train'],
             "this manifest's training split",
@@ -108,14 +114,14 @@ def test_the_same_file_under_another_name_is_found():
         t('v', 'abcdefghijk_000030.mp4', 'hash'),
     ):
         with pytest.raises(EvaluationError, match='1 of 1 test clips'):
-            E.refuse_overlap(test, seen, 'training', names=True)
+            refuse_overlap(test, seen, 'training', names=True)
         assert (
-            E.refuse_overlap(test, seen, 'training') == 0
-            and E.refuse_overlap(test, seen, 'training', True, names=True) == 1
+            refuse_overlap(test, seen, 'training') == 0
+            and refuse_overlap(test, seen, 'training', True, names=True) == 1
         )
-    assert E.refuse_overlap(t('a', 'a/0001.mp4'), t('b', 'b/0001.mp4'), 'training', names=True) == 0
+    assert refuse_overlap(t('a', 'a/0001.mp4'), t('b', 'b/0001.mp4'), 'training', names=True) == 0
     assert (
-        E.refuse_overlap(t('a', 'a/recording_1.mp4', 'one'), t('b', 'b/recording_1.mp4', 'two'), 'training', names=True)
+        refuse_overlap(t('a', 'a/recording_1.mp4', 'one'), t('b', 'b/recording_1.mp4', 'two'), 'training', names=True)
         == 0
     )
 
@@ -123,9 +129,9 @@ def test_the_same_file_under_another_name_is_found():
 def test_one_class_alone_is_refused(toy, tmp_path):
     m, packed, cfg, net = toy
     for bad in (changed(m, label='dog'), changed(m, label=np.where(m.table['split'] == 'train', 'dog', 'cat'))):
-        for p in E.PROTOCOLS:
+        for p in PROTOCOLS:
             with pytest.raises(EvaluationError, match="two classes or more to train on, got 'dog' alone"):
-                run_protocol(p, net, cfg, bad, QUICK, tmp_path, packed)
+                run_protocol(p, net, bad, QUICK, tmp_path, packed)
 
 
 @pytest.mark.parametrize('seconds', [1.5, 7.0])
@@ -136,12 +142,12 @@ def test_dense_prediction_looks_at_the_whole_file(seconds):
     cfg = avid_config()
     m = Manifest('.', pd.DataFrame(dict(id=['a'], path=['a.mp4'], start_s=0.0, seconds=seconds)))
     for sense in ('video', 'both'):
-        data = E.OneSense(m, E.whole(cfg), cfg.view, sense, packed='', train=False, windows=10)
+        data = ClipDataset(m, uncut(cfg), cfg.view, packed='', train=False, windows=10, senses=sense, aligned=False)
         starts = [int(data.moments([0], w)[0][0, 0]) for w in range(10)]
         assert starts == np.round(np.linspace(0, seconds - 0.5, 10) * 16).astype(int).tolist()
         heard = [int(data.moments([0], w)[1][0]) for w in range(10)]
         assert heard == [int(x) for x in np.linspace(0, max(seconds - 2, 0), 10) * 24000]
-    data = E.OneSense(m, E.whole(cfg), cfg.view, 'video', packed='', train=True)
+    data = ClipDataset(m, uncut(cfg), cfg.view, packed='', train=True, senses='video')
     drawn = np.array([data.moments([0], w)[0][0, 0] for w in range(300)]) / 16
     assert (
         drawn.min() < 0.1 * seconds
@@ -154,19 +160,18 @@ def test_class_with_one_sample(toy, tmp_path):
     m, packed, cfg, net = toy
     first = m.table.index[(m.table['faulty_kind'] == 'none') & (m.table['split'] == 'train')][0]
     label = m.table['label'].where(m.table.index != first, 'rare')
-    report = run_protocol('fewshot', net, cfg, changed(m, label=label), QUICK, tmp_path, packed)
+    report = run_protocol('fewshot', net, changed(m, label=label), QUICK, tmp_path, packed)
     assert '1 classes have fewer than 4' in report['fewshot_4']['note'] and report['fewshot_4'][
         'chance'
     ] == pytest.approx(1 / 5)
     for p in ('audio', 'linear'):
-        assert run_protocol(p, net, cfg, changed(m, label=label), QUICK, tmp_path, packed)
+        assert run_protocol(p, net, changed(m, label=label), QUICK, tmp_path, packed)
     last = m.table.index[(m.table['faulty_kind'] == 'none') & (m.table['split'] == 'test')][
         0
     ]  # the only one is a test clip
     report = run_protocol(
         'audio',
         net,
-        cfg,
         changed(m, label=m.table['label'].where(m.table.index != last, 'rare')),
         QUICK,
         tmp_path,
@@ -200,7 +205,7 @@ def test_silent_clips_and_absent_files(toy, tmp_path):
             )
         ),
     )
-    report = run_protocol('audio', net, cfg, m, QUICK, tmp_path / 'out')
+    report = run_protocol('audio', net, m, QUICK, tmp_path / 'out')
     assert report['about']['silent clips'] == '12 of 12 are below -60 dB' and report['about']['clips'].startswith(
         '12 of 14'
     )
@@ -210,10 +215,10 @@ def test_silent_clips_and_absent_files(toy, tmp_path):
     tex = (tmp_path / 'out' / 'report-audio.tex').read_text()
     assert any('test clips: 6 of 8 in the list' in x and not x.startswith('%') for x in tex.splitlines())
     assert set(lost.index) == {'broken.wav', 'absent.wav'} and 'no such file' in lost['absent.wav']
-    run_protocol('audio', net, cfg, Manifest(tmp_path, m.table[:12]), QUICK, tmp_path / 'out')
+    run_protocol('audio', net, Manifest(tmp_path, m.table[:12]), QUICK, tmp_path / 'out')
     assert not (tmp_path / 'out' / 'missing-audio.csv').exists()  # nothing is missing now
     with pytest.raises(EvaluationError, match='none of 1 clips'):
-        run_protocol('audio', net, cfg, Manifest(tmp_path, m.table[13:]), QUICK, tmp_path / 'out')
+        run_protocol('audio', net, Manifest(tmp_path, m.table[13:]), QUICK, tmp_path / 'out')
 
 
 def test_ucf101_without_sound_three_splits(toy, tmp_path):
@@ -234,7 +239,7 @@ def test_ucf101_without_sound_three_splits(toy, tmp_path):
         train = [f'{n} {1 if n[0] == "A" else 2}' for n in names if n not in test] + ['Biking/v_Biking_g99_c01.avi 2']
         lists.joinpath(f'trainlist0{s}.txt').write_text('\n'.join(train) + '\n')
     splits = [from_ucf101(tmp_path / 'set', k) for k in (1, 2, 3)]
-    report = run_protocol('finetune', net, cfg, splits, QUICK, tmp_path / 'out')
+    report = run_protocol('finetune', net, splits, QUICK, tmp_path / 'out')
     assert report['finetune_video1']['n'] == 12 and report['finetune_video1']['spread']['value'][1] == 3
     assert (
         report['about']['clips'] == ['12 of 13 in the list'] * 3
@@ -245,19 +250,19 @@ def test_ucf101_without_sound_three_splits(toy, tmp_path):
 def test_frozen_is_frozen(toy, tmp_path):
     "Batch norm too: running statistics and weights after a linear protocol are bit by bit those before, with and without batch norm in training mode."
     m, packed, cfg, net = toy
-    assert any(isinstance(x, torch.nn.modules.batchnorm._BatchNorm) for x in net.modules())
-    before = E.weights_key(net.train())
-    report = run_protocol('linear', net, cfg, m, QUICK, tmp_path, packed)
-    assert E.weights_key(net) == before and 'frozen' in report['about']['batch norm']
-    c = E._new_classifier(net, cfg, 4, True, 0.0, 0)
-    stats = E.weights_key(c.encoder)
+    assert any(isinstance(x, torch.nn.modules.batchnorm._BatchNorm) for x in net.model.modules())
+    before = weights_key(net.model.train())
+    report = run_protocol('linear', net, m, QUICK, tmp_path, packed)
+    assert weights_key(net.model) == before and 'frozen' in report['about']['batch norm']
+    c = finetune._new_classifier(net, cfg, 4, True, 0.0, 0)
+    stats = weights_key(c.encoder)
     for _ in range(3):
         c.train()(torch.randn(4, 3, cfg.view.frames, 32, 32))
-    assert E.weights_key(c.encoder) == stats
-    c = E._new_classifier(net, cfg, 4, False, 0.0, 0)
-    stats = E.weights_key(c.encoder)
+    assert weights_key(c.encoder) == stats
+    c = finetune._new_classifier(net, cfg, 4, False, 0.0, 0)
+    stats = weights_key(c.encoder)
     c.train()(torch.randn(4, 3, cfg.view.frames, 32, 32))
-    assert E.weights_key(c.encoder) != stats  # the test can fail
+    assert weights_key(c.encoder) != stats  # the test can fail
 
 
 def test_a_classifier_that_diverges_says_so(toy, tmp_path):
@@ -265,14 +270,14 @@ def test_a_classifier_that_diverges_says_so(toy, tmp_path):
     m, packed, cfg, net = toy
     wild = replace(QUICK, dict(seeds=0, finetune=dict(lr=1e30)))
     with pytest.raises(EvaluationError, match="the classifier's loss is (nan|inf) at step .* 1e.30.*lower finetune.lr"):
-        run_protocol('finetune', net, cfg, m, wild, tmp_path, packed)
+        run_protocol('finetune', net, m, wild, tmp_path, packed)
     assert not list(tmp_path.glob('finetune-*.pt')) and not list(tmp_path.glob('report*'))
 
 
 def test_interrupted_fine_tuning_is_the_same(toy, tmp_path, monkeypatch):
     m, packed, cfg, net = toy
-    monkeypatch.setattr(E, 'SAVE_SECONDS', 0)
-    steps, step = [], E.Classifying.step
+    monkeypatch.setattr(finetune, '_SAVE_SECONDS', 0)
+    steps, step = [], finetune.ClassifierTrainer.step
 
     def dying(self, *a):
         steps.append(1)
@@ -281,19 +286,19 @@ def test_interrupted_fine_tuning_is_the_same(toy, tmp_path, monkeypatch):
         return step(self, *a)
 
     opts = replace(QUICK, dict(seeds=0))
-    whole = run_protocol('finetune', net, cfg, m, opts, tmp_path / 'whole', packed)
-    monkeypatch.setattr(E.Classifying, 'step', dying)
+    whole = run_protocol('finetune', net, m, opts, tmp_path / 'whole', packed)
+    monkeypatch.setattr(finetune.ClassifierTrainer, 'step', dying)
     with pytest.raises(KeyboardInterrupt):
-        run_protocol('finetune', net, cfg, m, opts, tmp_path / 'cut', packed)
+        run_protocol('finetune', net, m, opts, tmp_path / 'cut', packed)
     steps.append(1)
-    cut = run_protocol('finetune', net, cfg, m, opts, tmp_path / 'cut', packed)
+    cut = run_protocol('finetune', net, m, opts, tmp_path / 'cut', packed)
     for r in (whole, cut):
         del r['about']['seconds']
     assert cut == whole
     a, b = (torch.load(next((tmp_path / d).glob('finetune-*.pt')), weights_only=True)['net'] for d in ('whole', 'cut'))
     assert all(torch.equal(a[k], b[k]) for k in a)
     n = len(steps)
-    run_protocol('finetune', net, cfg, m, opts, tmp_path / 'cut', packed)
+    run_protocol('finetune', net, m, opts, tmp_path / 'cut', packed)
     assert len(steps) == n  # a finished one is not trained again
 
 
@@ -301,10 +306,10 @@ def test_interrupted_prediction_is_the_same(toy, tmp_path, monkeypatch):
     m, packed, cfg, net = toy
     labels = {int(i): int(i) % 4 for i in m.table.index}
     see = views_from(cfg, False)[0]
-    classifier = E._new_classifier(net, cfg, 4, True, 0.0, 0).eval()
-    data = E.OneSense(m, cfg.data, cfg.view, 'video', packed=packed, train=False, windows=3)
-    whole = E.dense(classifier, data, 3, labels, see)
-    sizes, loader = [], E.clip_loader
+    classifier = finetune._new_classifier(net, cfg, 4, True, 0.0, 0).eval()
+    data = ClipDataset(m, cfg.data, cfg.view, packed=packed, train=False, windows=3, senses='video')
+    whole = finetune._predict_videos(classifier, data, 3, labels, see)
+    sizes, loader = [], finetune.clip_loader
 
     def dying(d, batch, w, **k):
         if w == 2 and not sizes.count('again'):
@@ -313,10 +318,10 @@ def test_interrupted_prediction_is_the_same(toy, tmp_path, monkeypatch):
         sizes.append(batch)
         return loader(d, batch, w, **k)
 
-    monkeypatch.setattr(E, 'clip_loader', dying)
+    monkeypatch.setattr(finetune, 'clip_loader', dying)
     with pytest.raises(KeyboardInterrupt):
-        E.dense(classifier, data, 3, labels, see, batch=7, file=tmp_path / 'sums.npz')
-    again = E.dense(classifier, data, 3, labels, see, batch=7, file=tmp_path / 'sums.npz')
+        finetune._predict_videos(classifier, data, 3, labels, see, batch=7, file=tmp_path / 'sums.npz')
+    again = finetune._predict_videos(classifier, data, 3, labels, see, batch=7, file=tmp_path / 'sums.npz')
     assert sizes == [7, 7, 'again', 7] and set(again) == set(whole)  # two passes were kept
     for n in whole:
         assert (again[n][0] == whole[n][0]).all() and (again[n][1] == whole[n][1]).all()
@@ -333,13 +338,12 @@ def test_interrupted_localization_is_the_same(toy, tmp_path, monkeypatch):
         return run_protocol(
             'localization',
             net,
-            cfg,
             kw.get('manifest', boxes),
             replace(QUICK, dict(batch=4)),
             folder,
             packed,
             make=L.localization_protocol,
-            sense='both',
+            senses='both',
             sides=False,
         )
 
@@ -367,11 +371,13 @@ def test_interrupted_localization_is_the_same(toy, tmp_path, monkeypatch):
 
 def test_features_are_kept_and_keyed(toy, tmp_path, monkeypatch):
     m, packed, cfg, net = toy
-    monkeypatch.setattr(E, 'PART', 2)
+    monkeypatch.setattr(features, '_BATCHES_PER_FILE', 2)
     views = views_from(cfg, False)
-    data = lambda windows=2: E.OneSense(m, cfg.data, cfg.view, packed=packed, train=False, windows=windows)
+    data = lambda windows=2: ClipDataset(
+        m, cfg.data, cfg.view, packed=packed, train=False, windows=windows, aligned=False
+    )
     read = []
-    fetch = E.OneSense.fetch
+    fetch = ClipDataset.fetch
 
     def noted(self, rows, epoch):
         read.append(len(rows))
@@ -380,36 +386,38 @@ def test_features_are_kept_and_keyed(toy, tmp_path, monkeypatch):
         return fetch(self, rows, epoch)
 
     stop = 0
-    fresh = E.features(dict(a=net), data(), views, None, 8)
-    monkeypatch.setattr(E.OneSense, 'fetch', noted)
+    fresh = compute_features(dict(a=net), data(), None, 8)
+    monkeypatch.setattr(ClipDataset, 'fetch', noted)
     stop = 7
     with pytest.raises(KeyboardInterrupt):
-        E.features(dict(a=net), data(), views, tmp_path, 8)
+        compute_features(dict(a=net), data(), tmp_path, 8)
     done = len(list(tmp_path.rglob('window-*.npz')))
     stop = -1
     read.clear()
-    kept = E.features(dict(a=net), data(), views, tmp_path, 8)
+    kept = compute_features(dict(a=net), data(), tmp_path, 8)
     assert 0 < done and sum(read) < 96  # what was there is not read again
     for key in ('video', 'audio_pooled', 'video_selavi_max'):
         assert (kept['a'].each(key) == fresh['a'].each(key)).all()
     read.clear()
-    E.features(dict(a=net), data(), views, tmp_path, 8)
+    compute_features(dict(a=net), data(), tmp_path, 8)
     assert not read
-    other = untrained(cfg, seed=8)
-    E.features(dict(a=other), data(), views, tmp_path, 8)
+    other = Network.from_config(cfg, seed=8)
+    compute_features(dict(a=other), data(), tmp_path, 8)
     assert sum(read) == 96  # other weights
     read.clear()
-    E.features(dict(a=net), data(3), views, tmp_path, 8)
+    compute_features(dict(a=net), data(3), tmp_path, 8)
     assert sum(read) == 144  # other windows
-    keys = {E.feature_key('w', data(), views, 8)}
+    keys = {feature_key('w', data(), views, 8)}
     view = cfg.view.__class__(**{**vars(cfg.view), 'frames': 3})
     for d in (
-        E.OneSense(m, cfg.data, view, packed=packed, train=False, windows=2),
-        E.OneSense(m.where(split='test'), cfg.data, cfg.view, packed=packed, train=False, windows=2),
+        ClipDataset(m, cfg.data, view, packed=packed, train=False, windows=2, aligned=False),
+        ClipDataset(m.where(split='test'), cfg.data, cfg.view, packed=packed, train=False, windows=2, aligned=False),
     ):
-        keys.add(E.feature_key('w', d, views, 8))
+        keys.add(feature_key('w', d, views, 8))
     keys.add(
-        E.feature_key('w', E.OneSense(m, cfg.data, cfg.view, 'audio', packed=packed, train=False, windows=2), views, 8)
+        feature_key(
+            'w', ClipDataset(m, cfg.data, cfg.view, packed=packed, train=False, windows=2, senses='audio'), views, 8
+        )
     )
     assert len(keys) == 4
 
@@ -418,10 +426,10 @@ def test_both_senses_in_one_pass_and_shared(toy, tmp_path, monkeypatch):
     _, _, cfg, net = toy
     m = Manifest.load(Path(__file__).parents[1] / 'data_samples' / 'manifest.csv')
     few = Manifest(m.folder, m.table[:12])
-    subject = lambda: E.Subject(net, cfg, few, QUICK, tmp_path)
-    read, fetch = [], E.OneSense.fetch
+    subject = lambda: EvalTask(net, few, QUICK, tmp_path)
+    read, fetch = [], ClipDataset.fetch
     monkeypatch.setattr(
-        E.OneSense, 'fetch', lambda self, rows, w: (read.append((self.sense, len(rows))), fetch(self, rows, w))[1]
+        ClipDataset, 'fetch', lambda self, rows, w: (read.append((self.senses, len(rows))), fetch(self, rows, w))[1]
     )
     both = subject().features('both')
     assert {s for s, _ in read} == {'both'} and sum(
@@ -432,15 +440,15 @@ def test_both_senses_in_one_pass_and_shared(toy, tmp_path, monkeypatch):
     subject().features('audio')
     assert sum(n for _, n in read) == 24  # the untrained networks; no feature is computed again
     read.clear()
-    E.Subject(net, cfg, few, QUICK).features('video')
-    alone = E.Subject(net, cfg, few, QUICK).features('video')
+    EvalTask(net, few, QUICK).features('video')
+    alone = EvalTask(net, few, QUICK).features('video')
     for n in both:
         assert (
             both[n].each('video_pooled' if n != 'plain' else 'colour')
             == alone[n].each('video_pooled' if n != 'plain' else 'colour')
         ).all()
     (tmp_path / 'half').mkdir()
-    half = lambda sense: E.Subject(net, cfg, few, replace(QUICK, dict(seeds=0)), tmp_path / 'half').features(sense)
+    half = lambda sense: EvalTask(net, few, replace(QUICK, dict(seeds=0)), tmp_path / 'half').features(sense)
     half('video')
     read.clear()
     half('both')
@@ -449,6 +457,7 @@ def test_both_senses_in_one_pass_and_shared(toy, tmp_path, monkeypatch):
 
 def test_shards_serve_one_sense_too(toy, tmp_path, monkeypatch):
     "A protocol on pictures alone reads the shards, not the files they were made from, and sees what retrieval sees."
+    import avnb.clips as clips
     from avnb.clips import pack
 
     _, _, cfg, _ = toy
@@ -456,9 +465,11 @@ def test_shards_serve_one_sense_too(toy, tmp_path, monkeypatch):
     few = Manifest(m.folder, m.table[:4])
     d = cfg.data
     shards = pack(few, tmp_path / 'shards', 2.0, d.fps, d.size, d.rate, layout='shards')
-    monkeypatch.setattr(E, 'read_clip', None)
+    monkeypatch.setattr(clips, 'read_clip', None)
     got = {
-        s: E.OneSense(few, d, cfg.view, s, packed=shards, train=False, windows=3).fetch(few.rows, 1)
+        s: ClipDataset(few, d, cfg.view, packed=shards, train=False, windows=3, senses=s, aligned=False).fetch(
+            few.rows, 1
+        )
         for s in ('both', 'video', 'audio')
     }
     assert (
@@ -470,11 +481,9 @@ def test_shards_serve_one_sense_too(toy, tmp_path, monkeypatch):
 
 def test_selavi_pooling_is_theirs(toy):
     "Their recipe by hand: kernel 2, stride 2 on the last map (1 where it has one cell), length one for each clip, then the mean; Euclidean."
-    from avnb.evaluation import Features
-
     g = torch.Generator().manual_seed(0)
     maps = torch.rand(3, 5, 1, 4, 5, generator=g)
-    got = E._selavi(maps)
+    got = features._selavi(maps)
     for name, how in (('max', np.max), ('avg', np.mean)):
         x = maps.numpy()
         cells = how(np.stack([x[:, :, :, a:4:2, b:4:2] for a in (0, 1) for b in (0, 1)]), 0).reshape(3, -1)
@@ -484,7 +493,7 @@ def test_selavi_pooling_is_theirs(toy):
     x = np.array([[[3.0, 4.0], [0.0, 1.0]]]) / np.array([[5.0], [1.0]])
     assert Features(lambda key, w: x[:, w], 2).mean('x', False).tolist() == [
         [pytest.approx(0.3), pytest.approx(0.9)]
-    ] and set(E._POOLINGS) == {'global', 'selavi_max', 'selavi_avg', 'embedding'}
+    ] and set(protocols._POOLINGS) == {'global', 'selavi_max', 'selavi_avg', 'embedding'}
 
 
 def test_the_front_end_is_read_and_keyed(tmp_path):
@@ -495,21 +504,21 @@ def test_the_front_end_is_read_and_keyed(tmp_path):
         TrainConfig(),
         dict(model=dict(width=8, dim=16), view=dict(front='linear', n_fft=256, hop=240, frames=2, size=32)),
     )
-    net = untrained(cfg)
+    net = Network.from_config(cfg).model
     net.save_pretrained(tmp_path / 'net', cfg)
     keys, table = [], pd.DataFrame(dict(id=['a'], path=['a.mp4'], start_s=0.0, seconds=2.0))
     for name, mean in (('one', -20.0), ('two', -21.0), ('copy', -20.0)):
         np.savez(tmp_path / f'{name}.npz', mean=np.full(65, mean), std=np.full(65, 9.0))
-        its = E.open_network(tmp_path / 'net', str(tmp_path / f'{name}.npz'))[1]
+        its = Network.open(tmp_path / 'net', front=str(tmp_path / f'{name}.npz')).cfg
         assert its.view.front.endswith(f'{name}.npz')
-        data = E.OneSense(Manifest(tmp_path, table), its.data, its.view, packed='', train=False)
-        keys.append(E.feature_key('w', data, views_from(its, False), 8))
-    assert keys[0] != keys[1] and E.open_network(tmp_path / 'net')[1].view.front == 'linear'
+        data = ClipDataset(Manifest(tmp_path, table), its.data, its.view, packed='', train=False, aligned=False)
+        keys.append(feature_key('w', data, views_from(its, False), 8))
+    assert keys[0] != keys[1] and Network.open(tmp_path / 'net').cfg.view.front == 'linear'
     assert keys[0] == keys[2]
-    log = untrained(replace(cfg, dict(view=dict(front='logmel'))))
+    log = Network.from_config(replace(cfg, dict(view=dict(front='logmel')))).model
     log.save_pretrained(tmp_path / 'log', replace(cfg, dict(view=dict(front='logmel'))))
-    with pytest.raises(EvaluationError, match='log-mel'):
-        E.open_network(tmp_path / 'log', str(tmp_path / 'one.npz'))
+    with pytest.raises(NetworkError, match='log-mel'):
+        Network.open(tmp_path / 'log', front=str(tmp_path / 'one.npz'))
 
 
 def test_maps_with_a_mean_and_std_per_frequency(tmp_path):
@@ -537,49 +546,49 @@ def test_maps_with_a_mean_and_std_per_frequency(tmp_path):
         hear.to_decibels(hear(wave, 0, 0, [0, 1]))[:, 0], linear_spectrogram(wave, 256, 240), atol=1e-3, rtol=1e-4
     )
     b = Batch(torch.arange(2), torch.zeros(2, 3, 2, 32, 32, dtype=torch.uint8), wave, audio_start=torch.zeros(2))
-    _, sound, hz = _batch_maps(untrained(cfg), b, ['a', 'b'], cfg)
+    _, sound, hz = _batch_maps(Network.from_config(cfg), b, ['a', 'b'])
     assert [abs(hz[int(m.argmax())] - f) < 130 for m, f in zip(sound['loudest_band'], (500, 3000))] == [True, True]
-    grid = _grids(untrained(cfg), b, ['a', 'b'], cfg)[0]['loudest_cell']
+    grid = _grids(Network.from_config(cfg), b, ['a', 'b'])[0]['loudest_cell']
     assert abs(hz[int(grid[1].max(0).argmax())] - 3000) < 130
 
 
 def test_weights_go_to_the_device(toy, tmp_path, monkeypatch):
-    import avnb.training as training
+    import avnb.network as network
 
     _, _, cfg, net = toy
-    net.save_pretrained(tmp_path / 'net', cfg)
-    monkeypatch.setattr(training, 'device_of', lambda cfg: torch.device('meta'))  # stands for a GPU
-    assert {p.device.type for p in E.open_network(tmp_path / 'net')[0].parameters()} == {'meta'}
+    net.model.save_pretrained(tmp_path / 'net', cfg)
+    monkeypatch.setattr(network, 'device_of', lambda cfg: torch.device('meta'))  # stands for a GPU
+    assert Network.open(tmp_path / 'net').device.type == 'meta'
 
 
 def test_networks_that_are_none(toy, tmp_path):
     _, _, cfg, net = toy
     (tmp_path / 'evil.pth').write_bytes(pickle.dumps(dict(model=print), 2))
     with pytest.raises(EncoderError, match='refused'):
-        E.open_network(tmp_path / 'evil.pth')
-    torch.save(dict(model={f'module.{k}': v for k, v in net.state_dict().items()}), tmp_path / 'tiny.pth.tar')
+        Network.open(tmp_path / 'evil.pth')
+    torch.save(dict(model={f'module.{k}': v for k, v in net.model.state_dict().items()}), tmp_path / 'tiny.pth.tar')
     with pytest.raises(EncoderError) as e:
-        E.open_network(tmp_path / 'tiny.pth.tar')
+        Network.open(tmp_path / 'tiny.pth.tar')
     assert 'video_model.' in str(e.value)  # which tensors
-    with pytest.raises(EvaluationError, match='there is no'):
-        E.open_network(tmp_path / 'nothing')
-    net.save_pretrained(tmp_path / 'good', cfg)
-    back, its, seen = E.open_network(tmp_path / 'good')
-    assert seen is None and its.model == cfg.model
+    with pytest.raises(NetworkError, match='there is no'):
+        Network.open(tmp_path / 'nothing')
+    net.model.save_pretrained(tmp_path / 'good', cfg)
+    back = Network.open(tmp_path / 'good')
+    assert back.trained_on is None and back.cfg.model == cfg.model
 
 
 def test_unknown_names_teach():
     with pytest.raises(EvaluationError, match='hmdb51_32'):
-        E.recipe('hmdb')
+        recipe('hmdb')
     with pytest.raises(EvaluationError, match='retrieval'):
-        run_protocol('retrieve', None, None, None)
+        run_protocol('retrieve', None, None)
     with pytest.raises(AvnbError, match='finetune'):
         replace(EvalConfig(), dict(finetun=dict(epochs=2)))
 
 
 def test_from_the_command_line(toy, tmp_path, capsys):
     m, _, cfg, net = toy
-    net.save_pretrained(tmp_path / 'net', cfg)
+    net.model.save_pretrained(tmp_path / 'net', cfg)
     say = lambda *words: main(['evaluate', *map(str, words)])
     assert say('fewshot', tmp_path / 'net') == 2 and 'brings no clips' in capsys.readouterr().err
     assert say('fewshot', tmp_path / 'net', '--data', f'ucf={tmp_path}') == 2 and 'ucf101' in capsys.readouterr().err
@@ -625,11 +634,10 @@ def test_from_the_command_line(toy, tmp_path, capsys):
 def test_esc50_part_as_distributed(real_data, tmp_path):
     "The real fold: 298 clips in two halves by recording; the shipped network and three untrained ones hear clearly more than chance."
     from avnb.manifest import from_esc50
-    from avnb.training import load_model
 
-    net, cfg = load_model()
+    net = Network.open()
     report = run_protocol(
-        'audio', net, cfg, from_esc50(real_data / 'esc50', fold=None), EvalConfig(windows=3, seeds=1), tmp_path
+        'audio', net, from_esc50(real_data / 'esc50', fold=None), EvalConfig(windows=3, seeds=1), tmp_path
     )
     assert (
         report['about']['clips'] == '298 of 310 in the list' and 'not the published protocol' in report['about']['data']
@@ -643,7 +651,7 @@ def test_benchmark_rows_say_what_they_were_measured_on(monkeypatch):
 
     t = Table('esc50', 'not the published protocol')
     t.test['audio'] = '149 of 155 in the list'
-    t.scores('audio', 'real', 'xid', 0, dict(svm=E.Score(0.5, 0.1, 0.02, 149, dict(majority=0.1))))
+    t.scores('audio', 'real', 'xid', 0, dict(svm=Score(0.5, 0.1, 0.02, 149, dict(majority=0.1))))
     assert [dict(zip(COLUMNS, r, strict=True))['test_clips'] for r in t.rows] == ['149 of 155 in the list'] * 2 and {
         r[-1] for r in t.rows
     } == {'not the published protocol'}
