@@ -101,7 +101,7 @@ def _round_numbers(lo: float, hi: float, n: int) -> list:
 
 # %% ../nbs/73_run_explorer.ipynb #f0a8bc3a
 def _svg_path(x, y) -> str:
-    "SVG path of a line on the picture's grid; a NaN lifts the pen."
+    "SVG path of a line on the SVG's grid; a NaN lifts the pen."
     ok = np.isfinite(y)
     pen = ok & ~np.r_[False, ok[:-1]]
     return ''.join(f'{"M" if p else "L"}{a:.1f} {b:.1f}' for a, b, k, p in zip(x, y, ok, pen) if k)

@@ -1,4 +1,4 @@
-"AttentionExplorer as a person uses it: a real JupyterLab, a real browser, the notebook in nbs/widgets, and clips that are odd."
+"AttentionExplorer as a person uses it: a real JupyterLab and browser, the notebook in nbs/widgets, and odd clips."
 
 import numpy as np
 import pytest
@@ -183,7 +183,8 @@ def test_the_notebook_as_a_person_uses_it(page, lab):
     text(page, '.avnb h4', 'sound of')
     pick(page, 'what if', 'own sound')
     page.wait_for_function(
-        'own => { const d = document.querySelector(".avnb"); return d.avnb.panels.length === 1 && d.dataset.picture === own }',
+        """own => { const d = document.querySelector(".avnb");
+            return d.avnb.panels.length === 1 && d.dataset.picture === own }""",
         arg=own,
     )
 
@@ -238,15 +239,14 @@ def test_pairs_that_are_no_numbers_are_not_trusted_and_not_fatal(tmp_path):
     from types import SimpleNamespace as S
     import torch, pandas as pd
     from avnb.core import TrainConfig
+    from avnb.memory import MemoryBank
 
-    v = torch.nn.functional.normalize(torch.randn(5, 8), dim=1)
-    a = v.clone()
-    a[2] = torch.nan
-    run = S(
-        cfg=TrainConfig(),
-        bank=S(video=v, audio=a, written=torch.tensor([1, 1, 1, 1, 0]).bool()),
-        manifest=S(table=pd.DataFrame(dict(id=list('abcde')))),
-    )
+    bank = MemoryBank(5, 8)
+    bank.video.copy_(torch.nn.functional.normalize(torch.randn(5, 8), dim=1))
+    bank.audio.copy_(bank.video)
+    bank.audio[2] = torch.nan
+    bank.written.copy_(torch.tensor([1, 1, 1, 1, 0]).bool())
+    run = S(cfg=TrainConfig(), bank=bank, manifest=S(table=pd.DataFrame(dict(id=list('abcde')))))
     assert set(attention_explorer.pair_weights(run)) == set('abd')
     run.bank.audio[:] = torch.nan
     assert attention_explorer.pair_weights(run) == {}
@@ -433,7 +433,9 @@ def test_odd_clips_work_or_say_why(page, lab, odd):
             text(page, '.avnb h3', name)
             attribute(page, '.avnb', 'data-ready')
         return root.evaluate(
-            'e => { const v = e.avnb; return v.panels && {keys: Object.keys(v.panels[0].video), size: v.scene.size, area: v.scene.area, fps: v.scene.fps, frames: v.scene.frames, seconds: v.scene.seconds, notes: v.scene.notes, bands: Object.keys(v.panels[0].audio)} }'
+            """e => { const v = e.avnb; return v.panels && {keys: Object.keys(v.panels[0].video),
+                size: v.scene.size, area: v.scene.area, fps: v.scene.fps, frames: v.scene.frames,
+                seconds: v.scene.seconds, notes: v.scene.notes, bands: Object.keys(v.panels[0].audio)} }"""
         )
 
     page.wait_for_function('n => document.querySelectorAll(".avnb-picker button").length === n + 2', arg=len(names))
@@ -485,8 +487,10 @@ def test_ten_minutes_are_looked_at_in_windows(page, lab, tmp_path):
         lab,
         page,
         'long.ipynb',
-        f'import resource\nuse = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024\ne = AttentionExplorer(None, {str(path)!r}); before = use(); e',
-        'e.start.value = 580\nprint("grew", int(use() - before), "start", e.player.scene["start"], "s", e.player.scene["seconds"], "brightness", int(e.clip.frames.mean()))',
+        'import resource\nuse = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024\n'
+        f'e = AttentionExplorer(None, {str(path)!r}); before = use(); e',
+        'e.start.value = 580\nprint("grew", int(use() - before), "start", e.player.scene["start"], '
+        '"s", e.player.scene["seconds"], "brightness", int(e.clip.frames.mean()))',
     )
     out = page.locator('.jp-OutputArea-output pre').last.inner_text().split()
     assert int(out[1]) < 300 and float(out[3]) == 580 and float(out[5]) == 10 and abs(int(out[7]) - 210) < 6, out
@@ -566,7 +570,10 @@ def test_keyboard_alone(page, lab):
     reached = []
     for _ in range(25):
         here = page.evaluate(
-            '(() => { const e = document.activeElement; if (!e.closest(".avnb")) return null; const s = getComputedStyle(e); return [e.className || e.dataset.view || e.type, e.getAttribute("aria-label") || (e.labels && e.labels[0] && e.labels[0].textContent) || e.textContent, s.outlineStyle !== "none" || e.matches(":focus-visible")] })()'
+            """(() => { const e = document.activeElement; if (!e.closest(".avnb")) return null;
+                const s = getComputedStyle(e); return [e.className || e.dataset.view || e.type,
+                e.getAttribute("aria-label") || (e.labels && e.labels[0] && e.labels[0].textContent) ||
+                e.textContent, s.outlineStyle !== "none" || e.matches(":focus-visible")] })()"""
         )
         if here is None:
             break
@@ -605,12 +612,14 @@ def test_every_other_control(page, lab):
         lab,
         page,
         'controls.ipynb',
-        'import torch\nfrom avnb.encoders import AVModel\nfrom avnb.training import load_model\nm, cfg = load_model(); n = AVModel.from_config(cfg).eval()',
-        'e = AttentionExplorer({"a": (m, cfg), "b": (n, cfg), "c": (m, cfg)}, first=4, out="films"); e',
+        'from avnb.network import Network\nm = Network.open(); n = m.untrained()',
+        'e = AttentionExplorer({"a": m, "b": n, "c": m}, first=4, out="films"); e',
     )
     root = page.locator('.avnb').first
     view = lambda: root.evaluate('e => e.avnb.view')
-    pixels = '() => { const c = document.querySelector(".avnb-picture"), d = c.getContext("2d").getImageData(0, 0, c.width, c.height).data; let s = 0; for (let i = 0; i < d.length; i += 97) s = (s * 31 + d[i]) % 1e9; return s }'
+    pixels = """() => { const c = document.querySelector(".avnb-picture"),
+        d = c.getContext("2d").getImageData(0, 0, c.width, c.height).data; let s = 0;
+        for (let i = 0; i < d.length; i += 97) s = (s * 31 + d[i]) % 1e9; return s }"""
     assert root.evaluate('e => e.avnb.panels.map(p => p.label)') == ['a', 'b', 'c']
     page.locator('.widget-select-multiple select').select_option(['b', 'c'])
     page.wait_for_function('document.querySelector(".avnb").avnb.panels.map(p => p.label).join() === "b,c"')
@@ -648,7 +657,8 @@ def test_every_other_control(page, lab):
     page.wait_for_function('document.querySelector(".avnb").avnb.sounds.length === 1')
     page.locator('input[placeholder="class or name"]').fill('stripes')
     page.wait_for_function(
-        '[...document.querySelectorAll(".avnb-picker .widget-vbox .widget-button")].every(b => b.textContent.includes("stripes"))'
+        """[...document.querySelectorAll(".avnb-picker .widget-vbox .widget-button")].every(b =>
+            b.textContent.includes("stripes"))"""
     )
     page.locator('.avnb-explorer').first.get_by_role('button', name='film (MP4)').click()
     text(page, '.avnb-saved', '.mp4', 120_000)
@@ -665,7 +675,8 @@ def test_every_other_control(page, lab):
 def test_dark_theme(page, lab):
     run(lab, page, 'dark.ipynb', 'AttentionExplorer(first=4)')
     mean = lambda: page.locator('.avnb').first.evaluate(
-        'e => { const c = s => s.match(/[\\d.]+/g).slice(0, 3).reduce((a, b) => a + +b, 0) / 765, s = getComputedStyle(e); return [c(s.color), c(s.backgroundColor), c(e.avnb.ink)] }'
+        """e => { const c = s => s.match(/[\\d.]+/g).slice(0, 3).reduce((a, b) => a + +b, 0) / 765,
+            s = getComputedStyle(e); return [c(s.color), c(s.backgroundColor), c(e.avnb.ink)] }"""
     )
     ink, paper, canvas = mean()
     assert paper - ink > 0.7 and canvas == ink

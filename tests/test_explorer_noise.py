@@ -1,4 +1,4 @@
-"NoiseExplorer: its numbers against slow ones, what it says when there is nothing to show, and a walk through it in a real browser."
+"NoiseExplorer: its numbers against slow ones, its messages, and a walk through it in a real browser."
 
 import math, os, time, types
 from pathlib import Path
@@ -292,9 +292,13 @@ def test_explorer_is_live_without_a_browser():
 def test_arithmetic_of_the_board(page):
     found = page.evaluate(
         """async code => { const m = await import(URL.createObjectURL(new Blob([code], {type: 'text/javascript'})));
-        const xy = new Float32Array([10, 10, 50, 12, 90, 90, 12, 60]), d = []; const pen = {moveTo: (...p) => d.push(p), lineTo: (...p) => d.push(p), closePath() {}, rect: (...p) => d.push(p), arc: (...p) => d.push(p)};
+        const xy = new Float32Array([10, 10, 50, 12, 90, 90, 12, 60]), d = [];
+        const pen = {moveTo: (...p) => d.push(p), lineTo: (...p) => d.push(p), closePath() {},
+        rect: (...p) => d.push(p), arc: (...p) => d.push(p)};
         for (let s = 0; s < 4; s++) m.outline(pen, s, 5, 5, 4);
-        return {near: m.nearest(xy, 48, 10, 16), none: m.nearest(xy, 48, 40, 16), right: m.nearest(xy, 10, 10, 1e5, 1, 0), down: m.nearest(xy, 10, 10, 1e5, 0, 1), end: m.nearest(xy, 90, 90, 1e5, 1, 0),
+        return {near: m.nearest(xy, 48, 10, 16), none: m.nearest(xy, 48, 40, 16),
+        right: m.nearest(xy, 10, 10, 1e5, 1, 0), down: m.nearest(xy, 10, 10, 1e5, 0, 1),
+        end: m.nearest(xy, 90, 90, 1e5, 1, 0),
                 empty: m.nearest(new Float32Array(0), 0, 0, 9), shapes: d.length} }""",
         player.static('kernel.js', 'board.js'),
     )
@@ -303,14 +307,20 @@ def test_arithmetic_of_the_board(page):
 
 def test_a_clip_asked_for_when_the_kernel_goes_is_refused_not_awaited(page):
     said = page.evaluate(
-        """async code => { const { default: board } = await import(URL.createObjectURL(new Blob([code], {type: 'text/javascript'})));
-        const over = [], kernel = { disposed: { connect: f => over.push(f), disconnect() {} } }, el = document.body.appendChild(document.createElement('div'));
+        """async code => {
+        const { default: board } = await import(URL.createObjectURL(new Blob([code], {type: 'text/javascript'})));
+        const over = [], kernel = { disposed: { connect: f => over.push(f), disconnect() {} } };
+        const el = document.body.appendChild(document.createElement('div'));
         const state = { mode: 'cards', label: '', empty: '', chosen: -1, items: [{ row: 3, title: 'a', facts: 'b' }] };
         let asked; const film = new Promise(done => { asked = done });
-        const model = { get: k => state[k], set() {}, save_changes() {}, on() {}, off() {}, send: m => m.kind === 'video' && asked(), widget_manager: { kernel } };
-        const end = board.render({ model, el }), say = () => el.querySelector('.avnb-say').textContent; el.querySelector('button.avnb-card').click(); await film;
-        const before = say(); over.forEach(f => f()); while (!say() || !el.querySelector('.avnb-why')) await new Promise(requestAnimationFrame);
-        const after = el.querySelector('.avnb-say').textContent, why = el.querySelector('.avnb-why').textContent; end(); return [before, after, why] }""",
+        const model = { get: k => state[k], set() {}, save_changes() {}, on() {}, off() {},
+        send: m => m.kind === 'video' && asked(), widget_manager: { kernel } };
+        const end = board.render({ model, el }), say = () => el.querySelector('.avnb-say').textContent;
+        el.querySelector('button.avnb-card').click(); await film;
+        const before = say(); over.forEach(f => f());
+        while (!say() || !el.querySelector('.avnb-why')) await new Promise(requestAnimationFrame);
+        const after = el.querySelector('.avnb-say').textContent, why = el.querySelector('.avnb-why').textContent;
+        end(); return [before, after, why] }""",
         player.static('kernel.js', 'board.js'),
     )
     assert said[0] == '' and 'Run the cell again' in said[1] and said[1] == said[2]
@@ -321,17 +331,25 @@ def test_a_clip_asked_for_when_the_kernel_goes_is_refused_not_awaited(page):
 def test_who_wants_less_motion_gets_films_by_a_click_only(page, mode, calm):
     page.emulate_media(reduced_motion=calm)
     found = page.evaluate(
-        """async ([code, mode]) => { const { default: board } = await import(URL.createObjectURL(new Blob([code], {type: 'text/javascript'})));
-        const asked = [], due = [], plain = window.setTimeout; window.setTimeout = (f, t) => { due.push(f); return 0 };          // what would begin after a while
+        """async ([code, mode]) => {
+        const { default: board } = await import(URL.createObjectURL(new Blob([code], {type: 'text/javascript'})));
+        const asked = [], due = [], plain = window.setTimeout;  // due: what would begin after a while
+        window.setTimeout = (f, t) => { due.push(f); return 0 };
         const el = document.body.appendChild(document.createElement('div')), buffer = a => new DataView(a.buffer);
-        const state = { mode, label: '', empty: '', chosen: -1, items: [{ row: 3, title: 'a', facts: 'b' }], xy: buffer(new Float32Array([.5, .5])), rgb: buffer(new Uint8Array(3)), shape: buffer(new Uint8Array(1)), legend: {} };
-        const model = { get: k => state[k], set() {}, save_changes() {}, on() {}, off() {}, send: m => asked.push(m.kind) };
-        const end = board.render({ model, el }); await new Promise(requestAnimationFrame); await new Promise(requestAnimationFrame); due.length = 0;
+        const state = { mode, label: '', empty: '', chosen: -1, items: [{ row: 3, title: 'a', facts: 'b' }],
+        xy: buffer(new Float32Array([.5, .5])), rgb: buffer(new Uint8Array(3)),
+        shape: buffer(new Uint8Array(1)), legend: {} };
+        const model = { get: k => state[k], set() {}, save_changes() {}, on() {}, off() {},
+        send: m => asked.push(m.kind) };
+        const end = board.render({ model, el }); await new Promise(requestAnimationFrame);
+        await new Promise(requestAnimationFrame); due.length = 0;
         const target = el.querySelector(mode === 'cards' ? 'button.avnb-card' : 'canvas');
-        if (mode === 'cards') target.dispatchEvent(new PointerEvent('pointerenter')); else { target.focus(); target.dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowRight' })) }
+        if (mode === 'cards') target.dispatchEvent(new PointerEvent('pointerenter')); else { target.focus();
+        target.dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowRight' })) }
         due.splice(0).forEach(f => f()); const hovered = asked.filter(k => k === 'video').length;
         if (mode === 'cards') target.click(); else target.dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter' }));
-        due.splice(0).forEach(f => f()); const clicked = asked.filter(k => k === 'video').length; window.setTimeout = plain; end(); return [hovered, clicked] }""",
+        due.splice(0).forEach(f => f()); const clicked = asked.filter(k => k === 'video').length;
+        window.setTimeout = plain; end(); return [hovered, clicked] }""",
         [player.static('kernel.js', 'board.js'), mode],
     )
     assert found == ([0, 1] if calm == 'reduce' else [1, 1])
@@ -403,7 +421,8 @@ def test_walk_through(page, lab):
     attribute(page, plane, 'data-chosen', lambda v: v == other)
     assert (
         canvas.evaluate(
-            "c => { const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; let n = 0; for (let i = 3; i < d.length; i += 4) n += d[i] > 100; return n }"
+            """c => { const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; let n = 0;
+                for (let i = 3; i < d.length; i += 4) n += d[i] > 100; return n }"""
         )
         > 48 * 40
     )

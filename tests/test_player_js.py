@@ -22,10 +22,11 @@ from lab import attribute, browser, page  # noqa: F401 (fixtures)
 
 @pytest.fixture
 def js(page):
-    "Call a function of player_arithmetic.js with plain numbers: js('range', x). Arrays arrive as Float32Array, NaN as null."
+    "Call a function of player_arithmetic.js: js('range', x). Arrays arrive as Float32Array, NaN as null."
     page.set_content('<body></body>')
     page.evaluate(
-        """text => import(URL.createObjectURL(new Blob([text], {type: 'text/javascript'}))).then(m => { window.m = m })""",
+        """text => import(URL.createObjectURL(new Blob([text], {type: 'text/javascript'})))
+            .then(m => { window.m = m })""",
         static('player_arithmetic.js'),
     )
 
@@ -39,8 +40,11 @@ def js(page):
             for a in args
         ]
         return page.evaluate(
-            """([name, args]) => { const back = args.map(a => a && a.floats ? Float32Array.from(a.floats, v => v === null ? NaN : v) : a && a.ints ? Int8Array.from(a.ints) : a);
-            const r = m[name](...back); return ArrayBuffer.isView(r) ? Array.from(r, v => Number.isNaN(v) ? null : v) : r }""",
+            """([name, args]) => {
+            const back = args.map(a => a && a.floats ? Float32Array.from(a.floats, v => v === null ? NaN : v)
+                : a && a.ints ? Int8Array.from(a.ints) : a);
+            const r = m[name](...back);
+            return ArrayBuffer.isView(r) ? Array.from(r, v => Number.isNaN(v) ? null : v) : r }""",
             [name, plain],
         )
 
@@ -113,13 +117,15 @@ def test_scales(js):
 def test_colours(js, page):
     lut = list(color_table('inferno'))
     got = page.evaluate(
-        '([lut, v]) => Array.from(m.toPixels(Float32Array.from(v, x => x ?? NaN), 4, Uint8Array.from(lut), 0.8, false, new Uint8ClampedArray(16)))',
+        """([lut, v]) => Array.from(m.toPixels(Float32Array.from(v, x => x ?? NaN), 4, Uint8Array.from(lut), 0.8,
+            false, new Uint8ClampedArray(16)))""",
         [lut, [0, 0.5, 1, None]],
     )
     assert got[0:3] == lut[:3] and got[4:7] == lut[128 * 3 : 128 * 3 + 3] and got[8:11] == lut[255 * 3 :]
     assert got[3] < got[7] < got[11] == round(255 * 0.8) and got[15] == 110 and got[12] == got[13] == got[14]
     signed = page.evaluate(
-        'lut => Array.from(m.toPixels(Float32Array.of(-1, 0, 1), 3, Uint8Array.from(lut), 1, true, new Uint8ClampedArray(12)))',
+        """lut => Array.from(m.toPixels(Float32Array.of(-1, 0, 1), 3, Uint8Array.from(lut), 1, true,
+            new Uint8ClampedArray(12)))""",
         list(color_table('PuOr_r')),
     )
     assert (
@@ -178,11 +184,11 @@ def test_checksum_sees_every_cell(js):
     assert js('checksum', y) != a == js('checksum', x)
 
 
-# -- the page -----------------------------------------------------------------------------------------------------------
+# -- the page ----------------------------------------------------------------------------------------------------------
 
 
 def a_scene(title='a clip', seconds=2.0, fps=30.0, has_audio=True, frames=None, size=(96, 128), **more):
-    "A made-up clip with a panel whose answers are known: the embedding of patch (r, c) at moment n is that of the sound's cell (n, c)."
+    "A made-up clip with known answers: the embedding of patch (r, c) at moment n is that of the sound's cell (n, c)."
     n, h, w, F = 8, 6, 8, 8
     eye = np.eye(16)
     video = np.broadcast_to(eye[:w][None, None], (n, h, w, 16))
@@ -366,23 +372,27 @@ def test_bare_clip_and_sound_alone(page, tmp_path):
 def test_loop_of_a_stretch(page, tmp_path):
     root = open_page(page, tmp_path, a_scene(), **{'from': 0.5, 'to': 1.0})
     page.locator('.avnb-play').click()
-    root.evaluate("""e => new Promise(done => { const v = e.avnb, seen = []; let turns = 0, last = 0; const look = () => { seen.push(v.sound.currentTime); if (v.sound.currentTime < last - .2) turns++;
-        last = v.sound.currentTime; window.seen = seen; turns >= 2 ? done() : requestAnimationFrame(look) }; requestAnimationFrame(look) })""")
+    root.evaluate("""e => new Promise(done => { const v = e.avnb, seen = []; let turns = 0, last = 0;
+        const look = () => { seen.push(v.sound.currentTime); if (v.sound.currentTime < last - .2) turns++;
+        last = v.sound.currentTime; window.seen = seen; turns >= 2 ? done() : requestAnimationFrame(look) };
+        requestAnimationFrame(look) })""")
     seen = page.evaluate('window.seen')
     assert max(seen[3:]) < 1.15 and min(seen[3:]) > 0.4
 
 
 def test_another_clip_takes_over_no_stretch_and_no_lock(page, tmp_path):
-    "What was held or looped belongs to the clip it was held in; of the same clip with another sound both stay, and the answers are new."
+    "A held cell and a loop belong to their clip; with another sound of that clip both stay, and the answers are new."
     root = open_page(page, tmp_path, a_scene(seconds=4.0))
     root.evaluate(
-        'e => { const v = e.avnb; v.seek(3.2); v.set("from", 3); v.set("to", 3.6); v.point(v.target("picture", 0, .5, .5)); v.hold() }'
+        """e => { const v = e.avnb; v.seek(3.2); v.set("from", 3); v.set("to", 3.6);
+            v.point(v.target("picture", 0, .5, .5)); v.hold() }"""
     )
     root.evaluate('e => { e.avnb.load() }')
     attribute(page, '.avnb', 'data-answers', lambda v: v == 'sound')
     assert root.evaluate('e => e.avnb.stretch()') == [3, 3.6] and root.get_attribute('data-lock')
     root.evaluate(
-        """e => { const m = e.avnb.model, s = m.get('scene'); m.set('scene', {...s, title: 'another', seconds: 2}); e.avnb.load() }"""
+        """e => { const m = e.avnb.model, s = m.get('scene');
+            m.set('scene', {...s, title: 'another', seconds: 2}); e.avnb.load() }"""
     )
     assert (
         root.evaluate('e => [e.avnb.stretch(), e.avnb.view.from, e.avnb.model.get("view").to]') == [[0, 2], None, None]
@@ -400,11 +410,14 @@ def test_another_sound_stays_where_it_was_whatever_its_first_frame_says(page, tm
     root.evaluate('e => e.avnb.seek(1.21)')
     root.evaluate('e => { const v = e.avnb; v.load(); v.looked(v.sound, 0) }')
     page.wait_for_function(
-        '(v => v.sound.begun !== false && v.sound.readyState >= 2 && !v.sound.seeking)(document.querySelector(".avnb").avnb)'
+        """(v => v.sound.begun !== false && v.sound.readyState >= 2 &&
+            !v.sound.seeking)(document.querySelector(".avnb").avnb)"""
     )
     assert root.evaluate('e => [e.avnb.time, e.avnb.sound.currentTime, e.avnb.frame]') == [1.21, 1.21, 36]
     root.evaluate(
-        "e => { const v = e.avnb, s = v.model.get('scene'); v.model.set('scene', {...s, media: [s.media[0], s.media[0]], sounds: [s.sounds[0], s.sounds[0]]}); v.load() }"
+        """e => { const v = e.avnb, s = v.model.get('scene');
+            v.model.set('scene', {...s, media: [s.media[0], s.media[0]], sounds: [s.sounds[0], s.sounds[0]]});
+            v.load() }"""
     )
     page.wait_for_function('document.querySelector(".avnb").avnb.media.every(m => m.readyState >= 2)')
     root.evaluate('e => { e.avnb.set("hear", 1); e.avnb.play() }')
@@ -439,7 +452,9 @@ def test_a_click_holds_and_a_click_lets_go(page, tmp_path):
 
 def test_a_scene_says_which_of_its_sounds_is_heard_first(page, tmp_path):
     root = open_page(page, tmp_path, a_scene())
-    change = "(e, more) => { const v = e.avnb, s = v.model.get('scene'); v.model.set('scene', {...s, media: [s.media[0], s.media[0]], sounds: [s.sounds[0], {...s.sounds[0], label: 'other'}], ...more}); v.load() }"
+    change = """(e, more) => { const v = e.avnb, s = v.model.get('scene');
+        v.model.set('scene', {...s, media: [s.media[0], s.media[0]],
+        sounds: [s.sounds[0], {...s.sounds[0], label: 'other'}], ...more}); v.load() }"""
     root.evaluate(change, dict(hear=1))
     assert (
         root.evaluate('e => [e.avnb.ear, e.avnb.view.hear, e.avnb.sound === e.avnb.media[1]]') == [1, 1, True]
@@ -454,8 +469,10 @@ def test_a_scene_says_which_of_its_sounds_is_heard_first(page, tmp_path):
 
 def test_a_poster_that_comes_late_is_not_shown_over_another_clip(page, tmp_path):
     root = open_page(page, tmp_path, a_scene(size=(96, 128)))
-    root.evaluate("""e => { window.posters = []; const made = window.Image; window.Image = function () { const i = new made(); window.posters.push(i); return i }
-        const v = e.avnb; v.load(); v.model.set('scene', {...v.model.get('scene'), title: 'two', poster: {base64: ''}}); v.load() }""")
+    root.evaluate("""e => { window.posters = []; const made = window.Image;
+        window.Image = function () { const i = new made(); window.posters.push(i); return i };
+        const v = e.avnb; v.load(); v.model.set('scene', {...v.model.get('scene'), title: 'two', poster: {base64: ''}});
+        v.load() }""")
     page.wait_for_function('window.posters.length === 1 && window.posters[0].complete')
     assert root.evaluate('e => [e.avnb.scene.title, e.avnb.poster]') == ['two', None]
     root.evaluate('e => { const v = e.avnb; v.load() }')
@@ -535,7 +552,8 @@ def test_reduced_motion_and_themes(browser, tmp_path):
             attribute(p, '.avnb', 'data-frame', lambda v: int(v) > 5)
             paper.append(
                 root.evaluate(
-                    """e => [getComputedStyle(e).color, getComputedStyle(e).backgroundColor].map(c => c.match(/\\d+/g).slice(0, 3).reduce((a, b) => a + +b, 0) / 765)"""
+                    """e => [getComputedStyle(e).color, getComputedStyle(e).backgroundColor].map(
+                        c => c.match(/\\d+/g).slice(0, 3).reduce((a, b) => a + +b, 0) / 765)"""
                 )
             )
     (ink, light), (pale, dark) = paper
