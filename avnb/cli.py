@@ -146,7 +146,8 @@ def _engine(q):
 
 # %% ../nbs/81_cli.ipynb #771934c2
 def _run_index(a):
-    from avnb.manifest import doctor, index_folder, split_by_file
+    from avnb.index import doctor, index_folder
+    from avnb.manifest import split_by_file
 
     m = split_by_file(
         index_folder(a.folder, a.out, a.seconds, a.hop, a.workers, a.include, a.exclude, engine=a.engine), a.test
@@ -225,7 +226,7 @@ def _pack_verb(verb):
 
 # %% ../nbs/81_cli.ipynb #14e398bc
 def _run_pack(a):
-    from avnb.clips import ClipError, pack, verify
+    from avnb.packed import ClipError, pack, verify
     from avnb.manifest import Manifest
 
     packed = pack(
@@ -261,7 +262,7 @@ def _train_verb(verb):
 
 # %% ../nbs/81_cli.ipynb #e11044cb
 def _run_train(a):
-    from avnb.localization import Watch
+    from avnb.localization import AttentionMonitor
     from avnb.training import RunStopped, fit
 
     cfg = set_options(load_config(a.config) if a.config else TrainConfig(), a.set)
@@ -272,7 +273,7 @@ def _run_train(a):
         return 0
     try:
         print(
-            fit(cfg, None if a.resume == 'none' else a.resume, [Watch(64 if cfg.run.maps else 0)])
+            fit(cfg, None if a.resume == 'none' else a.resume, [AttentionMonitor(64 if cfg.run.maps else 0)])
         )  # is the attention's teacher good?
     except RunStopped as e:
         print(f'avnb train: {e}', file=sys.stderr)
@@ -423,7 +424,8 @@ def _evaluate_options(p, name):
 # %% ../nbs/81_cli.ipynb #a2f7aa5f
 def _clips_of(a) -> list:
     "The manifests that a command names, one for each split."
-    from avnb.manifest import READERS, Manifest
+    from avnb.datasets import READERS
+    from avnb.manifest import Manifest
 
     if a.manifest:
         return [Manifest.load(a.manifest)]
@@ -443,8 +445,10 @@ def _clips_of(a) -> list:
 
 # %% ../nbs/81_cli.ipynb #a843e643
 def _run_evaluate(a):
-    from avnb.evaluation import recipe, run_protocol, score_table
-    from avnb.localization import localization_protocol
+    from avnb.protocols import recipe
+    from avnb.evaluate import run_protocol
+    from avnb.report import score_table
+    from avnb.published_boxes import localization_protocol
     from avnb.network import Network
 
     if a.protocol == 'report':
@@ -471,15 +475,16 @@ def _run_evaluate(a):
 
 def _packed(folder: str):
     "The packed set of a run, where it still exists."
-    from avnb.clips import PackedSet
+    from avnb.packed import PackedSet
 
     return PackedSet.load(folder) if folder and Path(folder).exists() else None
 
 
 def _run_report(a):
-    from avnb.evaluation import EvalConfig, score_table
-    from avnb.localization import evaluate_run
-    from avnb.training import load_run
+    from avnb.protocols import EvalConfig
+    from avnb.report import score_table
+    from avnb.run_report import evaluate_run
+    from avnb.runs import load_run
 
     opts, out = set_options(EvalConfig(windows=4), a.set), Path(a.out or a.network, 'report.json')
     other = [_clips_of(a)[0], ''] if a.manifest or a.data else [None, None]
@@ -512,7 +517,7 @@ def _run_attend(a):
 
     network = Network.open(a.network)
     clip, seen = look(network, a.video, a.start, a.seconds)
-    if seen.sees:
+    if seen.crop_note:
         print(f'{clip.id}: {seen.sees}')
     folder = network.run.folder if network.run else Path()
     out = Path(a.out or folder / 'overlays' / f'{Path(a.video).stem}.mp4')

@@ -9,7 +9,7 @@ __all__ = ['TINY', 'DemoError', 'Steps', 'demo_config', 'look', 'overlay', 'demo
 import json, os, time
 from pathlib import Path
 
-from .clips import pack, with_track
+from .packed import pack, replace_soundtrack
 from avnb.core import (
     AvnbError,
     TrainConfig,
@@ -21,14 +21,20 @@ from avnb.core import (
     to_dict,
     unescape_name,
 )
-from .evaluation import score_table
-from .explorer import truth_of
-from .localization import Watch, clip_truth, evaluate_run
-from .manifest import Manifest, doctor, index_folder, split_by_file, walk_files
+from .report import score_table
+from .player import truth_of
+from .localization import AttentionMonitor
+from .truth import clip_truth
+from .run_report import evaluate_run
+from .manifest import Manifest, split_by_file
+from .index import doctor, index_folder, walk_files
 from .media import READING, probe, read_clip
 from .network import Network, NetworkError
-from .plots import overlay_video, run_page, show_attention
-from .training import fit, load_run
+from .film import overlay_video
+from .page import run_page
+from .plots import show_attention
+from .training import fit
+from .runs import load_run
 from .world import write_world
 
 # %% ../nbs/80_demo.ipynb #6c7118a2
@@ -122,7 +128,7 @@ def _way_through(
         'train',
         key,
         folder / 'config.toml',
-        lambda: fit(cfg, monitors=[Watch(64 if cfg.run.maps else 0)]),
+        lambda: fit(cfg, monitors=[AttentionMonitor(64 if cfg.run.maps else 0)]),
         f'{cfg.optim.epochs} epochs; the config is in {folder}/config.toml, the curves in {folder}/log.csv',
     )
     step(
@@ -161,7 +167,7 @@ def look(
     first = max(0.0, min(start, length - 0.5))
     seconds = min(seconds, max(0.5, length - first))
     clip = read_clip(path, first, seconds, 16.0, size, network.cfg.data.rate)
-    clip = with_track(clip, heard, max(0.0, first - start), seconds)
+    clip = replace_soundtrack(clip, heard, max(0.0, first - start), seconds)
     if not clip.has_audio:
         raise NetworkError(f'{clip.id} has no sound track: nothing can guide the map; choose a clip with sound')
     return clip, network.along(clip)
@@ -178,7 +184,7 @@ def _drawing(clip, a, truth=None, title: str = '') -> dict:
         freq_map=a.audio_guided,
         area=a.area,
         band=next((s['band'] for s in sources if s['sounding']), None),
-        title=': '.join(x for x in (title or clip.id, a.sees) if x),
+        title=': '.join(x for x in (title or clip.id, a.crop_note) if x),
     )
 
 # %% ../nbs/80_demo.ipynb #f03059a2
@@ -207,7 +213,7 @@ def _render(folder: Path, manifest: Manifest, rows: list, title: str):
         truth = clip_truth(json.loads(known.read_text()), other=bool(row.get('track'))) if known.exists() else None
         drawing = dict(truth=truth, title=f'{Path(row["path"]).stem} {row["label"]}'.strip())
         seconds = min(4.0, float(row['seconds']))
-        seen = look(network, path, float(row['start_s']), seconds, heard=manifest.heard(position[r]))
+        seen = look(network, path, float(row['start_s']), seconds, heard=manifest.soundtrack(position[r]))
         name = str(row['id']).replace('/', '_').replace(os.sep, '_')
         overlay(*seen, folder / 'overlays' / f'{name}.mp4', **drawing)
         _still(*seen, folder / 'figures' / f'{name}.png', **drawing)

@@ -17,7 +17,8 @@ import torch
 from fastcore.basics import patch
 
 from .attention import attention_scores, guided_maps
-from .clips import Batch, middle_square, sees, square_area
+from .clips import Batch, crop_note
+from .packed import middle_square, square_area
 from .core import AvnbError, TrainConfig, load_config, replace
 from .distributed import device_of
 from .encoders import AVModel, AVOutput, load_avid_cma
@@ -121,7 +122,7 @@ def _from_path(path: Path, device, front: str) -> tuple:
             f"there is no {path}; expected a run's folder, saved weights (.safetensors) or an AVID-CMA checkpoint"
         )
     config = path.absolute().parents[1] / 'config.toml'
-    if path.suffix == '.pt' and path.parent.name == 'checkpoints' and config.exists():
+    if path.suffix == '.pt' and path.absolute().parent.name == 'checkpoints' and config.exists():
         cfg = load_config(config)
         model = new_model(cfg)
         model.load_state_dict(read_checkpoint(path)['model'])
@@ -250,9 +251,9 @@ class Attended:
     area: np.ndarray  # [4] that square: x0, y0, x1, y1 as fractions of the frame
 
     @property
-    def sees(self) -> str:
+    def crop_note(self) -> str:
         "How much of the frame that is, in words; '' where it is all of it."
-        return sees(self.area)
+        return crop_note(self.area)
 
 # %% ../nbs/42_network.ipynb #63492d57
 def clip_windows(

@@ -37,7 +37,7 @@ from study import (
 )
 from avnb.attention import attention_scores, consistency_loss
 from avnb.core import replace
-from avnb.evaluation import untrained
+from avnb.network import Network
 from avnb.map_metrics import centre_map
 from avnb.localization import scene_report, tally_scenes
 from avnb.studies import paired
@@ -65,14 +65,14 @@ SCENES = 600  # test clips for questions about whole scenes
 class WrongClip(Objective):
     "The target is guided by another clip of the batch."
 
-    def attention(self, out, w, step):
-        return super().attention(with_(out, video=out.video.roll(1, 0), audio=out.audio.roll(1, 0)), w, step)
+    def consistency(self, out, w):
+        return super().consistency(with_(out, video=out.video.roll(1, 0), audio=out.audio.roll(1, 0)), w)
 
 
 class Centre(Objective):
     "The target is a Gaussian in the middle: of the picture, and of the frequencies."
 
-    def attention(self, out, w, step):
+    def consistency(self, out, w):
         c, s = self.cfg.cmac, attention_scores(out)
         bell = dict(
             video=centre_map(out.video_local.shape[3:]).ravel(), audio=centre_map((1, out.audio_local.shape[3])).ravel()
@@ -243,7 +243,7 @@ def run_group(phase, c, faulty, seed, methods, folder):
         settings, cls = variant(named(m, phase))
         folder = place / m.replace(':', '-').replace(',', '-')
         run = train(replace(config(data.folder, folder, seed, c['epochs'], 1.0), settings), cls=cls)
-        scores, report = everything(run.model, run.bank, run.cfg, data)
+        scores, report = everything(Network.open(run), run.bank, data)
         if m == 'xid':
             note_baselines(key, run, data, scores, report)
         TABLE.add(key(m), scores)
@@ -256,14 +256,14 @@ def run_group(phase, c, faulty, seed, methods, folder):
     )
 
 
-def everything(model, bank, cfg, data) -> tuple:
+def everything(network, bank, data) -> tuple:
     """(metric -> (value, n), report of maps): what all studies measure, and what needs the scenes; guided against wrong
     sounds, in pairs."""
-    scores, report = measure(model, bank, cfg, data)
+    scores, report = measure(network, bank, data)
     rows = np.flatnonzero(data.split == 'test')
     rows = rows[np.random.default_rng(0).permutation(len(rows))[:SCENES]]
     truth, labels = {int(r): data.truth[r] for r in rows}, {int(r): data.label[r] for r in rows}
-    scene = scene_report(tally_scenes(model.eval(), batches_of(data, rows, cfg, 1)[0], truth, labels, cfg))
+    scene = scene_report(tally_scenes(network, batches_of(data, rows, network.cfg), truth, labels))
     return scores | {
         k: (float(s.value), int(s.n)) for k, s in scene.items() if k != 'ceiling_vision_only'
     }, report | scene
@@ -271,12 +271,11 @@ def everything(model, bank, cfg, data) -> tuple:
 
 def note_baselines(key, run, data, scores, report):
     "An untrained net, what needs no learning, and the ceiling of vision alone, on one world."
-    few, views, _ = batches_of(data, np.flatnonzero(data.split == 'train')[:200], run.cfg, 1)
-    twin = untrained(run.cfg, list(few), views)
-    TABLE.complete(key('untrained'), everything(twin, None, run.cfg, data)[0])
+    few = batches_of(data, np.flatnonzero(data.split == 'train')[:200], run.cfg)
+    untrained = Network.open(run).untrained(batches=list(few))
+    TABLE.complete(key('untrained'), everything(untrained, None, data)[0])
     for name, found in without_learning(
-        twin,
-        run.cfg,
+        untrained,
         data,
         report,
         ('pointing_guided', 'pointing_vision_only', 'frequency_hit_guided', 'frequency_hit_sound_only'),

@@ -17,7 +17,7 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')
 COLUMNS = ['source', 'method', 'seed', 'metric', 'value', 'n']
 
 
-def bare(model, data, views, batch):
+def bare(network, data, batch):
     "Read, make views, run both networks; keep nothing but the embeddings."
     import torch
     from avnb.clips import clip_loader
@@ -26,20 +26,19 @@ def bare(model, data, views, batch):
     with torch.inference_mode():
         for w in range(data.windows):
             for b in clip_loader(data, batch, w, shuffle=False, drop_last=False):
-                o = model(views[0](b.frames, 0, 0, b.index)[0], views[1](b.waveform, 0, 0, b.index), local=False)
+                o = network.model(network.video(b), network.audio(b), local=False)
                 out.append((o.video.numpy(), o.audio.numpy()))
     return out
 
 
-def ours(model, cfg, manifest, packed, windows, batch):
+def ours(network, manifest, packed, windows, batch):
     "The same clips as a protocol asks for them, into a fresh cache; the embeddings read back."
-    from avnb.protocols import EvalConfig
-    from avnb.evaluation import Subject
+    from avnb.protocols import EvalConfig, EvalTask
 
     with tempfile.TemporaryDirectory() as d:
-        f = Subject(model, cfg, manifest, EvalConfig(windows=windows, batch=batch, seeds=0), d, packed).features(
-            'both'
-        )['trained']
+        f = EvalTask(network, manifest, EvalConfig(windows=windows, batch=batch, seeds=0), d, packed).features('both')[
+            'trained'
+        ]
         return f.mean('video'), f.mean('audio')
 
 
@@ -54,29 +53,37 @@ def main():
     import numpy as np
     from avnb.demo import demo_config
     from avnb.packed import pack
-    from avnb.evaluation import OneSense, whole
-    from avnb.runs import load_model
-    from avnb.views import views_from
+    from avnb.clips import ClipDataset
+    from avnb.network import Network
+    from avnb.protocols import uncut
     from avnb.world import write_world
 
-    model, rows = load_model()[0].eval(), []
+    rows = []
     with tempfile.TemporaryDirectory() as d:
         d = Path(d)
         world = write_world(d / 'world', a.clips, workers=os.cpu_count())
         cfg = demo_config(d / 'run', d / 'world' / 'manifest.csv', '')
         packed = pack(world, d / 'packed', 2.0, 8.0, 64, 16000, os.cpu_count())
-        views = views_from(cfg, False)
+        network = Network(Network.open().model, cfg)
         print(
             f'{"clips from":12} {"bare loop":>12} {"features":>12} {"ratio":>7}   windows per second, median of '
             f'{a.rounds}'
         )
         for source, how in (('mp4 files', ''), ('packed set', packed)):
-            data = OneSense(world, whole(cfg, how or None), cfg.view, packed=how, train=False, windows=a.windows)
+            data = ClipDataset(
+                world,
+                uncut(cfg, how or None),
+                cfg.view,
+                packed=how,
+                train=False,
+                windows=a.windows,
+                aligned=False,
+            )
             speed = dict(bare=[], features=[])
             for _ in range(a.rounds):
                 for name, f in (
-                    ('bare', lambda: bare(model, data, views, a.batch)),
-                    ('features', lambda: ours(model, cfg, world, how or None, a.windows, a.batch)),
+                    ('bare', lambda: bare(network, data, a.batch)),
+                    ('features', lambda: ours(network, world, how or None, a.windows, a.batch)),
                 ):
                     t = time.perf_counter()
                     got = f()

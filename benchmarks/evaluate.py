@@ -217,55 +217,35 @@ PLAIN = {
 
 
 def networks(manifest, packed, runs, seeds=3):
-    "(method, seed) -> network: the trained ones, and untrained ones with settled batch norm; the runs; their config."
-    from avnb.evaluation import untrained
+    "(method, seed) -> Network: the trained ones, and untrained ones with settled batch norms."
     from avnb.features import window_batches
-    from avnb.runs import load_run
-    from avnb.views import views_from
+    from avnb.network import Network
 
-    loaded = {m: load_run(f) for m, f in runs.items()}
-    cfg = loaded['xid'].cfg
-    few = list(window_batches(type(manifest)(manifest.folder, manifest.table[:200]), cfg, packed, 1)[0])
-    nets = {(m, 0): r.model for m, r in loaded.items()} | {
-        ('untrained', k): untrained(cfg, few, views_from(cfg, False), k) for k in range(seeds)
-    }
-    return nets, loaded, cfg
+    nets = {(m, 0): Network.open(f) for m, f in runs.items()}
+    plain = nets['xid', 0]
+    few = list(window_batches(manifest.take(manifest.rows[:200]), plain.cfg, packed, 1)[0])
+    return nets | {('untrained', k): plain.untrained(k, few) for k in range(seeds)}
 
 
 def questions(table, name, manifest, packed, runs, one=None, windows=2):
-    """Everything a report asks of embeddings, for all networks in one pass over the clips; returns networks, runs and
-    config."""
+    "Everything a report asks of embeddings, for all networks in one pass over the clips; returns the networks."
     import numpy as np
-    from avnb.evaluation import Measured, _ask, measure
-    from avnb.protocols import evaluation_parts
-    from avnb.features import readable
+    from avnb.features import compute_features, even_windows, readable
+    from avnb.protocols import evaluation_parts, report_scores
 
     side = lambda m: int((m.table['split'] == 'test').sum())
     listed, manifest = manifest, readable(manifest, packed)
     table.test['report'] = f'{side(manifest)} of {side(listed)} in the list'
-    nets, loaded, cfg = networks(manifest, packed, runs)
-    parts = evaluation_parts(manifest, one)
-    m = measure(
-        {f'{k[0]}{k[1]}': n for k, n in nets.items()},
-        manifest,
-        np.unique(np.concatenate(list(parts.values()))),
-        cfg,
-        packed,
-        windows,
-    )
-    for method, seed in nets:
-        mine = Measured(
-            m.rows,
-            dict(
-                trained=m.features[f'{method}{seed}'], untrained=m.features['untrained0'], trivial=m.features['trivial']
-            ),
-            m.table,
-        )
-        run = loaded.get(method)
-        bank = run.bank if run is not None else None
-        scores, skipped = _ask(mine, parts, bank)
+    nets = networks(manifest, packed, runs)
+    cfg, parts = nets['xid', 0].cfg, evaluation_parts(manifest, one)
+    clips = manifest.take(np.unique(np.concatenate(list(parts.values()))))
+    named = {f'{method}{seed}': net for (method, seed), net in nets.items()}
+    feats = compute_features(named, even_windows(clips, cfg, packed, windows), workers=cfg.data.workers)
+    for (method, seed), net in nets.items():
+        mine = dict(trained=feats[f'{method}{seed}'], untrained0=feats['untrained0'], trivial=feats['trivial'])
+        scores, skipped = report_scores(mine, clips, parts, net.run.bank if net.run else None)
         table.scores('report', name, method, seed, scores)
-    return nets, loaded, cfg
+    return nets
 
 
 def on_world(folder, there, runs, quick):
@@ -277,17 +257,8 @@ def on_world(folder, there, runs, quick):
 
     table, manifest, packed = Table('world'), Manifest.load(there), PackedSet.load(folder / 'world' / 'packed')
     truth = read_truth(manifest.folder)
-    nets, loaded, cfg = questions(table, 'world', manifest, packed, runs, one_source(truth))
-    for (method, seed), net in nets.items():
-        from types import SimpleNamespace
-
-        table.scores(
-            'report',
-            'world',
-            method,
-            seed,
-            localization_scores(SimpleNamespace(model=net, cfg=cfg), manifest, truth, packed),
-        )
+    for (method, seed), net in questions(table, 'world', manifest, packed, runs, one_source(truth)).items():
+        table.scores('report', 'world', method, seed, localization_scores(net, manifest, truth, packed))
     table.save(quick)
 
 
@@ -309,20 +280,20 @@ def on_real(folder, recordings, there, runs, quick):
     "Real clips: held-out files, classes and boxes drawn by hand."
     from avnb.packed import PackedSet
     from avnb.protocols import EvalConfig
-    from avnb.evaluation import prepare_subject
+    from avnb.evaluate import prepare_task
     from avnb.published_boxes import localization_protocol
     from avnb.manifest import Manifest
     from avnb.datasets import from_csv
 
     table, packed = Table('real'), PackedSet.load(folder / 'real' / 'packed')
     manifest = labels_of(Manifest.load(there), recordings / 'boxes.csv')
-    nets, loaded, cfg = questions(table, 'real', manifest, packed, runs, windows=1)
+    nets = questions(table, 'real', manifest, packed, runs, windows=1)
     boxed = from_csv(recordings / 'boxes.csv')
     held = {p.split('/')[-1] for p in manifest.table['path'][manifest.table['split'] == 'test']}
     t = boxed.table
     keep = t['path'].map(lambda p: p.split('/')[-1] in held) & (t['faulty_positive'] != 'yes') & (t['boxes'] != '[]')
     for (method, seed), net in nets.items():
-        s = prepare_subject('both', net, cfg, type(boxed)(boxed.folder, t[keep]), EvalConfig(seeds=0), sides=False)
+        s = prepare_task('both', net, boxed.take(keep.to_numpy()), EvalConfig(seeds=0), sides=False)
         table.test['localization'] = s.about['test clips']
         table.scores('localization', 'real', method, seed, localization_protocol(s))
     table.save(quick)
@@ -332,9 +303,9 @@ def on_esc50(folder, recordings, runs, quick):
     """ESC-50's fourth fold, split by recording (not the published protocol): SVM and neighbours on audio features of
     networks trained on either set."""
     from avnb.protocols import EvalConfig, audio_score
-    from avnb.evaluation import prepare_subject
+    from avnb.evaluate import prepare_task
     from avnb.datasets import from_esc50
-    from avnb.runs import load_run
+    from avnb.network import Network
 
     manifest = from_esc50(recordings / 'esc50', fold=None)
     said = manifest.table['protocol'].iloc[0]
@@ -342,17 +313,15 @@ def on_esc50(folder, recordings, runs, quick):
     table = Table('esc50', said)  # '...: not the published protocol, too few to order methods by'
     for where, trained in runs.items():
         for method, run in trained.items():
-            run = load_run(run)
-            s = prepare_subject(
+            s = prepare_task(
                 'audio',
-                run.model,
-                run.cfg,
+                Network.open(run),
                 manifest,
                 EvalConfig(windows=2 if quick else 10, seeds=3, cache=str(folder / 'cache')),
             )
             feats, table.test['audio'] = s.features('audio'), s.about['test clips']
             for name, f in feats.items():
-                if name == 'plain' or (name != 'trained' and method != 'xid'):
+                if name == 'trivial' or (name != 'trained' and method != 'xid'):
                     continue
                 for kind in ('svm', 'knn'):
                     table.scores(
@@ -365,7 +334,7 @@ def on_esc50(folder, recordings, runs, quick):
             for kind in ('svm', 'knn') if method == 'xid' else ():
                 for key in ('spectrum', 'loudness'):
                     table.scores(
-                        'audio', where, f'baseline_{key}', 0, {kind: audio_score(s, feats['plain'], key, kind)}
+                        'audio', where, f'baseline_{key}', 0, {kind: audio_score(s, feats['trivial'], key, kind)}
                     )
     table.save(quick)
 

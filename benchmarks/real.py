@@ -19,12 +19,11 @@ import torch
 from avnb.packed import PackedSet, adopt, pack
 from avnb.core import AvnbError, progress, rng
 from avnb.metrics import auroc
-from avnb.evaluation import embed
-from avnb.features import window_batches
+from avnb.network import Network
+from avnb.features import compute_features, even_windows
 from avnb.manifest import Manifest, inject_noise
 from avnb.index import index_folder
 from avnb.runs import new_model
-from avnb.views import views_from
 from robust_xid import named, variant
 from study import RESULTS, Table, config, first_stage, train
 
@@ -118,7 +117,7 @@ def finds(query, gallery) -> dict:
     }
 
 
-def measure(model, cfg, m: Manifest, packed, bank=None) -> dict:
+def measure(network, m: Manifest, packed, bank=None) -> dict:
     "metric -> (value, low, high, n, files)."
     t, out = m.table, {}
     wrong = (t['faulty_kind'] == 'wrong_track').to_numpy()
@@ -127,17 +126,19 @@ def measure(model, cfg, m: Manifest, packed, bank=None) -> dict:
     held = (
         t[t['split'] == 'test'].groupby('path').apply(lambda x: x.index[len(x) // 2], include_groups=False).to_numpy()
     )
-    look = lambda rows: embed(
-        model, window_batches(Manifest(m.folder, t.loc[rows]), cfg, packed, 1)[0], views_from(cfg, False)
-    )
-    e = look(np.sort(held))
-    for d, q, g in (('v2a', e.video, e.audio), ('a2v', e.audio, e.video)):
-        out |= {f'retrieval_instance_{d}_{k}': x for k, x in finds(np.asarray(q), np.asarray(g)).items()}
+
+    def embed(rows):
+        f = compute_features(dict(net=network), even_windows(m.take(rows), network.cfg, packed, 1))['net']
+        return f.mean('video'), f.mean('audio')
+
+    video, audio = embed(np.sort(held))
+    for d, q, g in (('v2a', video, audio), ('a2v', audio, video)):
+        out |= {f'retrieval_instance_{d}_{k}': x for k, x in finds(q, g).items()}
     if bank is not None:
-        score = (bank.video * bank.audio).sum(1).cpu().numpy()[trained]
+        score = bank.scores(trained).cpu().numpy()
     else:
-        x = look(trained)
-        score = (np.asarray(x.video) * np.asarray(x.audio)).sum(1)
+        video, audio = embed(trained)
+        score = (video * audio).sum(1)
     if wrong.any():
         out['auroc_wrong_track'] = knows(score, wrong[trained], path[trained])
     hand = (t['by_hand'] == 'yes').to_numpy()[trained]
@@ -164,13 +165,13 @@ def one(table, clean, m, key, a):
             **settings,
         )
         if method == 'xid' and not table.has(**key, method='untrained'):
-            table.add(dict(key, method='untrained'), measure(new_model(cfg), cfg, noisy, packed))
+            table.add(dict(key, method='untrained'), measure(Network(new_model(cfg), cfg), noisy, packed))
         if not table.has(**key, method=method) or start is None:
             run = train(cfg, start)
         if start is None:
             start = first_stage(run)
         if not table.has(**key, method=method):
-            table.add(dict(key, method=method), measure(run.model, cfg, noisy, packed, run.bank))
+            table.add(dict(key, method=method), measure(Network.open(run), noisy, packed, run.bank))
     if not table.has(**key, method='baseline_loudness') and key['faulty']:
         rows = np.flatnonzero(noisy.table['split'] == 'train')
         loud = np.array([np.abs(packed.audio[k] / 32767.0).mean() for k in rows])

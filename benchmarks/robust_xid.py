@@ -37,10 +37,9 @@ from study import (
     without_learning,
     write_packed_world,
 )
-from avnb import training
 from avnb.core import replace
 from avnb.metrics import auroc
-from avnb.evaluation import untrained
+from avnb.network import Network
 from avnb.nce import (
     debiased_loss,
     mix_targets,
@@ -52,6 +51,7 @@ from avnb.nce import (
 )
 from avnb.studies import gap_closed
 from avnb.objective import Objective
+from avnb.runs import read_checkpoint
 
 TABLE = Table(RESULTS / 'robust_xid.csv')
 HEADLINE = 'pointing_guided'  # named before the confirming runs
@@ -286,7 +286,7 @@ def run_group(phase, c, faulty, seed, methods, folder):
             None if early else first_stage(plain),
             cls,
         )
-        TABLE.add(key(m), measure(run.model, run.bank, run.cfg, data)[0])
+        TABLE.add(key(m), measure(Network.open(run), run.bank, data)[0])
         shutil.rmtree(place / 'branch')
         print(f'{time.strftime("%H:%M")}  {phase} {faulty:.0%} seed {seed}  {m}', flush=True)
     shutil.rmtree(place)
@@ -300,14 +300,15 @@ def run_group(phase, c, faulty, seed, methods, folder):
 def note_xid(key, run, data):
     """Plain xID, an untrained net, and what needs no learning, on one world; what is there already is left, and xID's
     own rows come last, so that a kill loses nothing."""
-    scores, report = measure(run.model, run.bank, run.cfg, data)
-    state = training.read_checkpoint(first_stage(run))['bank']
+    network = Network.open(run)
+    scores, report = measure(network, run.bank, data)
+    state = read_checkpoint(first_stage(run))['bank']
     early = type(run.bank)(len(run.bank.video), run.cfg.model.dim)
     early.load_state_dict(state)
-    few, views, _ = batches_of(data, np.flatnonzero(data.split == 'train')[:200], run.cfg, 1)
-    twin = untrained(run.cfg, list(few), views)
-    TABLE.complete(key('untrained'), measure(twin, None, run.cfg, data)[0])
-    for name, found in without_learning(twin, run.cfg, data, report).items():
+    few = batches_of(data, np.flatnonzero(data.split == 'train')[:200], run.cfg)
+    untrained = network.untrained(batches=list(few))
+    TABLE.complete(key('untrained'), measure(untrained, None, data)[0])
+    for name, found in without_learning(untrained, data, report).items():
         TABLE.complete(key(f'baseline_{name}'), found)
     wrong = data.kind == 'wrong_track'
     if wrong.any():

@@ -171,10 +171,10 @@ def our_step(s, batch):
     "One step as `avnb.training.fit` takes it, on a batch that is on the device already."
 
     def step():
-        index, video, spec = s.see(batch)
+        index, video, spec = s.to_views(batch)
         out = s.forward(video, spec)
         loss, parts = s.objective(out, index, s.step)
-        s.learn(loss, batch.index)
+        s.optimizer_step(loss, batch.index)
         s.bank.update(index, out.video.detach(), out.audio.detach(), validate=False)
 
     return step
@@ -355,7 +355,7 @@ def steps(a, T, manifest, packed, work, table):
         s = T.State(settings(a, manifest, packed, work / method, options), loaded)
         s.model.train()
         batch = s.data.fetch(np.arange(a.batch), 0).to(device)
-        index, video, spec = s.see(T.ClipDataset.fetch(s.data, np.arange(a.batch), 0))
+        index, video, spec = s.to_views(T.ClipDataset.fetch(s.data, np.arange(a.batch), 0))
         each = each or flops(plain, video, spec)
         b = type(batch)(batch.index.cpu(), batch.frames, batch.waveform)
         kind = 'bf16' if 'run.amp=true' in options else 'tf32' if cuda else 'float32'

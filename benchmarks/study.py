@@ -13,16 +13,25 @@ from avnb import training
 from avnb.packed import PackedSet, adopt
 from avnb.core import TrainConfig, digest, progress, replace
 from avnb.protocols import bank_auroc, evaluation_parts
-from avnb.evaluation import embed, on_half_circle
+from avnb.features import compute_features, even_windows, ranks_on_half_circle, window_batches
 from avnb.probes import linear_probe
 from avnb.metrics import retrieval_class
-from avnb.features import window_batches
-from avnb.evaluation import measure as embeddings_of
 from avnb.localization import localization_report, tally_batches
 from avnb.manifest import Manifest
 from avnb.studies import is_reference, paired
-from avnb.views import views_from
-from avnb.world import PRESETS, Gate, World, check_world, gate_table, render_frames, plan_scenes, render_audio, scene_truth, write_world
+from avnb.network import Network
+from avnb.world import (
+    PRESETS,
+    Gate,
+    World,
+    check_world,
+    gate_table,
+    render_frames,
+    plan_scenes,
+    render_audio,
+    scene_truth,
+    write_world,
+)
 
 RESULTS = Path(__file__).parent / 'results'
 COLUMNS = 'phase faulty classes method seed metric value n'.split()
@@ -67,7 +76,9 @@ def write_packed_world(out, seed, faulty, train, test, classes=12, dials=DIALS) 
         np.memmap(out / 'audio.i16', np.int16, 'w+', shape=shape[1]),
     )
     rows, known = [], []
-    for i, scene in enumerate(progress(plan_scenes(world, n, faulty, test / n), total=n, desc='rendering', unit='clip')):
+    for i, scene in enumerate(
+        progress(plan_scenes(world, n, faulty, test / n), total=n, desc='rendering', unit='clip')
+    ):
         frames[i], boxes = render_frames(scene)
         audio[i] = np.round(np.clip(render_audio(scene), -1, 1) * 32767)
         known.append(scene_truth(scene, boxes, world))
@@ -157,35 +168,46 @@ def first_stage(run) -> Path:
 # -- scores ------------------------------------------------------------------------------------------------------------
 
 
-def measure(model, bank, cfg, data: Set, windows=2, located=None) -> tuple:
+def features_of(network: Network, data, rows, windows=2) -> dict:
+    "`compute_features` of these rows: 'trained' is the network, 'trivial' needs none."
+    return compute_features(
+        dict(trained=network), even_windows(data.manifest.take(rows), network.cfg, data.packed, windows)
+    )
+
+
+def measure(network: Network, bank, data: Set, windows=2, located=None) -> tuple:
     "(metric -> (value, n), report of maps), for a network on held-out clips and for its bank on the training clips."
     parts, out = evaluation_parts(data.manifest, data.one), {}
     used = np.unique(np.concatenate([parts['train'], parts['test']]))
-    e = embed(model, *batches_of(data, used, cfg, windows))
-    at = lambda x, rows: x[np.searchsorted(e.index, rows)]
+    f = features_of(network, data, used, windows)['trained']
+    video, audio = f.mean('video'), f.mean('audio')
+
+    def at(x, rows):
+        return x[np.searchsorted(used, rows)]
+
     tr, te = parts['train'], parts['test']
     y = data.label
-    for k, x in dict(video=e.video_pooled, audio=e.audio_pooled).items():
+    for k in ('video', 'audio'):
+        x = f.mean(f'{k}_pooled', normed=False)
         out[f'linear_{k}'] = linear_probe(at(x, tr), y[tr], at(x, te), y[te])
-    for d, q, g in (('v2a', e.video, e.audio), ('a2v', e.audio, e.video)):
+    for d, q, g in (('v2a', video, audio), ('a2v', audio, video)):
         out[f'retrieval_class_{d}_r1'] = retrieval_class(at(q, te), at(g, te), y[te])
-    report = localize(model, cfg, data, te[np.random.default_rng(0).permutation(len(te))[:located]])
+    report = localize(network, data, te[np.random.default_rng(0).permutation(len(te))[:located]])
     out |= {k: s for k, s in report.items() if s.n}
     return {k: (float(s.value), int(s.n)) for k, s in out.items()} | (
         knowing(bank, data) if bank is not None else {}
     ), report
 
 
-def batches_of(data, rows, cfg, windows):
-    "(batches, views, their number) of these rows."
-    batches, total = window_batches(Manifest(data.folder, data.manifest.table.loc[rows]), cfg, data.packed, windows)
-    return batches, views_from(cfg, False), total
+def batches_of(data, rows, cfg):
+    "Batches of the middle windows of these rows."
+    return window_batches(data.manifest.take(rows), cfg, data.packed, 1)[0]
 
 
-def localize(model, cfg, data, rows) -> dict:
+def localize(network: Network, data, rows) -> dict:
     "name -> Score of maps and bands on the middle windows of these clips."
     known, labels = {int(r): data.truth[r] for r in rows}, {int(r): data.label[r] for r in rows}
-    return localization_report(*tally_batches(model.eval(), batches_of(data, rows, cfg, 1)[0], known, labels, cfg))
+    return localization_report(*tally_batches(network, batches_of(data, rows, network.cfg), known, labels))
 
 
 KINDS = dict(
@@ -204,15 +226,23 @@ def knowing(bank, data: Set) -> dict:
     return out
 
 
-def without_learning(net, cfg, data: Set, report: dict, located=('pointing_guided', 'frequency_hit_guided')) -> dict:
+def without_learning(
+    network: Network, data: Set, report: dict, located=('pointing_guided', 'frequency_hit_guided')
+) -> dict:
     """baseline -> metric -> (value, n): colours, spectra and liveliness in the place of features, and what `localize`
     has beside its maps and bands."""
     parts = evaluation_parts(data.manifest, data.one)
     tr, te = parts['train'], parts['test']
     y = data.label
-    m = embeddings_of(dict(untrained=net), data.manifest, np.unique(np.concatenate([tr, te])), cfg, data.packed, 2)
-    at = lambda k, rows: m.at('trivial', k, rows)
-    half = lambda k: on_half_circle(at(k, te))
+    used = np.unique(np.concatenate([tr, te]))
+    trivial = features_of(network, data, used)['trivial']
+
+    def at(k, rows):
+        return trivial.mean(k, False)[np.searchsorted(used, rows)]
+
+    def half(k):
+        return ranks_on_half_circle(at(k, te))
+
     probes = {
         (k, metric): linear_probe(at(k, tr), y[tr], at(k, te), y[te])
         for metric, ks in dict(linear_video=('colour', 'motion_colour'), linear_audio=('spectrum', 'loudness')).items()
