@@ -191,6 +191,7 @@ def consistency(
     self: Objective,
     out: AVOutput,
     w: Tensor,  # [b] weights of the pairs
+    step: int,  # steps taken before this one, for subclasses
 ) -> dict:  # {'cmac_video', 'cmac_audio'}: means over the local batch; {} when off
     """Disagreement between each modality's own attention and the one guided by the other (methods B.3 to B.5, our
     reconstruction)."""
@@ -355,7 +356,7 @@ def _xid(self: Objective, v: Tensor, a: Tensor, index: Tensor, step: int) -> tup
 def _with_attention(self: Objective, loss: Tensor, out: AVOutput, w: Tensor, norm: Tensor, index: Tensor, step: int):
     "The loss with consistency and cell contrast added, and the two as {name: share of the mean}."
     c = self.cfg.cmac
-    terms = {k: x * w.sum() / norm for k, x in self.consistency(out, w).items()}
+    terms = {k: x * w.sum() / norm for k, x in self.consistency(out, w, step).items()}
     if terms:
         share = dict(cmac_video=c.video, cmac_audio=c.audio)
         loss = loss + c.alpha * ramp(step, self.steps, c.ramp) * sum(share[k] * x for k, x in terms.items())
