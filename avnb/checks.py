@@ -23,7 +23,8 @@ def kind_of(x) -> str:
 
 # %% ../nbs/01_checks.ipynb #38456ea2
 class Checks:
-    "Checks that raise the error of the room that makes them, with the name of the argument, what was expected and what came."
+    """Checks that raise the error of the room that makes them, with the name of the argument, what was expected and
+    what came."""
 
     def __init__(self, error: type[AvnbError]):
         self.error = error

@@ -18,7 +18,8 @@ from .core import ConfigError, TrainConfig
 def device_of(
     cfg: TrainConfig,  # run.device: 'auto', 'cpu' or 'cuda'
 ) -> torch.device:
-    "The device of a run; under torchrun each process of a machine has its own GPU. `ConfigError` for a GPU that is not there."
+    """The device of a run; under torchrun each process of a machine has its own GPU. `ConfigError` for a GPU that is
+    not there."""
     gpu = torch.cuda.is_available()
     if cfg.run.device == 'cuda' and not gpu:
         raise ConfigError('run.device=cuda, but torch sees no GPU; use run.device=auto or cpu')

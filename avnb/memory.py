@@ -35,8 +35,10 @@ class MemoryBank(nn.Module):
     """Slow-moving unit-norm targets for N clips, one row per clip and modality (Robust-xID, "memory
     features"; update as in AVID).
 
-    `video` and `audio` [N,D] and `written` bool [N] are buffers: they move with `.to(device)` and are saved in checkpoints.
-    With `world` above 1 they hold the rows `lo` to `hi` only, the part of process `rank`. `BankError` for bad arguments."""
+    `video` and `audio` [N,D] and `written` bool [N] are buffers: they move with `.to(device)` and are saved in
+    checkpoints.
+    With `world` above 1 they hold the rows `lo` to `hi` only, the part of process `rank`. `BankError` for bad
+    arguments."""
 
     def __init__(
         self,
@@ -56,7 +58,8 @@ class MemoryBank(nn.Module):
         _check.choice('first', first, ('ema', 'copy'))
         ok = isinstance(world, int) and isinstance(rank, int) and 0 <= rank < world
         _check.need(ok, 'rank, world', 'integers with 0 <= rank < world', f'{rank!r}, {world!r}')
-        self.n, self.dim, self.momentum, self.first = n, dim, momentum, first
+        self.n, self.dim = n, dim
+        self.momentum, self.first = momentum, first
         self.world, self.lo, self.hi = world, rank * n // world, (rank + 1) * n // world
         g = torch.Generator().manual_seed(seed)
         for name in ('video', 'audio'):
@@ -116,9 +119,11 @@ def update(
     a: Tensor,  # [B,D] audio embeddings, unit norm
     validate: bool = True,  # check the values, at the price of waiting for the device
 ) -> None:
-    """Move rows towards new embeddings, row <- unit(m row + (1 - m) x), mark them written (AVID's update; opposite ones that cancel leave x). `BankError` for bad arguments.
+    """Move rows towards new embeddings, row <- unit(m row + (1 - m) x), mark them written (AVID's update; opposite ones
+    that cancel leave x). `BankError` for bad arguments.
 
-    It writes in place, so call it after `backward`. With several processes pass the gathered batch on each: the banks stay identical."""
+    It writes in place, so call it after `backward`. With several processes pass the gathered batch on each: the
+    banks stay identical."""
     if validate:
         self._check_update(index, v, a)
     last, here = _last_of(index), torch.ones_like(index, dtype=torch.bool)
@@ -141,7 +146,8 @@ def collect(
     table: Tensor,  # `video`, `audio`, `written`, or a copy of one
     index: Tensor,  # int64 [B], rows of the whole bank; the same on every process
 ) -> Tensor:  # [B,...]
-    "Rows of a table that may lie on other processes (then as a sum over processes, with zeros for rows that a process does not hold)."
+    """Rows of a table that may lie on other processes (then as a sum over processes, with zeros for rows that a process
+    does not hold)."""
     if self.world == 1:
         return table[index]
     here = (index >= self.lo) & (index < self.hi)

@@ -92,7 +92,8 @@ def _check_mask(mask, index):
 
 # %% ../nbs/08_nce.ipynb #6aede6bd
 def _check_values(v, a, v_bar, a_bar, index, mask=None):
-    "Raise `NceError` for a place out of range, masked own rows, NaN, or rows that are not of unit norm; waits for the device."
+    """Raise `NceError` for a place out of range, masked own rows, NaN, or rows that are not of unit norm; waits for the
+    device."""
     _check_places(index, v_bar.shape[-2])
     if mask is not None:
         _check_mask(mask, index)
@@ -172,12 +173,14 @@ def xid_loss(
     targets: tuple[Tensor, Tensor] | None = None,  # (T_v, T_a), each [B,N], rows sum to 1; None: one-hot
     weights: Tensor | None = None,  # [B], >= 0
     mask: Tensor | None = None,  # bool [N] or [B,N], True: may be used
-    reduction: str = 'mean',  # 'mean': sum_i w_i l(i) / sum_i w_i (0 if all w are 0); 'none': l(i) [B], weights left to the caller
+    reduction: str = 'mean',  # 'mean': sum_i w_i l(i) / sum_i w_i (0 if all w are 0); 'none': l(i) [B], unweighted
     validate: bool = True,  # check the values too, at the price of waiting for the device
 ) -> Tensor:
-    """Cross-modal instance discrimination, both directions summed (Robust-xID, loss (2), (3) and (6)). `NceError` for bad arguments.
+    """Cross-modal instance discrimination, both directions summed (Robust-xID, loss (2), (3) and (6)). `NceError` for
+    bad arguments.
 
-    Targets and weights are detached, candidates are not: in-batch candidates (v_bar=v, a_bar=a, index=arange(B)) learn on both sides."""
+    Targets and weights are detached, candidates are not: in-batch candidates (v_bar=v, a_bar=a, index=arange(B))
+    learn on both sides."""
     check_xid(v, a, v_bar, a_bar, index, tau, targets, weights, mask, reduction, validate)
     T_v, T_a = targets or (None, None)
     l_v = cross_entropy(similarity(v, a_bar, tau), index, T_v, mask)
@@ -193,7 +196,8 @@ def sample_candidates(
     step: int,  # training step
     validate: bool = True,  # check the places too
 ) -> Tensor:  # int64 [B,1+k], own row first
-    "For each query its own row and k others without replacement; a function of (seed, step, own row), drawn on the CPU. Use it with index = zeros(B)."
+    """For each query its own row and k others without replacement; a function of (seed, step, own row), drawn on the
+    CPU. Use it with index = zeros(B)."""
     _check_own(index)
     _check.integer('n', n, 1)
     _check.integer('k', k)
@@ -252,7 +256,8 @@ def positive_weights(
     floor: str = 'affine',  # 'affine': w_min + (1 - w_min) Phi; 'clip': max(w_min, Phi)
     validate: bool = True,  # check the values, at the price of waiting for the device
 ) -> Tensor:  # [B] in [w_min, 1], without gradient
-    "Weights of pairs from their memory scores (Robust-xID, (4) and (5); the affine floor is our reading). `NceError` for bad arguments."
+    """Weights of pairs from their memory scores (Robust-xID, (4) and (5); the affine floor is our reading). `NceError`
+    for bad arguments."""
     _check_weighting(scores, delta, kappa, w_min, mean, var, floor, validate)
     x = scores.detach().double()  # float64: equal scores then have a variance of exactly 0
     mean = x.mean() if mean is None else torch.as_tensor(mean, dtype=x.dtype, device=x.device)
@@ -335,12 +340,13 @@ def soft_targets(
     tau_s: float = 0.02,  # temperature of the similarities
     tau_t: float = 0.07,  # temperature of the reliability term of 'cycle'
     tau_n: float = 0.07,  # temperature of 'neighbor' (ours: at tau_s it is almost one-hot)
-    exclude_self: bool = False,  # leave out j = i and renormalise (ours); a query with no other candidate is an error, or keeps its own row with validate=False
+    exclude_self: bool = False,  # leave out j = i and renormalise (ours); without other candidates: an error, or j = i
     mask: Tensor | None = None,  # bool [N] or [B,N], True: may be used
-    target_features: str = 'memory',  # queries of bootstrap and swapped: memory rows or 'live' embeddings; the others read memory only
+    target_features: str = 'memory',  # queries of bootstrap and swapped: memory rows or 'live' embeddings
     validate: bool = True,  # check the values, at the price of waiting for the device
 ) -> tuple[Tensor, Tensor]:  # S_v, S_a, each [B,N]: distributions, without gradient
-    "Which other candidates would also be right, judged by the memory (Robust-xID, Soft-xID's estimators). `NceError` for bad arguments."
+    """Which other candidates would also be right, judged by the memory (Robust-xID, Soft-xID's estimators). `NceError`
+    for bad arguments."""
     _check_shapes(v, a, v_bar, a_bar, index, mask)
     _check_soft(estimator, tau_s, tau_t, tau_n, target_features)
     if validate:
@@ -392,7 +398,8 @@ def mix_targets(
 
 # %% ../nbs/08_nce.ipynb #8b29dc82
 class StreamedSoftmax:
-    "Softmax over candidates that arrive in pieces: sums of e = exp(logit), e * logit, e * value and e * key, relative to the largest logit."
+    """Softmax over candidates that arrive in pieces: sums of e = exp(logit), e * logit, e * value and e * key, relative
+    to the largest logit."""
 
     def __init__(self, queries: Tensor):  # [B,D]
         self.top = queries.new_full((len(queries),), torch.finfo(queries.dtype).min)  # not -inf: -inf - -inf is NaN
@@ -419,7 +426,8 @@ class StreamedSoftmax:
             self.key = self.key * shrink[:, None] + e @ keys
 
     def merge(self, how):
-        "Sums over the parts of a bank: `how` gets (top, *sums) of this part and gives those of all; None: there is one part."
+        """Sums over the parts of a bank: `how` gets (top, *sums) of this part and gives those of all; None: there is
+        one part."""
         if how is not None:
             self.top, self.z, *rest = how(self.top, self.z, self.level, self.value, self.key)
             self.level, self.value, self.key = rest
@@ -453,7 +461,8 @@ def stream_xid(
     gradient: bool = True,  # compute the gradient too
     levels: bool = False,  # so that S knows its entropy
 ) -> tuple:  # (l [B], dl/dq [B,D], S as a `StreamedSoftmax`)
-    "One direction of the loss over a bank that is read in pieces; the gradient is computed on the way. See `with_gradient`."
+    """One direction of the loss over a bank that is read in pieces; the gradient is computed on the way. See
+    `with_gradient`."""
     hard, easy = StreamedSoftmax(q), StreamedSoftmax(q)
     for piece in slices(len(keys), chunk):
         k = keys[piece].to(q.dtype)
@@ -495,7 +504,8 @@ def with_gradient(
 
 # %% ../nbs/08_nce.ipynb #ec7b52c5
 def _check_streaming(v_bar, a_bar, tau, estimator, lam, chunk):
-    "Raise `NceError` unless there is one bank without gradient, the temperature is fixed, and estimator, lam and chunk make sense."
+    """Raise `NceError` unless there is one bank without gradient, the temperature is fixed, and estimator, lam and
+    chunk make sense."""
     fixed = not getattr(tau, 'requires_grad', False)
     _check.need(fixed, 'tau', 'a fixed number (xid_loss for one that is learned)', 'requires_grad=True')
     _check.need(v_bar.ndim == 2, 'v_bar', 'one bank [N,D] for all queries', kind_of(v_bar))
@@ -543,7 +553,8 @@ def xid_loss_chunked(
     reduction: str = 'mean',  # 'mean' or 'none', as in xid_loss
     validate: bool = True,  # check the values, at the price of waiting for the device
 ) -> Tensor:
-    "`xid_loss` with `mix_targets(soft_targets(...))` against a whole bank without ever holding [B,N] (ours). `NceError` for bad arguments."
+    """`xid_loss` with `mix_targets(soft_targets(...))` against a whole bank without ever holding [B,N] (ours).
+    `NceError` for bad arguments."""
     check_xid(v, a, v_bar, a_bar, index, tau, None, weights, mask, reduction, validate)
     _check_soft(estimator or 'cycle', tau_s, tau_t, tau_n, target_features)
     _check_streaming(v_bar, a_bar, tau, estimator, lam, chunk)
@@ -609,7 +620,8 @@ def debiased_loss(
     reduction: str = 'mean',  # 'mean' or 'none'
     validate: bool = True,  # check the values
 ) -> Tensor:
-    "Debiased contrastive loss (M = 1), both directions summed (Chuang et al. 2020, arXiv 2007.00224). `NceError` for bad arguments."
+    """Debiased contrastive loss (M = 1), both directions summed (Chuang et al. 2020, arXiv 2007.00224). `NceError` for
+    bad arguments."""
     _check.number('tau_plus', tau_plus, 0, 1)
     _check.need(tau_plus < 1, 'tau_plus', 'a number below 1', tau_plus)
     l = 0
@@ -628,7 +640,8 @@ def uniform_targets(
     mask: Tensor | None = None,  # bool [N] or [B,N]
     validate: bool = True,  # check the values, at the price of waiting for the device
 ) -> tuple[Tensor, Tensor]:  # S_v, S_a [B,N]
-    "The same share for every usable candidate: with `mix_targets`, uniform label smoothing. `NceError` for bad arguments."
+    """The same share for every usable candidate: with `mix_targets`, uniform label smoothing. `NceError` for bad
+    arguments."""
     _check_own(index)
     _check.integer('n', n, 1)
     _check_mask_type(mask, ((n,), (len(index), n)))
@@ -647,7 +660,8 @@ def oracle_targets(
     mask: Tensor | None = None,  # bool [N] or [B,N]
     validate: bool = True,  # check the values, at the price of waiting for the device
 ) -> tuple[Tensor, Tensor]:  # S_v, S_a [B,N]
-    "Equal shares for the usable candidates of the query's own class, itself included: the true relations. `NceError` as above."
+    """Equal shares for the usable candidates of the query's own class, itself included: the true relations. `NceError`
+    as above."""
     _check_own(index)
     ok = (
         isinstance(classes, Tensor)
