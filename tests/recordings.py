@@ -8,6 +8,7 @@ import functools
 import heapq
 import os
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -457,9 +458,22 @@ def heard(sound: np.ndarray, rate: int, tracks: int = len(SWEEPS)) -> list:
 # ---- writing
 
 
+@contextmanager
+def _usual_priority():
+    "Undo what the AV1 encoder does when root runs it: the calling thread goes before all others of the machine."
+    if not hasattr(os, 'sched_getscheduler'):  # not Linux
+        yield
+        return
+    before = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, *before)
+
+
 def write(recipe: Recipe, path: Path) -> Path:
     "Write the recording."
-    with av.open(str(path), 'w', format=recipe.box.format) as c:
+    with _usual_priority(), av.open(str(path), 'w', format=recipe.box.format) as c:
         packets = [_pictures(recipe, c), *(_sounds(recipe, t, k, c) for k, t in enumerate(recipe.tracks))]
         c.start_encoding()
         if recipe.box.counted:
