@@ -708,7 +708,7 @@ def doctor(
     text.flagged = flagged
     return text
 
-
+# %% ../nbs/12_index.ipynb #12fcfff3
 def _counts(files, column) -> str:
     "How many readable files have each value of a column."
     counts = files[files['error'] == ''][column].value_counts()

@@ -86,30 +86,6 @@ def _checked(table, where) -> pd.DataFrame:
             )
     return t[[*COLUMNS, *[c for c in t if c not in COLUMNS]]]
 
-
-def _require(columns, names, where):
-    "Refuse a table that lacks one of these columns."
-    if missing := [c for c in names if c not in columns]:
-        have = ', '.join(map(str, columns)) or 'none'
-        raise ManifestError(f'{where}: columns missing: {", ".join(missing)}; it has {have}')
-
-
-def _wrong_rows(t) -> dict:
-    "Possible faults -> the rows that have them, bool [N]."
-    infinite = np.isinf(t[['start_s', 'seconds']]).to_numpy().any(1)
-    return {
-        'no id': t['id'] == '',
-        'no path': t['path'] == '',
-        'no number as start_s, or a negative one': ~(t['start_s'] >= 0),
-        'no number as seconds, or a negative one': ~(t['seconds'] >= 0),
-        'no whole number from 0 as audio_track': ~t.get('audio_track', t['id'].str[:0]).str.fullmatch(r'\d*'),
-        'an infinite time': pd.Series(infinite, t.index),
-        "an absolute path (write it relative to the table's folder, so that both can move)": t['path']
-        .map(is_absolute)
-        .astype(bool),
-        'the same id as another; every row needs its own': t['id'].duplicated(),
-    }
-
 # %% ../nbs/11_manifest.ipynb #c43a6db2
 def _contents(t) -> list[str]:
     "The content of each row: its file's hash, and the number of its sound track where it names one."
@@ -186,6 +162,30 @@ def file_beside(
 ) -> Path:
     "A file in the same folder; named by a hash where the name would exceed the 255 bytes that a file name may have."
     return path.with_name(name if len(os.fsencode(name)) < 256 else digest(escape_name(name))[:16] + name[-12:])
+
+# %% ../nbs/11_manifest.ipynb #446244d3
+def _require(columns, names, where):
+    "Refuse a table that lacks one of these columns."
+    if missing := [c for c in names if c not in columns]:
+        have = ', '.join(map(str, columns)) or 'none'
+        raise ManifestError(f'{where}: columns missing: {", ".join(missing)}; it has {have}')
+
+
+def _wrong_rows(t) -> dict:
+    "Possible faults -> the rows that have them, bool [N]."
+    infinite = np.isinf(t[['start_s', 'seconds']]).to_numpy().any(1)
+    return {
+        'no id': t['id'] == '',
+        'no path': t['path'] == '',
+        'no number as start_s, or a negative one': ~(t['start_s'] >= 0),
+        'no number as seconds, or a negative one': ~(t['seconds'] >= 0),
+        'no whole number from 0 as audio_track': ~t.get('audio_track', t['id'].str[:0]).str.fullmatch(r'\d*'),
+        'an infinite time': pd.Series(infinite, t.index),
+        "an absolute path (write it relative to the table's folder, so that both can move)": t['path']
+        .map(is_absolute)
+        .astype(bool),
+        'the same id as another; every row needs its own': t['id'].duplicated(),
+    }
 
 # %% ../nbs/11_manifest.ipynb #c9d76b45
 @dataclass(eq=False)
@@ -319,6 +319,32 @@ def usable(self: Manifest) -> 'Manifest':
     t = self.table
     silent = t['duration_s'].notna() & (t['audio_codec'] == '')
     return self.take(((t['error'] == '') & ~silent).to_numpy())
+
+# %% ../nbs/11_manifest.ipynb #1c921cd0
+@patch
+def soundtrack(
+    self: Manifest,
+    i: int,  # row of this table, from 0
+):  # -> (Path, float, int or None) or None
+    """(file, second where the clip begins in it, number of its sound track or None) of the sound that the i-th row
+    plays, where noise was injected or `audio_track` names a track; None: the sound of its own file."""
+    of = lambda column: self.table[column].iloc[i] if column in self.table else ''
+    at = 'track_' if of('track') else ''
+    number = of(at + 'audio_track')
+    if not at and not number:
+        return None
+    return self.folder / unescape_name(of(at + 'path')), float(of(at + 'start_s')), int(number) if number else None
+
+
+@patch
+def locate(
+    self: Manifest,
+    i: int,  # row of this table, from 0
+) -> tuple:  # (absolute path, s, `soundtrack` with an absolute path or None)
+    "Where the i-th clip is: its file, the second where it begins, and its sound where that is not the file's own."
+    track = self.soundtrack(i)
+    here = os.path.abspath(self.path(i)), float(self.table['start_s'].iloc[i])
+    return *here, track and (os.path.abspath(track[0]), *track[1:])
 
 # %% ../nbs/11_manifest.ipynb #aa4253f5
 def csv_rows(
@@ -544,29 +570,3 @@ def _with_donors(t, rows, donors) -> pd.DataFrame:
     for c, x in new.items():
         t.loc[rows, c] = x if isinstance(x, str) else np.asarray(x)
     return t
-
-# %% ../nbs/11_manifest.ipynb #1c921cd0
-@patch
-def soundtrack(
-    self: Manifest,
-    i: int,  # row of this table, from 0
-):  # -> (Path, float, int or None) or None
-    """(file, second where the clip begins in it, number of its sound track or None) of the sound that the i-th row
-    plays, where noise was injected or `audio_track` names a track; None: the sound of its own file."""
-    of = lambda column: self.table[column].iloc[i] if column in self.table else ''
-    at = 'track_' if of('track') else ''
-    number = of(at + 'audio_track')
-    if not at and not number:
-        return None
-    return self.folder / unescape_name(of(at + 'path')), float(of(at + 'start_s')), int(number) if number else None
-
-
-@patch
-def locate(
-    self: Manifest,
-    i: int,  # row of this table, from 0
-) -> tuple:  # (absolute path, s, `soundtrack` with an absolute path or None)
-    "Where the i-th clip is: its file, the second where it begins, and its sound where that is not the file's own."
-    track = self.soundtrack(i)
-    here = os.path.abspath(self.path(i)), float(self.table['start_s'].iloc[i])
-    return *here, track and (os.path.abspath(track[0]), *track[1:])

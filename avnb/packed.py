@@ -574,7 +574,7 @@ def pack(
     meta = dict(meta, key=key, chunk=chunk)
     return _finish(part, out, manifest, meta, bad, [done[k] for k in sorted(done)])
 
-
+# %% ../nbs/14_packed.ipynb #346766b4
 def _pack_chunks(part, manifest, meta, chunk, workers, engine) -> tuple[dict, dict]:
     "Decode the chunks that are not in the journal: ({first row: note}, {unreadable row: reason}) of all chunks."
     n, raw = len(manifest), 'layout' not in meta

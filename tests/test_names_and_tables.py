@@ -308,7 +308,7 @@ def test_names_that_are_not_utf8_stay_in_the_table(put, tmp_path, media):
     assert (tmp_path / 'runs' / 'manifest.csv').read_text(encoding='utf-8').count('\n') == 22
     assert index_folder(root, seconds=1).hash == m.hash
     noisy = inject_noise(Manifest(m.folder, m.table.assign(split='train')), 1.0)
-    assert all(noisy.heard(i)[0].exists() for i in range(21))
+    assert all(noisy.soundtrack(i)[0].exists() for i in range(21))
     (tmp_path / 'list.txt').write_bytes(b'caf\xe9.mp4\n')
     assert index(root, include=tmp_path / 'list.txt').table['path'].tolist() == [r'caf\xe9.mp4']
     (tmp_path / 'set' / 't.csv').write_bytes(b'file,label\ncaf\xe9.mp4,dog\n')
@@ -809,4 +809,4 @@ def test_the_sound_of_a_still_moves_with_the_table(put, tmp_path):
 
 def test_the_doctor_says_what_was_left_out(put):
     root = put('a.mp4', 'later.mp4.part')
-    assert 'left out     1, the first: later.mp4.part (a download that' in doctor(index(root))
+    assert 'left out     1, the first: later.mp4.part (an unfinished download' in doctor(index(root))

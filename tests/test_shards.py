@@ -417,11 +417,11 @@ def test_the_shard_that_was_read_last_stays(web, made):
     s.meta['mix'] = 1
     there = lambda: sorted(int(p.stem) for p in s.folder.glob('*.tar'))
     for k in (0, 1):
-        s.brought(k)
+        s.shard(k)
     for k, age in ((0, 100), (1, 50)):
         os.utime(s.folder / f'{k:06}.tar', (1e9 - age,) * 2)
-    s.brought(0)
-    s.brought(2)
+    s.shard(0)
+    s.shard(2)
     assert there() == [0, 2]  # 0 is the older one, and in use
 
 
