@@ -125,6 +125,7 @@ class State:
         self.unchecked, self.last_finite = [], 'none'  # steps whose loss was not looked at yet; the last finite loss
         self.event, self.row = '', None  # what monitors are called for: 'log', 'epoch', 'end'; the line of the log
         self.pieces, self.whole = [], None  # of a batch in parts, between `forward` and `optimizer_step`
+        self.loader, self.monitors = None, []  # of this pass; functions that are called with the state
         self.stop = threading.Event()  # set when the run is asked to stop
 
     def _make_networks(self):
@@ -407,11 +408,9 @@ def notify(self: State, event: str, row: dict = None):
             self.log.log_scalars(self.step, self.epoch, values)
 
 # %% ../nbs/43_training.ipynb #75458b4a
-_N_SCORED, _N_QUERIES, _N_NEGATIVES = (
-    16384,
-    1024,
-    1024,
-)  # rows: scored; with soft targets; compared with each other (ours)
+_N_SCORED = 16384  # rows whose scores are looked at (ours)
+_N_QUERIES = 1024  # of these, rows with soft targets
+_N_NEGATIVES = 1024  # of these, rows that are each other's negatives
 
 
 def _score_instruments(
@@ -647,7 +646,7 @@ def _translate_errors(s: State):
         after = f'{saved} is whole: run it again to go on from there' if saved else 'nothing was saved yet'
         raise RunError(f'{what}. {after}.') from e
     finally:
-        if hasattr(s, 'loader'):
+        if s.loader is not None:
             s.loader.close()  # its processes end with it
 
 # %% ../nbs/43_training.ipynb #ef80f330
