@@ -444,8 +444,8 @@ def test_both_senses_in_one_pass_and_shared(toy, tmp_path, monkeypatch):
     alone = EvalTask(net, few, QUICK).features('video')
     for n in both:
         assert (
-            both[n].each('video_pooled' if n != 'plain' else 'colour')
-            == alone[n].each('video_pooled' if n != 'plain' else 'colour')
+            both[n].each('video_pooled' if n != 'trivial' else 'colour')
+            == alone[n].each('video_pooled' if n != 'trivial' else 'colour')
         ).all()
     (tmp_path / 'half').mkdir()
     half = lambda sense: EvalTask(net, few, replace(QUICK, dict(seeds=0)), tmp_path / 'half').features(sense)
