@@ -120,7 +120,7 @@ def _write_table(table, file: Path):
     with atomic_write(file, 'w') as f:
         table.to_csv(f, index=False, lineterminator='\n')
 
-# %% ../nbs/58_evaluate.ipynb #40310781
+# %% ../nbs/58_evaluate.ipynb #0f880f69
 def _protocol(name: str, make, senses: str) -> tuple:
     "(function, senses that it needs)."
     if make is not None:
@@ -146,6 +146,7 @@ def run_protocol(
     Returns the report; computed features and trained classifiers of an earlier call are used again."""
     make, senses = _protocol(protocol, make, senses)
     _check_options(opts)
+    network.model.eval()
     start, folder, scores, tasks = time.time(), Path(folder), [], []
     for m in manifests if isinstance(manifests, (list, tuple)) else [manifests]:
         task = prepare_task(senses, network, m, opts, folder, packed, trained, sides)

@@ -285,7 +285,7 @@ def compute_features(
     """name -> `Features` of each network, and 'trivial': those that need no learning. Clips are decoded once for all
     that is missing, and each sense has a cache of its own."""
     senses = ('video', 'audio') if data.senses == 'both' else (data.senses,)
-    makers = {(n, s): _model_features(net.model, s) for n, net in networks.items() for s in senses}
+    makers = {(n, s): _model_features(net.model.eval(), s) for n, net in networks.items() for s in senses}
     makers |= {('trivial', s): _trivial_features(s) for s in senses}
     caches = _open_caches(networks, data, senses, folder, batch)
     with progress(total=len(data) * data.windows, desc='embedding') as bar:

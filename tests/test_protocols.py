@@ -15,7 +15,7 @@ import avnb.protocols as protocols
 from avnb.cli import main
 from avnb.clips import ClipDataset, PackedSet
 from avnb.core import AvnbError, replace
-from avnb.encoders import EncoderError
+from avnb.encoders import AVModel, EncoderError
 from avnb.evaluate import PROTOCOLS, run_protocol
 from avnb.features import Features, compute_features, feature_key
 from avnb.manifest import Manifest, from_ucf101
@@ -328,7 +328,7 @@ def test_interrupted_prediction_is_the_same(toy, tmp_path, monkeypatch):
 
 
 def test_interrupted_localization_is_the_same(toy, tmp_path, monkeypatch):
-    import avnb.localization as L
+    import avnb.published_boxes as L
 
     m, packed, cfg, net = toy
     m = Manifest(m.folder, m.table[:20])
@@ -444,8 +444,8 @@ def test_both_senses_in_one_pass_and_shared(toy, tmp_path, monkeypatch):
     alone = EvalTask(net, few, QUICK).features('video')
     for n in both:
         assert (
-            both[n].each('video_pooled' if n != 'plain' else 'colour')
-            == alone[n].each('video_pooled' if n != 'plain' else 'colour')
+            both[n].each('video_pooled' if n != 'trivial' else 'colour')
+            == alone[n].each('video_pooled' if n != 'trivial' else 'colour')
         ).all()
     (tmp_path / 'half').mkdir()
     half = lambda sense: EvalTask(net, few, replace(QUICK, dict(seeds=0)), tmp_path / 'half').features(sense)
@@ -515,7 +515,7 @@ def test_the_front_end_is_read_and_keyed(tmp_path):
         keys.append(feature_key('w', data, views_from(its, False), 8))
     assert keys[0] != keys[1] and Network.open(tmp_path / 'net').cfg.view.front == 'linear'
     assert keys[0] == keys[2]
-    log = Network.from_config(replace(cfg, dict(view=dict(front='logmel')))).model
+    log = AVModel.from_config(replace(cfg, dict(view=dict(front='logmel'))))
     log.save_pretrained(tmp_path / 'log', replace(cfg, dict(view=dict(front='logmel'))))
     with pytest.raises(NetworkError, match='log-mel'):
         Network.open(tmp_path / 'log', front=str(tmp_path / 'one.npz'))
@@ -525,7 +525,7 @@ def test_maps_with_a_mean_and_std_per_frequency(tmp_path):
     "Localization hears through the file's norm, and what is loudest is asked of decibels, not of what the norm made of them."
     from avnb.clips import Batch
     from avnb.core import TrainConfig
-    from avnb.localization import _batch_maps, _grids
+    from avnb.localization import _time_frequency_maps, batch_maps
     from avnb.views import linear_spectrogram
 
     np.savez(tmp_path / 'stats.npz', mean=np.linspace(10, -60, 65), std=np.linspace(5, 25, 65))
@@ -546,10 +546,11 @@ def test_maps_with_a_mean_and_std_per_frequency(tmp_path):
         hear.to_decibels(hear(wave, 0, 0, [0, 1]))[:, 0], linear_spectrogram(wave, 256, 240), atol=1e-3, rtol=1e-4
     )
     b = Batch(torch.arange(2), torch.zeros(2, 3, 2, 32, 32, dtype=torch.uint8), wave, audio_start=torch.zeros(2))
-    _, sound, hz = _batch_maps(Network.from_config(cfg), b, ['a', 'b'])
-    assert [abs(hz[int(m.argmax())] - f) < 130 for m, f in zip(sound['loudest_band'], (500, 3000))] == [True, True]
-    grid = _grids(Network.from_config(cfg), b, ['a', 'b'])[0]['loudest_cell']
-    assert abs(hz[int(grid[1].max(0).argmax())] - 3000) < 130
+    network = Network.from_config(cfg)
+    _, audio, hz = batch_maps(network, b, ['a', 'b'])
+    assert [abs(hz[int(a['loudest_band'].argmax())] - f) < 130 for a, f in zip(audio, (500, 3000))] == [True, True]
+    grid = _time_frequency_maps(network, b, ['a', 'b'])[0][1]['loudest_cell']
+    assert abs(hz[int(grid.max(0).argmax())] - 3000) < 130
 
 
 def test_weights_go_to_the_device(toy, tmp_path, monkeypatch):
@@ -660,7 +661,7 @@ def test_benchmark_rows_say_what_they_were_measured_on(monkeypatch):
 @pytest.mark.slow
 def test_a_released_checkpoint_from_end_to_end(tmp_path, capsys):
     "A file as the authors' (random weights under their names) with their mean and std per frequency: retrieval and localization, as typed, and again from what is kept."
-    from avnb.encoders import AVModel, avid_config
+    from avnb.encoders import avid_config
 
     torch.manual_seed(0)
     state = AVModel.from_config(avid_config()).state_dict()
