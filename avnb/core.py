@@ -4,17 +4,18 @@
 
 # %% auto #0
 __all__ = ['AvnbError', 'ConfigError', 'escape_name', 'unescape_name', 'rng', 'uniforms', 'atomic_write', 'sha256_file', 'digest',
-           'free_space', 'import_torchvision', 'import_torchaudio', 'progress', 'DataConfig', 'ViewConfig',
-           'ModelConfig', 'XidConfig', 'WeightConfig', 'SoftConfig', 'CmacConfig', 'OptimConfig', 'RunConfig',
-           'TrainConfig', 'to_dict', 'replace', 'set_options', 'save_config', 'load_config']
+           'free_space', 'import_torchvision', 'import_torchaudio', 'progress', 'setting', 'Settings', 'DataConfig',
+           'ViewConfig', 'ModelConfig', 'XidConfig', 'WeightConfig', 'SoftConfig', 'CmacConfig', 'OptimConfig',
+           'RunConfig', 'TrainConfig', 'to_dict', 'replace', 'set_options', 'save_config', 'load_config']
 
 # %% ../nbs/00_core.ipynb #deaa5dc7
-import contextlib, dataclasses, difflib, hashlib, importlib, json, os, re, shutil, sys, types
+import contextlib, dataclasses, difflib, hashlib, importlib, json, math, os, re, shutil, sys, types
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 
 import numpy as np
+from fastcore.basics import patch
 
 # %% ../nbs/00_core.ipynb #37fb0a5d
 class AvnbError(Exception):
@@ -199,142 +200,182 @@ def progress(
     off = want == '0' if want is not None else not (in_notebook or sys.stderr.isatty())
     return tqdm(it, total=total, desc=desc, unit=unit, disable=off, leave=False, dynamic_ncols=True, **kw)
 
+# %% ../nbs/00_core.ipynb #2ebabc60
+def setting(
+    default: object,
+    *others: str,  # words that it may be besides the default; none: any text
+    least: float = -math.inf,
+    most: float = math.inf,
+    above: float = -math.inf,
+):
+    "A setting and its range, for a field of a dataclass derived from `Settings`."
+    return field(default=default, metadata=dict(words=(default, *others), least=least, most=most, above=above))
+
+
+def _range(words, least, most, above) -> str:
+    "A setting's range in words."
+    if isinstance(words[0], str):
+        return ' or '.join(map(repr, words))
+    low = f'above {above:g}' if math.isfinite(above) else f'of at least {least:g}' if math.isfinite(least) else ''
+    high = f'at most {most:g}' if math.isfinite(most) else ''
+    return 'a finite number' if not low + high else f'a number {" and ".join(x for x in (low, high) if x)}'
+
+# %% ../nbs/00_core.ipynb #68828cd3
+@dataclass(frozen=True)
+class Settings:
+    "A group of settings. A value outside of its range is a `ConfigError` that names setting, range and value."
+
+    def __post_init__(self):
+        for f in fields(self):
+            if not f.metadata:
+                continue
+            value, words = getattr(self, f.name), f.metadata['words']
+            if isinstance(words[0], str):
+                good = value in words
+            else:
+                good = f.metadata['least'] <= value <= f.metadata['most'] and value > f.metadata['above']
+                good = good and math.isfinite(value)
+            if not good:
+                group = type(self).__name__.removesuffix('Config').lower()
+                raise ConfigError(f'{group}.{f.name}: expected {_range(**f.metadata)}, got {value!r}')
+
 # %% ../nbs/00_core.ipynb #1b26e651
 @dataclass(frozen=True)
-class DataConfig:
+class DataConfig(Settings):
     "Where the clips are and how they are read."
 
     manifest: str = ''  # manifest.csv of the training clips
     packed: str = ''  # folder written by `avnb pack`; empty: decode the files
     split: str = 'train'  # rows of the manifest to train on; empty: all
-    seconds: float = 2.0  # length of a clip, s
-    fps: float = 16.0  # frame grid of a clip, 1/s
-    size: int = 96  # side of the square frames, pixels
-    rate: int = 16000  # sampling rate of the sound, Hz
-    batch: int = 50  # clips in a step, over all processes
-    workers: int = 2  # decoding processes (0: none; a packed set needs none)
-    bad_budget: float = 0.01  # share of unreadable clips above which a run stops
+    seconds: float = setting(2.0, above=0)  # length of a clip, s
+    fps: float = setting(16.0, above=0)  # frame grid of a clip, 1/s
+    size: int = setting(96, least=1)  # side of the square frames, pixels
+    rate: int = setting(16000, least=1)  # sampling rate of the sound, Hz
+    batch: int = setting(50, least=1)  # clips in a step, over all processes
+    workers: int = setting(2, least=0)  # decoding processes (0: none; a packed set needs none)
+    bad_budget: float = setting(0.01, least=0, most=1)  # share of unreadable clips above which a run stops
 
 # %% ../nbs/00_core.ipynb #dca998cb
 @dataclass(frozen=True)
-class ViewConfig:
+class ViewConfig(Settings):
     "What a network sees of a clip (Robust-xID: crop, flip, jitter, volume, small offset; sizes are ours)."
 
-    frames: int = 4  # frames in a view
-    stride: int = 2  # every stride-th frame of the clip's grid
-    audio_seconds: float = 1.0  # sound in a view, s
-    size: int = 64  # side of the network's input, pixels
-    area_min: float = 0.5  # smallest crop, share of the frame's area
-    flip: float = 0.5  # chance of a mirrored clip
-    jitter: float = 0.4  # brightness, contrast, saturation: factor in 1 -+ jitter
-    hue: float = 0.05  # hue shift, turns
-    volume: float = 0.1  # loudness: factor in 1 -+ volume
-    offset: float = 0.25  # picture against sound, s at most
+    frames: int = setting(4, least=1)  # frames in a view
+    stride: int = setting(2, least=1)  # every stride-th frame of the clip's grid
+    audio_seconds: float = setting(1.0, above=0)  # sound in a view, s
+    size: int = setting(64, least=1)  # side of the network's input, pixels
+    area_min: float = setting(0.5, above=0, most=1)  # smallest crop, share of the frame's area
+    flip: float = setting(0.5, least=0, most=1)  # chance of a mirrored clip
+    jitter: float = setting(0.4, least=0, most=1)  # brightness, contrast, saturation: factor in 1 -+ jitter
+    hue: float = setting(0.05, least=0, most=1)  # hue shift, turns
+    volume: float = setting(0.1, least=0, most=1)  # loudness: factor in 1 -+ volume
+    offset: float = setting(0.25, least=0)  # picture against sound, s at most
     front: str = 'logmel'  # 'logmel', 'linear' (the authors' 257 bins), or an .npz file with mean and std per bin
-    mels: int = 64  # mel bands
-    n_fft: int = 512  # window of the spectrogram, samples
-    hop: int = 250  # step of the spectrogram, samples
+    mels: int = setting(64, least=1)  # mel bands
+    n_fft: int = setting(512, least=2)  # window of the spectrogram, samples
+    hop: int = setting(250, least=1)  # step of the spectrogram, samples
 
 # %% ../nbs/00_core.ipynb #61c0bf45
 @dataclass(frozen=True)
-class ModelConfig:
+class ModelConfig(Settings):
     "The two networks and their heads."
 
-    net: str = (
-        'tiny'  # 'tiny', 'avid' (the authors'), 'avid_fine', 'vit', 'r3d_18', 'mc3_18', 'r2plus1d_18', or VIDEO+AUDIO
-    )
-    width: int = 32  # channels of the first stage; 64 for the authors' weights and for torchvision's nets
-    dim: int = 128  # size of the shared embedding
-    pool: str = 'lse'  # global pooling: 'max', 'mean', 'lse' (log-sum-exp) or 'attention'
-    heads: str = 'self'  # attention from one sense alone: 'self' (guided by its own embedding), 'learned' or 'none'
+    # 'tiny', 'avid' (the authors'), 'avid_fine', 'vit', 'r3d_18', 'mc3_18', 'r2plus1d_18', or VIDEO+AUDIO
+    net: str = 'tiny'
+    # channels of the first stage; 64 for the authors' weights and for torchvision's nets
+    width: int = setting(32, least=1)
+    dim: int = setting(128, least=1)  # size of the shared embedding
+    pool: str = setting('lse', 'max', 'mean', 'attention')  # global pooling; lse: log-sum-exp
+    # attention from one modality alone; self: the query is its own embedding
+    heads: str = setting('self', 'learned', 'energy', 'none')
 
 # %% ../nbs/00_core.ipynb #885bfb63
 @dataclass(frozen=True)
-class XidConfig:
+class XidConfig(Settings):
     "Cross-modal instance discrimination."
 
-    tau: float = 0.07  # temperature
-    candidates: str = 'full'  # 'batch', 'sampled' or 'full' bank
-    negatives: int = 1024  # rows drawn when sampled
-    momentum: float = 0.5  # of the memory bank
-    warm_epochs: float = 1.0  # candidates from the batch until the bank has been written
+    tau: float = setting(0.07, above=0)  # temperature
+    candidates: str = setting('full', 'batch', 'sampled')  # the full bank, the batch, or rows drawn from the bank
+    negatives: int = setting(1024, least=1)  # rows drawn when sampled
+    momentum: float = setting(0.5, least=0, most=1)  # of the memory bank
+    warm_epochs: float = setting(1.0, least=0)  # candidates from the batch until the bank has been written
     shard: bool = False  # each process holds a part of the bank and reads it in pieces (alone: all of it, in pieces)
 
 
 @dataclass(frozen=True)
-class WeightConfig:
+class WeightConfig(Settings):
     "Weights against faulty positives."
 
     on: bool = False
-    start: float = 0.5  # share of the steps before they act
-    delta: float = 0.0  # shifts the curve, in standard deviations
-    kappa: float = 0.5  # slope: share of the scores' variance
-    w_min: float = 0.25  # no clip weighs less
-    floor: str = 'affine'  # 'affine' or 'clip'
+    start: float = setting(0.5, least=0, most=1)  # share of the steps before they act
+    delta: float = setting(0.0)  # shifts the curve, in standard deviations
+    kappa: float = setting(0.5, above=0)  # slope: share of the scores' variance
+    w_min: float = setting(0.25, least=0, most=1)  # no clip weighs less
+    floor: str = setting('affine', 'clip')  # how w_min is reached: the curve is squeezed, or cut off
 
 
 @dataclass(frozen=True)
-class SoftConfig:
+class SoftConfig(Settings):
     "Soft targets against faulty negatives."
 
-    estimator: str = ''  # '', 'bootstrap', 'swapped', 'neighbor' or 'cycle'
-    start: float = 0.5  # share of the steps before they act
-    lam: float = 0.5  # share of the soft part
-    tau_s: float = 0.02  # temperature of the similarities
-    tau_t: float = 0.07  # temperature of the reliability terms (cycle)
-    tau_n: float = 0.07  # temperature of 'neighbor'
+    estimator: str = setting('', 'bootstrap', 'swapped', 'neighbor', 'cycle')  # empty: off
+    start: float = setting(0.5, least=0, most=1)  # share of the steps before they act
+    lam: float = setting(0.5, least=0, most=1)  # share of the soft part
+    tau_s: float = setting(0.02, above=0)  # temperature of the similarities
+    tau_t: float = setting(0.07, above=0)  # temperature of the reliability terms (cycle)
+    tau_n: float = setting(0.07, above=0)  # temperature of 'neighbor'
     exclude_self: bool = False
-    target_features: str = 'memory'  # 'memory' or 'live'
+    target_features: str = setting('memory', 'live')  # whose similarities: the bank's, or the networks' of this step
 
 # %% ../nbs/00_core.ipynb #4d9f5033
 @dataclass(frozen=True)
-class CmacConfig:
+class CmacConfig(Settings):
     """Attention consistency (CMAC-R, a reconstruction). Who the student is, is `model.heads`; what the embedding pools,
     `model.pool`."""
 
-    contrast: str = 'R0'  # within-modal keys in the contrast: 'R0' (none: xID), 'R1', 'R2' or 'R3'
-    alpha: float = 0.0  # weight of the consistency terms; 0: off
-    video: float = 1.0  # share of alpha for regional attention; 0: off
-    audio: float = 1.0  # share of alpha for frequency attention; 0: off
-    distance: str = 'kl'  # 'kl', 'l2' or 'cosine'
-    tau_m: float = 0.1  # temperature of the maps
-    ramp: float = 0.1  # share of the steps over which alpha rises
+    contrast: str = setting('R0', 'R1', 'R2', 'R3')  # within-modal keys in the contrast; R0: none (xID)
+    alpha: float = setting(0.0, least=0)  # weight of the consistency terms; 0: off
+    video: float = setting(1.0, least=0)  # share of alpha for regional attention; 0: off
+    audio: float = setting(1.0, least=0)  # share of alpha for frequency attention; 0: off
+    distance: str = setting('kl', 'l2', 'cosine')
+    tau_m: float = setting(0.1, above=0)  # temperature of the maps
+    ramp: float = setting(0.1, least=0, most=1)  # share of the steps over which alpha rises
     stop_gradient: bool = True  # the guided map is held still
     features: bool = True  # the networks learn from consistency too; false: the attention heads alone
     tied: bool = True  # cells go through the clip's projection head; false: through one of their own
-    layer: str = 'last'  # map that is attended to: 'last', or the one 'before' (needs tied=false)
+    layer: str = setting('last', 'before')  # map that is attended to: the last, or the one before (needs tied=false)
     per_frame: bool = False  # one regional map per time step instead of one over the mean of time
     pool_time: bool = True  # frequency attention over the mean of time; false: over the whole time-frequency grid
-    local_max: float = (
-        0.0  # weight of a contrast of the best cell (as in EZ-VSL), which trains the cells themselves; 0: off
-    )
+    # weight of a contrast of the best cell (as in EZ-VSL), which trains the cells themselves; 0: off
+    local_max: float = setting(0.0, least=0)
 
 # %% ../nbs/00_core.ipynb #19e00985
 @dataclass(frozen=True)
-class OptimConfig:
+class OptimConfig(Settings):
     "Optimisation."
 
-    epochs: int = 20
-    lr: float = 2e-3  # peak learning rate
-    weight_decay: float = 1e-5
-    schedule: str = 'onecycle'  # 'onecycle' or 'constant'
-    clip: float = 0.0  # gradient norm at most; 0: no clipping
-    accumulate: int = 1  # parts of a batch that go through the networks one after the other, to save memory
+    epochs: int = setting(20, least=1)
+    lr: float = setting(2e-3, above=0)  # peak learning rate
+    weight_decay: float = setting(1e-5, least=0)
+    schedule: str = setting('onecycle', 'constant')  # of the learning rate
+    clip: float = setting(0.0, least=0)  # gradient norm at most; 0: no clipping
+    # parts of a batch that go through the networks one after the other, to save memory
+    accumulate: int = setting(1, least=1)
 
 # %% ../nbs/00_core.ipynb #cf4b56d9
 @dataclass(frozen=True)
-class RunConfig:
+class RunConfig(Settings):
     "Where a run lives and how it is watched."
 
     folder: str = 'runs/run'
-    seed: int = 0
-    device: str = 'auto'  # 'auto', 'cpu' or 'cuda'
+    seed: int = setting(0, least=0)
+    device: str = setting('auto', 'cpu', 'cuda')  # auto: the GPU where there is one
     amp: bool = False  # bfloat16 autocast; the loss stays in float32
     compile: bool = False  # torch.compile for the two networks
-    log_every: int = 10  # steps between log lines
-    checkpoint_every: int = 500  # steps between checkpoints
-    keep: int = 2  # checkpoints kept
-    maps: int = 8  # clips whose attention is kept at each epoch's end; 0: none
+    log_every: int = setting(10, least=1)  # steps between log lines
+    checkpoint_every: int = setting(500, least=1)  # steps between checkpoints
+    keep: int = setting(2, least=1)  # checkpoints kept
+    maps: int = setting(8, least=0)  # clips whose attention is kept at each epoch's end; 0: none
 
 # %% ../nbs/00_core.ipynb #9328c3e0
 @dataclass(frozen=True)
@@ -441,3 +482,21 @@ def load_config(path: str | Path) -> TrainConfig:
         return replace(TrainConfig(), tomllib.loads(text))
     except tomllib.TOMLDecodeError as e:
         raise ConfigError(f'{path} is not TOML: {e}') from e
+
+# %% ../nbs/00_core.ipynb #c183db20
+@patch
+def check(self: TrainConfig) -> None:
+    "`ConfigError` for settings that exclude each other."
+    if self.xid.shard and self.xid.candidates == 'sampled':
+        raise ConfigError(
+            'xid.shard needs xid.candidates=full or batch: sampled rows would have to be fetched from all processes'
+        )
+    if self.xid.shard and self.cmac.contrast != 'R0':
+        raise ConfigError(
+            f'cmac.contrast={self.cmac.contrast} needs the whole bank on each process: leave xid.shard off'
+        )
+    if self.cmac.alpha > 0 and not self.cmac.features and self.model.heads not in ('self', 'learned'):
+        raise ConfigError(
+            f'cmac.features=false trains the attention heads alone, and model.heads={self.model.heads} has none to '
+            'train; use self or learned'
+        )

@@ -19,9 +19,10 @@ from fastcore.basics import patch
 from .attention import attention_scores, guided_maps
 from .clips import Batch, middle_square, sees, square_area
 from .core import AvnbError, TrainConfig, load_config, replace
+from .distributed import device_of
 from .encoders import AVModel, AVOutput, load_avid_cma
 from .media import Clip
-from .training import Run, device_of, load_model, load_run, new_model, read_checkpoint
+from .runs import Run, load_model, load_run, new_model, read_checkpoint
 from .views import linear_spectrogram, log_mel, views_from
 
 # %% ../nbs/42_network.ipynb #bb0b32be
