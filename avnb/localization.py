@@ -78,7 +78,7 @@ def _partnerless(labels) -> list:
         missing.append([f'{k}_{guide}' for k in names for guide in ('audio', 'picture')])
     return missing
 
-
+# %% ../nbs/56_localization.ipynb #b51836a9
 def _by_clip(maps: dict, labels) -> list:
     "Maps of a batch, name -> [B, ...], as a list of name -> [...] for each clip, without those it cannot have."
     return [{k: m[i] for k, m in maps.items() if k not in names} for i, names in enumerate(_partnerless(labels))]
@@ -130,7 +130,7 @@ def left_out(self: Tally) -> str:
     where = 'what sounds lies outside of the part of the frame that is seen'
     return f'; {self.outside} clips left out: {where}' if self.outside else ''
 
-
+# %% ../nbs/56_localization.ipynb #7d46de86
 @patch
 def score(
     self: Tally,
@@ -154,7 +154,7 @@ def _pixels(boxes, shape) -> np.ndarray:
     "Boxes in fractions of the frame as pixels of a map with this shape."
     return np.asarray(boxes) * [shape[1], shape[0], shape[1], shape[0]]
 
-
+# %% ../nbs/56_localization.ipynb #acfcae58
 def score_video(
     tally: Tally,
     maps: dict,  # name -> [H, W] on the frame
@@ -206,7 +206,7 @@ def _visible_sources(tally, truth, batch, i: int, cfg) -> list:
     tally.outside += not seen
     return seen
 
-
+# %% ../nbs/56_localization.ipynb #81e28796
 def tally_batches(
     network: Network,
     batches,  # iterable of `Batch`, middle windows
@@ -244,7 +244,7 @@ _REPORTED = {  # name -> (measure, map, note)
     'frequency_iou_sound_only': ('frequency_iou', 'sound_only', ''),
 }
 
-
+# %% ../nbs/56_localization.ipynb #5928e080
 def _fixed_band(right: list) -> dict:
     "measure -> score of the best band that is the same for all clips."
     if not right:
@@ -307,7 +307,7 @@ def _follows(inside) -> float:
     lean = [inside[i, i] - inside[i, j] - inside[j, i] + inside[j, j] for i in range(K) for j in range(i)]
     return float(np.mean([(d > 1e-12) + 0.5 * (abs(d) <= 1e-12) for d in lean]))
 
-
+# %% ../nbs/56_localization.ipynb #b865af59
 def _score_sources(
     tally: Tally,
     maps: dict,  # name -> [K, H, W]: on the frame, the k-th with source k alone
@@ -360,7 +360,7 @@ def _time_frequency_maps(network, batch, labels) -> tuple:
     seconds = np.asarray(batch.audio_start)[:, None] + np.arange(T) * cfg.view.hop / cfg.data.rate
     return _by_clip(maps, labels), seconds
 
-
+# %% ../nbs/56_localization.ipynb #f29e51ef
 def _onto_grid(maps, T: int, F: int) -> np.ndarray:
     "Coarse maps [B, t, f] interpolated to [B, T, F]."
     return resample(resample(maps, F).swapaxes(1, 2), T).swapaxes(1, 2)
@@ -375,7 +375,7 @@ def _score_listening(tally, video: dict, audio: dict, hz, boxes, bands):
     tally.add('over_pointing', 'guided', point['guided'] - point['wrong_class_audio'])
     tally.add('over_frequency', 'guided', tone['guided'] - tone['wrong_class_picture'])
 
-
+# %% ../nbs/56_localization.ipynb #4aa425d3
 def _score_moments(tally, grids: dict, seconds, hz, sources):
     "Add the hits of one clip's maps over time and frequency."
     mask = time_frequency_mask(seconds, hz, [s[2:] for s in sources])
@@ -383,7 +383,7 @@ def _score_moments(tally, grids: dict, seconds, hz, sources):
     for name, m in grids.items():
         tally.add('grid', name, time_frequency_hit(m, mask))
 
-
+# %% ../nbs/56_localization.ipynb #457b430a
 def tally_scenes(
     network: Network,
     batches,  # iterable of `Batch`, middle windows of clips of a generated world
@@ -421,7 +421,7 @@ _SCENE = dict(
     ceiling_vision_only=('oracle', 'vision_only'),
 )
 
-
+# %% ../nbs/56_localization.ipynb #68e545c9
 def scene_report(
     tally: Tally,  # of `tally_scenes`
 ) -> dict:
@@ -481,7 +481,7 @@ def _score_pair(tally, pairs: dict, batch, truth: dict, network):
             tally.add('pointing', name, pointing_hit(v[i], _pixels(boxes, size)))
             tally.add('frequency', name, frequency_hit(a[i], hz, bands))
 
-
+# %% ../nbs/56_localization.ipynb #80bd3fc6
 def attention_quality(
     network: Network,
     batches,  # list of `Batch`

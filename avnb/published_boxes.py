@@ -60,7 +60,7 @@ def seen_boxes(
     cut = [boxes_in(b.xyxy, area, SIDE) for b, area in zip(boxes, areas)]
     return [dataclasses.replace(b, xyxy=x[np.isfinite(x).all(1)]) for b, x in zip(boxes, cut)]
 
-
+# %% ../nbs/58_published_boxes.ipynb #627505b9
 def _reasons(manifest, at, seconds: float, packed) -> np.ndarray:
     "Why the boxes of each row, drawn at second `at` of the clip, cannot be scored, or ''; str [N]."
     t = manifest.table
@@ -147,7 +147,7 @@ def _batch_outcomes(network, untrained, batch, labels, boxes) -> dict:
     sure = {name: _confidences(net, batch, labels) for name, net in networks.items()}
     return dict(hits=tally.hits, chance=tally.chance, sure=sure)
 
-
+# %% ../nbs/58_published_boxes.ipynb #2201eb59
 def _joined(a, b):
     "Two nested dictionaries in one, with their lists one after the other."
     if isinstance(a, list):
@@ -191,7 +191,7 @@ def _mean_and_spread(values: list) -> tuple[dict, dict]:
         return {}, {}
     return dict(untrained=float(np.mean(values))), dict(untrained=(float(np.std(values)), len(values)))
 
-
+# %% ../nbs/58_published_boxes.ipynb #9f367194
 _SUMMARIES = dict(
     ciou50=lambda cious: (cious >= 0.5).astype(float),
     auc=lambda cious: np.array([success_auc([c]) for c in cious]),
@@ -212,7 +212,7 @@ def _rule_scores(tally, rule: str, untrained) -> dict:
         out[f'{name}_{rule}'] = Score(float(x.mean()), half_width(x), base['random'], len(x), base, note, spread)
     return out
 
-
+# %% ../nbs/58_published_boxes.ipynb #bdddf339
 def _pointing_scores(tally, untrained) -> dict:
     "Pointing of the guided map and of the one from vision alone, beside those of trivial maps and untrained networks."
     out, wrong = {}, ('vision_only', 'shuffled_audio', 'wrong_class_audio')
@@ -228,14 +228,14 @@ def _detection(tally, sure, name: str, kind: str) -> dict:
     cious = tally.hits['adaptive']['guided' if name == 'trained' else name]
     return detection(own + wrong, cious + [0.0] * len(wrong), np.arange(len(own + wrong)) < len(own))
 
-
+# %% ../nbs/58_published_boxes.ipynb #3f2e2623
 def _blind(cious) -> list:
     "`detection` by confidences in random order, 50 times, with as many negatives as clips."
     n = len(cious)
     order = [rng(0, k, view='blind').permutation(2 * n) for k in range(50)]
     return [detection(x, cious + [0.0] * n, np.arange(2 * n) < n) for x in order]
 
-
+# %% ../nbs/58_published_boxes.ipynb #a9d6ae7c
 def _negative_scores(tally, sure, untrained, kind: str) -> dict:
     "AP, best F1 and precision with negatives of one kind among the clips (chance: the confidences in random order)."
     hits, out = tally.hits['adaptive'], {}
@@ -268,7 +268,7 @@ def _about_boxes(part, without: int, lost, packed) -> dict:
         'stretched to [0, 1]',
     )
 
-
+# %% ../nbs/58_published_boxes.ipynb #bd74675c
 def localization_protocol(s: Subject) -> dict:
     """Sound localisation on published boxes: name -> Score of all threshold rules, pointing, and detection among
     silent and off-screen negatives. Writes what was left out to `s.lost` and `s.about`."""

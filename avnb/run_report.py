@@ -55,7 +55,7 @@ _MAP_SCORES = (  # listed as skipped where there is no truth about boxes and ban
     'frequency_hit_sound_only',
 )
 
-
+# %% ../nbs/59_run_report.ipynb #8996f814
 def evaluate_run(
     run,  # training.Run: model, bank, cfg, manifest, folder
     manifest=None,  # Manifest; None: the one the run was trained on

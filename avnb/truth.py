@@ -50,7 +50,7 @@ def read_truth(
             raise TruthError(problem) from e
     return truth
 
-
+# %% ../nbs/17_truth.ipynb #e16b863e
 def one_source(
     truth: dict,  # id -> truth
 ) -> set:
@@ -67,7 +67,7 @@ def clip_truth(
     sources = [dict(s, sounding=False) for s in truth['sources']] if other else truth['sources']
     return dict(truth, start_s=truth.get('start_s', 0.0) + start, sources=sources)
 
-
+# %% ../nbs/17_truth.ipynb #2fb5e865
 def truth_of_rows(
     manifest,  # Manifest
     truth: dict,  # id -> truth of the file
@@ -89,7 +89,7 @@ def box_at(
     k = int(second * fps + 1e-3)  # times come as float32
     return source['boxes'][k] if k < len(source['boxes']) else None
 
-
+# %% ../nbs/17_truth.ipynb #c4db091c
 def sounding_sources(
     truth: dict,  # of one clip
     t: float,  # moment of the frame, s from the clip's start
