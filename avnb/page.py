@@ -21,7 +21,7 @@ from avnb.plots import (
     DARK,
     MEANING,
     PlotError,
-    metric_title,
+    figure_title,
     shorten,
     show_curves,
     show_instruments,
@@ -123,7 +123,7 @@ def explained_scores(
     skipped = read_report(report).get('skipped')
     table = score_table(scores | (dict(skipped=skipped) if isinstance(skipped, dict) else {}), 'html')
     e = html.escape
-    lines = ''.join(f'<li><b>{e(metric_title(k))}</b>. {e(MEANING[k])}</li>' for k in scores if k in MEANING)
+    lines = ''.join(f'<li><b>{e(figure_title(k))}</b>. {e(MEANING[k])}</li>' for k in scores if k in MEANING)
     return f'<div class="wide">{table}</div><details><summary>What each row means</summary><ul>{lines}</ul></details>'
 
 # %% ../nbs/63_page.ipynb #62e4da9a
