@@ -276,8 +276,8 @@ def _page_parts(
     parts = {
         'What it learned': _scores_part(folder / 'report.json'),
         'Watch and listen': _video_cards(folder / 'overlays', budget),
-        'Which pairs it believes': _weights_part(scores, faulty, cfg.get('weight', {})),
-        'What it believed, epoch by epoch': _instruments_part(folder),
+        'Weights of pairs': _weights_part(scores, faulty, cfg.get('weight', {})),
+        'Scores of pairs, epoch by epoch': _instruments_part(folder),
         'Training': _curves_part(folder),
         'Clips that could not be used': _ledger_part(folder / 'ledger.csv'),
         'Settings': _settings_part(folder, cfg),

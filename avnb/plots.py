@@ -25,7 +25,7 @@ from .runs import read_histograms, read_log, read_monitors, read_scores
 
 # %% ../nbs/60_plots.ipynb #c04d85ac
 class PlotError(AvnbError):
-    "A figure cannot be drawn from what was given."
+    "A figure, video or page cannot be made from these arguments."
 
 # %% ../nbs/60_plots.ipynb #6c3032c2
 _PALETTE = ('#0072B2', '#D55E00', '#009E73', '#CC79A7')  # Okabe and Ito's, which colour-blind readers can tell apart
