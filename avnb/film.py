@@ -25,7 +25,6 @@ from avnb.plots import (
     fit_maps,
     normalise,
     overlay,
-    resample,
     shorten,
     style,
 )
@@ -131,6 +130,11 @@ def _draw_waveform(ax, clip):
     ax.set(xlabel='time (s)', ylabel='amplitude')
 
 # %% ../nbs/62_film.ipynb #1a7dea14
+def _in_time(maps: np.ndarray, T: int) -> np.ndarray:
+    "Maps [T', h, w] for each of T frames, on their own grid."
+    return fit_maps(maps, T, *maps.shape[1:])
+
+
 class Overlay:
     """The image at time t of an overlay video: call it with seconds from the start of the clip, it returns uint8 [H, W,
     3]."""
@@ -153,7 +157,7 @@ class Overlay:
         self.size = (int(round(H * scale)), int(round(W * scale)))
         self.seconds = T / clip.fps
         self.tracks = box_tracks(boxes, T)
-        self.maps = {k: None if m is None else resample(normalise(m, per), T, 0) for k, m in panels.items()}
+        self.maps = {k: None if m is None else _in_time(normalise(m, per), T) for k, m in panels.items()}
         self.drawn = None  # the frame that the panels of `still` show
         span = (clip.start, clip.start + self.seconds)
         strip = strip or (lambda ax, side: _draw_waveform(ax, clip))

@@ -21,7 +21,7 @@ from avnb.plots import (
     DARK,
     MEANING,
     PlotError,
-    metric_title,
+    figure_title,
     shorten,
     show_curves,
     show_instruments,
@@ -123,7 +123,7 @@ def explained_scores(
     skipped = read_report(report).get('skipped')
     table = score_table(scores | (dict(skipped=skipped) if isinstance(skipped, dict) else {}), 'html')
     e = html.escape
-    lines = ''.join(f'<li><b>{e(metric_title(k))}</b>. {e(MEANING[k])}</li>' for k in scores if k in MEANING)
+    lines = ''.join(f'<li><b>{e(figure_title(k))}</b>. {e(MEANING[k])}</li>' for k in scores if k in MEANING)
     return f'<div class="wide">{table}</div><details><summary>What each row means</summary><ul>{lines}</ul></details>'
 
 # %% ../nbs/63_page.ipynb #62e4da9a
@@ -276,8 +276,8 @@ def _page_parts(
     parts = {
         'What it learned': _scores_part(folder / 'report.json'),
         'Watch and listen': _video_cards(folder / 'overlays', budget),
-        'Which pairs it believes': _weights_part(scores, faulty, cfg.get('weight', {})),
-        'What it believed, epoch by epoch': _instruments_part(folder),
+        'Weights of pairs': _weights_part(scores, faulty, cfg.get('weight', {})),
+        'Scores of pairs, epoch by epoch': _instruments_part(folder),
         'Training': _curves_part(folder),
         'Clips that could not be used': _ledger_part(folder / 'ledger.csv'),
         'Settings': _settings_part(folder, cfg),

@@ -13,7 +13,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
-from .plots import PlotError, color, metric_title, shorten, styled
+from .plots import PlotError, color, figure_title, shorten, styled
 
 # %% ../nbs/61_studies.ipynb #6a70df7a
 _METHODS = {  # method -> its name in figures
@@ -354,7 +354,7 @@ def show_study(
     goes_on = False
     for ax, m in zip(axes[0], metrics):
         goes_on |= _draw_metric(ax, part, m, methods, others, doses, in_words=n == 1)
-        ax.set_title(textwrap.fill(shorten(metric_title(m), 72), 72 // n))
+        ax.set_title(textwrap.fill(shorten(figure_title(m), 72), 72 // n))
     first = axes[0, 0]
     rows = [*range(len(methods)), *_reference_rows(methods, others)]
     first.set_yticks(rows, [method_name(m) for m in methods] + others)
