@@ -515,7 +515,10 @@ def _run_attend(a):
     if seen.sees:
         print(f'{clip.id}: {seen.sees}')
     folder = network.run.folder if network.run else Path()
-    print(overlay(clip, seen, a.out or folder / 'overlays' / f'{Path(a.video).stem}.mp4'))
+    out = Path(a.out or folder / 'overlays' / f'{Path(a.video).stem}.mp4')
+    if out.exists() and out.samefile(a.video):
+        raise AvnbError(f'--out {out} is the video itself; name another file')
+    print(overlay(clip, seen, out))
 
 # %% ../nbs/81_cli.ipynb #405b547b
 def _lab_verb(verb):

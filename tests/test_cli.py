@@ -171,3 +171,22 @@ def test_waiting_threads_do_not_spin(folder, given, found):
     )
     r = subprocess.run([sys.executable, '-c', code], cwd=folder, capture_output=True, text=True, env=env, timeout=120)
     assert r.stdout.splitlines()[-1] == f'spin {found}', r.stderr
+
+
+def test_a_demo_stays_out_of_folders_it_did_not_make(folder):
+    mine = folder / 'mine'
+    mine.mkdir()
+    (mine / 'windows.csv').write_text('my own list')
+    code, _, err = avnb('demo', '--tiny', '--folder', mine, cwd=folder)
+    one_line(code, err, 'steps.json', '--folder')
+    assert [p.name for p in mine.iterdir()] == ['windows.csv'] and (mine / 'windows.csv').read_text() == 'my own list'
+
+
+def test_attend_does_not_write_over_its_input(folder):
+    video(folder / 'a.mp4')
+    before = (folder / 'a.mp4').read_bytes()
+    code, _, err = avnb('attend', 'tiny', 'a.mp4', '--out', folder / '.' / 'a.mp4', cwd=folder)
+    one_line(code, err, 'a.mp4', '--out')
+    assert (folder / 'a.mp4').read_bytes() == before
+    code, out, err = avnb('attend', 'tiny', 'a.mp4', '--seconds', '1', '--out', 'look.mp4', cwd=folder)
+    assert code == 0 and out.splitlines()[-1] == 'look.mp4' and (folder / 'look.mp4').stat().st_size > 1000, err
