@@ -431,7 +431,7 @@ def _set_start(self: AttentionExplorer, start: float, length: float):
     self.start.layout.display = '' if length > self.seconds + 0.5 else 'none'
     self.start.observe(self._start_moved, 'value')
 
-# %% ../nbs/71_attention_explorer.ipynb #2fb28455
+
 @patch
 def look_at(
     self: AttentionExplorer,
@@ -508,7 +508,7 @@ def _scene(self: AttentionExplorer, names: list, sounds: dict) -> dict:
         media,
     )
 
-# %% ../nbs/71_attention_explorer.ipynb #7e5c20b8
+
 @patch
 def _panels(self: AttentionExplorer, names: list, sounds: dict) -> list:
     "A panel for each network and audio track, under the names that tell them apart."

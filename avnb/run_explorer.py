@@ -378,6 +378,22 @@ def _table_html(
     data = f'data-kind="{kind}" data-rows="{len(rows)}"'
     return f'<table {data}><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
+# %% ../nbs/73_run_explorer.ipynb #6d2c1a59
+def _runs_html(
+    runs: list[RunFolder],
+) -> str:
+    "How far each run is: state, last loss, speed, and epochs with maps."
+
+    def row(run):
+        last = {name: values[-1] for name, (_, values) in run.curves.items()}
+        loss = f'{last["loss"]:.3f}' if 'loss' in last else ''
+        speed = f'{last["clips_per_s"]:.0f}' if 'clips_per_s' in last else ''
+        epochs = f'{run.epochs[-1]} of {run.setting("optim.epochs", "?")}' if run.epochs else ''
+        return [run.name, run.state(), loss, speed, epochs]
+
+    head = ['run', 'state', 'loss', 'clips per s', 'epochs with maps']
+    return _table_html(head, [row(r) for r in runs], 'runs')
+
 # %% ../nbs/73_run_explorer.ipynb #bebcf836
 _NO_LEDGER = (
     '<p data-kind="ledger" data-rows="0">Every clip could be read so far: no run here has a ledger of bad files.</p>'
@@ -531,16 +547,6 @@ def _views_changed(self: RunExplorer, change):
     else:
         self.end.set()
 
-# %% ../nbs/73_run_explorer.ipynb #6d2c1a59
-def _table_row(run: RunFolder) -> list:
-    "Name, state, last loss, speed and epochs with maps."
-
-    def last(name, form):
-        return format(run.curves[name][1][-1], form) if name in run.curves else ''
-
-    epochs = f'{run.epochs[-1]} of {run.setting("optim.epochs", "?")}' if run.epochs else ''
-    return [run.name, run.state(), last('loss', '.3f'), last('clips_per_s', '.0f'), epochs]
-
 
 @patch
 def look(self: RunExplorer):
@@ -548,8 +554,7 @@ def look(self: RunExplorer):
     changed = [r.refresh() for r in self.runs]
     if not any(changed) and self.table.value:
         return
-    head = ['run', 'state', 'loss', 'clips per s', 'epochs with maps']
-    self.table.value = _table_html(head, list(map(_table_row, self.runs)), 'runs')
+    self.table.value = _runs_html(self.runs)
     self.curves.draw()
     self.maps.offer()
     self._draw_ledger()
