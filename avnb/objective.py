@@ -7,6 +7,7 @@ __all__ = ['Objective']
 
 # %% ../nbs/40_objective.ipynb #0236bc6a
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -43,8 +44,9 @@ class Objective:
         cfg: TrainConfig,
         bank: MemoryBank,
         steps_per_epoch: int = 1,  # optimiser steps in a pass over the data
-        rows=None,  # int64 [n], rows of the bank that are trained on; None: all
-        groups=None,  # int64 [N], file of each row: windows of one file are no negatives; None: every row its own
+        rows: np.ndarray | Tensor | None = None,  # int64 [n], rows of the bank that are trained on; None: all
+        groups: np.ndarray
+        | None = None,  # int64 [N], file of each row: windows of one are no negatives; None: all differ
         live_keys: bool = False,  # compare with rows as they are now, not as they were when the epoch began (see below)
     ):
         cfg.check()
@@ -97,6 +99,15 @@ def in_batch(self: Objective, step: int) -> bool:
     return self.cfg.xid.candidates == 'batch' or step // self.steps_per_epoch < self.cfg.xid.warm_epochs
 
 # %% ../nbs/40_objective.ipynb #5e6931c5
+class _Keys(NamedTuple):
+    "The candidates of a batch of queries."
+
+    v_bar: Tensor
+    a_bar: Tensor  # [N,D] each, or [b,M,D]
+    own: Tensor  # int64 [b], place of each query's own key
+    mask: Tensor | None  # bool [N] or [b,N]: may be used; None: all
+
+
 @patch
 def candidates(
     self: Objective,
@@ -104,23 +115,23 @@ def candidates(
     a: Tensor,  # [b,D] live embeddings
     index: Tensor,  # int64 [b], rows of the bank
     step: int,
-) -> tuple:  # (v_bar, a_bar, own int64 [b], mask or None)
+) -> _Keys:
     "What each query is compared with: the other clips of the global batch, rows drawn from the bank, or all of it."
     if self.in_batch(step):
         everyone = gather(index)
         own = torch.arange(len(index), device=index.device) + rank() * len(index)
         mask = self.groups[index][:, None] != self.groups[everyone]
-        return gather(v), gather(a), own, mask.scatter_(1, own[:, None], True)
+        return _Keys(gather(v), gather(a), own, mask.scatter_(1, own[:, None], True))
     if self.cfg.xid.candidates == 'sampled':
         n, seed = self.cfg.xid.negatives, self.cfg.run.seed
         rows = self.rows[sample_candidates(len(self.rows), self.pos[index], n, seed, step, validate=False)]
         mask = self.written[rows] & (self.groups[rows] != self.groups[index][:, None])
         mask[:, 0] = True
-        return self.video[rows], self.audio[rows], torch.zeros_like(index), mask
+        return _Keys(self.video[rows], self.audio[rows], torch.zeros_like(index), mask)
     if self.complete and self.one_clip_per_file:
-        return self.video, self.audio, index, self.written
+        return _Keys(self.video, self.audio, index, self.written)
     mask = self.written & group_mask(self.groups, index, validate=False)
-    return self.video, self.audio, index, mask.scatter_(1, index[:, None], True)
+    return _Keys(self.video, self.audio, index, mask.scatter_(1, index[:, None], True))
 
 # %% ../nbs/40_objective.ipynb #54b4e94d
 @patch
@@ -135,12 +146,12 @@ def bank_rows(self: Objective, index: Tensor) -> tuple:
 @patch
 def batch_from_bank(
     self: Objective,
-    keys: tuple,  # of `candidates`, from the batch
+    keys: _Keys,  # of `candidates`, from the batch
     index: Tensor,  # int64 [b]
 ) -> tuple:  # (v_bar, a_bar) [B,D]
     "The frozen rows of the global batch; for clips that were never written, their embeddings, without gradient."
     v, a, written = (gather(x) for x in self.bank_rows(index))
-    return tuple(torch.where(written[:, None], bar, live.detach()) for bar, live in ((v, keys[0]), (a, keys[1])))
+    return tuple(torch.where(written[:, None], bar, live.detach()) for bar, live in ((v, keys.v_bar), (a, keys.a_bar)))
 
 # %% ../nbs/40_objective.ipynb #6805d7ab
 @patch
@@ -170,20 +181,19 @@ def targets(
     v: Tensor,
     a: Tensor,
     index: Tensor,  # live embeddings [b,D] and rows [b]
-    keys: tuple,  # of `candidates`
+    keys: _Keys,
     step: int,
 ):  # (T_v, T_a) [b,N] each, or None for one-hot
     "The target distribution of each query: its own key alone, or, with soft targets on, similar ones too."
     s = self.cfg.soft
     if not s.estimator or step < s.start * self.steps:
         return None
-    v_bar, a_bar, own, mask = keys
+    v_bar, a_bar = keys.v_bar, keys.a_bar
     if self.in_batch(step):
         v_bar, a_bar = self.batch_from_bank(keys, index)  # similarities come from the bank where it has been written
-    temperatures = s.tau_s, s.tau_t, s.tau_n
-    bars = v, a, v_bar, a_bar, own
-    S = soft_targets(s.estimator, *bars, *temperatures, s.exclude_self, mask, s.target_features, validate=False)
-    return mix_targets(S, own, s.lam, validate=False)
+    how = s.tau_s, s.tau_t, s.tau_n, s.exclude_self, keys.mask, s.target_features
+    S = soft_targets(s.estimator, v, a, v_bar, a_bar, keys.own, *how, validate=False)
+    return mix_targets(S, keys.own, s.lam, validate=False)
 
 # %% ../nbs/40_objective.ipynb #f8ea3d39
 @patch
@@ -275,9 +285,8 @@ def sharded_loss(self: Objective, v: Tensor, a: Tensor, index: Tensor, step: int
     q_v, q_a = (gather(v.detach()), gather(a.detach())) if live else (v_bar, a_bar)
     mask = lambda piece: self.comparable(everyone, piece)[0]
 
-    def one_way(q, own, keys, *soft_args):
+    def one_way(q, own, keys, query, other, query_bar, other_bar):
         def soft(piece):
-            query, other, query_bar, other_bar = soft_args
             logits = self._soft_logits(query, other, query_bar[piece], other_bar[piece])
             return self._hide(logits, *self.comparable(everyone, piece))
 
@@ -306,13 +315,14 @@ def contrast(
     self: Objective,
     v: Tensor,
     a: Tensor,  # live embeddings [b,D]
-    keys: tuple,  # of `candidates`: (v_bar, a_bar, own, mask)
+    keys: _Keys,
     T,  # of `targets`: (T_v, T_a) [b,N] each, or None
     *within,  # of `batch_from_bank`: keys of the same modality, where they are not the candidates themselves
 ) -> Tensor:  # l [b]
     """The loss of each clip of this process's batch: xID, or a reading of CMAC-R's. A subclass puts another loss in its
     place."""
-    args, reading = (v, a, *keys[:3], self.cfg.xid.tau, T, None, keys[3], 'none', False), self.cfg.cmac.contrast
+    args = v, a, *keys[:3], self.cfg.xid.tau, T, None, keys.mask, 'none', False
+    reading = self.cfg.cmac.contrast
     return xid_loss(*args) if reading == 'R0' else within_modal_xid(*args, reading, *within)
 
 # %% ../nbs/40_objective.ipynb #c3870077

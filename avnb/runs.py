@@ -331,7 +331,7 @@ def _numbers(x) -> np.ndarray:
 
 # %% ../nbs/41_runs.ipynb #0c0b4366
 def read_log(
-    log,  # path of log.csv, or a dict of columns
+    log: str | Path | dict,  # path of log.csv, or columns by name
 ) -> dict:  # name -> float64 [lines]
     "The numeric columns of a log; a value that is not a number becomes NaN, a column without any number is left out."
     if not isinstance(log, dict):
@@ -345,7 +345,7 @@ def read_log(
 
 
 def read_monitors(
-    path,  # of monitors.csv, or an open file
+    path: str | Path | io.TextIOBase,  # monitors.csv
 ) -> dict:  # name -> (steps [n], values [n])
     "What the monitors of a run measured."
     return _by_name(pd.read_csv(path))
@@ -399,7 +399,7 @@ def read_ledger(
 
 # %% ../nbs/41_runs.ipynb #97a5c481
 def read_report(
-    report,  # path of report.json, or its dict
+    report: str | Path | dict,  # path of report.json, or its dict
 ) -> dict:
     "A report as a dict; `RunError` if the file holds none."
     if isinstance(report, dict):
@@ -411,7 +411,7 @@ def read_report(
 
 
 def read_scores(
-    report,  # path of report.json, or its dict
+    report: str | Path | dict,  # path of report.json, or its dict
 ) -> dict:  # metric -> dict(value, error, chance, n, baselines, note)
     "The metrics of a report; entries without a number (settings, notes) are left out."
     scores = {k: v.to_dict() if hasattr(v, 'to_dict') else v for k, v in read_report(report).items()}

@@ -108,6 +108,38 @@ class _Meter:
         return dict(zip(names, means)), dict(clips_per_s=speed, wait_percent=round(100 * self.waited / spent, 1))
 
 
+class _Step(NamedTuple):
+    "A step that was taken, for messages about it."
+
+    step: int  # steps taken before
+    rows: Tensor  # int64 [b], of this process
+    lr: float
+
+
+class _Losses:
+    "Losses and gradient norms of recent steps, which are checked together."
+
+    def __init__(self):
+        self.pending = []  # (_Step, [loss, norm] on the device)
+        self.last, self.finite = None, 'none'  # the last step; the last loss that was found to be finite, in words
+
+    def add(self, taken: _Step, loss: Tensor, norm: Tensor):
+        self.last = taken
+        self.pending.append((taken, torch.stack([loss, norm.to(loss)])))
+
+    def first_bad(self) -> tuple | None:  # (_Step, what is wrong)
+        "The first step since the last check whose loss or gradient is not finite."
+        pending, self.pending = self.pending, []
+        numbers = torch.stack([x for _, x in pending]).tolist() if pending else []
+        word = lambda x: 'NaN' if np.isnan(x) else 'infinite'
+        for (taken, _), (loss, norm) in zip(pending, numbers):
+            if not np.isfinite(loss):
+                return taken, f'the loss is {word(loss)}'
+            if not np.isfinite(norm):
+                return taken, f'the loss is {loss:.4g}, but its gradient is {word(norm)}'
+            self.finite = f'{loss:.4g} at step {taken.step}'
+
+
 class State:
     "Everything that changes while training, and what it is made with. Monitors are called with it."
 
@@ -121,10 +153,9 @@ class State:
         self.steps = cfg.optim.epochs * self.steps_per_epoch
         self._make_networks()
         self.step = self.epoch = self.position = 0  # steps taken; passes over the data; batches of this pass
-        self.ledger, self.meter = Ledger(len(self.data), cfg.data.bad_budget), _Meter()
-        self.unchecked, self.last_finite = [], 'none'  # steps whose loss was not looked at yet; the last finite loss
-        self.event, self.row = '', None  # what monitors are called for: 'log', 'epoch', 'end'; the line of the log
-        self.pieces, self.whole = [], None  # of a batch in parts, between `forward` and `optimizer_step`
+        self.ledger, self.meter, self.losses = Ledger(len(self.data), cfg.data.bad_budget), _Meter(), _Losses()
+        self.event, self.row = '', None  # why monitors are called: 'log', 'epoch' or 'end'; the line of the log
+        self.split = None  # a batch in parts, between `forward` and `optimizer_step`
         self.loader, self.monitors = None, []  # of this pass; functions that are called with the state
         self.stop = threading.Event()  # set when the run is asked to stop
 
@@ -145,6 +176,11 @@ class State:
         self.objective = Objective(cfg, self.bank, self.steps_per_epoch, self.data.rows, groups)
         self.optimizer, self.schedule = _new_optimizer(cfg, self.model, max(self.steps, 1))
 
+    @property
+    def done(self) -> bool:
+        "Whether all epochs are over."
+        return self.epoch >= self.cfg.optim.epochs
+
 # %% ../nbs/43_training.ipynb #445a4852
 _PARTS = 'model', 'optimizer', 'schedule', 'bank', 'objective'
 
@@ -157,7 +193,7 @@ def state_dict(self: State) -> dict:
         step=self.step,
         epoch=self.epoch,
         position=self.position,
-        done=self.epoch >= self.cfg.optim.epochs,
+        done=self.done,
         sums={k: all_reduce_sum(x) for k, x in self.meter.sums.items()},
         n=self.meter.n,
         ledger=self.all_bad().entries(),
@@ -242,37 +278,17 @@ class _Padded(torch.overrides.TorchFunctionMode):
 
     def __torch_function__(self, f, types, args=(), kwargs=None):
         if f is torch.conv3d and any(n < k for n, k in zip(args[0].shape[2:], args[1].shape[2:])):
-            x, w, bias, stride, pad, *rest = args
-            args = torch.nn.functional.pad(x, [p for p in reversed(pad) for _ in range(2)]), w, bias, stride, 0, *rest
+            margins = [p for p in reversed(args[4]) for _ in range(2)]
+            args = torch.nn.functional.pad(args[0], margins), *args[1:4], 0, *args[5:]
         return f(*args, **(kwargs or {}))
 
 # %% ../nbs/43_training.ipynb #a89a5257
-class _Step(NamedTuple):
-    "A step that was taken, for messages about it."
-
-    step: int  # steps taken before
-    rows: Tensor  # int64 [b], of this process
-    lr: float
-
-
 @patch
 def check_losses(self: State):
     "Stop if a loss or a gradient since the last check was not finite; several processes come to the same verdict."
-    if not self.unchecked:
-        return
-    unchecked, self.unchecked = self.unchecked, []
-    numbers = torch.stack([x for _, x in unchecked]).tolist()
-    for (taken, _), (loss, norm) in zip(unchecked, numbers):
-        if not np.isfinite(loss):
-            self.dump(taken, f'the loss is {_word(loss)}')
-        if not np.isfinite(norm):
-            self.dump(taken, f'the loss is {loss:.4g}, but its gradient is {_word(norm)}')
-        self.last_finite = f'{loss:.4g} at step {taken.step}'
-
-
-def _word(x: float) -> str:
-    "A number that is not finite, in words."
-    return 'NaN' if np.isnan(x) else 'infinite'
+    bad = self.losses.first_bad()
+    if bad:
+        self.dump(*bad)
 
 # %% ../nbs/43_training.ipynb #cd671d10
 @patch
@@ -311,7 +327,7 @@ def dump(
         with atomic_write(path, 'w') as f:
             json.dump(facts, f, indent=1)
     raise RunError(
-        f'{what} at step {taken.step} (learning rate {taken.lr:.3g}, last finite loss {self.last_finite}); '
+        f'{what} at step {taken.step} (learning rate {taken.lr:.3g}, last finite loss {self.losses.finite}); '
         f'{_suspects(clips)}. {path.name} has the statistics of all {len(clips)} clips. '
         f'The last checkpoint, {_newest_name(self.folder) or "of which there is none yet"}, is from before. '
         'What to try, in a new run.folder: lower optim.lr, set optim.clip=1, or leave out clips that look wrong'
@@ -335,17 +351,18 @@ def _newest_name(folder: Path) -> str:
 def forward(self: State, video: Tensor, spec: Tensor) -> AVOutput:
     """Embeddings of this process's batch; with `optim.accumulate` above 1 they are cut off from the networks, and
     `optimizer_step` goes on from there."""
-    self.pieces, self.whole = [], None
+    self.split = None
     if self.cfg.optim.accumulate == 1:
         return self.embed(video, spec)
-    self.pieces = list(zip(*(x.chunk(self.cfg.optim.accumulate) for x in (video, spec))))
+    pieces = list(zip(*(x.chunk(self.cfg.optim.accumulate) for x in (video, spec))))
     buffers = [b.clone() for b in self.model.buffers()]  # they are updated in the second pass
     with torch.no_grad():
-        outs = [self.embed(*views) for views in self.pieces]
+        outs = [self.embed(*views) for views in pieces]
     for b, old in zip(self.model.buffers(), buffers):
         b.copy_(old)
-    self.whole = AVOutput(**{k: _joined(k, [getattr(o, k) for o in outs]) for k in vars(outs[0])})
-    return self.whole
+    whole = AVOutput(**{k: _joined(k, [getattr(o, k) for o in outs]) for k in vars(outs[0])})
+    self.split = pieces, whole
+    return whole
 
 
 def _joined(name: str, parts: list):
@@ -370,8 +387,7 @@ def optimizer_step(
         norm = torch.nn.utils.clip_grad_norm_(parameters, self.cfg.optim.clip)
     else:
         norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-    self.last = _Step(self.step, rows, self.schedule.get_last_lr()[0])
-    self.unchecked.append((self.last, torch.stack([loss, norm.to(loss)])))
+    self.losses.add(_Step(self.step, rows, self.schedule.get_last_lr()[0]), loss, norm)
     if not _deferred(self.device):
         self.check_losses()
     self.optimizer.step()
@@ -381,11 +397,12 @@ def optimizer_step(
 @patch
 def _backward_pieces(self: State):
     "Hand the gradient at the embeddings on to the networks, piece by piece."
-    if not self.pieces:
+    if self.split is None:
         return
-    fields = {k: x for k, x in vars(self.whole).items() if x is not None and x.grad is not None}
-    grads = {k: x.grad.chunk(len(self.pieces)) for k, x in fields.items()}
-    for i, views in enumerate(self.pieces):
+    pieces, whole = self.split
+    fields = {k: x for k, x in vars(whole).items() if x is not None and x.grad is not None}
+    grads = {k: x.grad.chunk(len(pieces)) for k, x in fields.items()}
+    for i, views in enumerate(pieces):
         out = self.embed(*views)
         torch.autograd.backward([getattr(out, k) for k in grads], [g[i] for g in grads.values()])
 
@@ -540,7 +557,7 @@ def save(self: State):
     self.check_losses()
     if not all(bool(x.isfinite().all()) for x in self.model.parameters()):
         self.dump(
-            _Step(self.step - 1, self.last.rows, self.schedule.get_last_lr()[0]),
+            _Step(self.step - 1, self.losses.last.rows, self.schedule.get_last_lr()[0]),
             'a weight is no number after the update',
         )
     save_checkpoint(self.folder, self.state_dict(), self.cfg.run.keep, self.bank.world)
@@ -727,7 +744,7 @@ def _prepare(
         dist.broadcast_object_list(path)
     if path[0]:
         s.load_state_dict(read_checkpoint(path[0], s.device, (s.bank.lo, s.bank.hi)))
-    s.monitors, s.done = list(monitors), s.epoch >= cfg.optim.epochs
+    s.monitors = list(monitors)
     if s.done or s.rank:
         return s
     s.log = Log(s.folder, s.step, s.epoch)
@@ -751,7 +768,7 @@ def fit(
         held.enter_context(_handle_signals(s.stop))
         held.enter_context(_translate_errors(s))
         s.bar = held.enter_context(progress(total=s.steps, initial=s.step, desc=s.folder.name, unit='step'))
-        while s.epoch < cfg.optim.epochs:
+        while not s.done:
             if s.position == 0:
                 s.objective.begin_epoch()
             for batch in s.batches():
