@@ -116,7 +116,7 @@ class ClipDataset:
             train,
             windows,
         )
-        self.rows = manifest.bank  # rows of the full manifest
+        self.rows = manifest.rows  # rows of the full manifest
         self.place = {int(r): k for k, r in enumerate(self.rows)}  # and where they stand here
         self.length = clip_lengths(manifest, data.seconds)
         self.video_seconds = ((view.frames - 1) * view.stride + 1) / data.fps

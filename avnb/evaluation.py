@@ -802,7 +802,7 @@ def readable(
     manifest = manifest.usable()
     if packed is None or not packed.bad:
         return manifest
-    return type(manifest)(manifest.folder, manifest.table[~np.isin(packed.slots(manifest), list(packed.bad))])
+    return manifest.take(~np.isin(packed.slots(manifest), list(packed.bad)))
 
 # %% ../nbs/11_evaluation.ipynb #d377cedc
 def window_batches(
@@ -962,7 +962,7 @@ def evaluation_parts(
     "Rows of the full manifest for each question: `train`, `test` (clean and labelled), `pairs` (test, clean), `wrong`, `clean` (training)."
     t = manifest.table
     col = lambda name: t[name].fillna('').astype(str) if name in t else t['id'].astype(str).str[:0]
-    clean, labelled, split = col('faulty_kind').isin(['', 'none']), col('label') != '', col('split')
+    clean, labelled, split = pd.Series(manifest.clean, t.index), col('label') != '', col('split')
     simple = t['id'].astype(str).isin(one_source) if one_source else clean | True
     test = split.eq('test') if split.eq('test').any() else clean | True  # no test split (one's own videos): all of them
     train = ~test if split.eq('test').any() else clean & False
@@ -1003,7 +1003,7 @@ def measure(
     "One pass over the clips for all models and the trivial features."
     from avnb.views import views_from
 
-    part = type(manifest)(manifest.folder, manifest.table.loc[np.unique(rows)])
+    part = manifest.take(np.unique(rows))
     batches, total = window_batches(part, cfg, packed, windows)
     device = next(next(iter(models.values())).parameters()).device
     makers = {k: encode(m) for k, m in models.items()} | dict(trivial=trivial)
@@ -1107,7 +1107,7 @@ def bank_auroc(
     kept = bank.written[rows].cpu().numpy()
     if not kept.any():
         raise EvaluationError('the memory bank has not been written yet; train first')
-    return auroc(-(bank.video[rows] * bank.audio[rows]).sum(1).float().cpu().numpy()[kept], wrong[kept])
+    return auroc(-bank.scores(rows).float().cpu().numpy()[kept], wrong[kept])
 
 # %% ../nbs/11_evaluation.ipynb #13ec6f2d
 def wrong_track_score(
@@ -1179,7 +1179,7 @@ def embedding_scores(
         )
     used = np.unique(np.concatenate(list(parts.values())))
     device = next(run.model.parameters()).device
-    few = window_batches(type(manifest)(manifest.folder, manifest.table.loc[used[:200]]), run.cfg, packed, 1)[0]
+    few = window_batches(manifest.take(used[:200]), run.cfg, packed, 1)[0]
     twin = untrained(run.cfg, few, views_from(run.cfg, False)).to(device)
     m = measure(dict(trained=run.model.eval(), untrained=twin), manifest, used, run.cfg, packed, windows)
     scores, skipped = _ask(m, parts, bank)
@@ -1362,7 +1362,7 @@ def labelled(
 ) -> tuple:
     "(the rows with a label and a split whose pair is not known to be faulty, how many others); an error when a side has no row."
     t = manifest.table
-    keep = (t['label'] != '') & t['split'].isin(['train', 'test']) & t['faulty_kind'].isin(['', 'none'])
+    keep = ((t['label'] != '') & t['split'].isin(['train', 'test'])).to_numpy() & manifest.clean
     have = {k: int((keep & (t['split'] == k)).sum()) for k in ('train', 'test')}
     if not all(have.values()):
         raise EvaluationError(
@@ -1374,7 +1374,7 @@ def labelled(
         raise EvaluationError(
             f"expected clips of two classes or more to train on, got {kinds[0]!r} alone; check the manifest's column label"
         )
-    return type(manifest)(manifest.folder, t[keep]), int((~keep).sum())
+    return manifest.take(keep), int((~keep).sum())
 
 # %% ../nbs/11_evaluation.ipynb #c92d5342
 def refuse_overlap(

@@ -588,7 +588,7 @@ def trust(
         return {}
     from avnb.nce import positive_weights
 
-    w, scores = run.cfg.weight, (run.bank.video * run.bank.audio).sum(1).float().cpu()
+    w, scores = run.cfg.weight, run.bank.scores(slice(None)).float().cpu()
     on = run.bank.written.cpu() & scores.isfinite()
     if not on.any():
         return {}
@@ -1149,7 +1149,7 @@ def embedded_rows(
     at = [films[k] for k in np.unique(np.linspace(0, len(films) - 1, min(most, len(films))).astype(int))]
     for i in progress(at, desc='looking at the clips'):
         try:
-            one = still.fetch([manifest.bank[i]], 0)
+            one = still.fetch([manifest.rows[i]], 0)
         except ClipError as e:
             lost.append(str(e))
             continue

@@ -934,7 +934,7 @@ def boxed_rows(
         )
     at, still = np.array([b.time_s for b in boxes]), np.asarray(t.get('audio_path', pd.Series('', t.index)) != '')
     why = np.where(
-        t['faulty_kind'].isin(['', 'none']),
+        manifest.clean,
         '',
         'the pair is known to be faulty: nothing in the picture makes this sound',
     )
@@ -943,7 +943,7 @@ def boxed_rows(
     why = np.where((why == '') & (at < 0), 'begins after the picture with the boxes', why)
     shown = np.array([len(b.xyxy) > 0 for b in seen_boxes(manifest, packed)], bool)
     why = np.where((why == '') & have & ~shown, 'its boxes lie outside of the part of the frame that is seen', why)
-    part, lost = type(manifest)(manifest.folder, t[have & (why == '')]), t.assign(why=why)[have & (why != '')]
+    part, lost = manifest.take(have & (why == '')), t.assign(why=why)[have & (why != '')]
     if not len(part):
         raise LocalizationError(
             f'none of {len(t)} clips can be scored; the first of {len(lost)} with boxes, {lost["id"].iloc[0]}: {lost["why"].iloc[0]} '
@@ -1071,7 +1071,7 @@ def tally_published(
     from avnb.clips import clip_loader
 
     boxes = seen_boxes(s.manifest, s.packed)
-    at, labels = (dict(zip(s.manifest.bank.tolist(), x)) for x in (boxes, s.column('label')))
+    at, labels = (dict(zip(s.manifest.rows.tolist(), x)) for x in (boxes, s.column('label')))
     data = s.data('both', windows=1, squeeze=s.packed is None, centres=np.array([b.time_s for b in boxes]))
     n, kept, tally = -(-len(data) // s.opts.batch), _outcomes(s, twins, data, boxes), Tally()
     first = next((k for k in range(n) if (0, k) not in kept), n)

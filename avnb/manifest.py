@@ -187,9 +187,14 @@ class Manifest:
         return len(self.table) + len(self.missing)
 
     @property
-    def bank(self) -> np.ndarray:
-        "Numbers int64 [N] of these rows in the whole set."
+    def rows(self) -> np.ndarray:
+        "Numbers int64 [N] of these rows in the whole set, which are their rows in the memory bank."
         return self.table.index.to_numpy(np.int64)
+
+    @property
+    def clean(self) -> np.ndarray:
+        "Bool [N]: nobody has marked the pair of video and audio as faulty (column `faulty_kind`)."
+        return self.table['faulty_kind'].isin(['', 'none']).to_numpy()
 
     @property
     def hash(self) -> str:
@@ -207,8 +212,8 @@ def path(self: Manifest, i: int) -> Path:
 # %% ../nbs/02_manifest.ipynb #52ed23f6
 @patch
 def row(self: Manifest, i: int) -> dict:
-    "The i-th row of this table as a dictionary; `bank` is its number in the whole set."
-    return dict(self.table.iloc[i], bank=int(self.table.index[i]))
+    "The i-th row of this table as a dictionary; `row` is its number in the whole set."
+    return dict(self.table.iloc[i], row=int(self.table.index[i]))
 
 # %% ../nbs/02_manifest.ipynb #aa0d1936
 @patch
@@ -225,6 +230,16 @@ def where(
         keep = _of_class if c == 'label' else pd.Series.isin
         table, missing = table[keep(table[c], v)], missing[keep(missing[c], v)] if c in missing else missing
     return Manifest(self.folder, table, missing)
+
+
+@patch
+def take(
+    self: Manifest,
+    rows,  # bool [N], which rows of this table; or their numbers in the whole set, in the order wanted
+) -> 'Manifest':
+    "These rows, with their numbers and the list of missing files kept."
+    rows = np.asarray(rows)
+    return Manifest(self.folder, self.table[rows] if rows.dtype == bool else self.table.loc[rows], self.missing)
 
 
 def _of_class(column, wanted) -> pd.Series:
@@ -258,7 +273,7 @@ def usable(self: Manifest) -> 'Manifest':
     "The rows to train on: no error, and a sound track where that has been looked at."
     t = self.table
     looked = t['duration_s'].notna()
-    return Manifest(self.folder, t[(t['error'] == '') & ~(looked & (t['audio_codec'] == ''))], self.missing)
+    return self.take(((t['error'] == '') & ~(looked & (t['audio_codec'] == ''))).to_numpy())
 
 # %% ../nbs/02_manifest.ipynb #aa4253f5
 def _rows_of(path: Path, sep: str = ',', errors: str = 'strict', **how):
@@ -1125,11 +1140,11 @@ def inject_noise(
         raise ManifestError(f'fraction: expected a share between 0 and 1, got {fraction}')
     if 'track' in t:
         raise ManifestError('this manifest has injected noise already (column track); start from the one without')
-    e = m.usable().table
-    e = e[e['faulty_kind'].isin(['', 'none'])]
+    part = m.usable()
+    part = part.take(part.clean)
+    e = part.table
     if not len(e):
         raise ManifestError(f'no clean, usable row with split {split!r}; the manifest has {sorted(set(t["split"]))}')
-    part = Manifest(manifest.folder, e)
     stratum, file = (np.unique(x.to_numpy(str), return_inverse=True)[1] for x in (e['label'], _sources(part)))
     wrong = np.flatnonzero(_dosed(stratum, fraction, rng(seed, 0, 0, 'noise')))
     if not len(wrong):

@@ -226,7 +226,7 @@ def test_a_packed_set_that_does_not_know(clips, packs, tmp_path, capsys):
         with pytest.raises(L.LocalizationError, match='does not say which part of the frame.*whole='):
             attempt()
     state = SimpleNamespace(
-        event='epoch', rank=0, cfg=cfg, manifest=m, data=SimpleNamespace(rows=m.bank, packed=mute), model=run.model
+        event='epoch', rank=0, cfg=cfg, manifest=m, data=SimpleNamespace(rows=m.rows, packed=mute), model=run.model
     )
     values = L.Watch(4)(state)
     assert (

@@ -173,7 +173,7 @@ def test_windows(zoo):
         t['id'].tolist() == ['a_000000.0', 'a_000000.5', 'a_000001.0', 'a_000001.5', 'a_000002.0']
         and (t['seconds'] == 2).all()
     )
-    assert t['start_s'].tolist() == [0, 0.5, 1, 1.5, 2] and m.bank.tolist() == list(range(len(m)))
+    assert t['start_s'].tolist() == [0, 0.5, 1, 1.5, 2] and m.rows.tolist() == list(range(len(m)))
     fine = index_folder(zoo, zoo / 'fine.csv', seconds=2, hop=0.125, workers=1).table['id']
     assert fine.is_unique and fine[1] == 'a_000000.125'
     long = index_folder(zoo, zoo / 'long.csv', seconds=60, workers=1).table
@@ -381,8 +381,8 @@ def test_parts_keep_their_rows(zoo):
     m = index_folder(zoo, seconds=1, workers=1)
     part = m.where(path=['b.mp4', 'deep/c.mp4']).where(start_s=1.0)
     assert (
-        part.bank.tolist() == [5, 10]
-        and [part.row(i)['bank'] for i in range(2)] == [5, 10]
+        part.rows.tolist() == [5, 10]
+        and [part.row(i)['row'] for i in range(2)] == [5, 10]
         and part.row(0)['id'] == m.row(5)['id']
     )
 

@@ -375,5 +375,5 @@ def test_injected_noise_carries_the_donors_track(films, tmp_path):
     assert (back.heard(i)[2], back.heard(own)[2]) == (2, None)  # what has three tracks hears the only one of another
     assert [level(m, i) for m in (back, plain)] == pytest.approx([LOUD - 40, LOUD - 20], abs=1)
     data, view = DataConfig(seconds=2.0, fps=8, size=32, rate=16000), ViewConfig(frames=4, stride=1, audio_seconds=1.0)
-    x = OneSense(back, data, view, sense='audio', train=False).read_one(int(back.bank[i]), np.arange(4), 0)[1]
+    x = OneSense(back, data, view, sense='audio', train=False).read_one(int(back.rows[i]), np.arange(4), 0)[1]
     assert decibel(x) == pytest.approx(LOUD - 40, abs=1)

@@ -458,7 +458,7 @@ def test_shards_serve_one_sense_too(toy, tmp_path, monkeypatch):
     shards = pack(few, tmp_path / 'shards', 2.0, d.fps, d.size, d.rate, layout='shards')
     monkeypatch.setattr(E, 'read_clip', None)
     got = {
-        s: E.OneSense(few, d, cfg.view, s, packed=shards, train=False, windows=3).fetch(few.bank, 1)
+        s: E.OneSense(few, d, cfg.view, s, packed=shards, train=False, windows=3).fetch(few.rows, 1)
         for s in ('both', 'video', 'audio')
     }
     assert (
