@@ -13,9 +13,10 @@ from pathlib import Path
 import ipywidgets, numpy as np
 from fastcore.basics import patch
 
-from .clips import WHOLE, middle_square, sees, square_area, with_track
+from .packed import WHOLE, middle_square, square_area, replace_soundtrack
+from .clips import crop_note
 from .core import AvnbError, rng
-from .localization import clip_truth
+from .truth import clip_truth
 from .manifest import Manifest
 from .media import Clip, probe, read_clip
 from .nce import positive_weights
@@ -32,7 +33,7 @@ from avnb.player import (
     small_jpeg,
     unpack_map,
 )
-from .plots import overlay_video
+from .film import overlay_video
 from .runs import Run
 
 # %% ../nbs/71_attention_explorer.ipynb #1fefcc14
@@ -342,7 +343,7 @@ def clip_notes(
     "(truth of a generated clip or {}, sentences about the clip to show above the player)."
     has_video = len(clip.frames) > 0
     fault = row['faulty_kind'].replace('_', ' ')
-    area = sees(square_area(*clip.frames.shape[1:3]) if has_video else WHOLE)
+    area = crop_note(square_area(*clip.frames.shape[1:3]) if has_video else WHOLE)
     notes = [
         '' if clip.has_audio else 'No sound track: only what the picture alone can tell.',
         '' if has_video else 'No picture: only what the sound alone can tell.',
@@ -460,7 +461,7 @@ def _read(self: AttentionExplorer, i: int, start: float) -> Clip:
     length = float(self.row['seconds'] or 0) or probe(path)['duration_s'] or self.seconds
     self._set_start(start, length)
     clip = read_window(path, float(self.row['start_s'] or 0) + start, min(self.seconds, length - start), rate)
-    return with_track(clip, self.manifest.heard(i), start, len(clip.waveform) / rate)
+    return replace_soundtrack(clip, self.manifest.heard(i), start, len(clip.waveform) / rate)
 
 # %% ../nbs/71_attention_explorer.ipynb #f4a40ad4
 @patch

@@ -116,6 +116,12 @@ def _way_through(
 ):
     "Pack, train, evaluate and render: the part of a demo that does not depend on where the clips come from."
     d, folder = cfg.data, Path(cfg.run.folder)
+
+    def render():
+        run = load_run(folder)
+        _render(Network.open(run), folder, manifest, examples)
+        _page(run, title)
+
     step(
         'pack',
         dict(hash=manifest.hash, fps=d.fps, size=d.size, seconds=d.seconds, rate=d.rate),
@@ -142,7 +148,7 @@ def _way_through(
         'render',
         [key, examples, title],
         folder / 'index.html',
-        lambda: _render(folder, manifest, examples, title),
+        render,
         f'{len(examples)} overlay videos and a page',
     )
 
@@ -160,7 +166,7 @@ def look(
     start: float = 0.0,  # s
     seconds: float = 4.0,  # length of the part, s
     size: int = 288,  # short side of the frames, pixels
-    heard=None,  # of `Manifest.heard`: what is heard from `start` on instead of the file's own sound
+    heard=None,  # of `Manifest.soundtrack`: what is heard from `start` on instead of the file's own sound
 ) -> tuple:  # (Clip, Attended)
     "A part of a video, and where the network attends in it; `NetworkError` where there is no sound to guide it."
     length = probe(path)['duration_s'] or seconds
@@ -202,11 +208,9 @@ def _still(clip, a, out: str | Path, **drawing) -> Path:
     return Path(out)
 
 # %% ../nbs/80_demo.ipynb #58180100
-def _render(folder: Path, manifest: Manifest, rows: list, title: str):
-    """Overlay videos of some rows into `overlays/`, stills into `figures/`, with boxes and bands where they are known;
-    the page."""
-    run = load_run(folder)
-    network, position = Network.open(run), dict(zip(manifest.rows, range(len(manifest))))
+def _render(network: Network, folder: Path, manifest: Manifest, rows: list):
+    "Overlay videos of some rows into `overlays/`, stills into `figures/`, with boxes and bands where they are known."
+    position = dict(zip(manifest.rows, range(len(manifest))))
     for r in progress(rows, total=len(rows), desc='overlays', unit='video'):
         row = manifest.table.loc[r]
         path, known = manifest.folder / unescape_name(row['path']), manifest.folder / 'truth' / f'{row["id"]}.json'
@@ -217,7 +221,6 @@ def _render(folder: Path, manifest: Manifest, rows: list, title: str):
         name = str(row['id']).replace('/', '_').replace(os.sep, '_')
         overlay(*seen, folder / 'overlays' / f'{name}.mp4', **drawing)
         _still(*seen, folder / 'figures' / f'{name}.png', **drawing)
-    _page(run, title)
 
 # %% ../nbs/80_demo.ipynb #5059cad3
 def demo_world(

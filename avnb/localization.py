@@ -16,7 +16,9 @@ from fastcore.basics import patch
 
 from .attention import guided_maps, map_stats
 from .core import progress, rng
-from .evaluation import SameClass, Score, evaluation_parts, half_width, readable, window_batches
+from .metrics import SameClass, Score, half_width
+from .protocols import evaluation_parts
+from .features import readable, window_batches
 from avnb.map_metrics import (
     LocalizationError,
     band_maps,

@@ -10,6 +10,7 @@ __all__ = ['ESTIMATORS', 'at_least_float32', 'similarity', 'NceError', 'cross_en
 
 # %% ../nbs/31_nce.ipynb #4213cc73
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -425,7 +426,7 @@ class StreamedSoftmax:
         if keys is not None:
             self.key = self.key * shrink[:, None] + e @ keys
 
-    def merge(self, how):
+    def merge(self, how: Callable | None):
         """Sums over the parts of a bank: `how` gets (top, *sums) of this part and gives those of all; None: there is
         one part."""
         if how is not None:
@@ -453,11 +454,12 @@ def stream_xid(
     own: Tensor,  # [B,D] each query's own key
     keys: Tensor,  # [n,D] a bank, or the part of it that is here
     tau: float,  # temperature
-    mask=None,  # slice of the keys -> bool [c] or [B,c]: may be used; None: all
-    soft=None,  # slice of the keys -> logits [B,c] of the soft targets S, -inf where masked; None: one-hot
+    mask: Callable | None = None,  # slice of the keys -> bool [c] or [B,c]: may be used; None: all
+    soft: Callable
+    | None = None,  # slice of the keys -> logits [B,c] of the soft targets S, -inf where masked; None: one-hot
     lam: float = 0.0,  # share of S in the target
     chunk: int = 8192,  # keys at a time
-    merge=None,  # of `StreamedSoftmax.merge`, for a bank in parts
+    merge: Callable | None = None,  # of `StreamedSoftmax.merge`, for a bank in parts
     gradient: bool = True,  # compute the gradient too
     levels: bool = False,  # so that S knows its entropy
 ) -> tuple:  # (l [B], dl/dq [B,D], S as a `StreamedSoftmax`)

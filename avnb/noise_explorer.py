@@ -12,9 +12,10 @@ from pathlib import Path
 import ipywidgets, numpy as np, torch
 from fastcore.basics import patch
 
-from .clips import ClipDataset, ClipError
+from .clips import ClipDataset
+from .packed import ClipError
 from .core import AvnbError, TrainConfig, progress, rng
-from .evaluation import SameClass, auroc
+from .metrics import SameClass, auroc
 from .manifest import Manifest
 from .media import SOUND_FILES
 from .nce import ESTIMATORS, group_mask, mix_targets, positive_weights, soft_targets

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from .core import atomic_write
-from .evaluation import score_table
+from .report import score_table
 from .media import MediaError, read_clip
 from avnb.plots import (
     DARK,

@@ -16,10 +16,11 @@ import anywidget, ipywidgets, matplotlib, numpy as np, pandas as pd, soundfile, 
 from fastcore.basics import patch
 from PIL import Image
 
-from .clips import with_track
+from .packed import replace_soundtrack
 from .core import AvnbError, TrainConfig, atomic_write, digest, escape_name, unescape_name
-from .localization import box_at
-from .manifest import VIDEOS, Manifest, walk_files
+from .truth import box_at
+from .index import VIDEOS, walk_files
+from .manifest import Manifest
 from .media import READING, SOUND_FILES, Clip, probe, read_clip, write_clip
 from .plots import INK, shorten, style
 from .views import linear_spectrogram, log_mel, views_from
@@ -452,7 +453,7 @@ class ClipMedia:
         if track is None:
             return browser_media(path, start, seconds)
         clip = read_window(path, start, seconds)
-        return browser_media(with_track(clip, track, 0.0, len(clip.waveform) / clip.rate))
+        return browser_media(replace_soundtrack(clip, track, 0.0, len(clip.waveform) / clip.rate))
 
 # %% ../nbs/70_player.ipynb #ae9b4927
 class ClipBoard(anywidget.AnyWidget):

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from .core import AvnbError
-from .evaluation import METRICS
+from .report import METRICS
 from .nce import positive_weights
 from .runs import read_histograms, read_log, read_monitors, read_scores
 

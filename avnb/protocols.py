@@ -20,7 +20,8 @@ from fastcore.basics import patch
 from .clips import ClipDataset, clip_loader
 from .core import AvnbError, progress, replace
 from .features import compute_features, even_windows, ranks_on_half_circle, readable, window_batches
-from .manifest import Manifest, opened
+from .manifest import Manifest
+from .index import probe_files
 from avnb.metrics import (
     EvaluationError,
     SameClass,
@@ -151,7 +152,7 @@ def check_files(
     t = manifest.table.copy()
     if packed is None:
         new = t.index[t['duration_s'].isna() & (t['error'] == '')]
-        for i, info in zip(new, opened(manifest.folder, t['path'][new])):
+        for i, info in zip(new, probe_files(manifest.folder, t['path'][new])):
             for k, x in info.items():
                 t.at[i, k] = x
         why = _missing_senses(t, senses)

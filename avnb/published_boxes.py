@@ -14,11 +14,14 @@ import numpy as np
 import pandas as pd
 import torch
 
-from .clips import WHOLE, boxes_in, clip_lengths, clip_loader
+from .packed import WHOLE
+from .clips import boxes_in, clip_lengths, clip_loader
 from .core import digest, progress, rng
-from .evaluation import FeatureCache, Score, Subject, feature_key, half_width, whole
+from .features import FeatureCache, feature_key
+from .metrics import Score, half_width
+from .protocols import EvalTask, uncut
 from .localization import BASELINES, Tally, batch_maps, on_frame, partners
-from .manifest import boxes_of
+from .datasets import boxes_of
 from avnb.map_metrics import (
     RULES,
     LocalizationError,
@@ -165,7 +168,7 @@ def _outcomes(s, network, untrained, data, boxes) -> FeatureCache:
 
 # %% ../nbs/58_published_boxes.ipynb #2d6e3ef6
 def tally_published(
-    s: Subject,  # the clips, as of `boxed_rows`
+    s: EvalTask,  # the clips, as of `boxed_rows`
     network: Network,
     untrained: dict,  # name -> `Network` of the same architecture
 ) -> tuple[Tally, dict]:
@@ -269,10 +272,10 @@ def _about_boxes(part, without: int, lost, packed) -> dict:
     )
 
 # %% ../nbs/58_published_boxes.ipynb #bd74675c
-def localization_protocol(s: Subject) -> dict:
+def localization_protocol(s: EvalTask) -> dict:
     """Sound localisation on published boxes: name -> Score of all threshold rules, pointing, and detection among
     silent and off-screen negatives. Writes what was left out to `s.lost` and `s.about`."""
-    part, without, lost = boxed_rows(s.manifest, whole(s.cfg, s.packed).seconds, s.packed)
+    part, without, lost = boxed_rows(s.manifest, uncut(s.cfg, s.packed).seconds, s.packed)
     s.lost = pd.concat([s.lost, lost]) if len(lost) else s.lost
     if 'test clips' in s.about:
         s.about['test clips'] = f'{len(part)} of {s.about["test clips"].split(" of ")[1]}'

@@ -16,8 +16,9 @@ from PIL import Image
 
 from .clips import ClipDataset
 from .core import AvnbError, TrainConfig, load_config, set_options
-from .localization import evaluate_run
-from .manifest import Manifest, index_folder, split_by_file
+from .run_report import evaluate_run
+from .manifest import Manifest, split_by_file
+from .index import index_folder
 from avnb.player import (
     WRAP,
     ExplorerError,
@@ -29,17 +30,8 @@ from avnb.player import (
     small_jpeg,
     toggle_buttons,
 )
-from avnb.plots import (
-    AXIS,
-    explained_scores,
-    fit_maps,
-    heading,
-    normalise,
-    overlay,
-    rival,
-    running_mean,
-    shorten,
-)
+from .plots import AXIS, fit_maps, figure_title, normalise, overlay, best_baseline, running_mean, shorten
+from .page import explained_scores
 from .runs import RunError, RunFolder, find_runs, read_ledger, read_scores
 from .training import fit
 from .views import views_from
@@ -217,7 +209,7 @@ def draw(self: _CurvePanel):
 def _panel(self: _CurvePanel, name: str) -> str:
     "The panel of one curve."
     lines = [(i, r.name, *r.curves[name]) for i, r in enumerate(self.runs) if name in r.curves]
-    return _curve_svg(lines, AXIS.get(name, heading(name)), self.smooth.value)
+    return _curve_svg(lines, AXIS.get(name, figure_title(name)), self.smooth.value)
 
 
 @patch
@@ -454,11 +446,11 @@ def _score_row(
     "One metric of several runs, with chance and the best baseline of any of them."
     scores = [r.get(name) for r in reports]
     there = [s for s in scores if s]
-    rivals = [rival(s) for s in there]
+    rivals = [best_baseline(s) for s in there]
     best, value = rivals[int(np.argmax([v for _, v in rivals]))]
     chance = there[0]['chance']
     return [
-        heading(name),
+        figure_title(name),
         *(_score_cell(s) if s else '-' for s in scores),
         f'{chance:.2f}' if chance >= 0.1 else f'{chance:.3f}',
         f'{best.replace("_", " ")} {value:.2f}',
@@ -468,7 +460,7 @@ def _score_row(
 
 def _score_cell(score: dict) -> str:
     "Value, error, and a star where chance and all baselines are beaten by more than the error."
-    star = '*' if score['value'] - score['error'] > rival(score)[1] else ''
+    star = '*' if score['value'] - score['error'] > best_baseline(score)[1] else ''
     return f'{score["value"]:.2f} ± {score["error"]:.2f}{star}'
 
 # %% ../nbs/73_run_explorer.ipynb #174bcc3b

@@ -9,8 +9,11 @@ __all__ = ['evaluate_run']
 import time
 from pathlib import Path
 
-from .clips import ClipError, PackedSet
-from .evaluation import embedding_scores, readable, refuse_overlap, say_classes, write_report
+from .packed import ClipError, PackedSet
+from .protocols import embedding_scores, refuse_overlap
+from .features import readable
+from .metrics import class_facts
+from .report import write_report
 from .localization import localization_scores
 from .manifest import Manifest
 from .map_metrics import LocalizationError
@@ -37,7 +40,7 @@ def _about_run(network, run, manifest, packed, other: bool, overlap: bool) -> di
     about = {'trained on': f'{both} of {len(test)} test clips: these scores show memory as well'} if both else {}
     return (
         about
-        | say_classes(clips.table)
+        | class_facts(clips.table)
         | dict(
             clips=f'{len(clips)} of {manifest.listed} in the list',
             seeds='1 untrained network, drawn with seed 0',

@@ -19,7 +19,8 @@ from torch import Tensor
 
 from . import __version__
 from .attention import guided_maps
-from .clips import STOPS, ClipDataset, ClipError, Ledger, clip_loader
+from .clips import STOP_SIGNALS, ClipDataset, Ledger, clip_loader
+from .packed import ClipError
 from .core import TrainConfig, atomic_write, progress, rng, to_dict
 from .distributed import all_reduce_sum, device_of, gather, join, share_gradients
 from .encoders import AVOutput
@@ -621,7 +622,7 @@ def _handle_signals(
         if number == signal.SIGINT:
             signal.signal(number, old[number])
 
-    old = {s: signal.signal(s, ask) for s in STOPS}
+    old = {s: signal.signal(s, ask) for s in STOP_SIGNALS}
     try:
         yield
     finally:

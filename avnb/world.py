@@ -17,7 +17,8 @@ import pandas as pd
 from fastcore.basics import patch
 
 from .core import AvnbError, atomic_write, free_space, progress, rng
-from .manifest import Manifest, examine
+from .manifest import Manifest
+from .index import examine
 from .media import read_clip, write_clip
 
 # %% ../nbs/16_world.ipynb #e93fb815

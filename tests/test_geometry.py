@@ -13,10 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toys import config
 
-from avnb.clips import WHOLE, ClipError, adopt, boxes_in, middle_square, pack, sees, square_area
-from avnb.evaluation import EvalConfig, OneSense, evaluation_parts, prepare_subject, untrained, window_batches
+from avnb.packed import WHOLE, ClipError, adopt, middle_square, pack, square_area
+from avnb.clips import ClipDataset, boxes_in, crop_note
+from avnb.protocols import EvalConfig, evaluation_parts
+from avnb.evaluate import prepare_task
+from avnb.features import window_batches
 from avnb.localization import AttentionMonitor, Tally, _visible_sources, localization_scores
-from avnb.manifest import Manifest, index_folder, inject_noise
+from avnb.manifest import Manifest, inject_noise
+from avnb.index import index_folder
 from avnb.map_metrics import LocalizationError, box_mask
 from avnb.media import Clip, write_clip
 from avnb.network import Network
@@ -66,13 +70,13 @@ def test_the_square_is_in_the_middle(height, width):
     x0, y0, x1, y1 = square_area(height, width) * [width, height, width, height]
     assert x1 - x0 == pytest.approx(min(height, width)) == pytest.approx(y1 - y0)
     assert abs(x0 + x1 - width) <= 1 + 1e-9 and abs(y0 + y1 - height) <= 1 + 1e-9
-    assert (sees(square_area(height, width)) == '') == (height == width)
+    assert (crop_note(square_area(height, width)) == '') == (height == width)
 
 
 def test_boxes_without_a_place_are_refused():
     with pytest.raises(ClipError, match='does not say which part of the frame'):
         boxes_in([[0, 0, 1, 1]], [np.nan] * 4, 96)
-    assert sees(square_area(1080, 1920)) == 'the network sees the middle 56 % of the picture'
+    assert crop_note(square_area(1080, 1920)) == 'the network sees the middle 56 % of the picture'
     assert np.isnan(boxes_in([[np.nan] * 4, [0.1, 0.1, 0.2, 0.2]], WHOLE, 96)[:, 0]).tolist() == [True, False]
 
 
@@ -166,8 +170,8 @@ def test_batches_know_which_part_they_show(clips, packs):
 
 def scores_of(clips, packed, sides=False):
     m, cfg, _ = clips
-    s = prepare_subject(
-        'both', untrained(cfg, seed=1), cfg, m, EvalConfig(seeds=0, batch=4), packed=packed, sides=sides
+    s = prepare_task(
+        'both', Network.from_config(cfg, seed=1), m, EvalConfig(seeds=0, batch=4), packed=packed, sides=sides
     )
     return localization_protocol(s), s
 
@@ -208,7 +212,7 @@ def test_truth_maps_agree_to_the_pixel_grid(clips, packs):
 def test_worlds_from_files_and_packed(clips, packs):
     "The report's own localisation: the same tally either way, to the last bit where the pixels are the same."
     m, cfg, _ = clips
-    truth, network = read_truth(m.folder), Network(untrained(cfg, seed=1), cfg)
+    truth, network = read_truth(m.folder), Network.from_config(cfg, seed=1)
     files, raw, shards = (localization_scores(network, m, truth, packed) for packed in packs.values())
     for k in ('pointing_guided', 'ciou_guided', 'energy_vision_only'):
         assert files[k].baselines['frame_difference'] == raw[k].baselines['frame_difference'], k
@@ -226,7 +230,7 @@ def test_a_packed_set_that_does_not_know(clips, packs, tmp_path, capsys):
     how = dict(seconds=2.0, fps=float(FPS), size=SIDE, rate=RATE)
     mute = adopt(tmp_path, m, **how)
     assert np.isnan(mute.areas([0, 1])).all()
-    network, truth = Network(untrained(cfg, seed=1), cfg), read_truth(m.folder)
+    network, truth = Network.from_config(cfg, seed=1), read_truth(m.folder)
     for attempt in (lambda: scores_of(clips, mute), lambda: localization_scores(network, m, truth, mute)):
         with pytest.raises(ClipError, match='does not say which part of the frame.*whole='):
             attempt()
@@ -276,7 +280,7 @@ def test_a_row_that_begins_later_has_a_later_truth(clips):
 
 def test_nothing_in_the_picture_sounds_under_another_track(clips):
     "Injected noise: the file's truth says that the thing sounds, but it is not what is heard; such rows are neither scored nor shown as sounding."
-    from avnb.explorer import known_of
+    from avnb.attention_explorer import clip_notes
     from avnb.media import read_clip
 
     m, cfg, folder = clips
@@ -294,7 +298,7 @@ def test_nothing_in_the_picture_sounds_under_another_track(clips):
     )
     clip = read_clip(m.path(0), 0, 1, 8)
     for r in range(len(noisy)):
-        truth, notes = known_of(noisy, noisy.row(r), clip)
+        truth, notes = clip_notes(noisy, noisy.row(r), clip)
         assert truth['sources'][0]['sounding'] == (r not in wrong)
         assert any('sees the middle 50 % of the picture' in n for n in notes)
 
@@ -304,15 +308,15 @@ def test_the_middle_frame_is_the_one_with_the_boxes(clips, packs, at):
     "Whichever way it is read, near the ends too: in the middle frame the thing stands where it stands at that moment."
     m, cfg, _ = clips
     for name, packed in packs.items():
-        data = OneSense(
+        data = ClipDataset(
             m,
             cfg.data,
             cfg.view,
-            'both',
-            name == 'files',
             packed=packed or '',
             train=False,
+            squeeze=name == 'files',
             centres=np.full(len(m), at),
+            aligned=False,
         )
         b = data.fetch(data.rows, 0)
         mid = b.frames.shape[2] // 2
@@ -349,15 +353,20 @@ def test_boxes_at_a_moment_that_was_not_packed(clips, packs):
 def test_maps_are_drawn_where_the_network_looked(clips):
     "`Network.along` a clip as it is: maps of the middle square, drawn on that part of the frame alone, boxes where they are in the frame."
     from avnb.media import read_clip
-    from avnb.plots import Overlay, fit_maps, show_attention
+    from avnb.film import Overlay
+    from avnb.plots import fit_maps, show_attention
 
     m, cfg, _ = clips
-    model, clip = untrained(cfg, seed=1), read_clip(m.path(0), 0, 2, FPS, rate=RATE)
+    clip = read_clip(m.path(0), 0, 2, FPS, rate=RATE)
     square, area = middle_square(clip)
-    network = Network(model, cfg)
+    network = Network.from_config(cfg, seed=1)
     a, same = network.along(clip), network.along(square)
     assert (a.video_guided == same.video_guided).all() and (a.audio_guided == same.audio_guided).all()
-    assert (a.area == area).all() and a.sees == 'the network sees the middle 50 % of the picture' and same.sees == ''
+    assert (
+        (a.area == area).all()
+        and a.crop_note == 'the network sees the middle 50 % of the picture'
+        and same.crop_note == ''
+    )
     T, H, W = clip.frames.shape[:3]
     maps = fit_maps(a.video_guided, T, H, W, a.area)
     x0, y0, x1, y1 = np.round(area * [W, H, W, H]).astype(int)
@@ -396,19 +405,18 @@ def fig_frame(shown, frames, where):
 def test_the_film_says_how_much_is_seen(clips, tmp_path, monkeypatch, capsys):
     "`avnb attend` on a clip that is not square, and the demo's overlays: the whole frame, the truth's boxes in it, on the clip's own clock."
     import avnb.cli as C
-    import avnb.plots as P
+    import avnb.film as F
+    from avnb import demo
     from avnb.media import read_clip
 
     m, cfg, _ = clips
-    run, drawn = SimpleNamespace(model=untrained(cfg, seed=1), cfg=cfg, folder=tmp_path), []
-    monkeypatch.setattr(P, 'film', lambda path, draw, *a: drawn.append(draw) or Path(path))
-    monkeypatch.setattr('avnb.training.load_run', lambda folder: run)
-    C._run_attend(
-        SimpleNamespace(run_folder=tmp_path, video=m.path(0), out=tmp_path / 'look.mp4', start=0.0, seconds=2.0)
-    )
+    network, drawn = Network.from_config(cfg, seed=1), []
+    monkeypatch.setattr(F, 'write_film', lambda path, draw, *a: drawn.append(draw) or Path(path))
+    monkeypatch.setattr(Network, 'open', lambda source: network)
+    C._run_attend(SimpleNamespace(network=tmp_path, video=m.path(0), out=tmp_path / 'look.mp4', start=0.0, seconds=2.0))
     assert 'the network sees the middle 50 % of the picture' in capsys.readouterr().out
     late = Manifest(m.folder, m.table.assign(start_s=0.5, seconds=1.0))
-    C._render(run, late, [0])
+    demo._render(network, tmp_path, late, [0])
     draw = drawn[-1]
     ((sounding, track),) = draw.tracks
     want = json.loads((m.folder / 'truth/0.json').read_text())['sources'][0]['boxes'][8:24]
@@ -420,7 +428,7 @@ def test_the_film_says_how_much_is_seen(clips, tmp_path, monkeypatch, capsys):
     )
     noisy = inject_noise(late, 1.0, split='')
     r = int(noisy.table.index[noisy.table['track'] != ''][0])
-    C._render(run, noisy, [r])
-    _, start, _ = noisy.heard(r)
-    donor = read_clip(noisy.heard(r)[0], start, 1, FPS, rate=RATE).waveform
+    demo._render(network, tmp_path, noisy, [r])
+    _, start, _ = noisy.soundtrack(r)
+    donor = read_clip(noisy.soundtrack(r)[0], start, 1, FPS, rate=RATE).waveform
     assert drawn[-1].tracks[0][0] is False and (drawn[-1].clip.waveform == donor).all()  # nor is it what the film plays

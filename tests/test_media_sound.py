@@ -289,7 +289,7 @@ HOW = dict(seconds=1.0, fps=8, size=32, rate=16000)
 @pytest.fixture
 def films(tmp_path):
     "Three films, indexed: one with three sound tracks, one as usual, one whose channels cancel each other."
-    from avnb.manifest import index_folder
+    from avnb.index import index_folder
 
     folder = tmp_path / 'films'
     folder.mkdir()
@@ -314,13 +314,13 @@ def row_of(m, column, x):
 
 def level(m, i):
     "How loud a row is when it is read for training, dB."
-    from avnb.clips import _job, read_pair
+    from avnb.packed import read_pair
 
-    return decibel(read_pair(*_job(m, i), **HOW).waveform)
+    return decibel(read_pair(*m.locate(i), **HOW).waveform)
 
 
 def test_the_doctor_names_tracks_and_phase(films):
-    from avnb.manifest import doctor
+    from avnb.index import doctor
 
     t, text = films.table.set_index('id'), doctor(films)
     assert t['loudness_db'].to_dict() == pytest.approx(dict(many=LOUD - 20, phase=LOUD, one=LOUD - 10), abs=1)
@@ -330,7 +330,8 @@ def test_the_doctor_names_tracks_and_phase(films):
 
 
 def test_a_named_track_is_kept_and_measured_by_another_index(films):
-    from avnb.manifest import ManifestError, doctor, index_folder
+    from avnb.manifest import ManifestError
+    from avnb.index import doctor, index_folder
 
     one, k = named(films, '2'), row_of(films, 'id', 'many')
     one.save(films.folder / 'manifest.csv', overwrite=True)
@@ -347,12 +348,12 @@ def test_a_named_track_is_kept_and_measured_by_another_index(films):
 
 
 def test_a_named_track_is_heard_everywhere(films, tmp_path):
-    from avnb.clips import ClipError, _job, pack, read_pair
-    from avnb.explorer import ClipMedia
+    from avnb.packed import ClipError, pack, read_pair
+    from avnb.player import ClipMedia
 
     one, k = named(films, '2'), row_of(films, 'id', 'many')
     assert [level(m, k) for m in (films, one)] == pytest.approx([LOUD - 20, LOUD - 40], abs=1)
-    assert np.array_equal(read_pair(*_job(one, k), **HOW).frames, read_pair(*_job(films, k), **HOW).frames)
+    assert np.array_equal(read_pair(*one.locate(k), **HOW).frames, read_pair(*films.locate(k), **HOW).frames)
     packed = pack(one, tmp_path / 'packed', workers=0, **HOW)
     assert decibel(packed.audio[k] / 32767) == pytest.approx(LOUD - 40, abs=1)
     with pytest.raises(ClipError, match='many, is another file or place'):
@@ -363,7 +364,7 @@ def test_a_named_track_is_heard_everywhere(films, tmp_path):
 
 def test_injected_noise_carries_the_donors_track(films, tmp_path):
     from avnb.core import DataConfig, ViewConfig
-    from avnb.evaluation import OneSense
+    from avnb.clips import ClipDataset
     from avnb.manifest import Manifest, inject_noise
 
     one = named(films, '2', split='train', label=films.table['id'])
@@ -372,8 +373,13 @@ def test_injected_noise_carries_the_donors_track(films, tmp_path):
     back = Manifest.load(noisy.save(tmp_path / 'noisy.csv'))
     assert back.table['track'].tolist() == plain.table['track'].tolist() and back.hash == noisy.hash != plain.hash
     i, own = row_of(back, 'track', 'many'), row_of(back, 'id', 'many')
-    assert (back.heard(i)[2], back.heard(own)[2]) == (2, None)  # what has three tracks hears the only one of another
+    assert (back.soundtrack(i)[2], back.soundtrack(own)[2]) == (
+        2,
+        None,
+    )  # what has three tracks hears the only one of another
     assert [level(m, i) for m in (back, plain)] == pytest.approx([LOUD - 40, LOUD - 20], abs=1)
     data, view = DataConfig(seconds=2.0, fps=8, size=32, rate=16000), ViewConfig(frames=4, stride=1, audio_seconds=1.0)
-    x = OneSense(back, data, view, sense='audio', train=False).read_one(int(back.rows[i]), np.arange(4), 0)[1]
+    x = ClipDataset(back, data, view, senses='audio', train=False, aligned=False).read_one(
+        int(back.rows[i]), np.arange(4), 0
+    )[1]
     assert decibel(x) == pytest.approx(LOUD - 40, abs=1)

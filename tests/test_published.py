@@ -13,7 +13,7 @@ from PIL import Image
 from toys import config
 
 from avnb.cli import main
-from avnb.evaluation import untrained
+from avnb.network import Network
 from avnb.datasets import _SCENES
 from avnb.media import read_clip, write_clip
 
@@ -31,7 +31,7 @@ def network(tmp_path_factory):
     "Weights of a small network on the disk; it looks at 32 pixels and hears one second."
     folder = tmp_path_factory.mktemp('network')
     cfg = config('', 'unused')
-    untrained(cfg, seed=3).save_pretrained(folder, cfg)
+    Network.from_config(cfg, seed=3).model.save_pretrained(folder, cfg)
     return folder
 
 
@@ -440,7 +440,8 @@ def test_every_setting_that_the_help_names_is_one(capsys):
     import re
     from avnb.cli import PROTOCOL_HELP
     from avnb.core import set_options
-    from avnb.evaluation import PROTOCOLS, EvalConfig
+    from avnb.evaluate import PROTOCOLS
+    from avnb.protocols import EvalConfig
 
     assert set(PROTOCOL_HELP) == {*PROTOCOLS, 'report', 'localization'}
     for name in PROTOCOL_HELP:
