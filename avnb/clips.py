@@ -119,6 +119,19 @@ class ClipDataset:
     def __len__(self):
         return len(self.rows)
 
+# %% ../nbs/15_clips.ipynb #81306454
+@patch
+def _open_packed(self: ClipDataset, packed):
+    "Where clips are read from: `shards`, `packed` (arrays), or the files where both are None."
+    if packed and not isinstance(packed, PackedSet):
+        packed = PackedSet.load(packed)
+    sharded = bool(packed) and bool(packed.meta.get('layout'))
+    self.shards = packed if sharded else None  # still to be decoded: by `data.workers` processes
+    self.packed = packed if packed and not sharded else None  # arrays: nothing left to do
+    if packed:
+        self.slots = packed.slots(self.manifest, self.data)
+        self.areas = packed.areas(self.slots)  # of each row: the part of the frame that its pictures show
+
 # %% ../nbs/15_clips.ipynb #6cced354
 def clip_lengths(
     manifest: Manifest,  # the clips
@@ -579,16 +592,3 @@ def _start_readers(planned, workers):
             f'reading processes cannot be given this data set ({e}): keep its class in a module, '
             'not in a notebook or script, or use workers=0'
         ) from e
-
-# %% ../nbs/15_clips.ipynb #81306454
-@patch
-def _open_packed(self: ClipDataset, packed):
-    "Where clips are read from: `shards`, `packed` (arrays), or the files where both are None."
-    if packed and not isinstance(packed, PackedSet):
-        packed = PackedSet.load(packed)
-    sharded = bool(packed) and bool(packed.meta.get('layout'))
-    self.shards = packed if sharded else None  # still to be decoded: by `data.workers` processes
-    self.packed = packed if packed and not sharded else None  # arrays: nothing left to do
-    if packed:
-        self.slots = packed.slots(self.manifest, self.data)
-        self.areas = packed.areas(self.slots)  # of each row: the part of the frame that its pictures show
