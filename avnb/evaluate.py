@@ -39,6 +39,15 @@ PROTOCOLS = dict(  # name -> (function, senses that it needs)
     audio=(audio_protocol, 'audio'),
 )
 
+
+def _protocol(name: str, make, senses: str) -> tuple:
+    "(function, senses that it needs)."
+    if make is not None:
+        return make, senses
+    if name not in PROTOCOLS:
+        raise EvaluationError(f'no protocol {name!r}; known: {", ".join(PROTOCOLS)}')
+    return PROTOCOLS[name]
+
 # %% ../nbs/58_evaluate.ipynb #2db51270
 def _about_clips(task: EvalTask, manifest, unlabelled: int, test) -> dict:
     "Notes below the table: how many clips of the published list were evaluated; `test`: table of the test clips."
@@ -52,7 +61,7 @@ def _about_clips(task: EvalTask, manifest, unlabelled: int, test) -> dict:
         about['data'] = part['protocol'].iloc[0]
     return about | {'test clips': f'{len(test)} of {len(listed)} in the list'}
 
-
+# %% ../nbs/58_evaluate.ipynb #23c314c2
 def _check_overlap(task: EvalTask, test, trained, sides: bool) -> str:
     "Refuse test clips that were trained on. A note for the table, '' where there is nothing to note."
     t, allow = task.manifest.table, task.opts.overlap
@@ -63,7 +72,7 @@ def _check_overlap(task: EvalTask, test, trained, sides: bool) -> str:
     both = refuse_overlap(test, trained, "the network's training clips", allow, names=True)
     return f'{both} of {len(test)} test clips: these scores show memory as well' if both else ''
 
-
+# %% ../nbs/58_evaluate.ipynb #9ca535c6
 def prepare_task(
     senses: str,  # what the protocol needs: 'video', 'audio' or 'both'
     network: Network,
@@ -100,7 +109,16 @@ def _check_options(opts: EvalConfig):
         if getattr(opts, k) < 1:
             raise EvaluationError(f'{k}: expected 1 or more, got {getattr(opts, k)}')
 
+# %% ../nbs/58_evaluate.ipynb #ee2c3592
+def _write_table(table, file: Path):
+    "A CSV file; an empty table removes that of an earlier call."
+    if not len(table):
+        file.unlink(missing_ok=True)
+        return
+    with atomic_write(file, 'w') as f:
+        table.to_csv(f, index=False, lineterminator='\n')
 
+# %% ../nbs/58_evaluate.ipynb #d58633e6
 def _about_splits(tasks: list) -> dict:
     "The notes of the first split, with a list of all where they differ (of data, clips and manifest always)."
     each = [task.about | dict(manifest=task.manifest.hash[:16]) for task in tasks]
@@ -111,25 +129,7 @@ def _about_splits(tasks: list) -> dict:
             about[k] = values
     return about
 
-
-def _write_table(table, file: Path):
-    "A CSV file; an empty table removes that of an earlier call."
-    if not len(table):
-        file.unlink(missing_ok=True)
-        return
-    with atomic_write(file, 'w') as f:
-        table.to_csv(f, index=False, lineterminator='\n')
-
-# %% ../nbs/58_evaluate.ipynb #0f880f69
-def _protocol(name: str, make, senses: str) -> tuple:
-    "(function, senses that it needs)."
-    if make is not None:
-        return make, senses
-    if name not in PROTOCOLS:
-        raise EvaluationError(f'no protocol {name!r}; known: {", ".join(PROTOCOLS)}')
-    return PROTOCOLS[name]
-
-
+# %% ../nbs/58_evaluate.ipynb #da1fbe7e
 def run_protocol(
     protocol: str,  # a name in `PROTOCOLS`, or any with `make` and `senses`
     network: Network,

@@ -47,7 +47,7 @@ def _loudness(
     "Root mean square level in dB, [B, 1]; silence is -100."
     return 10 * np.log10(np.maximum((np.asarray(waveform, np.float64) ** 2).mean(1, keepdims=True), 1e-10))
 
-
+# %% ../nbs/53_features.ipynb #6f703811
 def _motion(
     frames,  # uint8 [B, 3, T, H, W]
 ) -> np.ndarray:
@@ -87,7 +87,7 @@ def even_windows(
     packed = '' if packed is None else packed
     return ClipDataset(manifest, cfg.data, cfg.view, cfg.run.seed, packed, train=False, windows=windows)
 
-
+# %% ../nbs/53_features.ipynb #3b709329
 def window_batches(
     manifest,  # Manifest, or a part of one
     cfg,  # TrainConfig

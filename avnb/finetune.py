@@ -80,27 +80,36 @@ class VideoClassifier(torch.nn.Module):
         self.heads = torch.nn.ModuleDict({self.label(n): head(size) for n, size in sizes.items()})
         self.train()
 
-    def label(self, name):
-        "Name of a stage in tables."
-        return name.split('.')[-1] or 'top'
+# %% ../nbs/55_finetune.ipynb #184ff4b5
+@patch
+def label(self: VideoClassifier, name: str) -> str:
+    "Name of a stage in tables."
+    return name.split('.')[-1] or 'top'
 
-    def pooled(self, x):
-        "name -> [B, C] of each stage: the published grid, or the global maximum when fine-tuning."
-        pool, out = torch.nn.functional.adaptive_max_pool3d, {}
-        for n, m in _stage_maps(self.encoder, x, self.names).items():
-            cells = [min(self.grids.get(n, 1), s) for s in m.shape[-2:]]
-            out[n] = pool(m, (1, *cells)).flatten(1)
-        return out
 
-    def train(self, mode=True):
-        "A frozen network stays in evaluation mode, batch norm included, when its heads train."
-        super().train(mode)
-        if self.frozen:
-            self.encoder.eval().requires_grad_(False)
-        return self
+@patch
+def pooled(self: VideoClassifier, x: torch.Tensor) -> dict:
+    "name -> [B, C] of each stage: the published grid, or the global maximum when fine-tuning."
+    pool, out = torch.nn.functional.adaptive_max_pool3d, {}
+    for n, m in _stage_maps(self.encoder, x, self.names).items():
+        cells = [min(self.grids.get(n, 1), s) for s in m.shape[-2:]]
+        out[n] = pool(m, (1, *cells)).flatten(1)
+    return out
 
-    def forward(self, x):
-        return {self.label(n): self.heads[self.label(n)](z) for n, z in self.pooled(x).items()}
+# %% ../nbs/55_finetune.ipynb #e8fcf5ae
+@patch
+def train(self: VideoClassifier, mode: bool = True) -> VideoClassifier:
+    "A frozen network stays in evaluation mode, batch norm included, when its heads train."
+    torch.nn.Module.train(self, mode)
+    if self.frozen:
+        self.encoder.eval().requires_grad_(False)
+    return self
+
+
+@patch
+def forward(self: VideoClassifier, x: torch.Tensor) -> dict:
+    "name -> logits [B, classes]."
+    return {self.label(n): self.heads[self.label(n)](z) for n, z in self.pooled(x).items()}
 
 # %% ../nbs/55_finetune.ipynb #b2cddc86
 def _video_config(
@@ -158,23 +167,29 @@ class ClassifierTrainer:
         if file is not None and Path(file).exists():
             self.load()
 
-    @property
-    def device(self):
-        return next(self.net.parameters()).device
+# %% ../nbs/55_finetune.ipynb #5e7ab8cb
+@patch(as_prop=True)
+def device(self: ClassifierTrainer) -> torch.device:
+    "Where the classifier's parameters are."
+    return next(self.net.parameters()).device
 
-    def load(self):
-        "Continue from the file."
-        state = read_checkpoint(self.file)
-        self.net.load_state_dict(state['net'])
-        self.opt.load_state_dict(state['opt'])
-        self.at = state['at']
 
-    def save(self, every: float = 0.0):
-        "Write the file, when the last time is `every` seconds ago or more."
-        if self.file is None or time.time() - self.saved < every:
-            return
-        write_checkpoint(self.file, dict(net=self.net.state_dict(), opt=self.opt.state_dict(), at=self.at))
-        self.saved = time.time()
+@patch
+def load(self: ClassifierTrainer):
+    "Continue from the file."
+    state = read_checkpoint(self.file)
+    self.net.load_state_dict(state['net'])
+    self.opt.load_state_dict(state['opt'])
+    self.at = state['at']
+
+# %% ../nbs/55_finetune.ipynb #7ff3312c
+@patch
+def save(self: ClassifierTrainer, every: float = 0.0):
+    "Write the file, when the last time is `every` seconds ago or more."
+    if self.file is None or time.time() - self.saved < every:
+        return
+    write_checkpoint(self.file, dict(net=self.net.state_dict(), opt=self.opt.state_dict(), at=self.at))
+    self.saved = time.time()
 
 # %% ../nbs/55_finetune.ipynb #c65f4ef2
 @patch
@@ -240,14 +255,14 @@ def _sums(file) -> tuple:
     with np.load(file) as z:
         return int(z['done']), {k[:-4]: (z[k], z[k[:-4] + '.right']) for k in z if k.endswith('.sum')}
 
-# %% ../nbs/55_finetune.ipynb #5fc7a05e
+# %% ../nbs/55_finetune.ipynb #39636b6f
 def _save_sums(file, done: int, total: dict):
     "Write what `_sums` reads."
     arrays = {f'{n}.{k}': x for n, both in total.items() for k, x in zip(('sum', 'right'), both)}
     with atomic_write(file) as f:
         np.savez(f, done=done, **arrays)
 
-
+# %% ../nbs/55_finetune.ipynb #5fc7a05e
 @torch.inference_mode()
 def _predict_window(net, data, view, window: int, batch: int, workers: int, several: bool, bar) -> dict:
     "head -> probabilities [N, classes] of one clip of each video."
@@ -259,7 +274,7 @@ def _predict_window(net, data, view, window: int, batch: int, workers: int, seve
         bar.update(len(b))
     return {n: np.concatenate(p) for n, p in got.items()}
 
-
+# %% ../nbs/55_finetune.ipynb #52a2944a
 def _predict_videos(
     net: VideoClassifier,  # in evaluation mode
     data: ClipDataset,  # evenly spaced or random clips of the test videos
@@ -302,7 +317,7 @@ def _row_labels(task: EvalTask, classes: list) -> dict:
         return dict(zip(t.index.tolist(), class_matrix(t['label'], classes).astype(np.float32)))
     return {int(i): classes.index(l) if l in classes else -1 for i, l in t['label'].items()}
 
-
+# %% ../nbs/55_finetune.ipynb #919127c2
 def _classifier_file(task: EvalTask, network: Network, cfg, c: ClassifierConfig, frozen: bool, tag: str):
     "File of a classifier under a key of everything it depends on; None: nothing is kept."
     if not task.folder:
@@ -312,7 +327,7 @@ def _classifier_file(task: EvalTask, network: Network, cfg, c: ClassifierConfig,
     key = digest([READING, network.key, task.manifest.hash, *settings, *labels, frozen, task.opts.seed])
     return Path(task.folder, f'{tag}-{key[:16]}.pt')
 
-
+# %% ../nbs/55_finetune.ipynb #432e6519
 def _classify(task: EvalTask, network: Network, c: ClassifierConfig, frozen: bool, tag: str) -> dict:
     "Train a classifier on one side, test it on the other: head -> `_predict_videos`; a finished one is kept."
     cfg, opts = _video_config(network.cfg, c, task.packed), task.opts
@@ -350,7 +365,7 @@ def _head_scores(task: EvalTask, video, clip) -> dict:
         for k, hits in (('video1', video), ('clip1', clip))
     }
 
-
+# %% ../nbs/55_finetune.ipynb #a2642c60
 def _classifier_scores(task: EvalTask, c: ClassifierConfig, frozen: bool, name: str) -> dict:
     "Scores of each head by name, beside untrained networks that were treated in the same way."
     networks = dict(trained=task.network) | task.untrained('video')
@@ -382,7 +397,7 @@ def linear_protocol(task: EvalTask) -> dict:
         out |= named_scores(f'linear_{name}', with_baselines(score, feats, key, ('colour', 'motion_colour')))
     return out
 
-
+# %% ../nbs/55_finetune.ipynb #83181b9d
 def finetune_protocol(task: EvalTask) -> dict:
     """Full fine-tuning for action recognition: clip@1 and video@1 of dense prediction (methods A.11.1, A.11.2);
     untrained networks learn from scratch."""

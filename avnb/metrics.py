@@ -46,7 +46,7 @@ def __str__(self: Score) -> str:
     base = ''.join(f', {k} {v:.2f}' for k, v in self.baselines.items())
     return f'{self.value:.2f} ± {self.error:.2f} (chance {self.chance:.2f}{base}; n = {self.n})'
 
-
+# %% ../nbs/50_metrics.ipynb #aea4eb08
 @patch
 def to_dict(self: Score) -> dict:
     "Plain numbers for `report.json`; note and spread only where there are any."
@@ -142,7 +142,7 @@ def unit(
     x = np.asarray(x, np.float64)
     return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
 
-
+# %% ../nbs/50_metrics.ipynb #92f5bdd6
 def blocks(
     n: int,  # rows
     m: int,  # columns of the table that they make
@@ -389,7 +389,7 @@ def ranking_scores(
     ap, auc, chance, pairs = (np.concatenate(x) for x in zip(*parts))
     return _mean_rankings(ap, auc, chance, pairs, _files(len(ap), groups))
 
-
+# %% ../nbs/50_metrics.ipynb #ca64f2bc
 def _mean_rankings(ap, auc, chance, pairs, files) -> dict:
     "The three scores of queries [N]; `pairs`: right times wrong items in the gallery of each."
     asked = pairs > 0
@@ -431,7 +431,7 @@ def retrieval(
         out |= ranking_scores(q, g, same, groups=groups, far=far)
     return out
 
-
+# %% ../nbs/50_metrics.ipynb #bcc3d400
 def _rank_scores(above, level, right, many, gallery: int, ks, groups) -> dict:
     "Scores of `retrieval` from the counts of `_first_right` and the number of right items of each query, [N] each."
     counts = above, level, right

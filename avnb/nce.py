@@ -235,7 +235,7 @@ def _check_weighting(scores, delta, kappa, w_min, mean, var, floor, validate):
     "Raise `NceError` unless the arguments of `positive_weights` are right."
     ok = isinstance(scores, Tensor) and scores.is_floating_point() and scores.numel() > 0
     _check.need(ok, 'scores', 'a float tensor, not empty', kind_of(scores))
-    _check.need(floor in ('affine', 'clip'), 'floor', "'affine' or 'clip'", repr(floor))
+    _check.choice('floor', floor, ('affine', 'clip'))
     _check.number('delta', delta)
     _check.number('kappa', kappa, 0, above=True)
     _check.number('w_min', w_min, 0, 1)
@@ -319,8 +319,8 @@ def exclude_own(
 # %% ../nbs/31_nce.ipynb #0b8783eb
 def _check_soft(estimator, tau_s, tau_t, tau_n, target_features):
     "Raise `NceError` unless the settings of soft targets exist."
-    _check.need(estimator in ESTIMATORS, 'estimator', f'one of {", ".join(ESTIMATORS)}', repr(estimator))
-    _check.need(target_features in ('memory', 'live'), 'target_features', "'memory' or 'live'", repr(target_features))
+    _check.choice('estimator', estimator, ESTIMATORS)
+    _check.choice('target_features', target_features, ('memory', 'live'))
     for name, x in (('tau_s', tau_s), ('tau_t', tau_t), ('tau_n', tau_n)):
         _check.number(name, x, 1e-6)
 
@@ -370,12 +370,8 @@ def _check_pair(soft, index):
     _check_own(index)
     _check.need(isinstance(soft, (tuple, list)) and len(soft) == 2, 'soft', 'a pair (S_v, S_a)', kind_of(soft))
     for name, S in zip(('S_v', 'S_a'), soft):
-        _check.need(
-            isinstance(S, Tensor) and S.is_floating_point() and S.ndim == 2 and len(S) == len(index),
-            name,
-            f'float [{len(index)},N]',
-            kind_of(S),
-        )
+        ok = isinstance(S, Tensor) and S.is_floating_point() and S.ndim == 2 and len(S) == len(index)
+        _check.need(ok, name, f'float [{len(index)},N]', kind_of(S))
     _check.need(soft[1].shape == soft[0].shape, 'S_a', f'the shape of S_v, {list(soft[0].shape)}', kind_of(soft[1]))
 
 

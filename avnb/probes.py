@@ -219,7 +219,7 @@ def _best_C(x, y, n: int, draws: int, seed: int) -> float:
         return 1.0
     return grid[int(np.argmax([_svm(x[own], y[own], C).score(x[rest], y[rest]) for C in grid]))]
 
-
+# %% ../nbs/52_probes.ipynb #63e43952
 def few_shot(
     x,  # [N, C] features of the training clips
     y,  # [N] labels

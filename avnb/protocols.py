@@ -140,6 +140,7 @@ def _missing_senses(table, senses) -> pd.Series:
         if senses in (k, 'both'):
             why = why.where((why != '') | (table[f'{k}_codec'] != ''), what)
     return why
+<<<<<<< /tmp/tmpjr87wf0e/ours
 
 
 def check_files(
@@ -153,6 +154,28 @@ def check_files(
     if packed is None:
         new = t.index[t['duration_s'].isna() & (t['error'] == '')]
         for i, info in zip(new, probe_files(manifest.folder, t['path'][new])):
+            for k, x in info.items():
+                t.at[i, k] = x
+        why = _missing_senses(t, senses)
+    else:
+        why = t['error'].where(t.index.isin(readable(manifest, packed).rows), 'not usable')
+    lost = t[why != ''].assign(why=why[why != ''])[['id', 'path', 'why']]
+    return Manifest(manifest.folder, t[why == '']), pd.concat([manifest.missing[['id', 'path', 'why']], lost])
+=======
+>>>>>>> /tmp/tmpjr87wf0e/theirs
+
+# %% ../nbs/54_protocols.ipynb #711ea2e0
+def check_files(
+    manifest,  # Manifest as published
+    senses: str,  # 'video', 'audio' or 'both': what has to be there
+    packed=None,  # PackedSet: nothing is opened
+) -> tuple[Manifest, pd.DataFrame]:
+    """(the rows that can be evaluated, those that cannot as a table of id, path, why). Files that have not been opened
+    before are opened."""
+    t = manifest.table.copy()
+    if packed is None:
+        new = t.index[t['duration_s'].isna() & (t['error'] == '')]
+        for i, info in zip(new, opened(manifest.folder, t['path'][new])):
             for k, x in info.items():
                 t.at[i, k] = x
         why = _missing_senses(t, senses)
@@ -192,7 +215,7 @@ def _same_names(test, trained) -> pd.Series:
     unknown |= (test['content_hash'] == '') & test_names.isin(trained_names)
     return unknown & (test_names.str.len() >= 8)
 
-
+# %% ../nbs/54_protocols.ipynb #4aaa52b0
 def refuse_overlap(
     test,  # table of the test clips
     trained,  # table of the clips that were trained on
@@ -226,21 +249,26 @@ class EvalTask:
     lost: object = None  # table of the clips that cannot be evaluated: id, path, why
     about: dict = field(default_factory=dict)  # notes below the table
 
-    @property
-    def cache(self):
-        "Folder of the features; None: nothing is kept."
-        return self.opts.cache or (Path(self.folder, 'cache') if self.folder else None)
-
-    def positions(self, split: str) -> np.ndarray:
-        "Positions of one split's clips in the manifest."
-        return np.flatnonzero(self.manifest.table['split'] == split)
-
-    def column(self, name: str, at=slice(None)) -> np.ndarray:
-        "A column of the manifest as strings; where there is no 'recording', the file."
-        t = self.manifest.table
-        return t[name if name in t else 'path'].astype(str).to_numpy()[at]
+# %% ../nbs/54_protocols.ipynb #0e85c69b
+@patch(as_prop=True)
+def cache(self: EvalTask):
+    "Folder of the features; None: nothing is kept."
+    return self.opts.cache or (Path(self.folder, 'cache') if self.folder else None)
 
 
+@patch
+def positions(self: EvalTask, split: str) -> np.ndarray:
+    "Positions of one split's clips in the manifest."
+    return np.flatnonzero(self.manifest.table['split'] == split)
+
+# %% ../nbs/54_protocols.ipynb #f340b9bf
+@patch
+def column(self: EvalTask, name: str, at=slice(None)) -> np.ndarray:
+    "A column of the manifest as strings; where there is no 'recording', the file."
+    t = self.manifest.table
+    return t[name if name in t else 'path'].astype(str).to_numpy()[at]
+
+# %% ../nbs/54_protocols.ipynb #d7aa272c
 def uncut(cfg, packed=None):
     "The data settings of a protocol: a clip is as long as its row says, not as long as those trained on."
     return cfg.data if packed is not None else dataclasses.replace(cfg.data, seconds=1e6)
@@ -260,7 +288,7 @@ def _untrained_networks(network: Network, batches, seeds: int) -> dict:
     seeds = progress(range(seeds), desc='untrained networks', unit='network')
     return {f'untrained{k}': network.untrained(k, batches) for k in seeds}
 
-
+# %% ../nbs/54_protocols.ipynb #7c723cd9
 @patch
 def untrained(self: EvalTask, senses: str) -> dict:
     "`opts.seeds` untrained networks by name, batch norm settled on up to 200 clips."
@@ -270,7 +298,7 @@ def untrained(self: EvalTask, senses: str) -> dict:
     batches = list(clip_loader(few, self.opts.batch, 0, shuffle=False, drop_last=False))
     return _untrained_networks(self.network, batches, self.opts.seeds)
 
-
+# %% ../nbs/54_protocols.ipynb #c4d6706c
 @patch
 def features(self: EvalTask, senses: str) -> dict:
     "name -> `Features`: 'trained', 'untrained0', ..., 'trivial'. Protocols on the same clips share them on disk."
@@ -286,7 +314,7 @@ def _beside(scores: dict, trivial) -> Score:
         base['untrained'], spread['untrained'] = float(np.mean(fresh)), (float(np.std(fresh)), len(fresh))
     return dataclasses.replace(s, baselines=base | {k: scores[k].value for k in trivial}, spread=spread)
 
-
+# %% ../nbs/54_protocols.ipynb #3b337446
 def with_baselines(
     score,  # function(name of Features, key) -> Score, or several by name
     features: dict,  # by name: 'trained', 'untrained0', ...; 'trivial'
@@ -488,7 +516,7 @@ def _across(clips: _ReportClips, rows, score) -> Score | dict:
 
     return with_baselines(of, clips.features, trivial=('motion_loudness',))
 
-
+# %% ../nbs/54_protocols.ipynb #bb12ee0e
 def _class_score(clips: _ReportClips, direction: str, ranking: bool = False) -> Score | dict:
     "Retrieval of the class, 'v2a' or 'a2v', among clips of other files: R@1, or with `ranking` mAP, AUC and d'."
     te = clips.parts['test']

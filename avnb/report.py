@@ -15,10 +15,12 @@ from .metrics import Score
 
 # %% ../nbs/57_report.ipynb #0ad36511
 class Metric(NamedTuple):
+    "How a metric is called in tables, and what it says."
+
     title: str  # in tables
     meaning: str  # one plain sentence
 
-
+# %% ../nbs/57_report.ipynb #98a86666
 _RANKINGS = dict(map='mAP', auc='AUC', dprime="d'")
 _RANKING_MEANING = dict(
     map='mean average precision',
@@ -31,7 +33,7 @@ def _rankings(name: str, title: str, meaning: str) -> dict:
     "The three metrics of a ranking where clips have several classes."
     return {f'{name}_{k}': Metric(title.format(t), f'{meaning}: {_RANKING_MEANING[k]}.') for k, t in _RANKINGS.items()}
 
-
+# %% ../nbs/57_report.ipynb #1629f7c9
 _EMBEDDING_METRICS = dict(
     linear_video=Metric(
         'video, linear probe',
@@ -115,7 +117,7 @@ _MAP_METRICS = dict(
     ),
 )
 
-# %% ../nbs/57_report.ipynb #a0d8b9aa
+# %% ../nbs/57_report.ipynb #e113f3ff
 _SCENE_METRICS = dict(
     pointing_every_source=Metric(
         'pointing game, every one of several sources',
@@ -169,7 +171,7 @@ METRICS = (  # key in report.json -> Metric
     | _SCENE_METRICS
 )
 
-
+# %% ../nbs/57_report.ipynb #89ed43d9
 def metric_title(name: str) -> str:
     "A metric's title; its own name when it has none."
     return METRICS[name].title if name in METRICS else name
@@ -184,7 +186,7 @@ def _baselines(s: Score, most: int, digits: int) -> str:
         text.append(f'{len(order) - len(shown)} more')
     return ', '.join(text)
 
-
+# %% ../nbs/57_report.ipynb #f66f03ee
 def _spread(s: Score, name: str, digits: int) -> str:
     "Standard deviation over repetitions, where there is more than one."
     sd, times = s.spread.get(name, (0.0, 1))
@@ -199,7 +201,7 @@ def _score_row(name: str, s: Score, most: int) -> list:
     chance = f'{s.chance:.{d}f}' if s.chance >= 0.1 else f'{s.chance:.3f}'
     return [metric_title(name) + mark, value, chance, _baselines(s, most, d), str(s.n), s.note]
 
-
+# %% ../nbs/57_report.ipynb #0f52e92b
 def score_rows(
     report: dict,  # name -> Score or its dict; 'skipped' -> {name: reason}; 'about' -> {name: anything}
     most: int = 99,  # baselines shown, the best first; 'untrained' always is
@@ -218,7 +220,7 @@ def _html_table(head, rows, tail) -> str:
     body = cells('th', head) + ''.join(cells('td', r) for r in rows)
     return f'<table>{body}</table>' + ''.join(f'<p>{html.escape(t)}</p>' for t in tail)
 
-
+# %% ../nbs/57_report.ipynb #c6693f0c
 def _markdown_table(head, rows, tail) -> str:
     "A table and the lines below it; a star there begins no list."
     lines = ['| ' + ' | '.join(r) + ' |' for r in [head, ['---'] * len(head), *rows]]
