@@ -10,6 +10,7 @@ __all__ = ['EncoderError', 'BatchNorm', 'norm_layer', 'R2P1DBlock', 'param_count
 
 # %% ../nbs/06_encoders.ipynb #668f16d2
 import difflib, hashlib, io, json, math, pickle, re, warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,12 +55,13 @@ class _Sum(torch.autograd.Function):
 
 # %% ../nbs/06_encoders.ipynb #b2101416
 class BatchNorm(nn.modules.batchnorm._BatchNorm):
-    "Batch norm for any number of axes; with several processes in training, moments of the global batch (equal shares of it each)."
+    """Batch norm for any number of axes; with several processes in training, moments of the global batch (equal shares
+    of it each)."""
 
     def _check_input_dim(self, x):
         pass
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         if not (self.training and dist.is_available() and dist.is_initialized()):
             return super().forward(x)
         axes, shape, world = [0, *range(2, x.ndim)], [1, -1] + [1] * (x.ndim - 2), dist.get_world_size()
@@ -98,7 +100,7 @@ class R2P1DBlock(nn.Module):
         self,
         cin: int,  # channels in
         cout: int,  # channels out
-        stride=(1, 1),  # of time and of space
+        stride: tuple[int, int] = (1, 1),  # of time and of space
         norm: str = 'batch',
         aligned: bool = False,  # strided kernels of even size
     ):
@@ -119,7 +121,7 @@ class R2P1DBlock(nn.Module):
         if cin != cout or t * s > 1:
             self.res_conv = conv(cin, cout, (1, 1, 1), 1 if self.shrink else (t, s, s))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = F.relu(self.spt_bn1(self.spt_conv1(x)), inplace=True)
         y = F.relu(self.tmp_bn1(self.tmp_conv1(y)), inplace=True)
         y = F.relu(self.spt_bn2(self.spt_conv2(y)), inplace=True)
@@ -149,7 +151,8 @@ def _expect(x, name, rank, channels, shape, **least):
     for axis, (dim, n) in least.items():
         if x.shape[dim] < n:
             raise EncoderError(
-                f'{name}: expected at least {n} along {axis} of {shape}, got {x.shape[dim]} {got}; take more or larger ones'
+                f'{name}: expected at least {n} along {axis} of {shape}, got {x.shape[dim]} {got}; take more or '
+                'larger ones'
             )
 
 # %% ../nbs/06_encoders.ipynb #8ffe19f0
@@ -170,14 +173,15 @@ class VideoEncoder(nn.Module):
         self,
         width: int = 64,  # channels of the stem and of the first stage; each further stage has twice as many
         depth: int = 2,  # blocks in a stage
-        strides=(
+        strides: Sequence[tuple[int, int]] = (
             (1, 1),
             (2, 2),
             (2, 2),
             (2, 2),
         ),  # of time and of space, one pair per stage; a last (2, 1) keeps a finer grid
         stem_stride: int = 2,  # of space
-        stem_pool: bool = True,  # max-pool after the stem, stride 2 in space (leave it out for pictures of 112 px and less)
+        # max-pool after the stem, stride 2 in space (leave it out for pictures of 112 px and less)
+        stem_pool: bool = True,
         norm: str = 'batch',  # 'batch' or 'group'
         aligned: bool = False,  # cells lie over their patch of the picture
     ):
@@ -198,7 +202,7 @@ class VideoEncoder(nn.Module):
         # frames and pixels per cell
         self.cell = (math.prod(t for t, _ in strides), stem_stride * (1 + stem_pool) * math.prod(s for _, s in strides))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         _expect(x, 'video', 5, 3, 'frames as [B, 3, T, H, W]', T=(2, 2), H=(3, self.cell[1]), W=(4, self.cell[1]))
         x = self.conv1(x)
         for i in range(self.stages):
@@ -209,7 +213,8 @@ class VideoEncoder(nn.Module):
 @patch
 def __repr__(self: VideoEncoder):
     return (
-        f'VideoEncoder({self.stages} stages, {self.channels} channels, a cell per {self.cell[1]} x {self.cell[1]} pixels '
+        f'VideoEncoder({self.stages} stages, {self.channels} channels, a cell per {self.cell[1]} x {self.cell[1]} '
+        'pixels '
         f'and {self.cell[0]} frames, {param_count(self) / 1e6:.2f} M parameters)'
     )
 
@@ -221,7 +226,7 @@ class AudioBlock(nn.Module):
         self,
         cin: int,  # channels in
         cout: int,  # channels out
-        stride=(1, 1),  # of time and of frequency
+        stride: tuple[int, int] = (1, 1),  # of time and of frequency
         norm: str = 'batch',
         aligned: bool = False,  # strided kernels of even size
     ):
@@ -232,18 +237,19 @@ class AudioBlock(nn.Module):
         )
         self.conv2, self.bn2 = nn.Conv2d(cout, cout, 3, 1, 1, bias=False), norm_layer(norm, cout)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = F.relu(self.bn1(self.conv1(x)), inplace=True)
         return F.relu(self.bn2(self.conv2(x)), inplace=True)
 
 # %% ../nbs/06_encoders.ipynb #dc308a55
 class AudioEncoder(nn.Module):
-    "A stem and blocks on a spectrogram, `[B, 1, T, F]` -> map `[B, C, T'', F'']`. Defaults: the authors' 9-layer net (AVID, audio.py)."
+    """A stem and blocks on a spectrogram, `[B, 1, T, F]` -> map `[B, C, T'', F'']`. Defaults: the authors' 9-layer net
+    (AVID, audio.py)."""
 
     def __init__(
         self,
         width: int = 64,  # channels of the stem and of the first block; each further block has twice as many
-        strides=(
+        strides: Sequence[tuple[int, int]] = (
             (2, 2),
             (2, 2),
             (2, 2),
@@ -267,7 +273,7 @@ class AudioEncoder(nn.Module):
             2 * math.prod(f for _, f in strides),
         )  # frames and bands per cell
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         _expect(x, 'sound', 4, 1, 'spectrogram as [B, 1, T, F]', T=(2, self.cell[0]), F=(3, self.cell[1]))
         x = self.conv1(x)
         for i in range(self.blocks):
@@ -302,7 +308,7 @@ class Pool(nn.Module):
         if how == 'attention':
             self.score = nn.Linear(channels, 1)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = x.flatten(2)
         if self.how == 'max':
             return x.amax(2)
@@ -317,7 +323,8 @@ class Pool(nn.Module):
 
 # %% ../nbs/06_encoders.ipynb #088d38a1
 class Head(nn.Module):
-    "Projection head: linear layers with ReLUs between, by default three (AVID, av_wrapper.py:17-46), applied to the last axis."
+    """Projection head: linear layers with ReLUs between, by default three (AVID, av_wrapper.py:17-46), applied to the
+    last axis."""
 
     def __init__(
         self,
@@ -330,7 +337,7 @@ class Head(nn.Module):
         layers = [m for a, b in zip(widths, widths[1:]) for m in (nn.Linear(a, b), nn.ReLU(inplace=True))]
         self.projection = nn.Sequential(*layers, nn.Linear(widths[-1], dim))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.projection(x)
 
 # %% ../nbs/06_encoders.ipynb #846c02ee
@@ -443,7 +450,8 @@ class AVModel(nn.Module):
 @patch
 def __repr__(self: AVModel):
     return (
-        f'AVModel({self.video_model},\n        {self.audio_model},\n        pool {self.video_pool.how}, heads {self.heads}, '
+        f'AVModel({self.video_model},\n        {self.audio_model},\n'
+        f'        pool {self.video_pool.how}, heads {self.heads}, '
         f'both end in {self.video_proj.projection[-1].out_features} dimensions)'
     )
 
@@ -487,13 +495,14 @@ def _convolve(cin, cout, kernel, stride):
 
 # %% ../nbs/06_encoders.ipynb #940c1175
 class TimeMix(nn.Module):
-    "Adds to each frame a share of itself and of its neighbours, per channel: a depthwise convolution over time, as three products."
+    """Adds to each frame a share of itself and of its neighbours, per channel: a depthwise convolution over time, as
+    three products."""
 
     def __init__(self, channels: int):
         super().__init__()
         self.weight = nn.Parameter(torch.randn(3, channels, 1, 1) * 0.1)
 
-    def forward(self, x, T):
+    def forward(self, x: torch.Tensor, T: int) -> torch.Tensor:
         x = x.unflatten(0, (-1, T))
         w, p = self.weight, F.pad(x, (0, 0, 0, 0, 0, 0, 1, 1))
         return (x * (1 + w[1]) + p[:, :-2] * w[0] + p[:, 2:] * w[2]).flatten(0, 1)
@@ -512,14 +521,17 @@ class TinyVideo(nn.Module):
         self.mix1, self.mix2 = TimeMix(2 * w), TimeMix(4 * w)
         self.to(memory_format=torch.channels_last)  # a third faster on a CPU, same numbers
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         _expect(x, 'video', 5, 3, 'frames as [B, 3, T, H, W]', T=(2, 1), H=(3, 8), W=(4, 8))
         T = x.shape[2]
         x = self.mix1(self.down1(self.stem(x.transpose(1, 2).flatten(0, 1))), T)
         return self.top(self.mix2(self.down2(x), T)).unflatten(0, (-1, T)).transpose(1, 2)
 
     def __repr__(self):
-        return f'TinyVideo({self.channels} channels, a cell per 8 x 8 pixels and frame, {param_count(self) / 1e6:.2f} M parameters)'
+        return (
+            f'TinyVideo({self.channels} channels, a cell per 8 x 8 pixels and frame, '
+            f'{param_count(self) / 1e6:.2f} M parameters)'
+        )
 
 # %% ../nbs/06_encoders.ipynb #1f15d2c9
 class TinyAudio(nn.Module):
@@ -538,12 +550,15 @@ class TinyAudio(nn.Module):
         )
         self.to(memory_format=torch.channels_last)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         _expect(x, 'sound', 4, 1, 'spectrogram as [B, 1, T, F]', T=(2, 8), F=(3, 4))
         return self.layers(x)
 
     def __repr__(self):
-        return f'TinyAudio({self.channels} channels, a cell per 8 frames and 4 bands, {param_count(self) / 1e6:.2f} M parameters)'
+        return (
+            f'TinyAudio({self.channels} channels, a cell per 8 frames and 4 bands, {param_count(self) / 1e6:.2f} '
+            'M parameters)'
+        )
 
 # %% ../nbs/06_encoders.ipynb #554926ee
 def _shared_norm(net: nn.Module) -> nn.Module:
@@ -564,7 +579,8 @@ def _fixed_width(name, width):
 
 # %% ../nbs/06_encoders.ipynb #aa831ff3
 class VideoResNet(nn.Module):
-    "torchvision's 18-layer video nets without their classifier, `[B, 3, T, H, W]` -> map `[B, 512, T', H / 16, W / 16]`."
+    """torchvision's 18-layer video nets without their classifier, `[B, 3, T, H, W]` -> map `[B, 512, T', H / 16, W /
+    16]`."""
 
     CELLS = dict(r3d_18=(8, 16), mc3_18=(1, 16), r2plus1d_18=(8, 16))  # frames and pixels per cell
 
@@ -583,7 +599,7 @@ class VideoResNet(nn.Module):
         for part in ('stem', 'layer1', 'layer2', 'layer3', 'layer4'):
             self.add_module(part, getattr(whole, part))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         _expect(x, 'video', 5, 3, 'frames as [B, 3, T, H, W]', T=(2, 1), H=(3, self.cell[1]), W=(4, self.cell[1]))
         return self.layer4(self.layer3(self.layer2(self.layer1(self.stem(x)))))
 
@@ -608,7 +624,7 @@ class AudioResNet(nn.Module):
         for part in ('bn1', 'relu', 'maxpool', 'layer1', 'layer2', 'layer3', 'layer4'):
             self.add_module(part, getattr(whole, part))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         _expect(x, 'sound', 4, 1, 'spectrogram as [B, 1, T, F]', T=(2, 32), F=(3, 32))
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         return self.layer4(self.layer3(self.layer2(self.layer1(x))))
@@ -617,7 +633,7 @@ class AudioResNet(nn.Module):
 def grid_positions(
     grid: tuple,  # cells along each axis
     dim: int,  # channels
-    device=None,
+    device: torch.device | None = None,
 ) -> torch.Tensor:
     "Sines and cosines of each axis' position, `[cells, dim]`; axes share the channels, what is left over stays 0."
     per = dim // (2 * len(grid))
@@ -632,12 +648,13 @@ def grid_positions(
 
 # %% ../nbs/06_encoders.ipynb #f36e1ce7
 class Transformer(nn.Module):
-    "Patches, blocks of self-attention, and the tokens as a map, `[B, cin, ...]` -> `[B, 6 width, cells ...]`; sizes are of our choice."
+    """Patches, blocks of self-attention, and the tokens as a map, `[B, cin, ...]` -> `[B, 6 width, cells ...]`; sizes
+    are of our choice."""
 
     def __init__(
         self,
         cin: int = 3,  # channels in: 3 for video, 1 for sound
-        patch=(1, 8, 8),  # frames and pixels of a patch; for sound frames and bands
+        patch: Sequence[int] = (1, 8, 8),  # frames and pixels of a patch; for sound frames and bands
         width: int = 32,  # an attention head has 24 channels, and there is one for every 4 of width
         layers: int = 6,
     ):
@@ -653,7 +670,7 @@ class Transformer(nn.Module):
         )
         self.norm = nn.LayerNorm(self.channels)
 
-    def tokens(self, x):
+    def tokens(self, x: torch.Tensor) -> tuple:
         "Tokens before the last block, `[B, cells, C]`, and the grid of their cells."
         least = {f'axis {k + 2}': (k + 2, n) for k, n in enumerate(self.patch)}
         video = len(self.patch) == 3
@@ -672,7 +689,7 @@ class Transformer(nn.Module):
             x = block(x)
         return x, grid
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         x, grid = self.tokens(x)
         return self.norm(self.blocks[-1](x)).mT.unflatten(2, grid)
 
@@ -686,7 +703,8 @@ def self_attention(
     self: Transformer,
     x: torch.Tensor,  # the net's input
 ) -> torch.Tensor:
-    "How much the last block's tokens ask each cell, the mean over those that ask: `[B, heads, cells ...]`, each head's map sums to 1."
+    """How much the last block's tokens ask each cell, the mean over those that ask: `[B, heads, cells ...]`, each
+    head's map sums to 1."""
     x, grid = self.tokens(x)
     last = self.blocks[-1]
     x = last.ln_1(x)
@@ -735,7 +753,7 @@ def encoders(
 @patch(cls_method=True)
 def from_config(
     cls: AVModel,
-    cfg,  # a TrainConfig; its group `model` is read, and of `cmac` tied, layer and features
+    cfg: TrainConfig,  # its group `model` is read, and of `cmac` tied, layer and features
 ) -> AVModel:
     "The model a config describes, with fresh weights."
     m, c = cfg.model, cfg.cmac
@@ -843,7 +861,8 @@ def from_pretrained(
     cls: AVModel,
     path: str | Path,  # folder or .safetensors file written by `save_pretrained`
 ) -> AVModel:
-    "The saved model in evaluation mode, its `config` and all else known `about` it; `EncoderError` where that is not what the file holds."
+    """The saved model in evaluation mode, its `config` and all else known `about` it; `EncoderError` where that is not
+    what the file holds."""
     from safetensors import SafetensorError
     from safetensors.torch import load
 
@@ -863,7 +882,8 @@ def from_pretrained(
     _fit(model, state, weights.name)
     if not fits:
         raise EncoderError(
-            f'{weights} is not the file that {side.name} describes (another sha256): one of them was changed or belongs to other weights'
+            f'{weights} is not the file that {side.name} describes (another sha256): one of them was changed or '
+            'belongs to other weights'
         )
     model.config, model.about = cfg, about
     return model.eval()
@@ -904,11 +924,13 @@ def avid_views(
 # %% ../nbs/06_encoders.ipynb #81cbd18c
 def load_avid_cma(
     path: str
-    | Path,  # checkpoint file of the authors, for example AVID-CMA_Kinetics_InstX-N1024-PosW-N64-Top32_checkpoint.pth.tar
+    # checkpoint file of the authors, for example AVID-CMA_Kinetics_InstX-N1024-PosW-N64-Top32_checkpoint.pth.tar
+    | Path,
     stats: str = '',  # as in `avid_config`
 ) -> AVModel:
-    """The authors' network with the weights of one of their checkpoints (max pooling, no attention heads), in evaluation mode; `config` is
-    `avid_config(stats)`. Input: normalised float video [B, 3, T, H, W] and spectrogram [B, 1, T, F]."""
+    """The authors' network with the weights of one of their checkpoints (max pooling, no attention heads), in
+    evaluation mode; `config` is `avid_config(stats)`. Input: normalised float video [B, 3, T, H, W] and spectrogram
+    [B, 1, T, F]."""
     state, cfg = _torch_file(path), avid_config(stats)
     if not isinstance(state, dict) or not isinstance(state.get('model'), dict):
         raise EncoderError(
@@ -940,14 +962,15 @@ class _Side(nn.Module):
         super().__init__()
         self.net, self.pool, self.head = net, pool, head
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         m = self.net(x)
         p = self.pool(m)
         return F.normalize(self.head(p), dim=1), p, m
 
 # %% ../nbs/06_encoders.ipynb #c1122a1c
 def _exported(side: nn.Module, x: torch.Tensor) -> tuple[bytes, float]:
-    "A net as an exported program for batches of any size, and by how much its outputs differ once it is read again, for another batch."
+    """A net as an exported program for batches of any size, and by how much its outputs differ once it is read again,
+    for another batch."""
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # on tensors that share memory; what is read again is compared

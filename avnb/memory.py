@@ -175,7 +175,7 @@ def rows(
 @patch
 def scores(
     self: MemoryBank,
-    rows=None,  # int [B], of this part; None: all written rows, in row order
+    rows: Tensor | slice | None = None,  # int [B], of this part; None: all written rows, in row order
 ) -> Tensor:  # [B], in [-1, 1]
     "Agreement v_bar . a_bar of each row's video and audio."
     rows = self.written if rows is None else rows
@@ -183,7 +183,7 @@ def scores(
 
 # %% ../nbs/07_memory.ipynb #0472421f
 @patch
-def _sum(self: MemoryBank, x):
+def sum_over_parts(self: MemoryBank, x):
     "Sum over the parts of the bank."
     if self.world > 1:
         dist.all_reduce(x)
@@ -194,8 +194,8 @@ def _sum(self: MemoryBank, x):
 def moments(self: MemoryBank) -> tuple[float, float]:
     "Mean and population variance of the scores; `BankError` when nothing has been written."
     s = self.scores().double()
-    n, first = self._sum(torch.stack([torch.full_like(s.sum(), len(s)), s.sum()]))
+    n, first = self.sum_over_parts(torch.stack([torch.full_like(s.sum(), len(s)), s.sum()]))
     if not n:
         raise BankError('moments: expected a bank with written rows, got none; train with in-batch candidates first')
     mean = first / n
-    return float(mean), float(self._sum((s - mean).square().sum()) / n)
+    return float(mean), float(self.sum_over_parts((s - mean).square().sum()) / n)

@@ -7,6 +7,7 @@ __all__ = ['NetworkError', 'evaluating', 'Network', 'weights_key', 'model_maps',
 
 # %% ../nbs/42_network.ipynb #353b9a3a
 import contextlib, dataclasses, hashlib, math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,9 +19,10 @@ from fastcore.basics import patch
 from .attention import attention_scores, guided_maps
 from .clips import Batch, middle_square, sees, square_area
 from .core import AvnbError, TrainConfig, load_config, replace
+from .distributed import device_of
 from .encoders import AVModel, AVOutput, load_avid_cma
 from .media import Clip
-from .training import Run, device_of, load_model, load_run, new_model, read_checkpoint
+from .runs import Run, load_model, load_run, new_model, read_checkpoint
 from .views import linear_spectrogram, log_mel, views_from
 
 # %% ../nbs/42_network.ipynb #bb0b32be
@@ -88,22 +90,25 @@ def weights_key(model: torch.nn.Module) -> str:
 @patch(cls_method=True)
 def open(
     cls: Network,
-    source=None,  # see below
-    device=None,  # None: as the config says; what is in memory already stays where it is
+    source: object = None,  # as described below
+    device: torch.device | str | None = None,  # None: as the config says; what is in memory already stays where it is
     front: str = '',  # .npz file with mean and std per frequency, for linear spectrograms; '': as the config says
 ) -> Network:
-    """The network in `source`: a `Network`, a `Run`, (AVModel, TrainConfig), a run's folder, a run's checkpoint (.pt), what
-    `save_pretrained` wrote (folder or .safetensors), or a checkpoint of AVID-CMA. None: the weights that ship with the package."""
+    """The network in `source`: a `Network`, a `Run`, (AVModel, TrainConfig), a run's folder, a run's checkpoint (.pt),
+    what `save_pretrained` wrote (folder or .safetensors), or a checkpoint of AVID-CMA. None or 'tiny': the weights
+    that ship with the package."""
     if isinstance(source, Network):
         return source
     if isinstance(source, Run):
         return cls(source.model, source.cfg, source)
     if isinstance(source, tuple):
         return cls(*source)
-    model, cfg, run = load_model() + (None,) if source is None else _from_path(Path(source), device, front)
+    shipped = source is None or source == 'tiny' and not Path(source).exists()
+    model, cfg, run = load_model() + (None,) if shipped else _from_path(Path(source), device, front)
     if front and cfg.view.front == 'logmel':
         raise NetworkError(
-            f'front={front}: this network hears log-mel spectrograms; a mean and std per frequency belong to linear ones (AVID-CMA)'
+            f'front={front}: this network hears log-mel spectrograms; a mean and std per frequency belong to linear '
+            'ones (AVID-CMA)'
         )
     cfg = replace(cfg, dict(view=dict(front=front or cfg.view.front)))
     return cls(model.to(device_of(cfg) if device is None else device), cfg, run)
@@ -136,8 +141,8 @@ def from_config(
     cls: Network,
     cfg: TrainConfig,
     seed: int = 0,  # of the weights; torch's own random state is left alone
-    batches=(),  # a few `Batch`es for the statistics of the batch norms
-    device='cpu',
+    batches: Iterable[Batch] = (),  # a few `Batch`es for the statistics of the batch norms
+    device: torch.device | str = 'cpu',
 ) -> Network:
     "A freshly initialised network."
     with torch.random.fork_rng(devices=[]):
@@ -153,7 +158,7 @@ def from_config(
 def untrained(
     self: Network,
     seed: int = 0,  # of the weights
-    batches=(),  # as of `from_config`
+    batches: Iterable[Batch] = (),  # as of `from_config`
 ) -> Network:
     "A freshly initialised network of the same architecture, on the same device."
     return Network.from_config(self.cfg, seed, batches, self.device)
@@ -200,8 +205,8 @@ def model_maps(
     tau_m: float = 0.1,  # temperature of the maps
     swaps: dict | None = None,  # name -> [B], the clip whose other sense guides instead
 ) -> tuple[dict, dict]:
-    """Coarse maps (video: name -> [B, h, w] of the middle frame; audio: name -> [B, F'']): guided (and its cosines from 0 to 1,
-    'absolute'), from one sense alone, swapped, mean |activation|."""
+    """Coarse maps (video: name -> [B, h, w] of the middle frame; audio: name -> [B, F'']): guided (and its cosines
+    from 0 to 1, 'absolute'), from one sense alone, swapped, mean |activation|."""
     with torch.inference_mode():
         out = model(video, spec)
         g = guided_maps(out, tau_m)
@@ -229,8 +234,8 @@ def maps(self: Network, batch: Batch, swaps: dict | None = None) -> tuple[dict, 
 # %% ../nbs/42_network.ipynb #ad3aadda
 @dataclass(frozen=True)
 class Attended:
-    """Where and at which frequencies a network attends along a clip: N windows at even distances, M even steps of the sound.
-    Video maps cover the middle square of the frame. What needs a sense that the clip lacks is None."""
+    """Where and at which frequencies a network attends along a clip: N windows at even distances, M even steps of the
+    sound. Video maps cover the middle square of the frame. What needs a sense that the clip lacks is None."""
 
     video_guided: np.ndarray | None  # [N, h, w] guided by the sound
     video_self: np.ndarray | None  # [N, h, w] from vision alone
@@ -255,8 +260,8 @@ def clip_windows(
     cfg: TrainConfig,
     per_second: float = 4.0,  # windows
 ) -> tuple:
-    """(frames uint8 [N, 3, T, H, H], waveform float32 [N, L], centres [N] s, first samples [N]): what the network gets of a
-    clip, in order of time. A sense that the clip lacks is made up: black, silence."""
+    """(frames uint8 [N, 3, T, H, H], waveform float32 [N, L], centres [N] s, first samples [N]): what the network gets
+    of a clip, in order of time. A sense that the clip lacks is made up: black, silence."""
     d, v = cfg.data, cfg.view
     clip = middle_square(clip)[0]
     wave, frames, fps = np.nan_to_num(clip.waveform), clip.frames, clip.fps

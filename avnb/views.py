@@ -8,13 +8,14 @@ __all__ = ['LUMA', 'PARAMS', 'NORMS', 'ViewError', 'crop_boxes', 'resize_matrix'
 
 # %% ../nbs/05_views.ipynb #885165b2
 import functools, math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from fastcore.basics import patch
 
-from .core import AvnbError, import_torchaudio, uniforms
+from .core import AvnbError, TrainConfig, import_torchaudio, uniforms
 
 # %% ../nbs/05_views.ipynb #df1a13a3
 class ViewError(AvnbError):
@@ -22,12 +23,13 @@ class ViewError(AvnbError):
 
 # %% ../nbs/05_views.ipynb #5cb476b2
 def crop_boxes(
-    u,  # [B, 4] uniform numbers: area, ratio, left, top
+    u: torch.Tensor,  # [B, 4] uniform numbers: area, ratio, left, top
     height: int,  # of the frames, pixels
     width: int,  # of the frames, pixels
     area_min: float = 0.5,  # smallest crop, share of the frame's area
 ) -> torch.Tensor:
-    "Random crops `[B, 4]` as x0, y0, x1, y1 in fractions of the frame; area U(area_min, 1), ratio log-uniform in 3/4..4/3 (AVID)."
+    """Random crops `[B, 4]` as x0, y0, x1, y1 in fractions of the frame; area U(area_min, 1), ratio log-uniform in
+    3/4..4/3 (AVID)."""
     u = torch.as_tensor(u, dtype=torch.float32)
     area, frame = area_min + (1 - area_min) * u[:, 0], width / height
     lo, hi = (area * frame).log(), (frame / area).log()  # log ratios at which the crop just fits
@@ -82,7 +84,8 @@ def crop_resize(
     flip: torch.Tensor,  # [B] bool: mirror left and right
     size: int,  # side of the view, pixels
 ) -> torch.Tensor:
-    "Cut each clip's box out, mirror it where asked and resize it: float32 `[B, 3, T, size, size]` in the units of `frames`."
+    """Cut each clip's box out, mirror it where asked and resize it: float32 `[B, 3, T, size, size]` in the units of
+    `frames`."""
     B, C, T, H, W = frames.shape
     box, flip = (x.to(frames.device, non_blocking=True) for x in (box, flip))
     wx = resize_matrix(box[:, 0].double() * W, box[:, 2].double() * W, W, size, flip)
@@ -112,7 +115,8 @@ def _hue_matrix(
 
 # %% ../nbs/05_views.ipynb #90f4e74a
 def colour_matrix(
-    factors: torch.Tensor,  # [B, 4] brightness, contrast, saturation (1: as it was) and hue (0: as it was), hue in turns
+    # [B, 4] brightness, contrast, saturation (1: as it was) and hue (0: as it was), hue in turns
+    factors: torch.Tensor,
     mean: torch.Tensor,  # [B, 3] mean colour of each clip
 ) -> tuple[torch.Tensor, torch.Tensor]:
     "Matrix `[B, 3, 3]` and shift `[B, 3, 1]` that jitter a clip's colours, in that order (AVID shuffles it)."
@@ -134,14 +138,16 @@ class VideoView:
     def __init__(
         self,
         size: int = 64,  # side of the view, pixels
-        area_min: float = 0.5,  # smallest crop, share of the frame's area (AVID 0.08; ours is larger so that sources stay in view)
+        # smallest crop, share of the frame's area (AVID 0.08; ours is larger so that sources stay in view)
+        area_min: float = 0.5,
         flip: float = 0.5,  # chance of a mirrored clip
         jitter: float = 0.4,  # brightness, contrast, saturation: factors in 1 -+ jitter (AVID)
         hue: float = 0.05,  # hue shift, turns at most (AVID 0.2)
         train: bool = True,  # False: no randomness
-        device=None,  # where the view is made; None: where the frames are
-        mean=(0.45,) * 3,  # subtracted from colours in [0, 1], per channel (ImageNet: .485 .456 .406)
-        std=(0.225,) * 3,  # divided by, per channel (ImageNet: .229 .224 .225)
+        device: torch.device | str | None = None,  # where the view is made; None: where the frames are
+        mean: Sequence[float] = (0.45,)
+        * 3,  # subtracted from colours in [0, 1], per channel (ImageNet: .485 .456 .406)
+        std: Sequence[float] = (0.225,) * 3,  # divided by, per channel (ImageNet: .229 .224 .225)
     ):
         if not 0 < area_min <= 1:
             raise ViewError(f'area_min: expected a share of the frame in (0, 1], got {area_min}')
@@ -164,12 +170,13 @@ def params(
     self: VideoView,
     seed: int,  # the run's seed
     epoch: int,  # pass over the data
-    index,  # [B] rows in the manifest
+    index: torch.Tensor,  # int64 [B], rows in the manifest
     height: int,  # of the frames, pixels
     width: int,  # of the frames, pixels
     view: str = 'video',  # name of the draw: another name, another view of the same clip
 ) -> torch.Tensor:
-    "The parameters `[B, 9]` of the views, columns as in `PARAMS`; row b depends on (seed, epoch, index[b], view) and on nothing else."
+    """The parameters `[B, 9]` of the views, columns as in `PARAMS`; row b depends on (seed, epoch, index[b], view) and
+    on nothing else."""
     if not self.train:
         return torch.tensor([[0, 0, 1, 1, 0, 1, 1, 1, 0.0]]).repeat(len(index), 1)
     u = torch.from_numpy(uniforms(seed, epoch, index, view, 9))
@@ -210,10 +217,11 @@ def __call__(
     frames,  # uint8 [B, 3, T, H, W]
     seed: int,  # the run's seed
     epoch: int,  # pass over the data
-    index,  # [B] rows in the manifest
+    index: torch.Tensor,  # int64 [B], rows in the manifest
     view: str = 'video',  # name of the draw
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    "Views float32 `[B, 3, T, size, size]`, normalised, and their parameters `[B, 9]`. Raises `ViewError` for other shapes."
+    """Views float32 `[B, 3, T, size, size]`, normalised, and their parameters `[B, 9]`. Raises `ViewError` for other
+    shapes."""
     frames = torch.as_tensor(frames)
     _check_frames(frames, index)
     if self.device is not None:
@@ -260,7 +268,8 @@ def power_spectrogram(
     n_fft: int = 512,  # window, samples
     hop: int = 250,  # step, samples
 ) -> torch.Tensor:
-    "Power of a Hann-windowed Fourier transform, `[B, n_fft // 2 + 1, L // hop]`; edges are reflected. In float64: see below."
+    """Power of a Hann-windowed Fourier transform, `[B, n_fft // 2 + 1, L // hop]`; edges are reflected. In float64: see
+    below."""
     if waveform.ndim != 2 or waveform.shape[1] <= n_fft // 2 or hop < 1:
         raise ViewError(
             f'expected a waveform [B, L] with more than {n_fft // 2} samples (half a window of {n_fft}), '
@@ -354,7 +363,7 @@ class AudioView:
         hop: int | None = None,  # step, samples; None: 250, or the authors' 240 for 'linear'
         volume: float = 0.1,  # loudness: factor in 1 -+ volume
         train: bool = True,  # False: no randomness
-        device=None,  # where the view is made; None: where the waveform is
+        device: torch.device | str | None = None,  # where the view is made; None: where the waveform is
     ):
         stats, front = ('', front) if front in NORMS else (front, 'linear')
         n_fft, hop = n_fft or (1024 if front == 'linear' else 512), hop or (240 if front == 'linear' else 250)
@@ -420,10 +429,11 @@ def __call__(
     waveform,  # [B, L] in [-1, 1], L = rate * seconds samples
     seed: int,  # the run's seed
     epoch: int,  # pass over the data
-    index,  # [B] rows in the manifest
+    index: torch.Tensor,  # int64 [B], rows in the manifest
     view: str = 'audio',  # name of the draw
 ) -> torch.Tensor:
-    "Spectrograms float32 `[B, 1, T, F]`, normalised. Silence gives a flat floor; NaN, infinity and other lengths are a `ViewError`."
+    """Spectrograms float32 `[B, 1, T, F]`, normalised. Silence gives a flat floor; NaN, infinity and other lengths are
+    a `ViewError`."""
     x = torch.as_tensor(waveform)
     self._check(x, index)
     if self.device is not None:
@@ -503,9 +513,9 @@ _COLOURS = dict(
 
 # %% ../nbs/05_views.ipynb #5ffb852e
 def views_from(
-    cfg,  # a TrainConfig
+    cfg: TrainConfig,
     train: bool = True,  # False: no randomness
-    device=None,  # where views are made; None: where the data is
+    device: torch.device | str | None = None,  # where views are made; None: where the data is
 ) -> tuple[VideoView, AudioView]:
     "The picture's and the sound's view as a config asks for."
     v, d = cfg.view, cfg.data

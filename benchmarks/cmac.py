@@ -1,13 +1,15 @@
-"""Does consistency of the two attentions (CMAC-R) do what it is for? Runs on generated worlds, paired: the same world, start and order of clips.
+"""Does consistency of the two attentions (CMAC-R) do what it is for? Runs on generated worlds, paired: the same world,
+start and order of clips.
 
     python benchmarks/cmac.py                     the tables, from results/cmac.csv
     python benchmarks/cmac.py --run --phase dev --shard 0/2 --folder runs/cmac     one of two processes (one core each)
     python benchmarks/cmac.py --list              what is to do, and what is done
 
-Every run is noted once; what is there is skipped, so that a stopped study goes on. Delete nothing: rows of `dev` are the tuning, all that was
-tried; claims read `confirm` alone, whose worlds and seeds were never looked at before. CMAC is known from its abstract: what is measured is our
-reconstruction. xid -> r1 (within-modal negatives) -> visual, frequency, both (consistency on top); `both:...` are other choices for an open question;
-`ctl_...` are targets that must not help. The test clips never depend on how many training pairs are faulty."""
+Every run is noted once; what is there is skipped, so that a stopped study goes on. Delete nothing: rows of `dev` are
+the tuning, all that was tried; claims read `confirm` alone, whose worlds and seeds were never looked at before. CMAC
+is known from its abstract: what is measured is our reconstruction. xid -> r1 (within-modal negatives) -> visual,
+frequency, both (consistency on top); `both:...` are other choices for an open question; `ctl_...` are targets that
+must not help. The test clips never depend on how many training pairs are faulty."""
 
 import shutil, time
 from dataclasses import replace as with_
@@ -42,7 +44,8 @@ from avnb.training import Objective
 
 TABLE = Table(RESULTS / 'cmac.csv')
 HEADLINE = 'pointing_vision_only'  # named before the confirming runs
-# More silent things and louder other sounds than in the other study: neither the brightest patch nor the loudest band may tell.
+# More silent things and louder other sounds than in the other study: neither the brightest patch nor the loudest band
+# may tell.
 WORLD = dict(
     classes=12,
     train=1000,
@@ -54,7 +57,8 @@ DEV, CONFIRM = (300, 301), range(400, 410)
 SCENES = 600  # test clips for questions about whole scenes
 
 
-# -- controls: targets that teach nothing about what sounds -----------------------------------------------------------------
+# -- controls: targets that teach nothing about what sounds
+# -----------------------------------------------------------------
 
 
 class WrongClip(Objective):
@@ -81,7 +85,8 @@ class Centre(Objective):
         }
 
 
-# -- methods: id -> (settings, what stands in for the objective) ------------------------------------------------------------
+# -- methods: id -> (settings, what stands in for the objective)
+# ------------------------------------------------------------
 
 R1 = {'cmac.contrast': 'R1'}
 BOTH = R1 | {'cmac.alpha': 1.0}
@@ -132,18 +137,23 @@ def variant(name: str) -> tuple:
     return out, cls
 
 
-# Weights and soft targets beside it: the package's defaults, two settings that robust_xid.py chose, and weights alone; tried where 40 % of the pairs are wrong. The defaults,
+# Weights and soft targets beside it: the package's defaults, two settings that robust_xid.py chose, and weights alone;
+# tried where 40 % of the pairs are wrong. The defaults,
 # with which the confirming runs had been made before, did best of the four by the headline.
 WEIGHTED = f'both:local,weight.on=True,weight.start=0.25,{robust_xid.CHOSEN["weighted"]}'
 MIXED = ['robust_both:local', *(f'robust_both:local,{robust_xid.BOTH[k]}' for k in (0, 3)), WEIGHTED]
 
-# Chosen among LEADS on a development seed, by the headline, before ASKED was looked at: a contrast of single cells beside the consistency. (Some of what was asked later is
-# BETTER for vision alone: the layer before on both worlds, by .06 and .08, l2 by .05 and .04, per frame by .05 and .03, cosine on the first alone; all hear worse on the first.)
-# `xid:local` and `r1:local` are that contrast alone, so that what consistency adds can be told from what the cells' contrast adds; the controls have it too.
+# Chosen among LEADS on a development seed, by the headline, before ASKED was looked at: a contrast of single cells
+# beside the consistency. (Some of what was asked later is
+# BETTER for vision alone: the layer before on both worlds, by .06 and .08, l2 by .05 and .04, per frame by .05 and .03,
+# cosine on the first alone; all hear worse on the first.)
+# `xid:local` and `r1:local` are that contrast alone, so that what consistency adds can be told from what the cells'
+# contrast adds; the controls have it too.
 BETTER = 'l2', 'cosine', 'frame', 'before'
 CHOSEN = {m: 'local' for m in ('visual', 'frequency', 'both', 'robust_both', 'ctl_wrong_clip', 'ctl_centre')}
 
-# The cells' contrast in one sense alone, without consistency: what `visual` and `frequency` are to be compared with, since they leave out the other sense's cells as well.
+# The cells' contrast in one sense alone, without consistency: what `visual` and `frequency` are to be compared with,
+# since they leave out the other sense's cells as well.
 ONE_SENSE = dict(visual='r1:local,cmac.audio=0.0', frequency='r1:local,cmac.video=0.0')
 
 
@@ -152,9 +162,12 @@ def named(m: str, phase: str) -> str:
     return f'{m}:{CHOSEN[m]}' if phase == 'confirm' and m in CHOSEN else m
 
 
-# What was tried on the first development world. On a small pilot world before it (800 clips; 100 training clips watched) plain consistency at alpha 1 had cost the frequency
-# *teacher* its quality: hits after 8 and 16 epochs 0.14 and 0.26, xid 0.28 and 0.33, with the cells' own contrast 0.34 and 0.52: student and teacher share their cells, and
-# nothing else trains these. So: a contrast for the cells, heads alone that learn, a late or weak start, less of the frequency term, other pooling; half as many epochs.
+# What was tried on the first development world. On a small pilot world before it (800 clips; 100 training clips
+# watched) plain consistency at alpha 1 had cost the frequency
+# *teacher* its quality: hits after 8 and 16 epochs 0.14 and 0.26, xid 0.28 and 0.33, with the cells' own contrast 0.34
+# and 0.52: student and teacher share their cells, and
+# nothing else trains these. So: a contrast for the cells, heads alone that learn, a late or weak start, less of the
+# frequency term, other pooling; half as many epochs.
 LADDER = ['xid', 'r1', 'visual', 'frequency', 'both']
 LEADS = [
     *(
@@ -179,7 +192,8 @@ LEADS = [
     'r1:local,optim.epochs=30',
     'both:local,optim.epochs=30',
 ]
-# The cells' contrast won by far (vision alone points right in .65, .36 without), so every open question is asked on top of it; the first six on a second world too.
+# The cells' contrast won by far (vision alone points right in .65, .36 without), so every open question is asked on top
+# of it; the first six on a second world too.
 ASKED = [
     'r1:local',
     'xid:local',
@@ -211,7 +225,8 @@ def groups(phase):
     ]
 
 
-# -- running ------------------------------------------------------------------------------------------------------------
+# -- running
+# ------------------------------------------------------------------------------------------------------------
 
 
 def run_group(phase, c, faulty, seed, methods, folder):
@@ -241,7 +256,8 @@ def run_group(phase, c, faulty, seed, methods, folder):
 
 
 def everything(model, bank, cfg, data) -> tuple:
-    "(metric -> (value, n), report of maps): what all studies measure, and what needs the scenes; guided against wrong sounds, in pairs."
+    """(metric -> (value, n), report of maps): what all studies measure, and what needs the scenes; guided against wrong
+    sounds, in pairs."""
     scores, report = measure(model, bank, cfg, data)
     rows = np.flatnonzero(data.split == 'test')
     rows = rows[np.random.default_rng(0).permutation(len(rows))[:SCENES]]
@@ -271,7 +287,8 @@ def note_baselines(key, run, data, scores, report):
     )
 
 
-# -- telling ------------------------------------------------------------------------------------------------------------
+# -- telling
+# ------------------------------------------------------------------------------------------------------------
 
 SHOWN = (
     'pointing_vision_only',
@@ -296,7 +313,8 @@ def interval(x) -> tuple:
 
 
 def closed(part, method, blind=BLIND) -> tuple:
-    "(mean, half of the 95 % interval) over seeds of the share of (ceiling - best trivial map) that a method's vision alone closes."
+    """(mean, half of the 95 % interval) over seeds of the share of (ceiling - best trivial map) that a method's vision
+    alone closes."""
     x = part[part.metric == HEADLINE].pivot_table(index='seed', columns='method', values='value')
     if method not in x or 'ceiling' not in x:
         return float('nan'), float('nan')
@@ -311,7 +329,8 @@ def tell(phase):
     clips, epochs = WORLD['train'], WORLD['epochs']
     for f, part in t.groupby('faulty'):
         print(
-            f'\nCMAC-R, {phase}, {f:.0%} of the training pairs faulty; {clips} training clips, {epochs} epochs; differences to xid in pairs'
+            f'\nCMAC-R, {phase}, {f:.0%} of the training pairs faulty; {clips} training clips, {epochs} epochs; '
+            'differences to xid in pairs'
         )
         show(part, SHOWN)
         for m, alone in (('both', 'r1:local'), ('both:local', 'r1:local'), *ONE_SENSE.items()):
@@ -346,13 +365,15 @@ def tell(phase):
             d, h = interval(x)
             if len(x) > 1:
                 print(
-                    f'{m}: guided map minus the same under a sound of another class {d:+.3f} ± {h:.3f} ({len(x)} worlds)'
+                    f'{m}: guided map minus the same under a sound of another class {d:+.3f} ± {h:.3f} ({len(x)} '
+                    'worlds)'
                 )
         for m in ('xid', 'r1:local', 'visual', 'both', 'both:local', 'robust_both'):
             (c, h), (d, g) = closed(part, m), closed(part, m, (*BLIND, 'baseline_activation'))
             if not np.isnan(c):
                 print(
-                    f"{m}: vision alone closes {c:.2f} ± {h:.2f} of the way from the best trivial map to the ceiling ({d:.2f} ± {g:.2f} where xID's activation counts as one)"
+                    f'{m}: vision alone closes {c:.2f} ± {h:.2f} of the way from the best trivial map to the ceiling '
+                    f"({d:.2f} ± {g:.2f} where xID's activation counts as one)"
                 )
 
 

@@ -1,11 +1,14 @@
-"""Clips per second of one core: ours against moviepy, the peers' way, torchcodec and an ffmpeg pipe, on original files and on the packed set.
+"""Clips per second of one core: ours against moviepy, the peers' way, torchcodec and an ffmpeg pipe, on original files
+and on the packed set.
 
-Every method reads the same list of (file, moment): 8 frames at 16 per second, 112 x 112, and 2 s of mono sound at 16 kHz. One process on one core, and what it
-starts stays on that core; counted are the processor's seconds, those of the processes it starts included. Methods take turns for several rounds, the median counts. Originals are the H.264 files of $AVNB_REAL_DATA
-(or ../shared/real) with a short side of 480 to 576 pixels and 48 pictures or more from one full one to the next; without them, 480p files with a full picture every 250 that are written here. The packed set is
-`avnb pack --layout shards` of the same windows; the other readers get its mp4 members as plain files,
-and the sound as flac, which they read two to three times as fast as its wav members.
-Claims: within 5 % of the fastest on long-GOP originals; at least 3 times the peers' way on the packed set; packed at least 10 times the originals.
+Every method reads the same list of (file, moment): 8 frames at 16 per second, 112 x 112, and 2 s of mono sound at 16
+kHz. One process on one core, and what it starts stays on that core; counted are the processor's seconds, those of the
+processes it starts included. Methods take turns for several rounds, the median counts. Originals are the H.264 files
+of $AVNB_REAL_DATA (or ../shared/real) with a short side of 480 to 576 pixels and 48 pictures or more from one full one
+to the next; without them, 480p files with a full picture every 250 that are written here. The packed set is `avnb pack
+--layout shards` of the same windows; the other readers get its mp4 members as plain files, and the sound as flac,
+which they read two to three times as fast as its wav members. Claims: within 5 % of the fastest on long-GOP originals;
+at least 3 times the peers' way on the packed set; packed at least 10 times the originals.
 
     python benchmarks/decode.py                 # about four minutes on one core
     python benchmarks/decode.py --seconds 0.5 --rounds 1
@@ -40,7 +43,8 @@ def ours_packed(item):
 
 
 def peers(item):
-    "Frame by frame through PyAV to PIL and its resize, then a log spectrogram, all in the worker (as AVID-CMA's loader does)."
+    """Frame by frame through PyAV to PIL and its resize, then a log spectrogram, all in the worker (as AVID-CMA's
+    loader does)."""
     import av, scipy.signal
     from PIL import Image
 
@@ -236,7 +240,8 @@ def items(files, work, seed, n):
 
 
 def turn(f, todo, seconds, at):
-    "Clips read in about `seconds`, from place `at` of the list on; returns (clips per second of the processor, next place)."
+    """Clips read in about `seconds`, from place `at` of the list on; returns (clips per second of the processor, next
+    place)."""
     n, t, used = 0, time.perf_counter(), sum(os.times()[:4])
     while n < 3 or time.perf_counter() - t < seconds:
         f(todo[(at + n) % len(todo)])
@@ -273,7 +278,8 @@ def measure(name, methods, todo, a):
     speed = {k: float(np.median(v)) for k, v in speed.items()}
     for k in speed:
         print(
-            f'{name:9} {k:24} {speed[k]:8.1f} clips/s   {speed[k] / speed["peers"]:5.2f} x peers   picture differs by {ok[k][0]:4.1f}, sound r = {ok[k][1]:.3f}'
+            f'{name:9} {k:24} {speed[k]:8.1f} clips/s   {speed[k] / speed["peers"]:5.2f} x peers   picture differs by '
+            f'{ok[k][0]:4.1f}, sound r = {ok[k][1]:.3f}'
         )
     return {
         k: dict(

@@ -1,8 +1,10 @@
-"""Speed of the features that `avnb evaluate retrieval` asks for (both senses in one pass; views, network, SeLaVi's poolings, colours and loudness, windows, cache on
-disk) against a bare loop that only reads and runs the network, on the same clips.
+"""Speed of the features that `avnb evaluate retrieval` asks for (both senses in one pass; views, network, SeLaVi's
+poolings, colours and loudness, windows, cache on disk) against a bare loop that only reads and runs the network, on
+the same clips.
 
-Claim: embedding runs at 0.8 x the bare loop's speed or more. Both sides decode the same mp4 files of a generated world, then the same packed set, one after
-the other in turn; the median of the rounds counts. Peak memory is printed beside it (claim: under 4 GB).
+Claim: embedding runs at 0.8 x the bare loop's speed or more. Both sides decode the same mp4 files of a generated
+world, then the same packed set, one after the other in turn; the median of the rounds counts. Peak memory is printed
+beside it (claim: under 4 GB).
 
     python benchmarks/embed.py                     # about two minutes on one core
     python benchmarks/embed.py --clips 64 --rounds 1
@@ -64,7 +66,8 @@ def main():
         packed = pack(world, d / 'packed', 2.0, 8.0, 64, 16000, os.cpu_count())
         views = views_from(cfg, False)
         print(
-            f'{"clips from":12} {"bare loop":>12} {"features":>12} {"ratio":>7}   windows per second, median of {a.rounds}'
+            f'{"clips from":12} {"bare loop":>12} {"features":>12} {"ratio":>7}   windows per second, median of '
+            f'{a.rounds}'
         )
         for source, how in (('mp4 files', ''), ('packed set', packed)):
             data = OneSense(world, whole(cfg, how or None), cfg.view, packed=how, train=False, windows=a.windows)

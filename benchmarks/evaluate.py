@@ -1,17 +1,20 @@
-"""What was learned, on clips with every answer known, on ESC-50's fourth fold and on real recordings: random init, xID, Robust-xID, CMAC-R, both.
+"""What was learned, on clips with every answer known, on ESC-50's fourth fold and on real recordings: random init,
+xID, Robust-xID, CMAC-R, both.
 
-All four are trained here by this package and share their first half (plain xID); only then do weights, soft targets and attention (consistency, within-modal negatives and
-the contrast of single cells, as in the demo) come in.
-Everything is kept in --folder; a second call goes on where the first one stopped, and trains nothing again. One table each, with chance, N and seeds:
+All four are trained here by this package and share their first half (plain xID); only then do weights, soft targets
+and attention (consistency, within-modal negatives and the contrast of single cells, as in the demo) come in.
+Everything is kept in --folder; a second call goes on where the first one stopped, and trains nothing again. One table
+each, with chance, N and seeds:
 
-    python benchmarks/evaluate.py                       # evaluate what is trained (minutes); train nothing, say what is not there
-    python benchmarks/evaluate.py --train               # train what is missing first: about 40 minutes for the world, 20 for real recordings, on one core
-    python benchmarks/evaluate.py --train --only world  # or esc50, or real (recordings: folder in $AVNB_REAL_DATA)
-    python benchmarks/evaluate.py --quick               # a rehearsal in two minutes; its numbers mean nothing
+    python benchmarks/evaluate.py                       # evaluate what is trained (minutes); train nothing, say what
+    is not there python benchmarks/evaluate.py --train               # train what is missing first: about 40 minutes
+    for the world, 20 for real recordings, on one core python benchmarks/evaluate.py --train --only world  # or esc50,
+    or real (recordings: folder in $AVNB_REAL_DATA) python benchmarks/evaluate.py --quick               # a rehearsal
+    in two minutes; its numbers mean nothing
 
-One training seed and three untrained networks: enough to see what works, not to put methods in order. `error` is the half-width of the 95 % interval over
-files. Below each table: seconds, and peak memory of this process (its largest resident set, ru_maxrss).
-"""
+One training seed and three untrained networks: enough to see what works, not to put methods in order. `error` is the
+half-width of the 95 % interval over files. Below each table: seconds, and peak memory of this process (its largest
+resident set, ru_maxrss)."""
 
 import argparse, csv, os, resource, statistics, time
 from pathlib import Path
@@ -228,7 +231,8 @@ def networks(manifest, packed, runs, seeds=3):
 
 
 def questions(table, name, manifest, packed, runs, one=None, windows=2):
-    "Everything a report asks of embeddings, for all networks in one pass over the clips; returns networks, runs and config."
+    """Everything a report asks of embeddings, for all networks in one pass over the clips; returns networks, runs and
+    config."""
     import numpy as np
     from avnb.evaluation import Measured, _ask, evaluation_parts, measure, readable
 
@@ -283,7 +287,8 @@ def on_world(folder, there, runs, quick):
 
 
 def labels_of(manifest, boxes):
-    "Windows get the coarse class of their file, and files in which the sound has nothing to do with the picture are marked."
+    """Windows get the coarse class of their file, and files in which the sound has nothing to do with the picture are
+    marked."""
     import pandas as pd
 
     b = pd.read_csv(boxes, dtype=str, keep_default_na=False).drop_duplicates('file').set_index('file')
@@ -317,7 +322,8 @@ def on_real(folder, recordings, there, runs, quick):
 
 
 def on_esc50(folder, recordings, runs, quick):
-    "ESC-50's fourth fold, split by recording (not the published protocol): SVM and neighbours on audio features of networks trained on either set."
+    """ESC-50's fourth fold, split by recording (not the published protocol): SVM and neighbours on audio features of
+    networks trained on either set."""
     from avnb.evaluation import EvalConfig, audio_score, prepare_subject
     from avnb.manifest import from_esc50
     from avnb.training import load_run
@@ -357,7 +363,8 @@ def on_esc50(folder, recordings, runs, quick):
 
 
 def trained(folder):
-    "Whether the last of the runs has come to its end (only then, and half way through the first, is something written)."
+    """Whether the last of the runs has come to its end (only then, and half way through the first, is something
+    written)."""
     return any((folder / 'robust_both' / 'checkpoints').glob('*.pt'))
 
 
@@ -380,7 +387,9 @@ def plan(names, folder, a) -> bool:
         )
     if missing and not (a.train or a.quick):
         print(
-            f'Nothing is trained unasked: python benchmarks/evaluate.py --train{f" --only {a.only}" if a.only else ""}. The tables of an earlier run lie in {os.path.relpath(RESULTS)}.'
+            'Nothing is trained unasked: python benchmarks/evaluate.py '
+            f'--train{f" --only {a.only}" if a.only else ""}. The tables of an earlier run lie in '
+            f'{os.path.relpath(RESULTS)}.'
         )
     return not missing or a.train or a.quick
 

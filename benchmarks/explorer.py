@@ -3,9 +3,9 @@
     python benchmarks/explorer.py
     AVNB_REAL_DATA=recordings python benchmarks/explorer.py      # and the first 10 s of two recordings (clips/)
 
-A 10 s clip (generated, 30 frames a second, 288 pixels) and the tiny network that ships. Each figure has a limit that the explorer is meant to
-keep; the table says whether it does, and a broken limit is this command's exit status. Writes results/explorer.csv. About a minute a clip.
-"""
+A 10 s clip (generated, 30 frames a second, 288 pixels) and the tiny network that ships. Each figure has a limit that
+the explorer is meant to keep; the table says whether it does, and a broken limit is this command's exit status. Writes
+results/explorer.csv. About a minute a clip."""
 
 import csv, os, sys
 from pathlib import Path
@@ -15,7 +15,10 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / 'tests'))
 ONE = ['import numpy as np\nfrom avnb.explorer import AttentionExplorer, Player, make_panel, make_scene, read_window']
-WEIGH = 'def weigh(x): return len(x) if isinstance(x, bytes) else sum(map(weigh, x.values() if isinstance(x, dict) else x)) if isinstance(x, (dict, list)) else 0'
+WEIGH = (
+    'def weigh(x): return len(x) if isinstance(x, bytes) else sum(map(weigh, x.values() if isinstance(x, dict) '
+    'else x)) if isinstance(x, (dict, list)) else 0'
+)
 
 
 def ten_seconds(path, size=288, seconds=10, fps=30):
@@ -35,7 +38,8 @@ def ten_seconds(path, size=288, seconds=10, fps=30):
 
 
 def recordings() -> dict:
-    "Recordings of at least 10 s, where there are some: the one with the largest frames of all, and of those up to 854 x 480."
+    """Recordings of at least 10 s, where there are some: the one with the largest frames of all, and of those up to 854
+    x 480."""
     from avnb.media import probe
 
     where = os.environ.get('AVNB_REAL_DATA')
@@ -46,13 +50,15 @@ def recordings() -> dict:
     light = [f for f in long if pixels(f) <= 854 * 480]
     some = {max(fs, key=lambda f: (pixels(f), long[f]['fps'] or 0)) for fs in (light, long) if fs}
     return {
-        f'recording, the first 10 s, {long[f]["width"]} x {long[f]["height"]}, {long[f]["video_codec"]}, {long[f]["fps"]:.0f} fps': f
+        f'recording, the first 10 s, {long[f]["width"]} x {long[f]["height"]}, {long[f]["video_codec"]}, '
+        f'{long[f]["fps"]:.0f} fps': f
         for f in sorted(some, key=pixels)
     }
 
 
 def first_picture(lab, page, clip):
-    "Seconds from running the cell to a picture with its map; a second time with media that are kept; bytes sent; growth of the notebook's file."
+    """Seconds from running the cell to a picture with its map; a second time with media that are kept; bytes sent;
+    growth of the notebook's file."""
     path = lab.open(
         page,
         'first.ipynb',
@@ -88,7 +94,8 @@ MOVES = """c => { const v = c.closest('.avnb').avnb, p = v.panels[0], r = c.getB
 
 
 def hover(lab, page, clip):
-    "Milliseconds from a pointer's move until the pixels are redrawn, at 14 x 14 x 16 maps, 300 moves over the picture and 300 over the spectrogram; the canvas is 512 px."
+    """Milliseconds from a pointer's move until the pixels are redrawn, at 14 x 14 x 16 maps, 300 moves over the picture
+    and 300 over the spectrogram; the canvas is 512 px."""
     from lab import attribute
 
     lab.open(
@@ -106,7 +113,8 @@ maps = rng.random((16, 14, 14)); p = Player(make_scene(clip, [make_panel('', dic
     root = page.locator('.avnb').first
     root.scroll_into_view_if_needed()
     root.evaluate(
-        'e => { const v = e.avnb; for (const p of v.panels) { p.canvas.picture.closest(".avnb-left").style.width = "512px"; v.size(p.canvas.picture, 512, 512); p.canvas.picture.scrollIntoView({block: "nearest"}) } v.draw() }'
+        'e => { const v = e.avnb; for (const p of v.panels) { p.canvas.picture.closest(".avnb-left").style.width = '
+        '"512px"; v.size(p.canvas.picture, 512, 512); p.canvas.picture.scrollIntoView({block: "nearest"}) } v.draw() }'
     )
     times = []
     for kind in ('picture', 'sound'):
@@ -115,7 +123,8 @@ maps = rng.random((16, 14, 14)); p = Player(make_scene(clip, [make_panel('', dic
 
 
 def playing(page):
-    "Different frames drawn per second at 512 px while 10 s play; for every refresh of the screen, how far the sound's clock then lies outside the frame shown, in video frames."
+    """Different frames drawn per second at 512 px while 10 s play; for every refresh of the screen, how far the sound's
+    clock then lies outside the frame shown, in video frames."""
     root = page.locator('.avnb').first
     page.mouse.move(2, 2)
     root.evaluate('e => { e.avnb.set("loop", false); e.avnb.seek(0); e.avnb.play() }')
@@ -159,7 +168,8 @@ def main():
                 rule = limits.get(k)
                 kept = rule is None or (v < rule[1] if rule[0] == '<' else v > rule[1])
                 print(
-                    f'  {k:24} {v:9.3f}   {" ".join(map(str, rule)) if rule else "":8} {"" if rule is None else "kept" if kept else "NOT KEPT"}'
+                    f'  {k:24} {v:9.3f}   {" ".join(map(str, rule)) if rule else "":8} '
+                    f'{"" if rule is None else "kept" if kept else "NOT KEPT"}'
                 )
                 rows.append([name, 'tiny', 0, k, f'{v:.4f}', 1])
                 if not kept:

@@ -1,7 +1,9 @@
-"""Time and peak memory of one training step of the loss against a large bank: dense, chunked, and K = 1024 gathered rows, side by side.
+"""Time and peak memory of one training step of the loss against a large bank: dense, chunked, and K = 1024 gathered
+rows, side by side.
 
-Every condition runs in a process of its own; memory is what the step adds above the two banks and the queries (forward and backward).
-Claim: the exact full bank (N = 240,000, B = 256, D = 128) costs less than 600 MB above the banks on a CPU.
+Every condition runs in a process of its own; memory is what the step adds above the two banks and the queries (forward
+and backward). Claim: the exact full bank (N = 240,000, B = 256, D = 128) costs less than 600 MB above the banks on a
+CPU.
 
     python benchmarks/nce.py                        # about two minutes on one core; dense needs about 2 GB
     python benchmarks/nce.py --device cuda --n 2000000 --methods chunked sampled

@@ -1,4 +1,5 @@
-"""One, two and four processes at the same global batch: how far apart are their losses, step by step? And with the bank in parts?
+"""One, two and four processes at the same global batch: how far apart are their losses, step by step? And with the
+bank in parts?
 
 python benchmarks/ranks.py               # about two minutes on two cores; the toy of tests/, 20 steps, gloo
 """
@@ -46,7 +47,8 @@ def main():
                     for k, x in enumerate(off)
                 ]
                 print(
-                    f'{dtype} {n} processes, {bank:5} bank: largest difference in steps 1 to 4 {off[:4].max():.1e}, to 12 {off[:12].max():.1e}, to 20 {off.max():.1e}',
+                    f'{dtype} {n} processes, {bank:5} bank: largest difference in steps 1 to 4 {off[:4].max():.1e}, '
+                    f'to 12 {off[:12].max():.1e}, to 20 {off.max():.1e}',
                     flush=True,
                 )
     out = HERE / 'results' / 'ranks.csv'

@@ -3,10 +3,11 @@
     AVNB_REAL_DATA=recordings python benchmarks/real.py        # about 10 minutes on one core; goes on where it stopped
     python benchmarks/real.py --seeds 1 --epochs 2 --files 12   # a rehearsal; writes no table
 
-What is asked: does the bank's score know which pairs were exchanged (AUROC, training windows), does a silent film find its own sound among those of files that
-were never seen (one window of each held-out file), for xID, weighted and robust, with 0 and 50 % of the training tracks wrong; files are held out one by one, or a
-whole source (everything from one collection) at a time. Intervals come from drawing files again. Little is learned from so few files, so read it as a check of the way, not of the method.
-"""
+What is asked: does the bank's score know which pairs were exchanged (AUROC, training windows), does a silent film find
+its own sound among those of files that were never seen (one window of each held-out file), for xID, weighted and
+robust, with 0 and 50 % of the training tracks wrong; files are held out one by one, or a whole source (everything from
+one collection) at a time. Intervals come from drawing files again. Little is learned from so few files, so read it as
+a check of the way, not of the method."""
 
 import argparse, os, sys
 from pathlib import Path
@@ -37,7 +38,8 @@ CLIP = dict(seconds=2.0, fps=8.0, size=48, rate=16000)
 
 
 def sources(recordings: Path) -> pd.DataFrame:
-    "File name -> source (a film, or the collection that the file comes from), class by hand, and whether a person found the sound unrelated."
+    """File name -> source (a film, or the collection that the file comes from), class by hand, and whether a person
+    found the sound unrelated."""
     t, hand = (
         pd.read_csv(recordings / 'clips.csv', dtype=str),
         pd.read_csv(recordings / 'boxes.csv', dtype=str).drop_duplicates('file').set_index('file'),
@@ -190,7 +192,9 @@ def show(table):
     )
     print(
         t.round(3).to_string(),
-        f'\n\n{table.read()["seed"].nunique()} training seeds (and splits). auroc_faulty_by_hand: what a person marked as unrelated, in about ten lopsided files; nothing is claimed from it.',
+        '\n\n'
+        f'{table.read()["seed"].nunique()} training seeds (and splits). auroc_faulty_by_hand: what a person marked as '
+        'unrelated, in about ten lopsided files; nothing is claimed from it.',
     )
 
 

@@ -1,13 +1,15 @@
-"""Do weights and soft targets do what they are for? Runs on generated worlds, paired: the same world, start and first stage.
+"""Do weights and soft targets do what they are for? Runs on generated worlds, paired: the same world, start and first
+stage.
 
     python benchmarks/robust_xid.py                     the tables, from results/robust_xid.csv
-    python benchmarks/robust_xid.py --run --phase dev --shard 0/2 --folder runs/study     one of two processes (one core each)
-    python benchmarks/robust_xid.py --list              what is to do, and what is done
+    python benchmarks/robust_xid.py --run --phase dev --shard 0/2 --folder runs/study     one of two processes (one
+    core each) python benchmarks/robust_xid.py --list              what is to do, and what is done
 
-Every run is noted once; what is there is skipped, so that a stopped study goes on. Delete nothing: rows of `dev` are the tuning, all that was
-tried; claims read `confirm` alone, whose worlds and seeds were never looked at before. A group of runs is one world: the plain xID run is
-stage 1 and the control of the same length; the others start from its checkpoint at the switch. How hard the worlds are (DIALS), their schedule and the temperature were
-set by hand on small pilot worlds before, until the gate was open; no table of those was kept."""
+Every run is noted once; what is there is skipped, so that a stopped study goes on. Delete nothing: rows of `dev` are
+the tuning, all that was tried; claims read `confirm` alone, whose worlds and seeds were never looked at before. A
+group of runs is one world: the plain xID run is stage 1 and the control of the same length; the others start from its
+checkpoint at the switch. How hard the worlds are (DIALS), their schedule and the temperature were set by hand on small
+pilot worlds before, until the gate was open; no table of those was kept."""
 
 import shutil, time
 from dataclasses import replace as with_
@@ -69,7 +71,8 @@ MANY = dict(
 # the oracle gains .04 where the gate asks .08, so this stayed a pilot
 
 
-# -- those who know, and other people's losses: weights, targets and losses that are no setting of the package -------------
+# -- those who know, and other people's losses: weights, targets and losses that are no setting of the package
+# -------------
 
 
 class Known(NamedTuple):
@@ -149,7 +152,8 @@ METHODS = dict(  # id -> (settings of the package, what stands in for its object
 
 
 def variant(name: str) -> tuple:
-    "'weighted:weight.delta=0.25,weight.kappa=0.1' -> (settings as {group: {name: value}}, objective); a name without a point is the objective's."
+    """'weighted:weight.delta=0.25,weight.kappa=0.1' -> (settings as {group: {name: value}}, objective); a name without
+    a point is the objective's."""
     base, _, more = name.partition(':')
     settings, make = METHODS[base]
     settings, own = dict(settings), {}
@@ -188,13 +192,17 @@ GRIDS_FEW = dict(
     smoothing=[f'lam={x}' for x in (0.02, 0.05, 0.1, 0.3, 0.5)],
     debiased=[f'tau_plus={x}' for x in (0.01, 0.05, 0.11, 0.16)],
 )
-# Robust-xID taken apart, for the table of components: its weights alone, its soft targets alone. And two leads that were followed after the confirming runs had been seen (so they
-# confirm nothing): soft targets as weak as the grid has them, which on the development seeds were better than xID in every metric but not best in the headline; and a later start,
+# Robust-xID taken apart, for the table of components: its weights alone, its soft targets alone. And two leads that
+# were followed after the confirming runs had been seen (so they
+# confirm nothing): soft targets as weak as the grid has them, which on the development seeds were better than xID in
+# every metric but not best in the headline; and a later start,
 # which was good on the first development world, not on the second, and was left there.
 APART = ['weighted:' + STRONG, 'soft_cycle:' + BOTH[0].removeprefix(STRONG + ',')]
 MILD, LATE = 'robust:' + BOTH[3], [f'robust:{b},soft.start=0.6' for b in (BOTH[0], BOTH[3])]
 GRIDS_MANY = dict(weighted=WEIGHTS, robust=(BOTH[0], BOTH[3], *(x.removeprefix('robust:') for x in LATE)))
-CHOSEN = dict(  # what did best on the development seeds, by the headline; soft targets by the mean of both directions of class retrieval
+# what did best on the development seeds, by the headline; soft targets by the mean of both directions of class
+# retrieval
+CHOSEN = dict(
     weighted='weight.w_min=0,weight.delta=0,weight.kappa=0.1',
     robust=BOTH[0],
     rince='rince_q=0.1,rince_lam=0.1',
@@ -213,7 +221,8 @@ def named(m: str, phase: str) -> str:
     return f'{m}:{CHOSEN[m]}' if phase == 'confirm' and CHOSEN.get(m) else m
 
 
-# One setting at a time around what was chosen: how much each one matters. Looked at after the choice, so nothing was chosen by it. `soft.start` below the switch trains from the start.
+# One setting at a time around what was chosen: how much each one matters. Looked at after the choice, so nothing was
+# chosen by it. `soft.start` below the switch trains from the start.
 SWEPT = dict(
     weighted=dict(delta=(-0.5, 0.5, 1), kappa=(0.05, 0.25, 0.5, 1), w_min=(0.1, 0.25, 0.5)),
     soft_cycle=dict(lam=(0.1, 0.25, 0.75), tau_s=(0.02, 0.05, 0.2), tau_t=(0.07, 0.2, 1), start=(0.1, 0.35, 0.85)),
@@ -248,7 +257,8 @@ def groups(phase):
     return [(c, f, s, ms) for c, f, ms in asked for s in CONFIRM]
 
 
-# -- running -------------------------------------------------------------------------------------------------------------
+# -- running
+# -------------------------------------------------------------------------------------------------------------
 
 
 def run_group(phase, c, faulty, seed, methods, folder):
@@ -280,13 +290,15 @@ def run_group(phase, c, faulty, seed, methods, folder):
         print(f'{time.strftime("%H:%M")}  {phase} {faulty:.0%} seed {seed}  {m}', flush=True)
     shutil.rmtree(place)
     print(
-        f'{time.strftime("%H:%M")}  {phase} {faulty:.0%} seed {seed}: {len(todo) + 1} runs, {time.time() - start:.0f} s',
+        f'{time.strftime("%H:%M")}  {phase} {faulty:.0%} seed {seed}: {len(todo) + 1} runs, '
+        f'{time.time() - start:.0f} s',
         flush=True,
     )
 
 
 def note_xid(key, run, data):
-    "Plain xID, an untrained net, and what needs no learning, on one world; what is there already is left, and xID's own rows come last, so that a kill loses nothing."
+    """Plain xID, an untrained net, and what needs no learning, on one world; what is there already is left, and xID's
+    own rows come last, so that a kill loses nothing."""
     scores, report = measure(run.model, run.bank, run.cfg, data)
     state = training.read_checkpoint(first_stage(run))['bank']
     early = type(run.bank)(len(run.bank.video), run.cfg.model.dim)
@@ -305,7 +317,8 @@ def note_xid(key, run, data):
 
 
 def hearing(data) -> dict:
-    "Kind -> (AUROC, n) of a supervised detector of faulty pairs that only hears: a linear one on the mean log spectrum, cross-validated."
+    """Kind -> (AUROC, n) of a supervised detector of faulty pairs that only hears: a linear one on the mean log
+    spectrum, cross-validated."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import cross_val_predict
     from sklearn.pipeline import make_pipeline
@@ -335,7 +348,8 @@ def hearing(data) -> dict:
     }
 
 
-# -- telling -------------------------------------------------------------------------------------------------------------
+# -- telling
+# -------------------------------------------------------------------------------------------------------------
 
 SHOWN = (
     'linear_video',
@@ -357,7 +371,8 @@ def tell(phase):
         c = {x['classes']: x for x in (SEVERAL, FEW, MANY)}[classes]
         n = part.n[part.metric == 'linear_video']
         print(
-            f'\n{phase}: {f:.0%} of {c["train"]} training pairs faulty, {c["epochs"]} epochs, candidates: {c.get("xid", RECIPE["xid"])["candidates"]}; '
+            f'\n{phase}: {f:.0%} of {c["train"]} training pairs faulty, {c["epochs"]} epochs, candidates: '
+            f'{c.get("xid", RECIPE["xid"])["candidates"]}; '
             f'{n.min():.0f} to {n.max():.0f} test clips with one source, {classes} classes (chance {1 / classes:.3f})'
         )
         show(part, SHOWN, 70)
@@ -366,20 +381,23 @@ def tell(phase):
             share = gap_closed(part, HEADLINE, m, best)
             if share and f:
                 print(
-                    f'{m} has {share[0]:.0%} [{share[1]:.0%}, {share[2]:.0%}] of what {best} gains in {HEADLINE} (95 % interval, seeds drawn again 10,000 times)'
+                    f'{m} has {share[0]:.0%} [{share[1]:.0%}, {share[2]:.0%}] of what {best} gains in {HEADLINE} (95 '
+                    '% interval, seeds drawn again 10,000 times)'
                 )
 
 
 def gate(part, f):
-    """What must hold before anything is confirmed, where it can be read: at 0 % xID's video probe is neither at the floor nor at the ceiling; at 50 % the oracle is well above xID.
-    It was set for faulty pairs. FEW clips, all of them negatives, lie below its floor: what opens that world is what oracle soft targets gain there."""
+    """What must hold before anything is confirmed, where it can be read: at 0 % xID's video probe is neither at the
+    floor nor at the ceiling; at 50 % the oracle is well above xID. It was set for faulty pairs. FEW clips, all of them
+    negatives, lie below its floor: what opens that world is what oracle soft targets gain there."""
     at = lambda m, k: part[(part.method == m) & (part.metric == k)].value.mean()
     probe = at('xid', 'linear_video')
     if f == 0:
         print(f"gate: xID's video probe is {probe:.2f} (0.5 to 0.9 asked for faulty pairs)")
     if f == 0.5:
         print(
-            f'gate: oracle weights are {at("oracle_w01", HEADLINE) - at("xid", HEADLINE):+.2f} above xID in {HEADLINE} (0.08 asked)'
+            f'gate: oracle weights are {at("oracle_w01", HEADLINE) - at("xid", HEADLINE):+.2f} above xID in '
+            f'{HEADLINE} (0.08 asked)'
         )
 
 

@@ -1,8 +1,10 @@
-"""Half an hour of training on real recordings, one in five of them odd or broken: does anything grow, hang, or go unnoticed?
+"""Half an hour of training on real recordings, one in five of them odd or broken: does anything grow, hang, or go
+unnoticed?
 
-Checked: memory of the training process grows by at most 5 % after warm-up (the first fifth of the time), with and without that of the
-reading processes; open files stay flat; no log line is a minute late (longer where other programs want the cores too); every file that cannot be read, or has no sound, is in the ledger once,
-with a reason, and no other file is. Prints a table, writes results/soak.csv, exits with 1 if a check failed.
+Checked: memory of the training process grows by at most 5 % after warm-up (the first fifth of the time), with and
+without that of the reading processes; open files stay flat; no log line is a minute late (longer where other programs
+want the cores too); every file that cannot be read, or has no sound, is in the ledger once, with a reason, and no
+other file is. Prints a table, writes results/soak.csv, exits with 1 if a check failed.
 
     python benchmarks/soak.py                # 30 minutes; needs $AVNB_REAL_DATA (or ../shared/real)
     python benchmarks/soak.py --minutes 2    # a rehearsal
@@ -29,7 +31,8 @@ def clip_length(path):
 
 
 def mixed(folder, share=0.2):
-    "A manifest that says how long files are, and nothing of what is wrong with them: all real clips with sound, and odd files, the broken ones first, until they are `share` of all."
+    """A manifest that says how long files are, and nothing of what is wrong with them: all real clips with sound, and
+    odd files, the broken ones first, until they are `share` of all."""
     from avnb.manifest import Manifest
 
     clips, odd = (
@@ -113,7 +116,8 @@ def main():
     a = p.parse_args()
     if not (REAL / 'odd.csv').exists():
         sys.exit(
-            f'no real recordings in {REAL.name}: set AVNB_REAL_DATA to a folder with clips.csv, odd.csv, clips/ and odd/'
+            f'no real recordings in {REAL.name}: set AVNB_REAL_DATA to a folder with clips.csv, odd.csv, clips/ and '
+            'odd/'
         )
     from avnb.core import TrainConfig, set_options
     from avnb.training import RunStopped, fit
@@ -175,11 +179,13 @@ def main():
     )
     failed = [k for k, most in limit.items() if not value[k] <= most]
     print(
-        f'\n{clips} clips and {odd} odd files ({len(bad)} of them cannot be used), {a.minutes:g} minutes, {a.workers} reading processes'
+        f'\n{clips} clips and {odd} odd files ({len(bad)} of them cannot be used), {a.minutes:g} minutes, {a.workers} '
+        'reading processes'
     )
     for k, x in value.items():
         print(
-            f'  {k:22} {x:10.4g}   {"" if k not in limit else f"at most {limit[k]:g}: " + ("TOO MUCH" if k in failed else "good")}'
+            f'  {k:22} {x:10.4g}   '
+            f'{"" if k not in limit else f"at most {limit[k]:g}: " + ("TOO MUCH" if k in failed else "good")}'
         )
     print(ledger.to_string(index=False, max_colwidth=70))
     a.out.parent.mkdir(exist_ok=True)

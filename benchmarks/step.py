@@ -1,16 +1,20 @@
-"""Clips per second of a full training step: ours against a plain fp32 eager step with K = 1024 gathered negatives (the peers' way).
+"""Clips per second of a full training step: ours against a plain fp32 eager step with K = 1024 gathered negatives (the
+peers' way).
 
-8 frames of 112 x 112 and 2 s of sound at 24 kHz (257 bins), R(2+1)D-18 and the 9-layer audio net, a bank of 240,000 clips. Ours is `avnb.training` itself: views on the
-device from uint8 frames and waveforms, both networks, the exact loss over the whole bank, clipping, AdamW, the bank's update. The peers' step gets pictures and spectrograms
-that are ready: both networks in float32, a softmax over 1,024 gathered rows of each bank, Adam, the bank's update, and `.item()` for the log. `step` uses one batch again and
-again; `packed` and `shards` are `fit` reading a packed set (arrays of noise; H.264 of a texture that drifts), with the share of time spent waiting for it, over the later half
-of the log lines. The rows of the manifest share a few stored clips, so the set lies in the system's cache after the first pass.
-Flops are those of the networks, counted by torch, forward and backward, the same for all. Peak: the data sheet's of a GPU that is known here; else the highest rate that any of
-several large matrix products and convolutions of the same kind of number reaches with the same threads, measured before and after the steps.
-Claims, on an H200: at least 4 times the peers' clips per second, at least 2,000 clips/s from the packed set; everywhere: waiting below 5 %.
+8 frames of 112 x 112 and 2 s of sound at 24 kHz (257 bins), R(2+1)D-18 and the 9-layer audio net, a bank of 240,000
+clips. Ours is `avnb.training` itself: views on the device from uint8 frames and waveforms, both networks, the exact
+loss over the whole bank, clipping, AdamW, the bank's update. The peers' step gets pictures and spectrograms that are
+ready: both networks in float32, a softmax over 1,024 gathered rows of each bank, Adam, the bank's update, and
+`.item()` for the log. `step` uses one batch again and again; `packed` and `shards` are `fit` reading a packed set
+(arrays of noise; H.264 of a texture that drifts), with the share of time spent waiting for it, over the later half of
+the log lines. The rows of the manifest share a few stored clips, so the set lies in the system's cache after the first
+pass. Flops are those of the networks, counted by torch, forward and backward, the same for all. Peak: the data sheet's
+of a GPU that is known here; else the highest rate that any of several large matrix products and convolutions of the
+same kind of number reaches with the same threads, measured before and after the steps. Claims, on an H200: at least 4
+times the peers' clips per second, at least 2,000 clips/s from the packed set; everywhere: waiting below 5 %.
 
-    python benchmarks/step.py                   # this machine's GPU if it has one (about five minutes), else its CPU, in small batches (about five)
-    python benchmarks/step.py --device cuda --batch 512
+    python benchmarks/step.py                   # this machine's GPU if it has one (about five minutes), else its CPU,
+    in small batches (about five) python benchmarks/step.py --device cuda --batch 512
 """
 
 import argparse, csv, faulthandler, os, resource, signal, sys, tempfile, time
@@ -141,7 +145,8 @@ def as_later(T, PackedSet):
 
 
 def clock(step, n, cuda):
-    "Seconds per step over `n` steps, after three that warm up; on a CPU, where other programs run too, the fastest of `n`, after one."
+    """Seconds per step over `n` steps, after three that warm up; on a CPU, where other programs run too, the fastest of
+    `n`, after one."""
     for _ in range(3 if cuda else 1):
         step()
     if not cuda:
@@ -303,7 +308,8 @@ class Table:
             w.writerow(COLUMNS)
             w.writerows([r for r in kept if r[0] != self.name] + self.rows)
         print(
-            f'{out.name}: {len(self.rows)} rows for {self.name}; at most {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GB of memory'
+            f'{out.name}: {len(self.rows)} rows for {self.name}; at most '
+            f'{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GB of memory'
         )
 
 

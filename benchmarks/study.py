@@ -1,5 +1,5 @@
-"""What the studies share: worlds written straight into packed sets, runs that share their first stage, scores on held-out clips, and a
-table that several processes may fill at once. Run robust_xid.py, not this file."""
+"""What the studies share: worlds written straight into packed sets, runs that share their first stage, scores on
+held-out clips, and a table that several processes may fill at once. Run robust_xid.py, not this file."""
 
 import argparse, contextlib, csv, fcntl, io, json, shutil, sys
 from dataclasses import asdict, replace as with_
@@ -57,7 +57,8 @@ RECIPE = dict(
 
 
 def write_packed_world(out, seed, faulty, train, test, classes=12, dials=DIALS) -> Path:
-    "The clips of `write_world`, without a codec between: a packed set, its manifest and truth.json. Test clips do not depend on `faulty`."
+    """The clips of `write_world`, without a codec between: a packed set, its manifest and truth.json. Test clips do not
+    depend on `faulty`."""
     out = Path(out)
     if (out / 'meta.json').exists():
         return out
@@ -122,7 +123,8 @@ class Set:
 
 @contextlib.contextmanager
 def objective(cls):
-    "Runs inside use this subclass of `Objective`: oracles and other people's losses, which are no setting of the package."
+    """Runs inside use this subclass of `Objective`: oracles and other people's losses, which are no setting of the
+    package."""
     plain, training.Objective = training.Objective, cls or training.Objective
     try:
         yield
@@ -207,7 +209,8 @@ def knowing(bank, data: Set) -> dict:
 
 
 def without_learning(net, cfg, data: Set, report: dict, located=('pointing_guided', 'frequency_hit_guided')) -> dict:
-    "baseline -> metric -> (value, n): colours, spectra and liveliness in the place of features, and what `localize` has beside its maps and bands."
+    """baseline -> metric -> (value, n): colours, spectra and liveliness in the place of features, and what `localize`
+    has beside its maps and bands."""
     parts = evaluation_parts(data.manifest, data.one)
     tr, te = parts['train'], parts['test']
     y = data.label
@@ -283,7 +286,8 @@ def show(part: pd.DataFrame, shown, wide=40):
         print(f'{m:{wide}} {part[part.method == m].seed.nunique():3}' + line)
 
 
-# -- shortcuts -----------------------------------------------------------------------------------------------------------
+# -- shortcuts
+# -----------------------------------------------------------------------------------------------------------
 
 GATES = Table(
     RESULTS / 'gates.csv', 'study seed classes metric value chance limit n'.split(), ('value', 'chance', 'limit', 'n')
@@ -291,7 +295,8 @@ GATES = Table(
 
 
 def note_gates(study, worlds, folder, clips=1200):
-    "What no network should be able to exploit, on each (conditions, seed) written as files, 40 % of the pairs faulty, through the package's own gates."
+    """What no network should be able to exploit, on each (conditions, seed) written as files, 40 % of the pairs faulty,
+    through the package's own gates."""
     for c, seed in worlds:
         key = dict(study=study, seed=seed, classes=c['classes'])
         if not GATES.has(**key):
@@ -317,7 +322,8 @@ def note_gates(study, worlds, folder, clips=1200):
 
 
 def command(doc, table: Table, groups, run_group, tell, folder):
-    "Run, list or tell, as the command line asks; `groups(phase)` gives (conditions, faulty, seed, methods) of each world."
+    """Run, list or tell, as the command line asks; `groups(phase)` gives (conditions, faulty, seed, methods) of each
+    world."""
     p = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('--run', action='store_true', help='do what is to do')
     p.add_argument('--list', action='store_true', help='what is to do, and what is done')

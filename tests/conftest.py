@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+os.environ.setdefault('GOMP_SPINCOUNT', '1000')  # as the avnb command does; before torch is loaded
 REAL = Path(os.environ.get('AVNB_REAL_DATA') or Path(__file__).parents[2] / 'shared' / 'real')
 
 

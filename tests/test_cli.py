@@ -156,3 +156,37 @@ def test_rehearsal_of_the_demo_twice(folder):
     code, out, err = avnb('demo', '--tiny', '--workers', 1, '--set', 'optim.lr=0.001', cwd=folder)
     assert out.count('skipped because') == 2
     one_line(code, err, 'another')
+
+
+@pytest.mark.parametrize('given, found', [(None, '1000'), ('7', '7')])
+def test_waiting_threads_do_not_spin(folder, given, found):
+    "Set before torch is loaded, because OpenMP reads it then; a setting of the user's own stays."
+    env = {k: v for k, v in os.environ.items() if k != 'GOMP_SPINCOUNT'} | ({'GOMP_SPINCOUNT': given} if given else {})
+    code = (
+        'import os, sys\n'
+        'from avnb.cli import main\n'
+        'assert "torch" not in sys.modules\n'
+        'main(["train", "--print-config"])\n'
+        'print("spin", os.environ["GOMP_SPINCOUNT"])'
+    )
+    r = subprocess.run([sys.executable, '-c', code], cwd=folder, capture_output=True, text=True, env=env, timeout=120)
+    assert r.stdout.splitlines()[-1] == f'spin {found}', r.stderr
+
+
+def test_a_demo_stays_out_of_folders_it_did_not_make(folder):
+    mine = folder / 'mine'
+    mine.mkdir()
+    (mine / 'windows.csv').write_text('my own list')
+    code, _, err = avnb('demo', '--tiny', '--folder', mine, cwd=folder)
+    one_line(code, err, 'steps.json', '--folder')
+    assert [p.name for p in mine.iterdir()] == ['windows.csv'] and (mine / 'windows.csv').read_text() == 'my own list'
+
+
+def test_attend_does_not_write_over_its_input(folder):
+    video(folder / 'a.mp4')
+    before = (folder / 'a.mp4').read_bytes()
+    code, _, err = avnb('attend', 'tiny', 'a.mp4', '--out', folder / '.' / 'a.mp4', cwd=folder)
+    one_line(code, err, 'a.mp4', '--out')
+    assert (folder / 'a.mp4').read_bytes() == before
+    code, out, err = avnb('attend', 'tiny', 'a.mp4', '--seconds', '1', '--out', 'look.mp4', cwd=folder)
+    assert code == 0 and out.splitlines()[-1] == 'look.mp4' and (folder / 'look.mp4').stat().st_size > 1000, err

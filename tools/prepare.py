@@ -33,7 +33,8 @@ def notebooks(root=ROOT):
 
 
 def export(root=ROOT):
-    "Write `avnb/*.py` from the notebooks under `root`; nbdev finds its settings in the working directory, hence a process."
+    """Write `avnb/*.py` from the notebooks under `root`; nbdev finds its settings in the working directory, hence a
+    process."""
     subprocess.run(
         [sys.executable, '-c', 'from nbdev.doclinks import nbdev_export; nbdev_export()'], cwd=root, check=True
     )
@@ -50,7 +51,8 @@ def execute(path, timeout=900):
     for cell in nb.cells:
         if re.search(r'^#\s*\|\s*eval:\s*false', cell.source, re.M):
             cell.metadata['tags'] = ['skip-execution']
-    env, real = dict(os.environ, IN_TEST='1'), ROOT.parent / 'shared' / 'real'
+    env = {'GOMP_SPINCOUNT': '1000', **os.environ, 'IN_TEST': '1'}  # threads that wait for each other do not spin
+    real = ROOT.parent / 'shared' / 'real'
     if real.is_dir():
         env.setdefault('AVNB_REAL_DATA', str(real))
     NotebookClient(
@@ -100,7 +102,8 @@ def save(nb, path):
     write(nbformat.writes(nb) + '\n', path)
 
 
-# -- what a notebook's outputs were made from ---------------------------------------------------------------------------
+# -- what a notebook's outputs were made from
+# ---------------------------------------------------------------------------
 
 
 def modules(text, root=ROOT, seen=()):
@@ -148,7 +151,8 @@ def write_lock(lock, root=ROOT):
 
 
 def readme(path):
-    "The notebook at `path` as Markdown: code and its stored outputs in fences, `#| hide` cells and directives left out."
+    """The notebook at `path` as Markdown: code and its stored outputs in fences, `#| hide` cells and directives left
+    out."""
     parts = []
     for cell in nbformat.read(path, 4).cells:
         if cell.cell_type == 'markdown':
@@ -162,7 +166,8 @@ def readme(path):
 
 
 def as_markdown(out):
-    "One stored output; pictures belong in nbs/images/, linked from a markdown cell, because README.md cannot hold them."
+    """One stored output; pictures belong in nbs/images/, linked from a markdown cell, because README.md cannot hold
+    them."""
     data = out.get('data', {'text/plain': out.get('text', '')})
     for kind in 'text/markdown', 'text/html':
         if kind in data:

@@ -2,8 +2,9 @@
 """Pictures of every explorer at 1280 x 800, in light and dark, from a real JupyterLab; to be looked at.
 
     .venv/bin/python tools/screenshots.py                     all notebooks in nbs/widgets, into screenshots/
-    .venv/bin/python tools/screenshots.py attention --keep    one of them; and its picture for README and docs into nbs/images/
-    .venv/bin/python tools/screenshots.py noise run --run runs/demo --keep      of a run, as `make demo` leaves it, instead of the samples
+    .venv/bin/python tools/screenshots.py attention --keep    one of them; and its picture for README and docs into
+    nbs/images/ .venv/bin/python tools/screenshots.py noise run --run runs/demo --keep      of a run, as `make demo`
+    leaves it, instead of the samples
 
 Each explorer is scrolled to the top of the window, and each of its tabs is opened; a run that trains is waited for.
 Needs Chromium (AVNB_BROWSER=install fetches it).
