@@ -140,29 +140,6 @@ def _missing_senses(table, senses) -> pd.Series:
         if senses in (k, 'both'):
             why = why.where((why != '') | (table[f'{k}_codec'] != ''), what)
     return why
-<<<<<<< /tmp/tmpjr87wf0e/ours
-
-
-def check_files(
-    manifest,  # Manifest as published
-    senses: str,  # 'video', 'audio' or 'both': what has to be there
-    packed=None,  # PackedSet: nothing is opened
-) -> tuple[Manifest, pd.DataFrame]:
-    """(the rows that can be evaluated, those that cannot as a table of id, path, why). Files that have not been opened
-    before are opened."""
-    t = manifest.table.copy()
-    if packed is None:
-        new = t.index[t['duration_s'].isna() & (t['error'] == '')]
-        for i, info in zip(new, probe_files(manifest.folder, t['path'][new])):
-            for k, x in info.items():
-                t.at[i, k] = x
-        why = _missing_senses(t, senses)
-    else:
-        why = t['error'].where(t.index.isin(readable(manifest, packed).rows), 'not usable')
-    lost = t[why != ''].assign(why=why[why != ''])[['id', 'path', 'why']]
-    return Manifest(manifest.folder, t[why == '']), pd.concat([manifest.missing[['id', 'path', 'why']], lost])
-=======
->>>>>>> /tmp/tmpjr87wf0e/theirs
 
 # %% ../nbs/54_protocols.ipynb #711ea2e0
 def check_files(

@@ -5,9 +5,10 @@ import warnings
 import numpy as np
 import pytest
 
-from avnb.clips import pack, verify
+from avnb.packed import pack, verify
 from avnb.cli import main
-from avnb.manifest import ManifestError, in_parallel, index_folder
+from avnb.manifest import ManifestError
+from avnb.index import in_parallel, index_folder
 from avnb.media import write_clip
 
 HOW = dict(seconds=1.0, fps=8.0, size=32, rate=8000, chunk=3)

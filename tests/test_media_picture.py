@@ -158,13 +158,13 @@ PLAY = """async ([uri, n]) => {
 @pytest.mark.parametrize('made_by', ['write_clip', 'film'])
 def test_a_browser_shows_the_colours_that_were_written(page, tmp_path, made_by):
     "720 lines: from there on browsers take a film that says nothing for BT.709."
-    from avnb.plots import film
+    from avnb.film import write_film
 
     x, f = bars(720, 1280), tmp_path / 'x.mp4'
     if made_by == 'write_clip':
         write_clip(f, x[None].repeat(8, 0), None, 8)
     else:
-        film(f, lambda t: x, 1.0, 8.0)
+        write_film(f, lambda t: x, 1.0, 8.0)
     uri = 'data:video/mp4;base64,' + base64.b64encode(f.read_bytes()).decode()
     shown = page.evaluate(PLAY, [uri, len(COLOURS)])
     assert np.abs(np.array(shown) - COLOURS).max() <= 3, shown

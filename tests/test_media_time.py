@@ -10,8 +10,9 @@ import pytest
 import soundfile
 
 import avnb.manifest
-from avnb.clips import ClipError, PackedSet, adopt, pack
-from avnb.manifest import Manifest, doctor, examine, index_folder
+from avnb.packed import ClipError, PackedSet, adopt, pack
+from avnb.manifest import Manifest
+from avnb.index import doctor, examine, index_folder
 from avnb.media import MediaError, probe, read_clip, write_clip
 
 SAMPLES = Path(__file__).parents[1] / 'data_samples'

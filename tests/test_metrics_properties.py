@@ -9,34 +9,10 @@ from hypothesis.extra.numpy import arrays
 
 import avnb.metrics as metrics
 from avnb.features import Features
-from avnb.localization import (
-    RULES,
-    LocalizationError,
-    best_ciou,
-    box_mask,
-    cells,
-    ciou,
-    confidence,
-    detection,
-    energy_in_box,
-    frequency_hit,
-    frequency_iou,
-    in_bands,
-    Tally,
-    localization_report,
-    minmax,
-    pointing_hit,
-    read_truth,
-    score_picture,
-    score_published,
-    score_sound,
-    sounding_sources,
-    stretch,
-    success_auc,
-    threshold_mask,
-    time_frequency_hit,
-    truth_map,
-)
+from avnb.map_metrics import RULES, LocalizationError, best_ciou, box_mask, cell_means, ciou, confidence, detection, energy_in_box, frequency_hit, frequency_iou, in_bands, minmax, pointing_hit, resample, success_auc, threshold_mask, time_frequency_hit
+from avnb.localization import Tally, localization_report, score_video, score_audio
+from avnb.truth import read_truth, sounding_sources
+from avnb.published_boxes import score_published, truth_map
 from avnb.metrics import (
     EvaluationError,
     Score,
@@ -142,15 +118,15 @@ def test_frequency_hit_is_pointing_in_one_dimension(m, i, j):
 
 @given(arrays(np.float64, st.integers(1, 9), elements=levels), st.integers(1, 40))
 def test_stretch_stays_between_its_cells(m, n):
-    s = stretch(m, n)
+    s = resample(m, n)
     assert len(s) == n and s.min() >= m.min() - 1e-12 and s.max() <= m.max() + 1e-12
-    assert stretch(m, len(m)) == pytest.approx(m) and stretch(m[::-1], n) == pytest.approx(s[::-1])
+    assert resample(m, len(m)) == pytest.approx(m) and resample(m[::-1], n) == pytest.approx(s[::-1])
 
 
 @given(maps, st.integers(1, 4))
 def test_cells_are_means(m, k):
-    assert cells(m, (SIDE // k, SIDE // k) if SIDE % k == 0 else (SIDE, SIDE)).mean() == pytest.approx(m.mean())
-    assert cells(m, (SIDE, SIDE)) == pytest.approx(m)
+    assert cell_means(m, (SIDE // k, SIDE // k) if SIDE % k == 0 else (SIDE, SIDE)).mean() == pytest.approx(m.mean())
+    assert cell_means(m, (SIDE, SIDE)) == pytest.approx(m)
 
 
 @given(
@@ -237,11 +213,11 @@ def test_every_measure_is_a_score_beside_what_has_learned_nothing():
     names = ('guided', 'vision_only', 'random', 'untrained', 'untrained_alone')
     for k in range(9):
         maps = {m: gen.random((4, 4)) for m in names}
-        score_picture(t, maps, [[0, 0, 0.5, 0.5]])
+        score_video(t, maps, [[0, 0, 0.5, 0.5]])
         truth = box_mask([[0, 0, 2, 2]], (4, 4)).astype(float)
         cious.append(ciou(threshold_mask(maps['guided'], 'adaptive', truth), truth))
         right.append(
-            score_sound(
+            score_audio(
                 t,
                 dict(guided=np.arange(8.0), sound_only=np.arange(8.0)[::-1], untrained_alone=np.ones(8)),
                 hz,

@@ -10,7 +10,7 @@ from hypothesis import given, settings, strategies as st
 from toys import config, toy_set
 
 from avnb.cli import main
-from avnb.clips import PackedSet
+from avnb.packed import PackedSet
 from avnb.evaluate import run_protocol
 from avnb.localization import partners
 from avnb.manifest import Manifest, join_labels, split_labels

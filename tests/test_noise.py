@@ -7,9 +7,11 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from avnb.clips import ClipDataset, PackedSet, pack, verify
+from avnb.clips import ClipDataset
+from avnb.packed import PackedSet, pack, verify
 from avnb.core import DataConfig, ViewConfig
-from avnb.manifest import Manifest, ManifestError, index_folder, inject_noise
+from avnb.manifest import Manifest, ManifestError, inject_noise
+from avnb.index import index_folder
 from avnb.media import write_clip
 
 
@@ -234,7 +236,8 @@ def test_a_short_donor_is_not_heard_beyond_its_end(tmp_path):
 
 
 def test_explorers_play_the_sound_that_is_heard(clips, tmp_path):
-    from avnb.explorer import AttentionExplorer, ClipMedia
+    from avnb.attention_explorer import AttentionExplorer
+    from avnb.player import ClipMedia
     from avnb.media import read_clip
 
     n = inject_noise(clips, 1.0, 0)

@@ -14,7 +14,7 @@ from avnb.player import (
     static,
     unpack_map,
 )
-from avnb.localization import stretch
+from avnb.map_metrics import resample
 from avnb.media import Clip
 from avnb.plots import fit_maps, hz_ticks
 from lab import attribute, browser, page  # noqa: F401 (fixtures)

@@ -7,7 +7,7 @@ import torch
 
 from avnb.core import AvnbError, TrainConfig, set_options
 from avnb.encoders import AVModel, EncoderError, VideoResNet, load_avid_cma, load_backbone
-from avnb.training import load_model
+from avnb.runs import load_model
 
 
 def a_model(*options, seed=0):

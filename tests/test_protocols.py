@@ -13,12 +13,14 @@ import avnb.features as features
 import avnb.finetune as finetune
 import avnb.protocols as protocols
 from avnb.cli import main
-from avnb.clips import ClipDataset, PackedSet
+from avnb.clips import ClipDataset
+from avnb.packed import PackedSet
 from avnb.core import AvnbError, replace
 from avnb.encoders import AVModel, EncoderError
 from avnb.evaluate import PROTOCOLS, run_protocol
 from avnb.features import Features, compute_features, feature_key
-from avnb.manifest import Manifest, from_ucf101
+from avnb.manifest import Manifest
+from avnb.datasets import from_ucf101
 from avnb.media import write_clip
 from avnb.metrics import EvaluationError, Score
 from avnb.network import Network, NetworkError, weights_key
@@ -458,7 +460,7 @@ def test_both_senses_in_one_pass_and_shared(toy, tmp_path, monkeypatch):
 def test_shards_serve_one_sense_too(toy, tmp_path, monkeypatch):
     "A protocol on pictures alone reads the shards, not the files they were made from, and sees what retrieval sees."
     import avnb.clips as clips
-    from avnb.clips import pack
+    from avnb.packed import pack
 
     _, _, cfg, _ = toy
     m = Manifest.load(Path(__file__).parents[1] / 'data_samples' / 'manifest.csv')
@@ -634,7 +636,7 @@ def test_from_the_command_line(toy, tmp_path, capsys):
 @pytest.mark.slow
 def test_esc50_part_as_distributed(real_data, tmp_path):
     "The real fold: 298 clips in two halves by recording; the shipped network and three untrained ones hear clearly more than chance."
-    from avnb.manifest import from_esc50
+    from avnb.datasets import from_esc50
 
     net = Network.open()
     report = run_protocol(

@@ -178,7 +178,8 @@ def test_unreadable_clips_are_counted_over_all_processes(work):
 
 
 def test_batch_must_be_shared_evenly(work):
-    from avnb.clips import ClipError, batch_plan
+    from avnb.packed import ClipError
+    from avnb.clips import batch_plan
     import numpy as np
 
     with pytest.raises(ClipError, match='multiple of 5'):

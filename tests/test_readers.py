@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import soundfile as sf
 
-from avnb.evaluation import folds_of
+from avnb.probes import folds_of
 from avnb.datasets import (
     READERS,
     _SCENES,

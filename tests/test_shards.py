@@ -584,3 +584,20 @@ def test_the_command(made, tmp_path, capsys):
     assert main(command) == 2 and '1 places are damaged' in capsys.readouterr().err
     f.unlink()
     assert main(command) == 0
+
+
+@pytest.mark.parametrize('source', ['files', 'shards', 'arrays'])
+def test_one_sense_alone_is_the_same_as_in_both(made, source):
+    "The frames of 'video' and the waveform of 'audio' are those of 'both'; from files the other sense is not decoded."
+    m, shards, raw = made
+    packed = dict(files='', shards=shards, arrays=raw)[source]
+    got = {
+        s: ClipDataset(m, DATA, VIEW, packed=packed, train=False, senses=s).fetch([0, 5, 20], 0)
+        for s in ('both', 'video', 'audio')
+    }
+    assert torch.equal(got['video'].frames, got['both'].frames) and got['video'].frames.any()
+    assert (got['audio'].waveform - got['both'].waveform).abs().max() < 1e-3 and got['audio'].waveform.any()
+    if source == 'files':
+        assert not got['audio'].frames.any() and not got['video'].waveform.any()
+    with pytest.raises(ClipError, match="senses: expected 'both', 'video' or 'audio', got 'smell'"):
+        ClipDataset(m, DATA, VIEW, packed=packed, senses='smell')

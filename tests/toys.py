@@ -12,7 +12,7 @@ import numpy as np
 def toy_set(folder, n=48, size=32, rate=4000, frames=32, seed=0):
     "n clips of four kinds, picture and pitch of each kind belonging together; every fourth clip has another kind's sound."
     import pandas as pd
-    from avnb.clips import adopt
+    from avnb.packed import adopt
     from avnb.manifest import Manifest
 
     g = np.random.default_rng(seed)
