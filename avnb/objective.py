@@ -325,6 +325,38 @@ def contrast(
     reading = self.cfg.cmac.contrast
     return xid_loss(*args) if reading == 'R0' else within_modal_xid(*args, reading, *within)
 
+# %% ../nbs/40_objective.ipynb #a59d15c9
+@patch
+def _xid(self: Objective, v: Tensor, a: Tensor, index: Tensor, step: int) -> tuple:
+    "(l [b], entropy of the target of the video query [b] or None)."
+    if self.cfg.xid.shard and not self.in_batch(step):
+        return self.sharded_loss(v, a, index, step)
+    keys = self.candidates(v, a, index, step)
+    T = self.targets(v, a, index, keys, step)
+    within = []
+    if self.in_batch(step) and self.cfg.cmac.contrast in ('R2', 'R3'):  # their positive is the query's row of the bank
+        within = [self.batch_from_bank(keys, index)]
+    return self.contrast(v, a, keys, T, *within), None if T is None else _entropy(T[0])
+
+
+def _entropy(T: Tensor) -> Tensor:
+    "Entropy of each row of a distribution, nats."
+    return -torch.xlogy(T, T).sum(1)
+
+# %% ../nbs/40_objective.ipynb #e6d084fa
+@patch
+def _with_attention(self: Objective, loss: Tensor, out: AVOutput, w: Tensor, norm: Tensor, index: Tensor, step: int):
+    "The loss with consistency and cell contrast added, and the two as {name: share of the mean}."
+    c = self.cfg.cmac
+    terms = {k: x * w.sum() / norm for k, x in self.consistency(out, w, step).items()}
+    if terms:
+        share = dict(cmac_video=c.video, cmac_audio=c.audio)
+        loss = loss + c.alpha * ramp(step, self.steps, c.ramp) * sum(share[k] * x for k, x in terms.items())
+    if c.local_max > 0:
+        terms['local_max'] = (w * self.cell_contrast(out, index)).sum() / norm
+        loss = loss + c.local_max * terms['local_max']
+    return loss, terms
+
 # %% ../nbs/40_objective.ipynb #c3870077
 @patch
 def __call__(
@@ -348,38 +380,6 @@ def __call__(
         parts['target_entropy'] = torch.zeros_like(loss) if entropy is None else entropy.sum() / pairs
     return loss, {k: p.detach() for k, p in parts.items()}
 
-
-@patch
-def _xid(self: Objective, v: Tensor, a: Tensor, index: Tensor, step: int) -> tuple:
-    "(l [b], entropy of the target of the video query [b] or None)."
-    if self.cfg.xid.shard and not self.in_batch(step):
-        return self.sharded_loss(v, a, index, step)
-    keys = self.candidates(v, a, index, step)
-    T = self.targets(v, a, index, keys, step)
-    within = []
-    if self.in_batch(step) and self.cfg.cmac.contrast in ('R2', 'R3'):  # their positive is the query's row of the bank
-        within = [self.batch_from_bank(keys, index)]
-    return self.contrast(v, a, keys, T, *within), None if T is None else _entropy(T[0])
-
-
-@patch
-def _with_attention(self: Objective, loss: Tensor, out: AVOutput, w: Tensor, norm: Tensor, index: Tensor, step: int):
-    "The loss with consistency and cell contrast added, and the two as {name: share of the mean}."
-    c = self.cfg.cmac
-    terms = {k: x * w.sum() / norm for k, x in self.consistency(out, w, step).items()}
-    if terms:
-        share = dict(cmac_video=c.video, cmac_audio=c.audio)
-        loss = loss + c.alpha * ramp(step, self.steps, c.ramp) * sum(share[k] * x for k, x in terms.items())
-    if c.local_max > 0:
-        terms['local_max'] = (w * self.cell_contrast(out, index)).sum() / norm
-        loss = loss + c.local_max * terms['local_max']
-    return loss, terms
-
-
-def _entropy(T: Tensor) -> Tensor:
-    "Entropy of each row of a distribution, nats."
-    return -torch.xlogy(T, T).sum(1)
-
 # %% ../nbs/40_objective.ipynb #88de89a8
 @patch
 def soft_statistics(
@@ -395,7 +395,7 @@ def soft_statistics(
         audio=self._statistics(rows, a, v, bank.audio, bank.video, chunk),
     )
 
-
+# %% ../nbs/40_objective.ipynb #be3d0514
 @patch
 def _statistics(self: Objective, rows, query, other, query_bar, other_bar, chunk) -> tuple:
     "One direction of `soft_statistics`."

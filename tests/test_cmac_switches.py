@@ -119,7 +119,7 @@ def test_the_side_that_guides_gets_no_gradient(learns, guides, heads):
 
     def reached(*options):
         cfg, model, out, bank = start(*ON, f'model.heads={heads}', *options)
-        term = Objective(cfg, bank, 4).attention(out, torch.ones(8), LATE)[f'cmac_{learns}']
+        term = Objective(cfg, bank, 4).consistency(out, torch.ones(8), LATE)[f'cmac_{learns}']
         grads = dict(
             zip(dict(model.named_parameters()), torch.autograd.grad(term, [*model.parameters()], allow_unused=True))
         )
