@@ -345,7 +345,7 @@ def _at(p) -> float:
 
 
 def _long(p) -> float:
-    "How long a packet lasts, s: as it says, or what a decoder makes of its sound; 0 where nobody knows."
+    "How long a packet lasts, s: as it says, or what a decoder makes of its sound; 0 where neither is known."
     import av
 
     if p.duration and p.duration < 2**31:
@@ -530,7 +530,7 @@ def _demux(c, streams, shifts=None):
 
 # %% ../nbs/01_media.ipynb #8b448f5f
 def _frames(s, packets, keep=None, fed=None):
-    """Frames that a decoder makes of packets. With `keep`, a set of pts, others that nobody refers to are skipped;
+    """Frames that a decoder makes of packets. With `keep`, a set of pts, others to which no frame refers are skipped;
     `fed` collects the pts of the packets."""
     import av
 

@@ -121,7 +121,7 @@ def _from_path(path: Path, device, front: str) -> tuple:
             f"there is no {path}; expected a run's folder, saved weights (.safetensors) or an AVID-CMA checkpoint"
         )
     config = path.absolute().parents[1] / 'config.toml'
-    if path.suffix == '.pt' and path.parent.name == 'checkpoints' and config.exists():
+    if path.suffix == '.pt' and path.absolute().parent.name == 'checkpoints' and config.exists():
         cfg = load_config(config)
         model = new_model(cfg)
         model.load_state_dict(read_checkpoint(path)['model'])
