@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Guess:    An audio filter that must look ahead or works in blocks makes up for it, in the samples or in the frames' pts,
+# Guess:    A filter that must look ahead or works in blocks makes up for it, in the samples or in the frames' pts,
 #           as loudnorm does with its three seconds: the sound comes out when it went in.
 # Happens:  Many do neither. Frames keep the pts and the number of samples that went in, and the sound in them is late:
 #           superequalizer by 4095 samples (256 ms at 16 kHz), afftfilt by 3072, surround by 2048, dialoguenhance by

@@ -4,7 +4,7 @@
 # Happens:  The fps filter rounds an input's time to the NEAREST output, so output n is the last picture before
 #           n + 0.5 s: at 30 fps it is 0.47 s ahead of its own time, from the first one on. `-r 1` goes another way: 12
 #           pictures, pictures 0 and 1 at 0 and 1 s, and from then on 1.1 s BEHIND. The two differ by 48 frames. The
-#           lead of the fps filter is half an output interval, less half an input's: 46 ms at 8 fps. `round=up` is right.
+#           lead of fps is half an output interval, less half an input's: 46 ms at 8 fps. `round=up` is exact.
 # Hurts:    Every pair of a sampled frame with the sound at its time: frame 7 next to second 7 of the sound is half a
 #           second early or a second late. Frame labels, VGGish windows and one-per-second features slip likewise.
 # Versions: imageio-ffmpeg 0.8.1 (FFmpeg 9.0.2), av 18.1.0 to write, numpy 2.4.6
