@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['BASELINES', 'partners', 'on_frame', 'batch_maps', 'Tally', 'score_video', 'score_audio', 'tally_batches',
            'localization_report', 'render_sources', 'tally_scenes', 'scene_report', 'localization_scores',
-           'attention_quality', 'AttentionMonitor']
+           'AttentionMonitor']
 
 # %% ../nbs/56_localization.ipynb #e136b5dc
 import dataclasses
@@ -484,7 +484,7 @@ def _score_pair(tally, pairs: dict, batch, truth: dict, network):
             tally.add('frequency', name, frequency_hit(a[i], hz, bands))
 
 # %% ../nbs/56_localization.ipynb #80bd3fc6
-def attention_quality(
+def _attention_quality(
     network: Network,
     batches,  # list of `Batch`
     truth: dict,  # row -> truth of that clip, where it is known
@@ -507,7 +507,8 @@ def attention_quality(
 
 # %% ../nbs/56_localization.ipynb #c7597395
 class AttentionMonitor:
-    "Monitor for `fit`: `attention_quality` on the same few training clips at each epoch's end, noted in monitors.csv."
+    """Monitor for `fit`: quality of the attention maps on the same few training clips at each epoch's end, noted in
+    monitors.csv."""
 
     def __init__(self, clips: int = 64):  # drawn with the run's seed; faulty ones are left out
         self.clips, self._known = clips, None
@@ -537,4 +538,4 @@ class AttentionMonitor:
         if not self._known[0]:
             return {}
         with torch.compiler.set_stance('force_eager'), evaluating(s.model):
-            return attention_quality(Network(s.model, s.cfg), *self._known)
+            return _attention_quality(Network(s.model, s.cfg), *self._known)

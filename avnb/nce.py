@@ -143,7 +143,7 @@ def _check_rest(B, n, tau, targets, weights, mask, reduction, validate):
             _check.distribution(name, T, mask)
     _check.weights(weights, B, validate)
 
-
+# %% ../nbs/31_nce.ipynb #f46ad897
 def check_xid(
     v: Tensor,
     a: Tensor,
@@ -435,7 +435,7 @@ class StreamedSoftmax:
     def entropy(self) -> Tensor:  # [B], nats
         return self.log_z() - self.level / self.z
 
-# %% ../nbs/31_nce.ipynb #77ec8db6
+# %% ../nbs/31_nce.ipynb #095ac267
 def slices(
     n: int,  # rows
     chunk: int,  # rows in a slice
@@ -443,7 +443,7 @@ def slices(
     "Slices that cover n rows."
     return [slice(lo, min(lo + chunk, n)) for lo in range(0, n, chunk)]
 
-
+# %% ../nbs/31_nce.ipynb #77ec8db6
 @torch.no_grad()
 def stream_xid(
     q: Tensor,  # [B,D] queries
@@ -479,7 +479,7 @@ def stream_xid(
         grad = grad - lam * easy.key / easy.z[:, None]
     return loss, grad / tau, easy
 
-
+# %% ../nbs/31_nce.ipynb #ad16d004
 class _WithGradient(torch.autograd.Function):
     @staticmethod
     def forward(ctx, q, loss, grad):
@@ -651,7 +651,7 @@ def uniform_targets(
     S = S / S.sum(1, keepdim=True)
     return S, S
 
-
+# %% ../nbs/31_nce.ipynb #fa1bd228
 def oracle_targets(
     classes: Tensor,  # [N] or [B,M] true class of each candidate
     index: Tensor,  # int64 [B], own place

@@ -17,9 +17,9 @@ import pandas as pd
 from .core import atomic_write
 from .report import score_table
 from .media import MediaError, read_clip
+from .report import METRICS
 from avnb.plots import (
     DARK,
-    MEANING,
     PlotError,
     figure_title,
     shorten,
@@ -123,7 +123,7 @@ def explained_scores(
     skipped = read_report(report).get('skipped')
     table = score_table(scores | (dict(skipped=skipped) if isinstance(skipped, dict) else {}), 'html')
     e = html.escape
-    lines = ''.join(f'<li><b>{e(figure_title(k))}</b>. {e(MEANING[k])}</li>' for k in scores if k in MEANING)
+    lines = ''.join(f'<li><b>{e(figure_title(k))}</b>. {e(METRICS[k].meaning)}</li>' for k in scores if k in METRICS)
     return f'<div class="wide">{table}</div><details><summary>What each row means</summary><ul>{lines}</ul></details>'
 
 # %% ../nbs/63_page.ipynb #62e4da9a

@@ -30,7 +30,7 @@ from avnb.player import (
     small_jpeg,
     toggle_buttons,
 )
-from .plots import AXIS, fit_maps, figure_title, normalise, overlay, best_baseline, running_mean, shorten
+from .plots import fit_maps, figure_title, normalise, overlay, best_baseline, running_mean, shorten
 from .page import explained_scores
 from .runs import RunError, RunFolder, find_runs, read_ledger, read_scores
 from .training import fit
@@ -209,7 +209,7 @@ def draw(self: _CurvePanel):
 def _panel(self: _CurvePanel, name: str) -> str:
     "The panel of one curve."
     lines = [(i, r.name, *r.curves[name]) for i, r in enumerate(self.runs) if name in r.curves]
-    return _curve_svg(lines, AXIS.get(name, figure_title(name)), self.smooth.value)
+    return _curve_svg(lines, figure_title(name), self.smooth.value)
 
 
 @patch

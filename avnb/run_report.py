@@ -60,7 +60,7 @@ _MAP_SCORES = (  # listed as skipped where there is no truth about boxes and ban
 
 # %% ../nbs/59_run_report.ipynb #8996f814
 def evaluate_run(
-    run,  # training.Run: model, bank, cfg, manifest, folder
+    run,  # runs.Run
     manifest=None,  # Manifest; None: the one the run was trained on
     packed=None,  # PackedSet or its folder; None: the run's, '' for the files
     windows: int = 4,  # windows of each clip for the embeddings
@@ -73,7 +73,7 @@ def evaluate_run(
     written to `out`."""
     start, other = time.time(), manifest is not None
     manifest, packed = _find_clips(run, manifest, packed)
-    network = Network(run.model, run.cfg)
+    network = Network.open(run)
     about = _about_run(network, run, manifest, packed, other, overlap)
     try:
         truth, why = read_truth(manifest.folder), ''

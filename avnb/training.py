@@ -85,7 +85,7 @@ def _file_groups(manifest: Manifest) -> np.ndarray:
     "Number of the file that each row comes from, int64 [N]: windows of one file are not negatives of each other."
     return np.unique(manifest.table['path'].astype(str), return_inverse=True)[1].astype(np.int64)
 
-# %% ../nbs/43_training.ipynb #d5ebf53b
+# %% ../nbs/43_training.ipynb #40711a36
 class _Meter:
     "What the next log line shows: sums of the loss terms, and where the time went."
 
@@ -108,7 +108,7 @@ class _Meter:
         speed = round((self.n - self.had) * batch / spent, 1)
         return dict(zip(names, means)), dict(clips_per_s=speed, wait_percent=round(100 * self.waited / spent, 1))
 
-
+# %% ../nbs/43_training.ipynb #61da8fd3
 class _Step(NamedTuple):
     "A step that was taken, for messages about it."
 
@@ -140,7 +140,7 @@ class _Losses:
                 return taken, f'the loss is {loss:.4g}, but its gradient is {word(norm)}'
             self.finite = f'{loss:.4g} at step {taken.step}'
 
-
+# %% ../nbs/43_training.ipynb #d5ebf53b
 class State:
     "Everything that changes while training, and what it is made with. Monitors are called with it."
 
