@@ -152,7 +152,7 @@ def check_files(
     t = manifest.table.copy()
     if packed is None:
         new = t.index[t['duration_s'].isna() & (t['error'] == '')]
-        for i, info in zip(new, opened(manifest.folder, t['path'][new])):
+        for i, info in zip(new, probe_files(manifest.folder, t['path'][new])):
             for k, x in info.items():
                 t.at[i, k] = x
         why = _missing_senses(t, senses)
