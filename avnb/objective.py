@@ -15,7 +15,7 @@ import torch.distributed as dist
 from fastcore.basics import patch
 from torch import Tensor
 
-from .attention import attention_scores, consistency_loss, local_max_loss, places, ramp, within_modal_xid
+from .attention import attention_scores, consistency_loss, cell_contrast_loss, places, ramp, within_modal_xid
 from .core import ConfigError, TrainConfig
 from .distributed import all_reduce_sum, gather, local_part, rank
 from .encoders import AVOutput
@@ -161,7 +161,7 @@ def weights(self: Objective, index: Tensor, step: int) -> Tensor:
     w = self.cfg.weight
     v_bar, a_bar, written = self.bank_rows(index)
     weight = torch.ones_like(index, dtype=torch.float32)
-    if w.on and step >= w.start * self.steps:
+    if w.enabled and step >= w.start * self.steps:
         score = (v_bar * a_bar).sum(1)
         known = positive_weights(score, w.delta, w.kappa, w.w_min, self.mean, self.var, w.floor, validate=False)
         weight = torch.where(written, known, weight)
@@ -208,7 +208,7 @@ def consistency(
     c = self.cfg.cmac
     if c.alpha <= 0:
         return {}
-    if not c.features:
+    if not c.train_encoders:
         out = replace(out, video_local=out.video_local.detach(), audio_local=out.audio_local.detach())
     scores = attention_scores(out, c.per_frame, c.pool_time)
     how = c.distance, c.tau_m, c.stop_gradient, w
@@ -229,7 +229,7 @@ def cell_contrast(self: Objective, out: AVOutput, index: Tensor) -> Tensor:  # l
     def contrast(local, query):
         cells, queries = gather(places(local)), gather(query)
         return local_part(
-            local_max_loss(cells, queries, self.cfg.xid.tau, mask=other_file, reduction='none', validate=False)
+            cell_contrast_loss(cells, queries, self.cfg.xid.tau, mask=other_file, reduction='none', validate=False)
         )
 
     return c.video * contrast(out.video_local, out.audio) + c.audio * contrast(out.audio_local, out.video)
@@ -352,9 +352,9 @@ def _with_attention(self: Objective, loss: Tensor, out: AVOutput, w: Tensor, nor
     if terms:
         share = dict(cmac_video=c.video, cmac_audio=c.audio)
         loss = loss + c.alpha * ramp(step, self.steps, c.ramp) * sum(share[k] * x for k, x in terms.items())
-    if c.local_max > 0:
-        terms['local_max'] = (w * self.cell_contrast(out, index)).sum() / norm
-        loss = loss + c.local_max * terms['local_max']
+    if c.cell_contrast > 0:
+        terms['cell_contrast'] = (w * self.cell_contrast(out, index)).sum() / norm
+        loss = loss + c.cell_contrast * terms['cell_contrast']
     return loss, terms
 
 # %% ../nbs/40_objective.ipynb #c3870077
@@ -374,7 +374,7 @@ def __call__(
     xid = (w * l).sum() / norm
     loss, cmac = self._with_attention(xid, out, w, norm, index, step)
     parts = dict(loss=loss, xid=xid, agreement=(v * a).sum() / pairs, **cmac)
-    if self.cfg.weight.on:
+    if self.cfg.weight.enabled:
         parts['weight'] = w.sum() / pairs
     if self.cfg.soft.estimator:
         parts['target_entropy'] = torch.zeros_like(loss) if entropy is None else entropy.sum() / pairs

@@ -41,7 +41,7 @@ _METHODS = {  # method -> its name in figures
     'ctl_wrong_clip': 'control: wrong clip',
     'ctl_centre': 'control: centre',
 }
-_CELL_CONTRAST = ('local', 'cmac.local_max=0.5')  # the first is short for the second
+_CELL_CONTRAST = ('local', 'cmac.cell_contrast=0.5')  # the first is short for the second
 _ONE_SIDE = {'cmac.audio=0.0': 'picture alone', 'cmac.video=0.0': 'sound alone'}
 
 # %% ../nbs/61_studies.ipynb #babe6185
@@ -57,11 +57,11 @@ def method_name(method: str) -> str:
     base, _, more = method.partition(':')
     settings = [s for s in more.split(',') if s]
     name = _METHODS.get(base, base.replace('_', ' '))
-    if 'weight.on=True' in settings:
+    if 'weight.enabled=True' in settings:
         name = f'Weighted-xID + {name}'
     if any(s in _CELL_CONTRAST for s in settings):
         name = f'{name} + cell contrast'
-    rest = [_setting_name(s) for s in settings if s not in (*_CELL_CONTRAST, 'weight.on=True')]
+    rest = [_setting_name(s) for s in settings if s not in (*_CELL_CONTRAST, 'weight.enabled=True')]
     return ', '.join([name, *rest])
 
 

@@ -23,9 +23,9 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')
 RESULTS, RUNS = Path(__file__).parent / 'results', Path(__file__).parents[1] / 'runs'
 STAGE2 = {
     'xid': [],
-    'robust': ['weight.on=true', 'weight.start=0.5', 'soft.estimator=cycle', 'soft.start=0.5', 'soft.lam=0.25'],
+    'robust': ['weight.enabled=true', 'weight.start=0.5', 'soft.estimator=cycle', 'soft.start=0.5', 'soft.lam=0.25'],
 }
-STAGE2['both'] = ['cmac.contrast=R1', 'cmac.alpha=1.0', 'cmac.local_max=0.5']
+STAGE2['both'] = ['cmac.contrast=R1', 'cmac.alpha=1.0', 'cmac.cell_contrast=0.5']
 STAGE2['robust_both'] = STAGE2['robust'] + STAGE2['both']
 
 
@@ -38,7 +38,7 @@ def config(folder, manifest, packed, epochs, seed=0):
         manifest,
         packed,
         seed,
-        ['weight.on=false', 'cmac.contrast=R0', 'cmac.alpha=0', 'cmac.local_max=0', f'optim.epochs={epochs}'],
+        ['weight.enabled=false', 'cmac.contrast=R0', 'cmac.alpha=0', 'cmac.cell_contrast=0', f'optim.epochs={epochs}'],
     )
 
 
@@ -57,7 +57,7 @@ def train(folder, manifest, packed, epochs, quick):
             [
                 f'run.folder="{folder / method}"',
                 f'run.checkpoint_every={half}',
-                'run.keep=9',
+                'run.keep_checkpoints=9',
                 *(['model.width=8'] * quick),
                 *options,
             ],

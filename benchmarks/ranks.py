@@ -18,7 +18,7 @@ def losses(work, n, bank, dtype):
     "The loss of each of 20 steps."
     run = work / f'{n}-{bank}-{dtype}'
     runs = json.dumps(
-        [[str(run), ['run.log_every=1', 'run.maps=0', f'xid.shard={str(bank == "parts").lower()}'], dtype]]
+        [[str(run), ['run.log_every=1', 'run.save_maps=0', f'xid.shard={str(bank == "parts").lower()}'], dtype]]
     )
     launch = ['-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', str(n)] if n > 1 else []
     subprocess.run(

@@ -137,7 +137,7 @@ def shuffled():
     return Shuffled
 
 
-WEIGHT, SOFT = {'weight.on': True, 'weight.start': 0.0}, {'soft.start': 0.0}
+WEIGHT, SOFT = {'weight.enabled': True, 'weight.start': 0.0}, {'soft.start': 0.0}
 METHODS = dict(  # id -> (settings of the package, what stands in for its objective)
     weighted=(WEIGHT, None),
     shuffled_weights=(WEIGHT, shuffled),

@@ -131,13 +131,13 @@ def main():
                 f'run.folder="{d}/run"',
                 'data.batch=16',
                 f'data.workers={a.workers}',
-                'data.bad_budget=0.1',
+                'data.max_unreadable=0.1',
                 'optim.epochs=100000',
                 'optim.schedule=constant',
                 'optim.lr=1e-4',
                 'run.log_every=4',
                 'run.checkpoint_every=50',
-                'weight.on=true',
+                'weight.enabled=true',
             ],
         )
         watch = Watch(a.minutes)

@@ -125,7 +125,7 @@ def settings(a, manifest, packed, folder, options=()):
             f'run.seed={a.seed}',
             'run.log_every=5',
             'run.checkpoint_every=1000000',
-            'run.maps=0',
+            'run.save_maps=0',
             *options,
         ],
     )

@@ -54,7 +54,7 @@ RECIPE = dict(
     model=dict(width=16),
     xid=dict(tau=0.1, candidates='batch'),
     optim=dict(lr=3e-3, weight_decay=1e-2),
-    run=dict(log_every=50, keep=9, maps=0, device='cpu', amp=True),
+    run=dict(log_every=50, keep_checkpoints=9, save_maps=0, device='cpu', amp=True),
 )
 
 

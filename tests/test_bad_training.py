@@ -60,7 +60,7 @@ def test_full_disk(run, small_disk, left):
     from avnb.runs import newest_checkpoint
     from avnb.training import fit
 
-    cfg = run('run.keep=1', 'optim.epochs=2', folder=small_disk / 'run')
+    cfg = run('run.keep_checkpoints=1', 'optim.epochs=2', folder=small_disk / 'run')
     ballast = small_disk / 'ballast'
 
     def fill(s):
@@ -276,7 +276,7 @@ def test_the_ledger_of_a_run_that_diverges(run, tmp_path, monkeypatch):
         if s.step == 6:
             s.ledger.add([dict(id='toy011', path='toy005.mp4', reason='torn')])
 
-    message(RunError, 'the loss is NaN at step 7', lambda: fit(run('data.bad_budget=0.5'), monitors=[find_one]))
+    message(RunError, 'the loss is NaN at step 7', lambda: fit(run('data.max_unreadable=0.5'), monitors=[find_one]))
     assert 'toy011,toy005.mp4,torn,1' in (tmp_path / 'run/ledger.csv').read_text()
 
 
@@ -318,7 +318,7 @@ def test_divergence_where_losses_are_looked_at_later(run, tmp_path, monkeypatch,
 
     monkeypatch.setattr(T, '_deferred', lambda device: True)
     poison(monkeypatch, 5)
-    watch, cfg = keeper(), run(f'run.log_every={log_every}', 'run.checkpoint_every=5', 'run.maps=2')
+    watch, cfg = keeper(), run(f'run.log_every={log_every}', 'run.checkpoint_every=5', 'run.save_maps=2')
     text = message(T.RunError, 'the loss is NaN at step 5', lambda: T.fit(cfg, monitors=[watch]))
     assert 'last finite loss' in text and 'at step 4)' in text and [step for _, step in watch.calls if step > 5] == []
     _, state = T.newest_checkpoint(tmp_path / 'run')
@@ -407,7 +407,7 @@ def sample_config(folder, *options):
             'run.device=cpu',
             'run.log_every=1',
             'run.checkpoint_every=2',
-            'run.maps=0',
+            'run.save_maps=0',
             f'run.folder="{folder}"',
             *options,
         ],
@@ -555,7 +555,7 @@ def test_all_checkpoints_damaged(run, tmp_path, capsys):
     "Nothing left to go on from: said so, and started from the beginning."
     from avnb.training import fit
 
-    cfg = run('optim.epochs=1', 'run.keep=3', 'run.checkpoint_every=2')
+    cfg = run('optim.epochs=1', 'run.keep_checkpoints=3', 'run.checkpoint_every=2')
     first = fit(cfg)
     for p in (tmp_path / 'run/checkpoints').iterdir():
         os.truncate(p, 100)

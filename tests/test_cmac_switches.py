@@ -76,7 +76,7 @@ def test_all_off_is_plain_xid():
         'cmac.ramp=1.0',
         'cmac.per_frame=true',
         'cmac.pool_time=false',
-        'cmac.local_max=0.3',
+        'cmac.cell_contrast=0.3',
         'cmac.tied=false',
         'cmac.contrast=R1',
         'cmac.contrast=R2',
@@ -93,7 +93,9 @@ def test_a_switch_changes_the_loss(change):
 
 
 def test_the_map_before_the_last():
-    assert abs(float(step(*ON, 'cmac.tied=false', 'cmac.layer=before')[0] - step(*ON, 'cmac.tied=false')[0])) > 1e-4
+    assert (
+        abs(float(step(*ON, 'cmac.tied=false', 'cmac.layer=penultimate')[0] - step(*ON, 'cmac.tied=false')[0])) > 1e-4
+    )
 
 
 @pytest.mark.parametrize('heads,own', [('self', 'guide'), ('learned', 'score')])
@@ -103,7 +105,7 @@ def test_how_far_the_gradient_goes(heads, own):
     (l, g, *_), (l_free, g_free, *_), (l_cut, g_cut, *_) = (
         step(*options),
         step(*options, 'cmac.stop_gradient=false'),
-        step(*options, 'cmac.features=false'),
+        step(*options, 'cmac.train_encoders=false'),
     )
     assert l.equal(l_free) and l.equal(l_cut)
     assert not g['video_model.stem.0.weight'].equal(g_free['video_model.stem.0.weight'])
@@ -154,7 +156,9 @@ def test_maps_of_the_layer_before_with_a_net_that_strides_in_time():
     from avnb.runs import new_model
 
     net = new_model(
-        set_options(TrainConfig(), ['model.net=avid_fine', 'cmac.tied=false', 'cmac.layer=before', 'cmac.alpha=1.0'])
+        set_options(
+            TrainConfig(), ['model.net=avid_fine', 'cmac.tied=false', 'cmac.layer=penultimate', 'cmac.alpha=1.0']
+        )
     ).eval()
     g = torch.Generator().manual_seed(0)
     video, spec = torch.rand(2, 3, 8, 64, 64, generator=g), torch.rand(2, 1, 100, 64, generator=g)

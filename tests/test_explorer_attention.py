@@ -308,9 +308,9 @@ def small_run(tmp_path_factory):
                 'model.dim=32',
                 'xid.candidates=batch',
                 'run.device=cpu',
-                'run.maps=0',
+                'run.save_maps=0',
                 'run.checkpoint_every=3',
-                'run.keep=9',
+                'run.keep_checkpoints=9',
             ],
         )
     )

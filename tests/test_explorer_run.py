@@ -141,7 +141,7 @@ def test_maps_that_are_not_there_or_broken(tmp_path):
     )
     none = runs.RunFolder(make_run(tmp_path / 'none', maps=False))
     none.refresh()
-    with pytest.raises(runs.RunError, match='run.maps=8'):
+    with pytest.raises(runs.RunError, match='run.save_maps=8'):
         none.maps(1)
 
 

@@ -24,7 +24,13 @@ def state(request):
     torch.manual_seed(0)
     bank, options = (
         MemoryBank(N, 12, 0.0),
-        ['weight.on=true', 'soft.estimator=cycle', 'soft.tau_s=0.1', 'soft.tau_t=0.3', *getattr(request, 'param', [])],
+        [
+            'weight.enabled=true',
+            'soft.estimator=cycle',
+            'soft.tau_s=0.1',
+            'soft.tau_t=0.3',
+            *getattr(request, 'param', []),
+        ],
     )
     v = F.normalize(torch.randn(N, 12), dim=1)
     bank.update(torch.arange(55), v[:55], F.normalize(v + 0.6 * torch.randn(N, 12), dim=1)[:55])

@@ -19,7 +19,7 @@ SETTINGS = [
     'soft.start=0.15',
     'run.log_every=1',
     'run.checkpoint_every=99',
-    'run.maps=0',
+    'run.save_maps=0',
 ]
 
 

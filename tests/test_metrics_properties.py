@@ -9,7 +9,26 @@ from hypothesis.extra.numpy import arrays
 
 import avnb.metrics as metrics
 from avnb.features import Features
-from avnb.map_metrics import RULES, LocalizationError, best_ciou, box_mask, cell_means, ciou, confidence, detection, energy_in_box, frequency_hit, frequency_iou, in_bands, minmax, pointing_hit, resample, success_auc, threshold_mask, time_frequency_hit
+from avnb.map_metrics import (
+    RULES,
+    LocalizationError,
+    best_ciou,
+    box_mask,
+    cell_means,
+    ciou,
+    confidence,
+    detection,
+    energy_in_box,
+    frequency_hit,
+    frequency_iou,
+    in_bands,
+    minmax,
+    pointing_hit,
+    resample,
+    success_auc,
+    threshold_mask,
+    time_frequency_hit,
+)
 from avnb.localization import Tally, localization_report, score_video, score_audio
 from avnb.truth import read_truth, sounding_sources
 from avnb.published_boxes import score_published, truth_map

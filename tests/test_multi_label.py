@@ -294,7 +294,7 @@ def test_the_report_of_a_run(toy, tmp_path, capsys):
         config(
             tmp_path / 'set',
             tmp_path / 'run',
-            ['optim.epochs=1', 'weight.on=false', 'cmac.alpha=0.0', 'soft.estimator='],
+            ['optim.epochs=1', 'weight.enabled=false', 'cmac.alpha=0.0', 'soft.estimator='],
         )
     )
     assert main(['evaluate', 'report', str(tmp_path / 'run'), '--set', 'windows=1']) == 0

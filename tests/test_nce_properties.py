@@ -16,7 +16,7 @@ from avnb.attention import (
     consistency_loss,
     energy_scores,
     guided_maps,
-    local_max_loss,
+    cell_contrast_loss,
     map_stats,
     places,
     ramp,
@@ -485,7 +485,7 @@ def test_bad_settings_name_the_argument(name, call):
 )
 def test_a_contrast_of_cells_names_the_argument(name, change):
     with pytest.raises(AttentionError, match=rf'^{name}: expected .*, got '):
-        local_max_loss(**{**dict(local=CELLS, query=good()['a'], validate=True), **change})
+        cell_contrast_loss(**{**dict(local=CELLS, query=good()['a'], validate=True), **change})
 
 
 @pytest.mark.parametrize(
@@ -565,7 +565,7 @@ def test_checks_leave_gradients_and_warnings_alone(recwarn):
     target_stats(T, p['index'])
     shuffle_weights(w, 0)
     positive_weights(w * torch.rand(3), mean=w.mean(), var=w.mean())
-    local_max_loss(CELLS.requires_grad_(), p['a'], weights=w, validate=True)
+    cell_contrast_loss(CELLS.requires_grad_(), p['a'], weights=w, validate=True)
     map_stats(T)
     consistency_loss(T, T, weights=w)
     for bad in (
@@ -626,7 +626,9 @@ def test_unchecked_calls_cost_no_synchronisation_and_agree():
         s = attention_maps(fake['v_bar'][None].expand(3, 6, 4), fake['v'], validate=False)[0]
         assert consistency_loss(s, s, weights=w, validate=False).shape == ()
         assert (
-            local_max_loss(fake['v'][:, None], fake['a'], mask=mode.from_tensor(three), weights=w, validate=False).shape
+            cell_contrast_loss(
+                fake['v'][:, None], fake['a'], mask=mode.from_tensor(three), weights=w, validate=False
+            ).shape
             == ()
         )
         within_modal_xid(**fake, within=(fake['a_bar'], fake['v_bar']), validate=False)

@@ -365,7 +365,7 @@ def test_report_from_the_command_line(tmp_path, capsys):
             'data.packed=',
             'optim.epochs=1',
             'data.batch=6',
-            'weight.on=false',
+            'weight.enabled=false',
             'cmac.alpha=0.0',
             'soft.estimator=none',
             'view.frames=2',

@@ -115,7 +115,7 @@ def test_bank_in_parts_resumes_on_any_number_of_processes(work):
     "Four parts after step 16, continued with two parts, then finished with a whole bank: the lines of a run with a whole bank."
     train(work / 'toy', work / 'uncut', dtype='float64')
     for n, last in ((4, 16), (2, 12)):
-        torchrun(work, n, [[str(work / 'parts'), ['xid.shard=true', 'run.keep=9'], 'float64']])
+        torchrun(work, n, [[str(work / 'parts'), ['xid.shard=true', 'run.keep_checkpoints=9'], 'float64']])
         for f in (work / 'parts/checkpoints').iterdir():
             if int(f.name.split('-')[1].split('.')[0]) > last:
                 f.unlink()
@@ -171,9 +171,9 @@ def test_unreadable_clips_are_counted_over_all_processes(work):
     (bad / 'meta.json').write_text(
         json.dumps(meta | dict(bad={str(k): 'moov atom not found' for k in range(0, 48, 6)}))
     )
-    runs = [[str(work / 'over'), [f'data.packed="{bad}"', 'data.bad_budget=0.11', 'run.log_every=1'], 'float32']]
+    runs = [[str(work / 'over'), [f'data.packed="{bad}"', 'data.max_unreadable=0.11', 'run.log_every=1'], 'float32']]
     error = torchrun(work, 2, runs, 'bad', fails=True)
-    assert 'of 48 clips cannot be read' in error and 'raise data.bad_budget' in error, error[-3000:]
+    assert 'of 48 clips cannot be read' in error and 'raise data.max_unreadable' in error, error[-3000:]
     assert pd.read_csv(work / 'over/log.csv').step.max() <= 4 and 5 < len(pd.read_csv(work / 'over/ledger.csv')) <= 8
 
 

@@ -213,7 +213,7 @@ def test_stage_two_from_another_run(work, through):
     from avnb.training import fit
 
     run = fit(
-        config(work / 'toy', work / 'branch', ['weight.on=false']),
+        config(work / 'toy', work / 'branch', ['weight.enabled=false']),
         resume=through.folder / 'checkpoints/step-00000016.pt',
     )
     assert run.log.step.min() == 18 and run.log.step.max() == 20

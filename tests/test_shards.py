@@ -18,7 +18,7 @@ from avnb.media import MediaError, picture_of, sound_of, squeeze, write_clip
 N, SECONDS, FPS, SIZE, RATE, CHUNK = 29, 1.0, 8.0, 32, 8000, 6
 HOW = dict(seconds=SECONDS, fps=FPS, size=SIZE, rate=RATE, workers=0, chunk=CHUNK)
 DATA, VIEW = (
-    DataConfig(seconds=SECONDS, fps=FPS, size=SIZE, rate=RATE, batch=4, bad_budget=0.5),
+    DataConfig(seconds=SECONDS, fps=FPS, size=SIZE, rate=RATE, batch=4, max_unreadable=0.5),
     ViewConfig(frames=3, stride=1, audio_seconds=0.5),
 )
 
@@ -506,7 +506,7 @@ def test_training_goes_on_when_a_shard_goes_bad_and_stops_where_that_is_too_much
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
         run = fit(
-            toy_run(m, folder, tmp_path / 'run', 'data.bad_budget=0.5', f'data.workers={workers}'), monitors=[spoil]
+            toy_run(m, folder, tmp_path / 'run', 'data.max_unreadable=0.5', f'data.workers={workers}'), monitors=[spoil]
         )
         ledger = pd.read_csv(run.folder / 'ledger.csv')
         assert (
@@ -520,7 +520,7 @@ def test_training_goes_on_when_a_shard_goes_bad_and_stops_where_that_is_too_much
             'shard cannot be read: No such file' if harm == 'missing' else 'shard is cut off'
         ).all()
         f.write_bytes(whole)
-        strict = toy_run(m, folder, tmp_path / 'strict', 'data.bad_budget=0.0', f'data.workers={workers}')
+        strict = toy_run(m, folder, tmp_path / 'strict', 'data.max_unreadable=0.0', f'data.workers={workers}')
         with pytest.raises(ClipError, match=r'clips cannot be read, .*the budget is 0.0%') as e:
             fit(strict, monitors=[spoil])
         assert (

@@ -156,10 +156,10 @@ def test_settings_in_names():
         for m in (
             'both',
             'both:local',
-            'r1:cmac.local_max=0.5',
+            'r1:cmac.cell_contrast=0.5',
             'both:local,l2',
             'visual:local',
-            'both:cmac.local_max=0.3',
+            'both:cmac.cell_contrast=0.3',
             'new_one:local',
         )
     ] == [
@@ -168,6 +168,6 @@ def test_settings_in_names():
         'xID + R1 + cell contrast',
         'CMAC-R + cell contrast, l2',
         'CMAC-R, visual only + cell contrast',
-        'CMAC-R, local_max 0.3',
+        'CMAC-R, cell_contrast 0.3',
         'new one + cell contrast',
     ]

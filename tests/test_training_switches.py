@@ -20,7 +20,7 @@ def losses(tmp_path_factory):
                 config(
                     folder,
                     work / str(len(known)),
-                    ['optim.epochs=1', 'optim.lr=1e-4', 'run.log_every=1', 'run.maps=2', *options],
+                    ['optim.epochs=1', 'optim.lr=1e-4', 'run.log_every=1', 'run.save_maps=2', *options],
                 )
             ).log.loss
         return known[options]
