@@ -510,6 +510,7 @@ def check(self: TrainConfig) -> None:
         )
     if self.cmac.alpha > 0 and not self.cmac.train_encoders and self.model.heads not in ('self', 'learned'):
         raise ConfigError(
-            f'cmac.train_encoders=false trains the attention heads alone, and model.heads={self.model.heads} has none to '
+            f'cmac.train_encoders=false trains the attention heads alone, and model.heads={self.model.heads} has none '
+            'to '
             'train; use self or learned'
         )

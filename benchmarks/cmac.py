@@ -11,16 +11,16 @@ is known from its abstract: what is measured is our reconstruction. xid -> r1 (w
 frequency, both (consistency on top); `both:...` are other choices for an open question; `ctl_...` are targets that
 must not help. The test clips never depend on how many training pairs are faulty."""
 
-import shutil, time
+import shutil
+import time
 from dataclasses import replace as with_
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import robust_xid
 import torch
 from scipy.stats import t as student
-
-import robust_xid
 from study import (
     DIALS,
     RESULTS,
@@ -35,13 +35,14 @@ from study import (
     without_learning,
     write_packed_world,
 )
+
 from avnb.attention import attention_scores, consistency_loss
 from avnb.core import replace
-from avnb.network import Network
-from avnb.map_metrics import centre_map
 from avnb.localization import scene_report, tally_scenes
-from avnb.studies import paired
+from avnb.map_metrics import centre_map
+from avnb.network import Network
 from avnb.objective import Objective
+from avnb.studies import paired
 
 TABLE = Table(RESULTS / 'cmac.csv')
 HEADLINE = 'pointing_vision_only'  # named before the confirming runs

@@ -14,7 +14,13 @@ at least 3 times the peers' way on the packed set; packed at least 10 times the 
     python benchmarks/decode.py --seconds 0.5 --rounds 1
 """
 
-import argparse, csv, os, subprocess, tarfile, tempfile, time
+import argparse
+import csv
+import os
+import subprocess
+import tarfile
+import tempfile
+import time
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 from pathlib import Path
@@ -45,7 +51,8 @@ def ours_packed(item):
 def peers(item):
     """Frame by frame through PyAV to PIL and its resize, then a log spectrogram, all in the worker (as AVID-CMA's
     loader does)."""
-    import av, scipy.signal
+    import av
+    import scipy.signal
     from PIL import Image
 
     start, frames, out = item['start'], [], item['start'] + AT
@@ -208,10 +215,11 @@ def gop(path):
 
 def items(files, work, seed, n):
     "(items on originals, items on the packed set): the same moments of the same windows."
-    import soundfile
-    from avnb.packed import pack
-    from avnb.manifest import Manifest
     import pandas as pd
+    import soundfile
+
+    from avnb.manifest import Manifest
+    from avnb.packed import pack
 
     rows = []
     for f in files:

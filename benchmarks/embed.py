@@ -10,7 +10,13 @@ beside it (claim: under 4 GB).
     python benchmarks/embed.py --clips 64 --rounds 1
 """
 
-import argparse, csv, os, resource, statistics, tempfile, time
+import argparse
+import csv
+import os
+import resource
+import statistics
+import tempfile
+import time
 from pathlib import Path
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')
@@ -20,6 +26,7 @@ COLUMNS = ['source', 'method', 'seed', 'metric', 'value', 'n']
 def bare(network, data, batch):
     "Read, make views, run both networks; keep nothing but the embeddings."
     import torch
+
     from avnb.clips import clip_loader
 
     out = []
@@ -51,10 +58,11 @@ def main():
     p.add_argument('--out', default=str(Path(__file__).parent / 'results' / 'embed.csv'))
     a = p.parse_args()
     import numpy as np
-    from avnb.demo import demo_config
-    from avnb.packed import pack
+
     from avnb.clips import ClipDataset
+    from avnb.demo import demo_config
     from avnb.network import Network
+    from avnb.packed import pack
     from avnb.protocols import uncut
     from avnb.world import write_world
 

@@ -16,7 +16,12 @@ One training seed and three untrained networks: enough to see what works, not to
 half-width of the 95 % interval over files. Below each table: seconds, and peak memory of this process (its largest
 resident set, ru_maxrss)."""
 
-import argparse, csv, os, resource, statistics, time
+import argparse
+import csv
+import os
+import resource
+import statistics
+import time
 from pathlib import Path
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')
@@ -81,9 +86,9 @@ def world(folder, quick):
 
 def real(folder, clips, quick):
     "Real recordings cut into windows of two seconds, a third of the files held out, and the runs on the others."
-    from avnb.packed import pack
     from avnb.index import index_folder
     from avnb.manifest import split_by_file
+    from avnb.packed import pack
 
     there, take = folder / 'windows.csv', dict(include=['*dog*', '*drum*']) if quick else {}
     m = split_by_file(
@@ -230,6 +235,7 @@ def networks(manifest, packed, runs, seeds=3):
 def questions(table, name, manifest, packed, runs, one=None, windows=2):
     "Everything a report asks of embeddings, for all networks in one pass over the clips; returns the networks."
     import numpy as np
+
     from avnb.features import compute_features, even_windows, readable
     from avnb.protocols import evaluation_parts, report_scores
 
@@ -250,10 +256,10 @@ def questions(table, name, manifest, packed, runs, one=None, windows=2):
 
 def on_world(folder, there, runs, quick):
     "The world: probes, retrieval, noise, pointing and frequencies."
-    from avnb.packed import PackedSet
     from avnb.localization import localization_scores
-    from avnb.truth import one_source, read_truth
     from avnb.manifest import Manifest
+    from avnb.packed import PackedSet
+    from avnb.truth import one_source, read_truth
 
     table, manifest, packed = Table('world'), Manifest.load(there), PackedSet.load(folder / 'world' / 'packed')
     truth = read_truth(manifest.folder)
@@ -278,12 +284,12 @@ def labels_of(manifest, boxes):
 
 def on_real(folder, recordings, there, runs, quick):
     "Real clips: held-out files, classes and boxes drawn by hand."
+    from avnb.datasets import from_csv
+    from avnb.evaluate import prepare_task
+    from avnb.manifest import Manifest
     from avnb.packed import PackedSet
     from avnb.protocols import EvalConfig
-    from avnb.evaluate import prepare_task
     from avnb.published_boxes import localization_protocol
-    from avnb.manifest import Manifest
-    from avnb.datasets import from_csv
 
     table, packed = Table('real'), PackedSet.load(folder / 'real' / 'packed')
     manifest = labels_of(Manifest.load(there), recordings / 'boxes.csv')
@@ -302,10 +308,10 @@ def on_real(folder, recordings, there, runs, quick):
 def on_esc50(folder, recordings, runs, quick):
     """ESC-50's fourth fold, split by recording (not the published protocol): SVM and neighbours on audio features of
     networks trained on either set."""
-    from avnb.protocols import EvalConfig, audio_score
-    from avnb.evaluate import prepare_task
     from avnb.datasets import from_esc50
+    from avnb.evaluate import prepare_task
     from avnb.network import Network
+    from avnb.protocols import EvalConfig, audio_score
 
     manifest = from_esc50(recordings / 'esc50', fold=None)
     said = manifest.table['protocol'].iloc[0]

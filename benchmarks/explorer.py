@@ -7,7 +7,9 @@ A 10 s clip (generated, 30 frames a second, 288 pixels) and the tiny network tha
 the explorer is meant to keep; the table says whether it does, and a broken limit is this command's exit status. Writes
 results/explorer.csv. About a minute a clip."""
 
-import csv, os, sys
+import csv
+import os
+import sys
 from pathlib import Path
 
 import numpy as np

@@ -9,7 +9,12 @@ CPU.
     python benchmarks/nce.py --device cuda --n 2000000 --methods chunked sampled
 """
 
-import argparse, csv, json, subprocess, sys, time
+import argparse
+import csv
+import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 COLUMNS = ['device', 'bank', 'batch', 'dim', 'targets', 'method', 'seed', 'metric', 'value', 'n']
@@ -33,7 +38,9 @@ def memory(what):
 
 def one(c):
     "Measure one condition; returns metric -> value."
-    import torch, torch.nn.functional as F
+    import torch
+    import torch.nn.functional as F
+
     from avnb.nce import mix_targets, sample_candidates, soft_targets, xid_loss, xid_loss_chunked
 
     if c['threads']:

@@ -4,7 +4,12 @@ bank in parts?
 python benchmarks/ranks.py               # about two minutes on two cores; the toy of tests/, 20 steps, gloo
 """
 
-import csv, json, os, subprocess, sys, tempfile
+import csv
+import json
+import os
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pandas as pd

@@ -9,23 +9,25 @@ robust, with 0 and 50 % of the training tracks wrong; files are held out one by 
 one collection) at a time. Intervals come from drawing files again. Little is learned from so few files, so read it as
 a check of the way, not of the method."""
 
-import argparse, os, sys
+import argparse
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-
-from avnb.packed import PackedSet, adopt, pack
-from avnb.core import AvnbError, progress, rng
-from avnb.metrics import auroc
-from avnb.network import Network
-from avnb.features import compute_features, even_windows
-from avnb.manifest import Manifest, inject_noise
-from avnb.index import index_folder
-from avnb.runs import new_model
 from robust_xid import named, variant
 from study import RESULTS, Table, config, first_stage, train
+
+from avnb.core import AvnbError, progress, rng
+from avnb.features import compute_features, even_windows
+from avnb.index import index_folder
+from avnb.manifest import Manifest, inject_noise
+from avnb.metrics import auroc
+from avnb.network import Network
+from avnb.packed import PackedSet, adopt, pack
+from avnb.runs import new_model
 
 COLUMNS = (
     'phase faulty classes split method seed metric value low high n files'.split()

@@ -11,14 +11,14 @@ group of runs is one world: the plain xID run is stage 1 and the control of the 
 checkpoint at the switch. How hard the worlds are (DIALS), their schedule and the temperature were set by hand on small
 pilot worlds before, until the gate was open; no table of those was kept."""
 
-import shutil, time
+import shutil
+import time
 from dataclasses import replace as with_
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-
 from study import (
     DIALS,
     KINDS,
@@ -37,9 +37,9 @@ from study import (
     without_learning,
     write_packed_world,
 )
+
 from avnb.core import replace
 from avnb.metrics import auroc
-from avnb.network import Network
 from avnb.nce import (
     debiased_loss,
     mix_targets,
@@ -49,9 +49,10 @@ from avnb.nce import (
     shuffle_weights,
     uniform_targets,
 )
-from avnb.studies import gap_closed
+from avnb.network import Network
 from avnb.objective import Objective
 from avnb.runs import read_checkpoint
+from avnb.studies import gap_closed
 
 TABLE = Table(RESULTS / 'robust_xid.csv')
 HEADLINE = 'pointing_guided'  # named before the confirming runs
@@ -325,6 +326,7 @@ def hearing(data) -> dict:
     from sklearn.model_selection import cross_val_predict
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
+
     from avnb.views import log_mel
 
     rows = np.flatnonzero((data.split == 'train') & np.isin(data.kind, ('none', 'wrong_track', 'off_screen')))

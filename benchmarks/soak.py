@@ -10,10 +10,19 @@ other file is. Prints a table, writes results/soak.csv, exits with 1 if a check 
     python benchmarks/soak.py --minutes 2    # a rehearsal
 """
 
-import argparse, csv, faulthandler, multiprocessing, os, signal, sys, tempfile, time
+import argparse
+import csv
+import faulthandler
+import multiprocessing
+import os
+import signal
+import sys
+import tempfile
+import time
 from pathlib import Path
 
-import numpy as np, pandas as pd
+import numpy as np
+import pandas as pd
 
 HERE = Path(__file__).parent
 REAL = Path(os.environ.get('AVNB_REAL_DATA') or HERE.parents[1] / 'shared' / 'real')

@@ -17,7 +17,15 @@ times the peers' clips per second, at least 2,000 clips/s from the packed set; e
     in small batches (about five) python benchmarks/step.py --device cuda --batch 512
 """
 
-import argparse, csv, faulthandler, os, resource, signal, sys, tempfile, time
+import argparse
+import csv
+import faulthandler
+import os
+import resource
+import signal
+import sys
+import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -41,8 +49,9 @@ OURS = dict(
 def make_set(folder, rows, stored, seconds=2.0, fps=16.0, size=128, rate=24000, seed=0):
     "A manifest of `rows` clips and arrays of `stored` of them: noise, for nothing here looks at what is learned."
     import pandas as pd
-    from avnb.packed import adopt
+
     from avnb.manifest import Manifest
+    from avnb.packed import adopt
 
     g = np.random.default_rng(seed)
     t, n = round(seconds * fps), round(seconds * rate)
@@ -73,9 +82,9 @@ def make_set(folder, rows, stored, seconds=2.0, fps=16.0, size=128, rate=24000, 
 
 def make_shards(folder, manifest, stored, seconds=2.0, fps=16.0, size=128, rate=24000, seed=0):
     "The first `stored` clips as files and packed as shards: a soft texture that drifts, and noise."
-    from avnb.packed import pack
     from avnb.manifest import Manifest
     from avnb.media import write_clip
+    from avnb.packed import pack
 
     g = np.random.default_rng(seed)
     m = Manifest.load(manifest)
@@ -209,6 +218,7 @@ def peers_step(cfg, index, video, spec, bank, negatives=1024, tau=0.07):
 def from_packed(cfg, steps):
     "Clips per second and percent of waiting of `fit` on a packed set, over the later half of its log lines."
     import pandas as pd
+
     from avnb.training import RunStopped, fit
 
     done = []
@@ -231,6 +241,7 @@ def from_packed(cfg, steps):
 def flops(cfg, video, spec):
     "Floating-point operations of the networks per clip, forward and backward."
     from torch.utils.flop_counter import FlopCounterMode
+
     from avnb.runs import new_model
 
     model = new_model(cfg).train()

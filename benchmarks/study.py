@@ -1,7 +1,14 @@
 """What the studies share: worlds written straight into packed sets, runs that share their first stage, scores on
 held-out clips, and a table that several processes may fill at once. Run robust_xid.py, not this file."""
 
-import argparse, contextlib, csv, fcntl, io, json, shutil, sys
+import argparse
+import contextlib
+import csv
+import fcntl
+import io
+import json
+import shutil
+import sys
 from dataclasses import asdict, replace as with_
 from pathlib import Path
 
@@ -10,25 +17,25 @@ import pandas as pd
 import torch
 
 from avnb import training
-from avnb.packed import PackedSet, adopt
 from avnb.core import TrainConfig, digest, progress, replace
-from avnb.protocols import bank_auroc, evaluation_parts
 from avnb.features import compute_features, even_windows, ranks_on_half_circle, window_batches
-from avnb.probes import linear_probe
-from avnb.metrics import retrieval_class
 from avnb.localization import localization_report, tally_batches
 from avnb.manifest import Manifest
-from avnb.studies import is_reference, paired
+from avnb.metrics import retrieval_class
 from avnb.network import Network
+from avnb.packed import PackedSet, adopt
+from avnb.probes import linear_probe
+from avnb.protocols import bank_auroc, evaluation_parts
+from avnb.studies import is_reference, paired
 from avnb.world import (
     PRESETS,
     Gate,
     World,
     check_world,
     gate_table,
-    render_frames,
     plan_scenes,
     render_audio,
+    render_frames,
     scene_truth,
     write_world,
 )

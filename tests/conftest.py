@@ -28,7 +28,10 @@ def pytest_report_header(config):
     from importlib.metadata import version
 
     threads = os.environ.get('OMP_NUM_THREADS', f'{os.cpu_count()}, as the cores (OMP_NUM_THREADS changes it)')
-    return f'torch {version("torch")}, threads {threads}, real recordings {"found" if REAL.is_dir() else "not found (set AVNB_REAL_DATA)"}'
+    return (
+        f'torch {version("torch")}, threads {threads}, real recordings '
+        f'{"found" if REAL.is_dir() else "not found (set AVNB_REAL_DATA)"}'
+    )
 
 
 @pytest.hookimpl(trylast=True)

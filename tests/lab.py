@@ -2,19 +2,30 @@
 
 In a test module:
 
-    from lab import browser, page, lab          # fixtures: Chromium (one per module), a fresh page, a running JupyterLab (one per session)
+    from lab import browser, page, lab          # fixtures: Chromium (one per module), a fresh page, a running
+    JupyterLab (one per session)
 
     def test_it(page, lab):
-        lab.open(page, 'x.ipynb', ['print(1 + 1)'])      # cells, or a notebook of the repository: lab.open(page, 'nbs/widgets/attention.ipynb')
-        lab.run_all(page)                                # waits until every cell is done; an error in a cell fails, with its text
-        attribute(page, '.avnb', 'data-frame', lambda v: int(v) == 23)
+        lab.open(page, 'x.ipynb', ['print(1 + 1)'])      # cells, or a notebook of the repository: lab.open(page,
+        'nbs/widgets/attention.ipynb') lab.run_all(page)                                # waits until every cell is
+        done; an error in a cell fails, with its text attribute(page, '.avnb', 'data-frame', lambda v: int(v) == 23)
 
-The Lab's root folder mirrors the repository (nbs/, data_samples/), with copies of the notebooks. Assert on DOM state and on the
-numbers that widgets expose as data-* attributes, through `page.wait_for_function` or `attribute`; never on sleeps.
-Without Chromium the tests are skipped and listed. With CI=true as root, or AVNB_BROWSER=install, it is installed (apt-get).
-"""
+The Lab's root folder mirrors the repository (nbs/, data_samples/), with copies of the notebooks. Assert on DOM state
+and on the numbers that widgets expose as data-* attributes, through `page.wait_for_function` or `attribute`; never on
+sleeps. Without Chromium the tests are skipped and listed. With CI=true as root, or AVNB_BROWSER=install, it is
+installed (apt-get)."""
 
-import atexit, functools, os, secrets, shutil, socket, subprocess, sys, tempfile, time, urllib.request
+import atexit
+import functools
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
 from pathlib import Path
 
 import nbformat
@@ -33,7 +44,8 @@ FLAGS = [
     '--force-color-profile=srgb',
 ]
 SETTINGS = {
-    '@jupyterlab/apputils-extension/notification': '{"fetchNews": "false", "checkForUpdates": false, "doNotDisturbMode": true}'
+    '@jupyterlab/apputils-extension/notification': '{"fetchNews": "false", "checkForUpdates": false, '
+    '"doNotDisturbMode": true}'
 }
 READY = """async () => { await window.jupyterapp.restored; const w = window.jupyterapp.shell.currentWidget;
     await w.context.ready; await w.sessionContext.ready; await w.sessionContext.session.kernel.info }"""
@@ -74,7 +86,8 @@ def start_chromium(playwright):
 
 @pytest.fixture(scope='module')
 def browser():
-    "Chromium for the tests of a module; Playwright's event loop ends with it, so that notebooks can run in this process afterwards."
+    """Chromium for the tests of a module; Playwright's event loop ends with it, so that notebooks can run in this
+    process afterwards."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as p:
@@ -187,7 +200,8 @@ class Lab:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def write(self, name, cells=None, first=(), change=str):
-        "A notebook in the Lab's folder: from `cells` (source strings), or a copy of the repository's `name` without outputs, each source through `change`; `first` cells before it."
+        """A notebook in the Lab's folder: from `cells` (source strings), or a copy of the repository's `name` without
+        outputs, each source through `change`; `first` cells before it."""
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         nb = (
@@ -203,7 +217,8 @@ class Lab:
         return path
 
     def open(self, page, name, cells=None, first=(), change=str):
-        "Write the notebook (see `write`) and open it with a fresh kernel, in the light theme whatever the test before has left."
+        """Write the notebook (see `write`) and open it with a fresh kernel, in the light theme whatever the test before
+        has left."""
         path = self.write(name, cells, first, change)
         self.goto(page, name)
         self.theme(page, 'JupyterLab Light')
@@ -241,7 +256,8 @@ class Lab:
     def kernel(self, page, action):
         "'restart', 'interrupt' or 'shutdown' of the current notebook's kernel, without a dialog."
         page.evaluate(
-            'a => { const s = window.jupyterapp.shell.currentWidget.sessionContext; return a === "shutdown" ? s.shutdown() : s.session.kernel[a]() }',
+            'a => { const s = window.jupyterapp.shell.currentWidget.sessionContext; return a === "shutdown" ? '
+            's.shutdown() : s.session.kernel[a]() }',
             action,
         )
 

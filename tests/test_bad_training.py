@@ -1,10 +1,18 @@
 "What goes wrong while training says what it was and what to do, leaves no half file, and loses nothing that was saved."
 
-import errno, json, multiprocessing, os, pickle, shutil, signal, subprocess, sys
+import errno
+import json
+import multiprocessing
+import os
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
-import pytest, torch
-
+import pytest
+import torch
 from toys import config, toy_set, until
 
 HERE = Path(__file__).parent
@@ -55,7 +63,8 @@ def small_disk(tmp_path):
 
 @pytest.mark.parametrize('left', [0, 40_000])
 def test_full_disk(run, small_disk, left):
-    "A real disk that becomes full, at a line of the log or in the middle of a checkpoint: the run stops with an explanation, what was saved is whole, and it goes on when there is space."
+    """A real disk that becomes full, at a line of the log or in the middle of a checkpoint: the run stops with an
+    explanation, what was saved is whole, and it goes on when there is space."""
     from avnb.core import AvnbError
     from avnb.runs import newest_checkpoint
     from avnb.training import fit
@@ -107,6 +116,7 @@ def test_full_disk_simulated(run, monkeypatch):
 def test_all_clips_from_one_file(run, work, tmp_path):
     "A lecture cut into windows: none of them is another's negative, and a loss of zero would teach nothing in silence."
     import pandas as pd
+
     from avnb.core import set_options
     from avnb.runs import RunError
     from avnb.training import fit
@@ -200,7 +210,8 @@ def keeper():
 
 
 def all_finite(state):
-    "Whether every number of a checkpoint's model and bank is one; of a state, of what the optimiser and the bank have written."
+    """Whether every number of a checkpoint's model and bank is one; of a state, of what the optimiser and the bank have
+    written."""
     parts = (
         [state['model'], state['bank']]
         if isinstance(state, dict)
@@ -213,7 +224,8 @@ def all_finite(state):
     'options', [[], ['run.amp=true', 'optim.accumulate=2', 'optim.clip=1.0']], ids=['plain', 'bfloat16']
 )
 def test_a_clip_whose_features_are_nan(run, tmp_path, monkeypatch, options):
-    "Said at once, with the clip's name, before the step and the bank take it in; without the clip's fault the run goes on as if nothing had been."
+    """Said at once, with the clip's name, before the step and the bank take it in; without the clip's fault the run
+    goes on as if nothing had been."""
     from avnb.runs import RunError, newest_checkpoint
     from avnb.training import fit
 
@@ -242,7 +254,8 @@ def test_a_clip_whose_features_are_nan(run, tmp_path, monkeypatch, options):
 
 
 def test_loss_that_is_no_number(run, tmp_path):
-    "A weight is spoilt after step 6: the first bad step is named, its clips are listed, and what is on the disk is sound."
+    """A weight is spoilt after step 6: the first bad step is named, its clips are listed, and what is on the disk is
+    sound."""
     from avnb.runs import RunError, newest_checkpoint
     from avnb.training import fit
 
@@ -313,7 +326,8 @@ def test_a_gradient_that_is_no_number(run, tmp_path):
 
 @pytest.mark.parametrize('log_every', [3, 99])
 def test_divergence_where_losses_are_looked_at_later(run, tmp_path, monkeypatch, log_every):
-    "As on a GPU: at the log line or at the epoch's end, before maps, instruments and monitors; the step named is the one where it began."
+    """As on a GPU: at the log line or at the epoch's end, before maps, instruments and monitors; the step named is the
+    one where it began."""
     import avnb.training as T
 
     monkeypatch.setattr(T, '_deferred', lambda device: True)
@@ -345,7 +359,8 @@ except T.RunError as e: print('rank', os.environ['RANK'], 'says', e)
     'options', [[], pytest.param(['xid.shard=true'], marks=pytest.mark.slow)], ids=['whole', 'in parts']
 )
 def test_all_processes_stop_together(run, work, tmp_path, options):
-    "What one of two processes was fed is infinite: both say the same and end, and one process alone goes on from what was saved."
+    """What one of two processes was fed is infinite: both say the same and end, and one process alone goes on from what
+    was saved."""
     from avnb.training import fit
 
     (tmp_path / 'script.py').write_text(
@@ -461,7 +476,8 @@ def start(tmp_path, *launcher):
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
 def test_a_signal_to_all_processes_of_a_job(tmp_path, number):
-    "As schedulers and terminals send it, reading processes included: the run saves and ends with 75, and nothing of it is left."
+    """As schedulers and terminals send it, reading processes included: the run saves and ends with 75, and nothing of
+    it is left."""
     p = start(tmp_path)
     os.killpg(p.pid, number)
     out = p.communicate(timeout=60)[0]  # waits until nobody holds the pipe

@@ -1,6 +1,11 @@
-"""Commands as a user types them, in a process of their own: what goes wrong is said in one line, and nothing is overwritten."""
+"""Commands as a user types them, in a process of their own: what goes wrong is said in one line, and nothing is
+overwritten."""
 
-import errno, json, os, subprocess, sys
+import errno
+import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -100,7 +105,8 @@ def test_a_folder_with_another_world_is_left_alone(folder):
 
 
 def test_world_goes_on_where_it_was_stopped(folder):
-    "A killed process leaves whole clips and a journal; the next call makes the rest, and the result is that of one call."
+    """A killed process leaves whole clips and a journal; the next call makes the rest, and the result is that of one
+    call."""
     assert avnb('world', 'whole', '--clips', 24, '--workers', 1, cwd=folder)[0] == 0
     p = subprocess.Popen([sys.executable, '-m', 'avnb', 'world', 'cut', '--clips', '24', '--workers', '1'], cwd=folder)
     journal = folder / 'cut' / '.rows.jsonl'
@@ -136,7 +142,8 @@ def test_an_unwritable_folder_is_said_to_be_so(folder, monkeypatch):
 
 
 def test_rehearsal_of_the_demo_twice(folder):
-    "The whole chain with tiny sizes, from a folder that is not the repository; the second run skips what is done, a changed one does not pass for it."
+    """The whole chain with tiny sizes, from a folder that is not the repository; the second run skips what is done, a
+    changed one does not pass for it."""
     code, out, err = avnb('demo', '--tiny', '--workers', 1, cwd=folder)
     assert code == 0, err
     run = folder / 'runs' / 'demo'

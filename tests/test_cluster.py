@@ -5,11 +5,11 @@ import warnings
 import numpy as np
 import pytest
 
-from avnb.packed import pack, verify
 from avnb.cli import main
-from avnb.manifest import ManifestError
 from avnb.index import in_parallel, index_folder
+from avnb.manifest import ManifestError
 from avnb.media import write_clip
+from avnb.packed import pack, verify
 
 HOW = dict(seconds=1.0, fps=8.0, size=32, rate=8000, chunk=3)
 
@@ -64,7 +64,8 @@ def test_index_and_both_layouts_are_the_same_on_a_cluster(videos, cluster, tmp_p
 
 
 def test_an_engine_that_is_not_there_is_said(videos, tmp_path):
-    import distributed, dask  # noqa: F401 (the first registers its settings)
+    import dask
+    import distributed  # noqa: F401 (the first registers its settings)
 
     with pytest.raises(ManifestError, match="engine 'abacus' cannot be used"):
         list(in_parallel(len, ['a', 'bb'], engine='abacus'))

@@ -1,6 +1,7 @@
 "Every setting of CMAC-R does something, and with all of them off a step is plain xID."
 
-import pytest, torch
+import pytest
+import torch
 
 from avnb.core import TrainConfig, set_options
 from avnb.encoders import AVModel
@@ -100,7 +101,8 @@ def test_the_map_before_the_last():
 
 @pytest.mark.parametrize('heads,own', [('self', 'guide'), ('learned', 'score')])
 def test_how_far_the_gradient_goes(heads, own):
-    "Stop-gradient and cut-off features change no loss, only who learns; with features cut off the networks' gradient is xID's."
+    """Stop-gradient and cut-off features change no loss, only who learns; with features cut off the networks' gradient
+    is xID's."""
     options = [*ON, f'model.heads={heads}']
     (l, g, *_), (l_free, g_free, *_), (l_cut, g_cut, *_) = (
         step(*options),
@@ -117,7 +119,8 @@ def test_how_far_the_gradient_goes(heads, own):
 @pytest.mark.parametrize('heads', ['self', 'learned', 'energy'])
 @pytest.mark.parametrize('learns,guides', [('video', 'audio'), ('audio', 'video')])
 def test_the_side_that_guides_gets_no_gradient(learns, guides, heads):
-    "Of the consistency term alone: everything in the other modality's network stays still, unless the gradient is let through."
+    """Of the consistency term alone: everything in the other modality's network stays still, unless the gradient is let
+    through."""
 
     def reached(*options):
         cfg, model, out, bank = start(*ON, f'model.heads={heads}', *options)
@@ -131,7 +134,8 @@ def test_the_side_that_guides_gets_no_gradient(learns, guides, heads):
 
 
 def test_r2_and_r3_in_a_batch_ask_the_bank():
-    "Early, candidates are the batch; the positive within a modality is the row that the bank had, not the query itself."
+    """Early, candidates are the batch; the positive within a modality is the row that the bank had, not the query
+    itself."""
     cfg = set_options(TrainConfig(), ['model.dim=16', 'xid.candidates=batch', 'cmac.contrast=R2'])
     v, a, p, q = (
         torch.nn.functional.normalize(torch.randn(n, 16, generator=torch.Generator().manual_seed(n + k)), dim=1)

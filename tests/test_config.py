@@ -1,6 +1,7 @@
 "Every setting states its range; whatever is drawn is either accepted and kept, or refused by its name."
 
-import dataclasses, math
+import dataclasses
+import math
 
 import pytest
 from hypothesis import given, strategies as st

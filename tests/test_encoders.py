@@ -1,6 +1,7 @@
 """The encoders with several processes, and what is not a matter of a notebook cell."""
 
-import subprocess, sys
+import subprocess
+import sys
 
 import pytest
 import torch

@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
+from lab import ROOT, attribute, browser, lab, new_page, page  # noqa: F401 (fixtures)
+from test_player_js import point
 
 from avnb import attention_explorer, player
 from avnb.core import AvnbError
 from avnb.media import write_clip
 from avnb.network import Network
 from avnb.player import clips_to_show
-from lab import ROOT, attribute, browser, lab, new_page, page  # noqa: F401 (fixtures)
-from test_player_js import point
 
 NOTEBOOK, ONE = (
     'nbs/widgets/attention.ipynb',
@@ -237,7 +237,10 @@ def test_a_film_holds_what_its_labels_say():
 
 def test_pairs_that_are_no_numbers_are_not_trusted_and_not_fatal(tmp_path):
     from types import SimpleNamespace as S
-    import torch, pandas as pd
+
+    import pandas as pd
+    import torch
+
     from avnb.core import TrainConfig
     from avnb.memory import MemoryBank
 
@@ -717,6 +720,7 @@ def test_film_and_page_of_what_is_shown(page, lab, browser):
 @pytest.mark.slow
 def test_real_files_that_browsers_do_not_play(page, real_data, tmp_path, monkeypatch):
     import csv
+
     from avnb.attention_explorer import AttentionExplorer
 
     monkeypatch.setenv('AVNB_CACHE', str(tmp_path / 'cache'))

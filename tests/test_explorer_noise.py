@@ -1,6 +1,9 @@
 "NoiseExplorer: its numbers against slow ones, its messages, and a walk through it in a real browser."
 
-import math, os, time, types
+import math
+import os
+import time
+import types
 from pathlib import Path
 
 import numpy as np
@@ -8,13 +11,13 @@ import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
+from lab import attribute, browser, lab, page  # noqa: F401 (fixtures)
 
 from avnb import noise_explorer, player
 from avnb.core import TrainConfig
 from avnb.manifest import Manifest
 from avnb.memory import MemoryBank
 from avnb.nce import ESTIMATORS, positive_weights
-from lab import attribute, browser, lab, page  # noqa: F401 (fixtures)
 
 ROOT = Path(__file__).resolve().parents[1]
 HOSTILE = '"><img src=x onerror="window.hit=1"><script>window.hit=1</script>$x^{ & \''

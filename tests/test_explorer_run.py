@@ -1,15 +1,17 @@
 "RunExplorer: folders that grow, break or vanish while it looks, and a walk through it in a real browser."
 
-import json, shutil, time
+import json
+import shutil
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from lab import attribute, browser, lab, page  # noqa: F401 (fixtures)
 
 from avnb import run_explorer, runs
 from avnb.core import TrainConfig, save_config, set_options
 from avnb.manifest import Manifest
-from lab import attribute, browser, lab, page  # noqa: F401 (fixtures)
 
 ROOT = Path(__file__).resolve().parents[1]
 HOSTILE = '"><img src=x onerror="window.hit=1"><script>window.hit=1</script>'

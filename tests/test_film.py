@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from toy_clips import HOSTILE, small_clip
 
 from avnb import film
-from toy_clips import HOSTILE, small_clip
 
 
 @pytest.mark.parametrize('audio', [True, False])

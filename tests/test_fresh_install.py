@@ -1,6 +1,11 @@
 "A wheel, built from the source distribution, works in an environment of its own, away from the repository."
 
-import json, os, shutil, subprocess, sys, zipfile
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
 from email.parser import Parser
 from importlib.metadata import requires
 from pathlib import Path

@@ -1,5 +1,6 @@
-"""What is said of the whole frame meets pixels of the square in its middle: boxes, truths and maps go through the same cut, from files
-and from packed sets, wide and tall; and through the same clock, wherever a clip begins and whatever it is heard with."""
+"""What is said of the whole frame meets pixels of the square in its middle: boxes, truths and maps go through the same
+cut, from files and from packed sets, wide and tall; and through the same clock, wherever a clip begins and whatever it
+is heard with."""
 
 import dataclasses
 import json
@@ -9,30 +10,29 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from toys import config
 
-from avnb.packed import WHOLE, ClipError, adopt, middle_square, pack, square_area
 from avnb.clips import ClipDataset, boxes_in, crop_note
-from avnb.protocols import EvalConfig, evaluation_parts
 from avnb.evaluate import prepare_task
 from avnb.features import window_batches
+from avnb.index import index_folder
 from avnb.localization import AttentionMonitor, Tally, _visible_sources, localization_scores
 from avnb.manifest import Manifest, inject_noise
-from avnb.index import index_folder
 from avnb.map_metrics import LocalizationError, box_mask
 from avnb.media import Clip, write_clip
 from avnb.network import Network
-from avnb.published_boxes import SIDE as BOX_SIDE
-from avnb.published_boxes import boxed_rows, localization_protocol, seen_boxes, truth_map
+from avnb.packed import WHOLE, ClipError, adopt, middle_square, pack, square_area
+from avnb.protocols import EvalConfig, evaluation_parts
+from avnb.published_boxes import SIDE as BOX_SIDE, boxed_rows, localization_protocol, seen_boxes, truth_map
 from avnb.truth import box_at, clip_truth, in_view, read_truth, sounding_sources, truth_of_rows
 
 sides = st.integers(1, 90)
 corners = st.floats(-0.2, 1.2, allow_nan=False).flatmap(lambda a: st.floats(a, 1.2).map(lambda b: (a, b)))
 
 
-# -- one function -------------------------------------------------------------------------------------------------------
+# -- one function
+# -------------------------------------------------------------------------------------------------------
 
 
 def mask_of(box, height, width):
@@ -80,13 +80,15 @@ def test_boxes_without_a_place_are_refused():
     assert np.isnan(boxes_in([[np.nan] * 4, [0.1, 0.1, 0.2, 0.2]], WHOLE, 96)[:, 0]).tolist() == [True, False]
 
 
-# -- clips with something that moves and sounds --------------------------------------------------------------------------
+# -- clips with something that moves and sounds
+# --------------------------------------------------------------------------
 
 FPS, RATE, SIDE = 16, 4000, 32
 
 
 def film(height, width, x, y, size=24, frames=32):
-    "Frames with a bright, flickering square at (x, y) pixels, one step to the right per frame, and its box in each, fractions of the frame."
+    """Frames with a bright, flickering square at (x, y) pixels, one step to the right per frame, and its box in each,
+    fractions of the frame."""
     g = np.random.default_rng(height + x)
     pictures = np.tile(g.integers(30, 60, (1, height, width, 3), np.uint8), (frames, 1, 1, 1))
     boxes = []
@@ -98,7 +100,8 @@ def film(height, width, x, y, size=24, frames=32):
 
 @pytest.fixture(scope='module', params=['wide', 'tall'])
 def clips(request, tmp_path_factory):
-    "(manifest with published boxes, config, folder): 8 clips of which one shows its thing outside of the square, and one is cut by its edge."
+    """(manifest with published boxes, config, folder): 8 clips of which one shows its thing outside of the square, and
+    one is cut by its edge."""
     folder = tmp_path_factory.mktemp(request.param)
     (height, width), table, g = dict(wide=(64, 128), tall=(128, 64))[request.param], [], np.random.default_rng(0)
     room = dict(wide=(24, 34), tall=(0, 34))[request.param]  # so that the thing is inside the square at 1 s
@@ -177,7 +180,8 @@ def scores_of(clips, packed, sides=False):
 
 
 def test_published_boxes_from_files_and_packed(clips, packs):
-    "The whole frame squeezed, or the square with the boxes cut: what moves is found either way; who is out of the square is counted and named."
+    """The whole frame squeezed, or the square with the boxes cut: what moves is found either way; who is out of the
+    square is counted and named."""
     (whole, all_of_it), (square, part) = scores_of(clips, None), scores_of(clips, packs['raw'])
     whole, square = whole['pointing_guided'], square['pointing_guided']
     assert min(x.baselines['frame_difference'] for x in (whole, square)) > 0.6
@@ -193,7 +197,8 @@ def test_published_boxes_from_files_and_packed(clips, packs):
 
 
 def test_truth_maps_agree_to_the_pixel_grid(clips, packs):
-    "The published truth of the whole frame, cut as the pictures are, is the truth of the square, give or take a pixel at its edges."
+    """The published truth of the whole frame, cut as the pictures are, is the truth of the square, give or take a pixel
+    at its edges."""
     m, _, _ = clips
     area, n = packs['raw'].areas([0])[0], 896  # of a frame four times as fine
     for whole, square in zip(seen_boxes(m), seen_boxes(m, packs['raw'])):
@@ -252,11 +257,13 @@ def test_a_packed_set_that_does_not_know(clips, packs, tmp_path, capsys):
     assert AttentionMonitor(8)(state)['outside'] == 1
 
 
-# -- the clock ------------------------------------------------------------------------------------------------------------
+# -- the clock
+# ------------------------------------------------------------------------------------------------------------
 
 
 def test_a_row_that_begins_later_has_a_later_truth(clips):
-    "Rows from 0.5 s on, without their ids changed: boxes where the thing is then, acts on the clip's clock, scores that still find what moves."
+    """Rows from 0.5 s on, without their ids changed: boxes where the thing is then, acts on the clip's clock, scores
+    that still find what moves."""
     m, cfg, _ = clips
     late = Manifest(m.folder, m.table.assign(start_s=0.5, seconds=1.5))
     known = truth_of_rows(late, read_truth(m.folder))
@@ -279,7 +286,8 @@ def test_a_row_that_begins_later_has_a_later_truth(clips):
 
 
 def test_nothing_in_the_picture_sounds_under_another_track(clips):
-    "Injected noise: the file's truth says that the thing sounds, but it is not what is heard; such rows are neither scored nor shown as sounding."
+    """Injected noise: the file's truth says that the thing sounds, but it is not what is heard; such rows are neither
+    scored nor shown as sounding."""
     from avnb.attention_explorer import clip_notes
     from avnb.media import read_clip
 
@@ -334,7 +342,8 @@ def test_the_middle_frame_is_the_one_with_the_boxes(clips, packs, at):
 
 
 def test_boxes_at_a_moment_that_was_not_packed(clips, packs):
-    "A file of 2 s of which the first was packed, and boxes drawn at 1.5 s, or before the row begins: named, not compared with another picture."
+    """A file of 2 s of which the first was packed, and boxes drawn at 1.5 s, or before the row begins: named, not
+    compared with another picture."""
     m, cfg, folder = clips
     later = Manifest(m.folder, m.table.assign(boxes_at_s=['1.5'] * 4 + ['-0.5'] + ['0.5'] * 3))
     short = pack(later, folder / 'short', seconds=1.0, fps=FPS, size=SIDE, rate=RATE, workers=0)
@@ -347,13 +356,15 @@ def test_boxes_at_a_moment_that_was_not_packed(clips, packs):
         scores_of((Manifest(m.folder, m.table.assign(boxes_at_s='1.5')), cfg, folder), short)
 
 
-# -- back onto the whole frame -------------------------------------------------------------------------------------------
+# -- back onto the whole frame
+# -------------------------------------------------------------------------------------------
 
 
 def test_maps_are_drawn_where_the_network_looked(clips):
-    "`Network.along` a clip as it is: maps of the middle square, drawn on that part of the frame alone, boxes where they are in the frame."
-    from avnb.media import read_clip
+    """`Network.along` a clip as it is: maps of the middle square, drawn on that part of the frame alone, boxes where
+    they are in the frame."""
     from avnb.film import Overlay
+    from avnb.media import read_clip
     from avnb.plots import fit_maps, show_attention
 
     m, cfg, _ = clips
@@ -403,7 +414,8 @@ def fig_frame(shown, frames, where):
 
 
 def test_the_film_says_how_much_is_seen(clips, tmp_path, monkeypatch, capsys):
-    "`avnb attend` on a clip that is not square, and the demo's overlays: the whole frame, the truth's boxes in it, on the clip's own clock."
+    """`avnb attend` on a clip that is not square, and the demo's overlays: the whole frame, the truth's boxes in it, on
+    the clip's own clock."""
     import avnb.cli as C
     import avnb.film as F
     from avnb import demo

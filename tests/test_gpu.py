@@ -1,10 +1,15 @@
 "What only a GPU can show; elsewhere it is skipped, and said."
 
-import json, os, signal, subprocess, sys
+import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
-import pandas as pd, pytest, torch
-
+import pandas as pd
+import pytest
+import torch
 from toys import config, toy_set, train
 
 HERE = Path(__file__).parent
@@ -62,9 +67,11 @@ def test_a_step_does_not_wait_for_the_gpu(tmp_path):
 
 @gpu
 def test_killed_on_a_gpu(tmp_path):
-    "In deterministic mode: killed in the middle of an epoch and of a checkpoint's writing, then finished: bit-equal to a run that nobody disturbed."
-    from avnb.runs import read_checkpoint
+    """In deterministic mode: killed in the middle of an epoch and of a checkpoint's writing, then finished: bit-equal
+    to a run that nobody disturbed."""
     from test_resume import LOSSES, assert_equal
+
+    from avnb.runs import read_checkpoint
 
     toy_set(tmp_path / 'toy')
 

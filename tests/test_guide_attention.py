@@ -1,7 +1,7 @@
-"Guide 3 in a real notebook: the film is silent before it sounds, every picture is there, and swapped sounds move the map."
+"""Guide 3 in a real notebook: the film is silent before it sounds, every picture is there, and swapped sounds move the
+map."""
 
 import pytest
-
 from lab import browser, lab, page  # noqa: F401  (fixtures)
 
 MEDIA = """() => [...document.querySelectorAll('.jp-OutputArea video, .jp-OutputArea audio')].map(m => ({tag: m.tagName, muted: m.muted, loop: m.loop,
@@ -15,7 +15,8 @@ def test_guide_runs_in_the_browser(page, lab):
     lab.open(page, 'nbs/guides/3_where_does_it_look.ipynb')
     lab.run_all(page)
     page.wait_for_function(
-        "() => document.querySelectorAll('.jp-OutputArea video').length == 2 && document.querySelectorAll('.jp-OutputArea audio').length == 2"
+        "() => document.querySelectorAll('.jp-OutputArea video').length == 2 && "
+        "document.querySelectorAll('.jp-OutputArea audio').length == 2"
     )
     page.wait_for_function("() => [...document.querySelectorAll('.jp-OutputArea video')].every(m => m.readyState > 0)")
     silent, heard = [m for m in page.evaluate(MEDIA) if m['tag'] == 'VIDEO']

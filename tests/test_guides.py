@@ -4,7 +4,6 @@ from pathlib import Path
 
 import nbformat
 import pytest
-
 from lab import attribute, browser, lab, page  # noqa: F401 (fixtures)
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -1,11 +1,13 @@
 "What a run notes at each epoch's end, against slow loops that follow its definition."
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
-from types import SimpleNamespace
+from toys import config, toy_set
 
 from avnb import training
 from avnb.core import TrainConfig, set_options
@@ -13,7 +15,6 @@ from avnb.memory import MemoryBank
 from avnb.nce import ESTIMATORS, positive_weights
 from avnb.objective import Objective
 from avnb.training import State
-from toys import config, toy_set
 
 N, KINDS = 60, np.array(['none', 'wrong_track', '', 'music'] * 15)
 

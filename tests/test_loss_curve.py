@@ -1,15 +1,20 @@
 """The first 50 steps of a toy run, everything of the objective on, against a stored curve (CPU, float32, one thread).
 
-How far may it be off? Measured with other instruction sets (AVX2, SSE 4.1, torch's plain kernels) and with oneDNN switched off, which
-takes other convolution algorithms: the loss differs by at most 2.4e-4 in the first 10 steps and 3.2e-3 over all 50. Settings changed a
-little (temperature by 1 %, learning rate, lambda and alpha by 2 %, momentum of the bank and kappa by 4 %, w_min by 8 %) differ by more than
-2.6e-3 in the first 10. What is not seen: a weight decay that is a hundred times larger (7e-5).
-A change that is meant: `python tests/test_loss_curve.py` writes the curve anew; say in the commit why training changed."""
+How far may it be off? Measured with other instruction sets (AVX2, SSE 4.1, torch's plain kernels) and with oneDNN
+switched off, which takes other convolution algorithms: the loss differs by at most 2.4e-4 in the first 10 steps and
+3.2e-3 over all 50. Settings changed a little (temperature by 1 %, learning rate, lambda and alpha by 2 %, momentum of
+the bank and kappa by 4 %, w_min by 8 %) differ by more than 2.6e-3 in the first 10. What is not seen: a weight decay
+that is a hundred times larger (7e-5). A change that is meant: `python tests/test_loss_curve.py` writes the curve anew;
+say in the commit why training changed."""
 
-import os, subprocess, sys, tempfile
+import os
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
-import pandas as pd, pytest
+import pandas as pd
+import pytest
 
 CURVE = Path(__file__).with_name('loss_curve.csv')
 SETTINGS = [

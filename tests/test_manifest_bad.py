@@ -1,6 +1,11 @@
 """Folders and tables as people really have them: empty, silent, locked, half indexed, changed, copied, moved."""
 
-import json, os, shutil, subprocess, sys, time
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -231,7 +236,8 @@ def test_a_killed_index_goes_on(zoo):
     whole = index_folder(zoo, zoo / 'whole.csv', workers=1).hash
     code = (
         'import sys, os, signal\nfrom avnb import index as m\nreal = m.examine\nseen = []\n'
-        'def dies(*a):\n    seen.append(a)\n    if len(seen) == 5: os.kill(os.getpid(), signal.SIGKILL)\n    return real(*a)\n'
+        'def dies(*a):\n    seen.append(a)\n    if len(seen) == 5: os.kill(os.getpid(), signal.SIGKILL)\n'
+        '    return real(*a)\n'
         'm.examine = dies\nm.index_folder(sys.argv[1], workers=1)'
     )
     done = subprocess.run([sys.executable, '-c', code, str(zoo)], capture_output=True, timeout=120)
@@ -293,7 +299,8 @@ def test_a_worker_that_dies_is_named(zoo, monkeypatch):
 
 
 def die(job):
-    import os, signal
+    import os
+    import signal
 
     os.kill(os.getpid(), signal.SIGKILL)
 

@@ -1,6 +1,10 @@
 """Real and broken files: what each must do, in bounded time, without a leak and without a word on the terminal."""
 
-import csv, os, subprocess, sys, time
+import csv
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import av

@@ -227,7 +227,8 @@ def test_a_known_file_out_of_phase(real_data):
 
 @pytest.mark.parametrize('subtype, most', [('VORBIS', 1e-4), ('OPUS', 5e-3)])
 def test_windows_of_ogg_are_parts_of_the_whole(tmp_path, subtype, most):
-    "After a seek libsndfile shifts the last page of Vorbis by up to one block. Opus is decoded at 48 kHz and resampled."
+    """After a seek libsndfile shifts the last page of Vorbis by up to one block. Opus is decoded at 48 kHz and
+    resampled."""
     f, n = tmp_path / 'x.ogg', 96123
     walk = np.cumsum(np.random.default_rng(0).normal(size=n))
     sound = walk - np.convolve(walk, np.ones(64) / 64, 'same')
@@ -330,8 +331,8 @@ def test_the_doctor_names_tracks_and_phase(films):
 
 
 def test_a_named_track_is_kept_and_measured_by_another_index(films):
-    from avnb.manifest import ManifestError
     from avnb.index import doctor, index_folder
+    from avnb.manifest import ManifestError
 
     one, k = named(films, '2'), row_of(films, 'id', 'many')
     one.save(films.folder / 'manifest.csv', overwrite=True)
@@ -363,8 +364,8 @@ def test_a_named_track_is_heard_everywhere(films, tmp_path):
 
 
 def test_injected_noise_carries_the_donors_track(films, tmp_path):
-    from avnb.core import DataConfig, ViewConfig
     from avnb.clips import ClipDataset
+    from avnb.core import DataConfig, ViewConfig
     from avnb.manifest import Manifest, inject_noise
 
     one = named(films, '2', split='train', label=films.table['id'])

@@ -1,5 +1,5 @@
-"""Picture and sound at the same instant: which frame is on the screen, containers without times, clocks that start again,
-lengths and rates that are guesses, indexes that lie. Every file is made here, or is a known fault."""
+"""Picture and sound at the same instant: which frame is on the screen, containers without times, clocks that start
+again, lengths and rates that are guesses, indexes that lie. Every file is made here, or is a known fault."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -10,10 +10,10 @@ import pytest
 import soundfile
 
 import avnb.manifest
-from avnb.packed import ClipError, PackedSet, adopt, pack
-from avnb.manifest import Manifest
 from avnb.index import doctor, examine, index_folder
+from avnb.manifest import Manifest
 from avnb.media import MediaError, probe, read_clip, write_clip
+from avnb.packed import ClipError, PackedSet, adopt, pack
 
 SAMPLES = Path(__file__).parents[1] / 'data_samples'
 EVENTS = (0.4, 1.2, 2.0, 3.4, 4.8, 5.6)  # s: flash and tone begin together
@@ -94,7 +94,8 @@ def sparse(path, times, seconds, container=None):
 
 
 def moved(src, dst, first=0, change=lambda data, k: data, container='avi'):
-    "A copy of an AVI from the packet `first` of its picture on, its sound from that moment; `change`s the pictures' bytes."
+    """A copy of an AVI from the packet `first` of its picture on, its sound from that moment; `change`s the pictures'
+    bytes."""
     with av.open(str(src)) as c, av.open(str(dst), 'w', format=container) as o:
         c.flags &= ~av.container.Flags.gen_pts.value
         streams = {s.index: o.add_stream_from_template(s) for s in c.streams}
@@ -138,7 +139,8 @@ def seen_and_heard(path, at):
 
 
 def together(path, events=(EVENTS[0], EVENTS[2], EVENTS[5]), delay=0.0, late=0.0):
-    "Assert that each event is seen at its time (s, moved by `late`), and heard within 2 ms of that (and the codec's `delay`)."
+    """Assert that each event is seen at its time (s, moved by `late`), and heard within 2 ms of that (and the codec's
+    `delay`)."""
     for t in events:
         flash, tone = seen_and_heard(path, t + late)
         assert abs(flash - t - late) < 0.0021, f'{path.name}: {t} s is seen at {flash:.3f}'
@@ -453,7 +455,8 @@ def test_what_no_player_shows_is_named(tmp_path, ending):
 
 
 def loud_and_soft(seconds, rate):
-    "One second in three is loud: an encoder of variable rate spends nearly all of its bits there, and at the beginning."
+    """One second in three is loud: an encoder of variable rate spends nearly all of its bits there, and at the
+    beginning."""
     n = round(seconds * rate)
     x = np.random.default_rng(3).normal(size=n) * 0.2 * (np.arange(n) // rate % 3 == 0)
     return x.astype(np.float32)
@@ -494,7 +497,8 @@ def test_sound_is_as_long_as_its_packets(tmp_path, name, codec, how):
 
 
 def test_variable_mp3_without_its_table(tmp_path):
-    "As cut out of a stream: loud noise at 320 kbit/s, then silence at 32; a guess from the first frames is far too short."
+    """As cut out of a stream: loud noise at 320 kbit/s, then silence at 32; a guess from the first frames is far too
+    short."""
     parts = []
     for rate, scale in ((320, 0.3), (32, 0.001)):
         with av.open(str(tmp_path / f'{rate}.mp3'), 'w', options={'write_xing': '0', 'id3v2_version': '0'}) as c:

@@ -9,6 +9,7 @@ from hypothesis.extra.numpy import arrays
 
 import avnb.metrics as metrics
 from avnb.features import Features
+from avnb.localization import Tally, localization_report, score_audio, score_video
 from avnb.map_metrics import (
     RULES,
     LocalizationError,
@@ -29,9 +30,6 @@ from avnb.map_metrics import (
     threshold_mask,
     time_frequency_hit,
 )
-from avnb.localization import Tally, localization_report, score_video, score_audio
-from avnb.truth import read_truth, sounding_sources
-from avnb.published_boxes import score_published, truth_map
 from avnb.metrics import (
     EvaluationError,
     Score,
@@ -45,7 +43,9 @@ from avnb.metrics import (
     retrieval_instance,
 )
 from avnb.probes import _draw_shots, folds_of, mean_over_splits
+from avnb.published_boxes import score_published, truth_map
 from avnb.report import score_table
+from avnb.truth import read_truth, sounding_sources
 
 settings.register_profile('metrics', max_examples=60, deadline=None, derandomize=True)
 settings.load_profile('metrics')

@@ -1,6 +1,8 @@
-"Clips with several classes: metrics against slow versions and scikit-learn, protocols from a manifest to a report; one class per clip is as before."
+"""Clips with several classes: metrics against slow versions and scikit-learn, protocols from a manifest to a report;
+one class per clip is as before."""
 
-import json, shutil
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,6 @@ from hypothesis import given, settings, strategies as st
 from toys import config, toy_set
 
 from avnb.cli import main
-from avnb.packed import PackedSet
 from avnb.evaluate import run_protocol
 from avnb.localization import partners
 from avnb.manifest import Manifest, join_labels, split_labels
@@ -30,6 +31,7 @@ from avnb.metrics import (
     unit,
 )
 from avnb.network import Network
+from avnb.packed import PackedSet
 from avnb.probes import knn_accuracy, linear_probe, multi_label_probe
 from avnb.protocols import ClassifierConfig, EvalConfig
 

@@ -1,6 +1,9 @@
 "Names, links, times and labels as people's folders and published lists hold them: each is read right, or named."
 
-import os, random, shutil, threading
+import os
+import random
+import shutil
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -358,7 +361,8 @@ def test_an_index_may_have_the_longest_name(put, tmp_path):
 
 
 def test_a_video_is_read_whatever_its_ending(put):
-    "Every ending that FFmpeg knows, and some that nobody knows; only what says that it is something else is passed over."
+    """Every ending that FFmpeg knows, and some that nobody knows; only what says that it is something else is passed
+    over."""
     import av
 
     known = {
@@ -366,7 +370,7 @@ def test_a_video_is_read_whatever_its_ending(put):
         for f in av.formats_available
         for x in (av.ContainerFormat(f).extensions if av.ContainerFormat(f).is_input else ())
     }
-    from avnb.index import AUDIOS, _OTHERS
+    from avnb.index import _OTHERS, AUDIOS
 
     odd = [
         'MOD',
@@ -569,7 +573,8 @@ def test_windows_that_a_file_does_not_hold(put, capsys):
 @pytest.mark.parametrize('name', LISTS)
 @pytest.mark.parametrize('seed', range(6))
 def test_a_damaged_list_is_a_sentence(name, seed, put):
-    "Cells, lines and bytes of the lists replaced at random: readers read them or say what is wrong, in words of their own."
+    """Cells, lines and bytes of the lists replaced at random: readers read them or say what is wrong, in words of their
+    own."""
     r, (files, texts) = random.Random(seed), LISTS[name]
     root = put(*files, **texts)
     for target, text in texts.items():

@@ -13,10 +13,10 @@ from hypothesis import given, settings, strategies as st
 from avnb.attention import (
     AttentionError,
     attention_maps,
+    cell_contrast_loss,
     consistency_loss,
     energy_scores,
     guided_maps,
-    cell_contrast_loss,
     map_stats,
     places,
     ramp,
@@ -51,7 +51,8 @@ def unit(g, *shape):
 
 @st.composite
 def problems(draw, masks=True, weighted=True):
-    "A random problem: arguments of xid_loss in float64, with shared or per-query candidates, repeated indices, masks, weights."
+    """A random problem: arguments of xid_loss in float64, with shared or per-query candidates, repeated indices, masks,
+    weights."""
     g = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
     B, N, D = draw(st.integers(1, 7)), draw(st.integers(2, 12)), draw(st.integers(2, 9))
     bars = [unit(g, *((B, N, D) if draw(st.booleans()) else (N, D)))]
@@ -185,7 +186,8 @@ def test_chunked_is_dense(p, estimator, lam, chunk, exclude_self, live):
 
 
 def test_chunked_keeps_its_digits_in_float32():
-    "Value and gradient within 1e-5 of dense float64 on a bank of 20,000 rows with a common direction, as trained embeddings have one."
+    """Value and gradient within 1e-5 of dense float64 on a bank of 20,000 rows with a common direction, as trained
+    embeddings have one."""
     g = torch.Generator().manual_seed(0)
     N, B, D = 20_000, 64, 128
     one = unit(g, 1, D)
@@ -202,7 +204,8 @@ def test_chunked_keeps_its_digits_in_float32():
 @quick
 @given(problems(), st.booleans())
 def test_r1_without_its_sum_within_is_xid(p, soft):
-    "Denominator of R1 minus the sum over the own modality is xID's, so l = l_R1 - log Z_R1 + log Z_cross, for any targets."
+    """Denominator of R1 minus the sum over the own modality is xID's, so l = l_R1 - log Z_R1 + log Z_cross, for any
+    targets."""
     if soft:
         S = uniform_targets(p['index'], p['v_bar'].shape[-2], p.get('mask'))
         p['targets'] = [F.normalize(T.double(), p=1, dim=1) for T in mix_targets(S, p['index'], 0.3)]
@@ -658,7 +661,8 @@ def test_half_precision_loses_only_the_rounding_of_its_inputs():
 
 def test_import_costs_little_more_than_torch():
     code = (
-        'import time, torch; t = time.process_time(); import avnb.nce, avnb.attention, sys; t = time.process_time() - t;'
+        'import time, torch; t = time.process_time(); import avnb.nce, avnb.attention, sys; t = time.process_time() - '
+        't;'
         "heavy = {'torchvision', 'torchaudio', 'av', 'moviepy', 'pandas', 'matplotlib', 'sklearn'} & set(sys.modules);"
         'print(t, *heavy)'
     )

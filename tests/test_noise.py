@@ -8,11 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from avnb.clips import ClipDataset
-from avnb.packed import PackedSet, pack, verify
 from avnb.core import DataConfig, ViewConfig
-from avnb.manifest import Manifest, ManifestError, inject_noise
 from avnb.index import index_folder
+from avnb.manifest import Manifest, ManifestError, inject_noise
 from avnb.media import write_clip
+from avnb.packed import PackedSet, pack, verify
 
 
 def table(labels, windows, split='train'):
@@ -237,8 +237,8 @@ def test_a_short_donor_is_not_heard_beyond_its_end(tmp_path):
 
 def test_explorers_play_the_sound_that_is_heard(clips, tmp_path):
     from avnb.attention_explorer import AttentionExplorer
-    from avnb.player import ClipMedia
     from avnb.media import read_clip
+    from avnb.player import ClipMedia
 
     n = inject_noise(clips, 1.0, 0)
     at = list(clips.table['id'])

@@ -1,14 +1,18 @@
 "One source of package data, and imports that cost no more than they must."
 
-import ast, subprocess, sys, tomllib
+import ast
+import subprocess
+import sys
+import tomllib
 from configparser import ConfigParser
 from importlib.metadata import entry_points, metadata, packages_distributions, requires
 from pathlib import Path
 
-import avnb
 import pytest
 from packaging.requirements import Requirement
 from prepare import ROOT
+
+import avnb
 
 NOT_IMPORTED = {
     'torchvision': 'core.import_torchvision',

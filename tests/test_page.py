@@ -5,11 +5,11 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from toy_clips import HOSTILE, small_clip
 
+from avnb.core import AvnbError
 from avnb.film import overlay_video
 from avnb.page import run_page
-from avnb.core import AvnbError
-from toy_clips import HOSTILE, small_clip
 
 
 class Tags(HTMLParser):

@@ -2,7 +2,10 @@
 
 import numpy as np
 import pytest
+from lab import attribute, browser, page  # noqa: F401 (fixtures)
 
+from avnb.map_metrics import resample
+from avnb.media import Clip
 from avnb.player import (
     Player,
     color_table,
@@ -14,10 +17,7 @@ from avnb.player import (
     static,
     unpack_map,
 )
-from avnb.map_metrics import resample
-from avnb.media import Clip
 from avnb.plots import fit_maps, hz_ticks
-from lab import attribute, browser, page  # noqa: F401 (fixtures)
 
 
 @pytest.fixture

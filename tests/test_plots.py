@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from toy_clips import small_clip
 
 from avnb import plots
 from avnb.media import Clip
 from avnb.runs import RunError
-from toy_clips import small_clip
 
 
 def test_nan_leaves_the_picture_alone():

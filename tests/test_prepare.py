@@ -57,13 +57,17 @@ def test_fingerprint_follows_code_and_the_modules_it_uses(tmp_path):
 def test_readme(tmp_path):
     cells = [
         new_markdown_cell(
-            '# t\n\n[core](00_core.ipynb), [mail](mailto:a@b), [top](#t), ![p](images/p.png) <img src="images/q.png">, [x](../x)'
+            '# t\n\n'
+            '[core](00_core.ipynb), [mail](mailto:a@b), [top](#t), ![p](images/p.png) <img src="images/q.png">, '
+            '[x](../x)'
         ),
         new_code_cell('#| hide\nsecret'),
         new_code_cell('#| echo: false\n1 + 1', outputs=[new_output('execute_result', {'text/plain': '2'})]),
     ]
     assert readme(notebook(tmp_path / 'index.ipynb', *cells)) == (
-        '# t\n\n[core](nbs/00_core.ipynb), [mail](mailto:a@b), [top](#t), ![p](nbs/images/p.png) <img src="nbs/images/q.png">, [x](x)\n\n'
+        '# t\n\n'
+        '[core](nbs/00_core.ipynb), [mail](mailto:a@b), [top](#t), ![p](nbs/images/p.png) <img '
+        'src="nbs/images/q.png">, [x](x)\n\n'
         '```python\n1 + 1\n```\n\n```text\n2\n```\n'
     )
     assert relink('[a](guides/a.ipynb#b)') == '[a](nbs/guides/a.ipynb#b)'

@@ -1,6 +1,8 @@
 "Weights that are saved, given away and read again; and what is not weights is refused."
 
-import json, pickle, random
+import json
+import pickle
+import random
 
 import pytest
 import torch

@@ -1,6 +1,8 @@
-"The six protocols on small sets: what goes in, what is refused, what is kept on disk, and that an interrupted one goes on as if nothing had happened."
+"""The six protocols on small sets: what goes in, what is refused, what is kept on disk, and that an interrupted one
+goes on as if nothing had happened."""
 
-import json, pickle
+import json
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -14,16 +16,16 @@ import avnb.finetune as finetune
 import avnb.protocols as protocols
 from avnb.cli import main
 from avnb.clips import ClipDataset
-from avnb.packed import PackedSet
 from avnb.core import AvnbError, replace
+from avnb.datasets import from_ucf101
 from avnb.encoders import AVModel, EncoderError
 from avnb.evaluate import PROTOCOLS, run_protocol
 from avnb.features import Features, compute_features, feature_key
 from avnb.manifest import Manifest
-from avnb.datasets import from_ucf101
 from avnb.media import write_clip
 from avnb.metrics import EvaluationError, Score
 from avnb.network import Network, NetworkError, weights_key
+from avnb.packed import PackedSet
 from avnb.protocols import ClassifierConfig, EvalConfig, EvalTask, recipe, refuse_overlap, uncut
 from avnb.views import views_from
 
@@ -108,7 +110,8 @@ def test_test_clips_in_training_are_refused_unless_told(toy, tmp_path):
 
 
 def test_the_same_file_under_another_name_is_found():
-    "`video__ID_000030` in an index of one's own is `ID_000030` of the published list; short names, and files whose contents are known to differ, are not the same."
+    """`video__ID_000030` in an index of one's own is `ID_000030` of the published list; short names, and files whose
+    contents are known to differ, are not the same."""
     t = lambda i, path, h='': pd.DataFrame(dict(id=[i], path=[path], content_hash=[h]))
     test = t('abcdefghijk_000030', 'video/abcdefghijk_000030.mp4')
     for seen in (
@@ -250,7 +253,8 @@ def test_ucf101_without_sound_three_splits(toy, tmp_path):
 
 
 def test_frozen_is_frozen(toy, tmp_path):
-    "Batch norm too: running statistics and weights after a linear protocol are bit by bit those before, with and without batch norm in training mode."
+    """Batch norm too: running statistics and weights after a linear protocol are bit by bit those before, with and
+    without batch norm in training mode."""
     m, packed, cfg, net = toy
     assert any(isinstance(x, torch.nn.modules.batchnorm._BatchNorm) for x in net.model.modules())
     before = weights_key(net.model.train())
@@ -482,7 +486,8 @@ def test_shards_serve_one_sense_too(toy, tmp_path, monkeypatch):
 
 
 def test_selavi_pooling_is_theirs(toy):
-    "Their recipe by hand: kernel 2, stride 2 on the last map (1 where it has one cell), length one for each clip, then the mean; Euclidean."
+    """Their recipe by hand: kernel 2, stride 2 on the last map (1 where it has one cell), length one for each clip,
+    then the mean; Euclidean."""
     g = torch.Generator().manual_seed(0)
     maps = torch.rand(3, 5, 1, 4, 5, generator=g)
     got = features._selavi(maps)
@@ -499,7 +504,8 @@ def test_selavi_pooling_is_theirs(toy):
 
 
 def test_the_front_end_is_read_and_keyed(tmp_path):
-    "A file of mean and std per frequency: chosen for weights that have none, refused for log-mel ones, part of the key by content and not by name."
+    """A file of mean and std per frequency: chosen for weights that have none, refused for log-mel ones, part of the
+    key by content and not by name."""
     from avnb.core import TrainConfig
 
     cfg = replace(
@@ -524,7 +530,8 @@ def test_the_front_end_is_read_and_keyed(tmp_path):
 
 
 def test_maps_with_a_mean_and_std_per_frequency(tmp_path):
-    "Localization hears through the file's norm, and what is loudest is asked of decibels, not of what the norm made of them."
+    """Localization hears through the file's norm, and what is loudest is asked of decibels, not of what the norm made
+    of them."""
     from avnb.clips import Batch
     from avnb.core import TrainConfig
     from avnb.localization import _time_frequency_maps, batch_maps
@@ -635,7 +642,8 @@ def test_from_the_command_line(toy, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_esc50_part_as_distributed(real_data, tmp_path):
-    "The real fold: 298 clips in two halves by recording; the shipped network and three untrained ones hear clearly more than chance."
+    """The real fold: 298 clips in two halves by recording; the shipped network and three untrained ones hear clearly
+    more than chance."""
     from avnb.datasets import from_esc50
 
     net = Network.open()
@@ -662,7 +670,8 @@ def test_benchmark_rows_say_what_they_were_measured_on(monkeypatch):
 
 @pytest.mark.slow
 def test_a_released_checkpoint_from_end_to_end(tmp_path, capsys):
-    "A file as the authors' (random weights under their names) with their mean and std per frequency: retrieval and localization, as typed, and again from what is kept."
+    """A file as the authors' (random weights under their names) with their mean and std per frequency: retrieval and
+    localization, as typed, and again from what is kept."""
     from avnb.encoders import avid_config
 
     torch.manual_seed(0)

@@ -1,7 +1,8 @@
-"""Published data sets from their layout on the disk to a printed report, by the command a user types: small trees with real pictures and sounds,
-one listed file of each absent."""
+"""Published data sets from their layout on the disk to a printed report, by the command a user types: small trees with
+real pictures and sounds, one listed file of each absent."""
 
-import json, shutil
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,9 @@ from PIL import Image
 from toys import config
 
 from avnb.cli import main
-from avnb.network import Network
 from avnb.datasets import _SCENES
 from avnb.media import read_clip, write_clip
+from avnb.network import Network
 
 SAMPLES = Path(__file__).parents[1] / 'data_samples'
 FAST = [f'{k}={v}' for k, v in dict(windows=2, seeds=1, draws=3, shots='1,2', batch=8).items()]
@@ -307,7 +308,8 @@ def test_flickr_soundnet_boxes(tmp_path, evaluate):
 
 
 def test_another_networks_checkpoint_is_refused_by_tensors(tmp_path, capsys):
-    "The tensors that differ are named on the one line a user sees; a pickle that would run something is refused and does not run."
+    """The tensors that differ are named on the one line a user sees; a pickle that would run something is refused and
+    does not run."""
     (tmp_path / 'm.csv').write_text('id,path,start_s,seconds,label,split\n')
     say = lambda f: (
         main(['evaluate', 'linear', str(f), '--manifest', str(tmp_path / 'm.csv')]),
@@ -348,7 +350,8 @@ def test_another_networks_checkpoint_is_refused_by_tensors(tmp_path, capsys):
 
 
 def test_report_from_the_command_line(tmp_path, capsys):
-    "A small run of avnb train and its report: JSON, text and LaTeX with the same numbers; another manifest; training clips in the test are refused unless told."
+    """A small run of avnb train and its report: JSON, text and LaTeX with the same numbers; another manifest; training
+    clips in the test are refused unless told."""
     from avnb.manifest import Manifest
 
     t = Manifest.load(SAMPLES / 'manifest.csv').table
@@ -438,6 +441,7 @@ def test_what_a_newcomer_mistypes_is_one_line_that_helps(network, capsys, words,
 def test_every_setting_that_the_help_names_is_one(capsys):
     "--help of each protocol: an example, what is written, and settings with their true defaults."
     import re
+
     from avnb.cli import PROTOCOL_HELP
     from avnb.core import set_options
     from avnb.evaluate import PROTOCOLS

@@ -1,13 +1,17 @@
 """Two and four processes give the answer of one, at a fixed global batch (gloo).
 
-In float64 the losses agree to 1e-8 over 20 steps. In float32 they agree to 1e-4 over the first 3; after that a unit that wakes one step
-earlier or later is enough to part them, because Adam's first step for it has full length."""
+In float64 the losses agree to 1e-8 over 20 steps. In float32 they agree to 1e-4 over the first 3; after that a unit
+that wakes one step earlier or later is enough to part them, because Adam's first step for it has full length."""
 
-import json, os, shutil, subprocess, sys
+import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
-import pandas as pd, pytest
-
+import pandas as pd
+import pytest
 from toys import config, toy_set, train, until
 
 HERE = Path(__file__).parent
@@ -75,7 +79,8 @@ def work(tmp_path_factory):
 
 
 def compare(work, n, names):
-    "Both precisions of each case, alone and with n processes; a bank in parts is compared with a whole one in a single process."
+    """Both precisions of each case, alone and with n processes; a bank in parts is compared with a whole one in a
+    single process."""
     runs = [(f'{name}-{dtype}', CASES[name], dtype) for name in names for dtype in ('float64', 'float32')]
     torchrun(work, n, [(str(work / f'{n}-{r[0]}'), *r[1:]) for r in runs])
     for name, options, dtype in runs:
@@ -112,7 +117,8 @@ def test_resume_on_another_number_of_processes(work):
 
 @pytest.mark.slow
 def test_bank_in_parts_resumes_on_any_number_of_processes(work):
-    "Four parts after step 16, continued with two parts, then finished with a whole bank: the lines of a run with a whole bank."
+    """Four parts after step 16, continued with two parts, then finished with a whole bank: the lines of a run with a
+    whole bank."""
     train(work / 'toy', work / 'uncut', dtype='float64')
     for n, last in ((4, 16), (2, 12)):
         torchrun(work, n, [[str(work / 'parts'), ['xid.shard=true', 'run.keep_checkpoints=9'], 'float64']])
@@ -127,7 +133,8 @@ def test_bank_in_parts_resumes_on_any_number_of_processes(work):
 
 @pytest.mark.slow
 def test_sigterm_to_torchrun_saves_on_all_processes(work):
-    "What a scheduler does: SIGTERM goes to torchrun, which passes it on; the processes agree on a step, save, and the rest is done later."
+    """What a scheduler does: SIGTERM goes to torchrun, which passes it on; the processes agree on a step, save, and the
+    rest is done later."""
     train(work / 'toy', work / 'quiet', dtype='float64')
     p = subprocess.Popen(
         [*launch(2), HERE / 'toys.py', work / 'toy', json.dumps([[str(work / 'termed'), [], 'float64']]), 'slow:0.5'],
@@ -147,6 +154,7 @@ def test_sigterm_to_torchrun_saves_on_all_processes(work):
 def test_the_command_under_torchrun(work):
     "`torchrun -m avnb train`, as the batch script has it: the lines of the same command in one process."
     import tomli_w
+
     from avnb.core import to_dict
 
     for n in (1, 2):
@@ -164,7 +172,8 @@ def test_the_command_under_torchrun(work):
 
 
 def test_unreadable_clips_are_counted_over_all_processes(work):
-    "Eight of 48 are bad, five may be: neither process meets more than five in the first pass, both together do, and all of them stand in the ledger."
+    """Eight of 48 are bad, five may be: neither process meets more than five in the first pass, both together do, and
+    all of them stand in the ledger."""
     bad = work / 'bad'
     shutil.copytree(work / 'toy', bad)
     meta = json.loads((bad / 'meta.json').read_text())
@@ -178,9 +187,10 @@ def test_unreadable_clips_are_counted_over_all_processes(work):
 
 
 def test_batch_must_be_shared_evenly(work):
-    from avnb.packed import ClipError
-    from avnb.clips import batch_plan
     import numpy as np
+
+    from avnb.clips import batch_plan
+    from avnb.packed import ClipError
 
     with pytest.raises(ClipError, match='multiple of 5'):
         batch_plan(np.arange(48), 12, 0, 5, True)

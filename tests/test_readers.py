@@ -1,16 +1,17 @@
 "Readers of published data sets, on small trees in the published layout, and on real recordings."
 
-import json, random, shutil
+import json
+import random
+import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile as sf
 
-from avnb.probes import folds_of
 from avnb.datasets import (
-    READERS,
     _SCENES,
+    READERS,
     Boxes,
     boxes_of,
     from_audioset,
@@ -27,6 +28,7 @@ from avnb.datasets import (
 )
 from avnb.manifest import Manifest, ManifestError
 from avnb.media import write_clip
+from avnb.probes import folds_of
 
 IDS = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_'
 

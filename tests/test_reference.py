@@ -1,6 +1,7 @@
 """The authors' network, tensor by tensor and number by number, against stored facts of the released AVID-CMA model."""
 
-import json, os
+import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -127,7 +128,8 @@ def test_no_checkpoint_of_theirs(what, tmp_path):
 
 
 def test_their_spectrogram(tmp_path):
-    "Against their recipe, done slowly with numpy: 1024-point power, pairs of bins averaged, dB with a floor, mean and spread per bin."
+    """Against their recipe, done slowly with numpy: 1024-point power, pairs of bins averaged, dB with a floor, mean and
+    spread per bin."""
     x = torch.from_numpy(np.random.default_rng(0).normal(0, 0.1, (2, 48000)).astype('f'))
     x[1, 20000:] = 0
     mean, std = np.random.default_rng(1).normal(-28, 3, 257), np.random.default_rng(2).uniform(15, 25, 257)

@@ -1,10 +1,18 @@
-"A training process is killed with SIGKILL and started again: the result equals that of a run which was never touched, to the last bit."
+"""A training process is killed with SIGKILL and started again: the result equals that of a run which was never touched,
+to the last bit."""
 
-import json, os, shutil, signal, subprocess, sys
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
-import numpy as np, pandas as pd, pytest, torch
-
+import numpy as np
+import pandas as pd
+import pytest
+import torch
 from toys import config, toy_set, until
 
 HERE = Path(__file__).parent
@@ -46,7 +54,8 @@ def killed(work, run, kill):
 
 
 def whole(run):
-    "Everything a finished run left: last checkpoint, loss lines as text, names of files; attention and instruments at each epoch's end."
+    """Everything a finished run left: last checkpoint, loss lines as text, names of files; attention and instruments at
+    each epoch's end."""
     from avnb.runs import read_checkpoint
 
     files = sorted(p.name for p in (run / 'checkpoints').iterdir() if not p.name.startswith('.'))
@@ -98,7 +107,8 @@ def check(work, through, name, kills):
 
 
 def test_killed_in_the_middle_of_an_epoch_and_of_a_write(work, through):
-    "Step 14: in the epoch's middle, between log lines, with weights and soft targets on. Then with half of the next checkpoint written."
+    """Step 14: in the epoch's middle, between log lines, with weights and soft targets on. Then with half of the next
+    checkpoint written."""
     check(work, through, 'middle', ['step:14', 'write:1'])
 
 
@@ -136,17 +146,20 @@ def test_killed_at_random(work, through):
 
 def test_another_number_of_reading_processes(work):
     "From files: killed at step 5 with one reading process, continued with two; without a kill and with none: the same."
+    from test_bad_training import sample_config
+
     from avnb.runs import read_checkpoint
     from avnb.training import fit
-    from test_bad_training import sample_config
 
     fit(sample_config(work / 'files', 'data.workers=0'))
     r = subprocess.run(
         [
             sys.executable,
             '-c',
-            f"import sys; sys.path.insert(0, {str(HERE)!r}); import torch; torch.set_num_threads(1); from toys import plant; plant('step:5')\n"
-            f'from test_bad_training import sample_config; from avnb.training import fit; fit(sample_config({str(work / "moved")!r}))',
+            f'import sys; sys.path.insert(0, {str(HERE)!r}); import torch; torch.set_num_threads(1); from toys import '
+            "plant; plant('step:5')\n"
+            'from test_bad_training import sample_config; from avnb.training import fit; '
+            f'fit(sample_config({str(work / "moved")!r}))',
         ],
         env={**os.environ, 'OMP_NUM_THREADS': '1'},
         capture_output=True,
@@ -228,7 +241,8 @@ def test_stage_two_from_another_run(work, through):
     ],
 )
 def test_stage_two_that_does_not_fit_is_refused(work, through, tmp_path, change, says):
-    "Schedule and networks go on as the first stage left them: another length, rate or width is said before anything is trained."
+    """Schedule and networks go on as the first stage left them: another length, rate or width is said before anything
+    is trained."""
     from avnb.runs import RunError
     from avnb.training import fit
 
@@ -313,8 +327,10 @@ def test_sigterm_saves_and_raises(work, through):
 
 
 def test_sigusr1_to_the_command(work, through):
-    "`avnb train` in a process of its own: SIGUSR1, exit code 75, and `--resume auto` finishes it, past a newest checkpoint that is damaged."
+    """`avnb train` in a process of its own: SIGUSR1, exit code 75, and `--resume auto` finishes it, past a newest
+    checkpoint that is damaged."""
     import tomli_w
+
     from avnb.core import to_dict
 
     cfg = work / 'cli.toml'
@@ -322,7 +338,8 @@ def test_sigusr1_to_the_command(work, through):
     command = [
         sys.executable,
         '-c',
-        f"import sys; sys.path.insert(0, {str(HERE)!r}); from toys import plant; plant('slow:0.3'); from avnb.cli import main; sys.exit(main(sys.argv[1:]))",
+        f"import sys; sys.path.insert(0, {str(HERE)!r}); from toys import plant; plant('slow:0.3'); from avnb.cli "
+        'import main; sys.exit(main(sys.argv[1:]))',
         'train',
         '--config',
         cfg,

@@ -1,6 +1,17 @@
 "Packed sets: shards and arrays, their order, what becomes of them when killed, lost, cut off, scratched or far away."
 
-import functools, http.server, io, json, os, re, shutil, signal, subprocess, sys, threading, warnings
+import functools
+import http.server
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +21,10 @@ import torch
 
 import avnb.packed as room
 from avnb.clips import ClipDataset, Ledger, clip_loader, epoch_order, shard_order
-from avnb.packed import ClipError, PackedSet, ShardSet, pack, verify
 from avnb.core import DataConfig, TrainConfig, ViewConfig, sha256_file
 from avnb.manifest import Manifest
 from avnb.media import MediaError, picture_of, sound_of, squeeze, write_clip
+from avnb.packed import ClipError, PackedSet, ShardSet, pack, verify
 
 N, SECONDS, FPS, SIZE, RATE, CHUNK = 29, 1.0, 8.0, 32, 8000, 6
 HOW = dict(seconds=SECONDS, fps=FPS, size=SIZE, rate=RATE, workers=0, chunk=CHUNK)
@@ -193,9 +204,13 @@ def test_a_killed_packing_goes_on_and_gives_the_same_bytes(made, tmp_path, capsy
     for layout, want, point in (('shards', shards, 'third shard'), ('raw', raw, 'third chunk')):
         out = tmp_path / layout
         code = (
-            'import sys, os, signal\nimport avnb.packed as r\nfrom avnb.manifest import Manifest\nreal, n = r.read_clip, []\n'
-            f"def dies(*a, **k):\n    n.append(1)\n    if len(n) == {2 * CHUNK + 3} + 8 * ('{layout}' == 'shards'): os.kill(os.getpid(), signal.SIGKILL)\n    return real(*a, **k)\n"
-            f"r.read_clip = dies\nr.pack(Manifest.load(r'{tmp_path / 'm.csv'}'), r'{out}', layout='{layout}', **{HOW!r})"
+            'import sys, os, signal\nimport avnb.packed as r\nfrom avnb.manifest import Manifest\n'
+            'real, n = r.read_clip, []\n'
+            'def dies(*a, **k):\n    n.append(1)\n'
+            f"    if len(n) == {2 * CHUNK + 3} + 8 * ('{layout}' == 'shards'): os.kill(os.getpid(), signal.SIGKILL)\n"
+            '    return real(*a, **k)\n'
+            'r.read_clip = dies\n'
+            f"r.pack(Manifest.load(r'{tmp_path / 'm.csv'}'), r'{out}', layout='{layout}', **{HOW!r})"
         )
         assert (
             subprocess.run([sys.executable, '-c', code], capture_output=True, timeout=120).returncode == -signal.SIGKILL
@@ -222,7 +237,7 @@ def test_a_packing_killed_at_the_very_end_is_never_empty(made, tmp_path, monkeyp
     m, shards, raw = made
     want = shards if layout == 'shards' else raw
     out = tmp_path / layout
-    real = getattr(packing.os, 'replace')
+    real = packing.os.replace
 
     def killed(a, b, *k):
         if Path(a).name.endswith('.partial'):
@@ -491,7 +506,8 @@ def toy_run(m, packed, folder, *options):
 
 @pytest.mark.parametrize('harm, workers', [('missing', 2), ('truncated', 0)])
 def test_training_goes_on_when_a_shard_goes_bad_and_stops_where_that_is_too_much(copied, tmp_path, harm, workers):
-    "From the shard to the run's ledger.csv; without a budget the run stops, names shard and file, and has kept what was saved. Started again, it is said at once."
+    """From the shard to the run's ledger.csv; without a budget the run stops, names shard and file, and has kept what
+    was saved. Started again, it is said at once."""
     from avnb.training import fit
 
     m, folder = copied

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from toy_clips import HOSTILE
 
 from avnb import studies
 from avnb.plots import PlotError
-from toy_clips import HOSTILE
 
 
 def study(seeds=4, phase='confirm', methods=('xid', 'weighted', HOSTILE), doses=(0.0, 0.5), seed=0):

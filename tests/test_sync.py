@@ -1,6 +1,11 @@
 "The package, the stored outputs and README.md are what the notebooks say, and the notebooks keep the house's style."
 
-import ast, re, shutil, statistics, subprocess, sys
+import ast
+import re
+import shutil
+import statistics
+import subprocess
+import sys
 
 import nbformat
 import pytest
@@ -308,5 +313,6 @@ def test_public_names_are_used_by_somebody_else():
         problems += [f'{module}: {name}' for name in public if name not in others]
     fail_if(
         problems,
-        'public, and used neither in a cell that shows it, nor by another module, a test, a benchmark or a tool; give it an underscore or delete it',
+        'public, and used neither in a cell that shows it, nor by another module, a test, a benchmark or a tool; '
+        'give it an underscore or delete it',
     )

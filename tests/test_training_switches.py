@@ -1,7 +1,7 @@
 "What makes a step faster or smaller does not make it another step."
 
-import pytest, torch
-
+import pytest
+import torch
 from toys import config, toy_set
 
 
@@ -30,7 +30,8 @@ def losses(tmp_path_factory):
 
 @pytest.mark.parametrize('net', ['tiny', 'avid'])
 def test_bfloat16_stays_close(losses, net):
-    "The networks in bfloat16, R(2+1)D with channels last: the first loss, of equal weights, within 2 % of float32 and not the same number; later ones, of weights that part, within 10 %."
+    """The networks in bfloat16, R(2+1)D with channels last: the first loss, of equal weights, within 2 % of float32 and
+    not the same number; later ones, of weights that part, within 10 %."""
     plain, half = (losses(f'model.net={net}', f'run.amp={x}') for x in ('false', 'true'))
     off = ((plain - half) / plain).abs()
     assert 0 < off[0] < 0.02 and off.max() < 0.1, (plain.tolist(), half.tolist())
@@ -38,7 +39,8 @@ def test_bfloat16_stays_close(losses, net):
 
 @pytest.mark.parametrize('net', ['tiny', 'avid'])
 def test_bfloat16_gradients_hold_no_unset_memory(net, tmp_path):
-    "Maps smaller than kernels, freed memory full of NaN: gradients are those of float32, give or take rounding, and the same twice."
+    """Maps smaller than kernels, freed memory full of NaN: gradients are those of float32, give or take rounding, and
+    the same twice."""
     import avnb.training as T
 
     toy_set(tmp_path / 'toy', n=12)

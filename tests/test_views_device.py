@@ -1,4 +1,5 @@
-"""Views made for a whole batch at once against one clip at a time, in float64 and without torch's batched operations; on a GPU against the CPU."""
+"""Views made for a whole batch at once against one clip at a time, in float64 and without torch's batched operations;
+on a GPU against the CPU."""
 
 import numpy as np
 import pytest
@@ -15,7 +16,8 @@ cuda = pytest.mark.skipif(
 
 
 def one_picture(frames, p, size, mean, std):
-    "One clip uint8 [3,T,H,W] with the nine parameters of its view, pixel by pixel in float64: the triangle filter, then each colour operation in turn."
+    """One clip uint8 [3,T,H,W] with the nine parameters of its view, pixel by pixel in float64: the triangle filter,
+    then each colour operation in turn."""
     x, (_, _, H, W) = frames.astype(float), frames.shape
     for axis, n, lo, hi in ((3, W, p[0], p[2]), (2, H, p[1], p[3])):
         lo, hi = lo * n, hi * n

@@ -1,4 +1,5 @@
-"""What the tests of figures, films and pages share: a tiny clip, and a name that tries to break out of wherever it is printed."""
+"""What the tests of figures, films and pages share: a tiny clip, and a name that tries to break out of wherever it is
+printed."""
 
 import numpy as np
 

@@ -1,19 +1,26 @@
 """A toy training set in the packed layout, and a process to train on it that can be killed at a chosen point.
 
-python toys.py FOLDER RUNS_JSON [KILL]      RUNS: [[folder, options, dtype], ...]   KILL: step:K  log:K  write:N  rename:N  epoch:K  maps:EPOCH  slow:SECONDS
-"""
+python toys.py FOLDER RUNS_JSON [KILL]      RUNS: [[folder, options, dtype], ...]   KILL: step:K  log:K  write:N
+rename:N  epoch:K  maps:EPOCH  slow:SECONDS"""
 
-import io, json, os, signal, sys, time
+import io
+import json
+import os
+import signal
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 
 
 def toy_set(folder, n=48, size=32, rate=4000, frames=32, seed=0):
-    "n clips of four kinds, picture and pitch of each kind belonging together; every fourth clip has another kind's sound."
+    """n clips of four kinds, picture and pitch of each kind belonging together; every fourth clip has another kind's
+    sound."""
     import pandas as pd
-    from avnb.packed import adopt
+
     from avnb.manifest import Manifest
+    from avnb.packed import adopt
 
     g = np.random.default_rng(seed)
     kind = np.arange(n) % 4
@@ -90,7 +97,9 @@ def until(there, process, seconds=120):
 def plant(kill):
     "Make this process kill itself (SIGKILL, no clean-up) at a point of the training."
     import torch
-    import avnb.core, avnb.training as T
+
+    import avnb.core
+    import avnb.training as T
 
     where, k = kill.split(':')
     k = float(k)
@@ -130,6 +139,7 @@ def plant(kill):
 def train(folder, run, options=(), dtype='float32'):
     "Train the toy; in float64 when asked to."
     import torch
+
     import avnb.training as T
 
     if os.environ.get('TOY_DETERMINISTIC'):

@@ -14,7 +14,13 @@
 6. check     pytest tests/test_sync.py
 """
 
-import argparse, hashlib, os, re, subprocess, sys, time
+import argparse
+import hashlib
+import os
+import re
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import nbformat

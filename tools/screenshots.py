@@ -10,7 +10,10 @@ Each explorer is scrolled to the top of the window, and each of its tabs is open
 Needs Chromium (AVNB_BROWSER=install fetches it).
 """
 
-import argparse, io, re, sys
+import argparse
+import io
+import re
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
