@@ -1172,7 +1172,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                 'avnb.protocols.retrieval_protocol': ('protocols.html#retrieval_protocol', 'avnb/protocols.py'),
                                 'avnb.protocols.uncut': ('protocols.html#uncut', 'avnb/protocols.py'),
                                 'avnb.protocols.with_baselines': ('protocols.html#with_baselines', 'avnb/protocols.py')},
-            'avnb.report': { 'avnb.report.Metric': ('report.html#metric', 'avnb/report.py'),
+            'avnb.report': { 'avnb.report._Metric': ('report.html#_metric', 'avnb/report.py'),
                              'avnb.report._baselines': ('report.html#_baselines', 'avnb/report.py'),
                              'avnb.report._html_table': ('report.html#_html_table', 'avnb/report.py'),
                              'avnb.report._latex_table': ('report.html#_latex_table', 'avnb/report.py'),
