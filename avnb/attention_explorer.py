@@ -461,7 +461,7 @@ def _read(self: AttentionExplorer, i: int, start: float) -> Clip:
     length = float(self.row['seconds'] or 0) or probe(path)['duration_s'] or self.seconds
     self._set_start(start, length)
     clip = read_window(path, float(self.row['start_s'] or 0) + start, min(self.seconds, length - start), rate)
-    return replace_soundtrack(clip, self.manifest.heard(i), start, len(clip.waveform) / rate)
+    return replace_soundtrack(clip, self.manifest.soundtrack(i), start, len(clip.waveform) / rate)
 
 # %% ../nbs/71_attention_explorer.ipynb #f4a40ad4
 @patch

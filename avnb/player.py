@@ -446,7 +446,7 @@ class ClipMedia:
     def video(self, row: int) -> bytes:
         "The clip as mp4, at most 288 pixels high or wide, with the audio track that the manifest gives it."
         path, start, seconds = self.window(row)
-        track = self.manifest.heard(row)
+        track = self.manifest.soundtrack(row)
         if track is None:
             return browser_media(path, start, seconds)
         clip = read_window(path, start, seconds)

@@ -13,13 +13,6 @@ from typing import NamedTuple
 from .core import atomic_write
 from .metrics import Score
 
-# %% ../nbs/58_report.ipynb #0ad36511
-class Metric(NamedTuple):
-    "How a metric is called in tables, and what it says."
-
-    title: str  # in tables
-    meaning: str  # one plain sentence
-
 # %% ../nbs/58_report.ipynb #98a86666
 _RANKINGS = dict(map='mAP', auc='AUC', dprime="d'")
 _RANKING_MEANING = dict(
@@ -31,37 +24,37 @@ _RANKING_MEANING = dict(
 
 def _rankings(name: str, title: str, meaning: str) -> dict:
     "The three metrics of a ranking where clips have several classes."
-    return {f'{name}_{k}': Metric(title.format(t), f'{meaning}: {_RANKING_MEANING[k]}.') for k, t in _RANKINGS.items()}
+    return {f'{name}_{k}': _Metric(title.format(t), f'{meaning}: {_RANKING_MEANING[k]}.') for k, t in _RANKINGS.items()}
 
 # %% ../nbs/58_report.ipynb #1629f7c9
 _EMBEDDING_METRICS = dict(
-    linear_video=Metric(
+    linear_video=_Metric(
         'video, linear probe',
         'A linear classifier on frozen video features names the class of new clips: share that is right.',
     ),
-    linear_audio=Metric(
+    linear_audio=_Metric(
         'audio, linear probe',
         'A linear classifier on frozen audio features names the class of new clips: share that is right.',
     ),
-    knn_video=Metric(
+    knn_video=_Metric(
         'video, 20 nearest neighbours',
         'The nearest training clips, by video features, vote for the class: share that is right.',
     ),
-    retrieval_class_v2a_r1=Metric(
+    retrieval_class_v2a_r1=_Metric(
         'video-to-audio retrieval, class R@1', 'Given a silent video, the first sound found is of the same class.'
     ),
-    retrieval_class_a2v_r1=Metric(
+    retrieval_class_a2v_r1=_Metric(
         'audio-to-video retrieval, class R@1', 'Given a sound, the first silent video found is of the same class.'
     ),
-    retrieval_instance_v2a_r1=Metric(
+    retrieval_instance_v2a_r1=_Metric(
         'video-to-audio retrieval, own audio R@1',
         'Given a silent video, the first sound found is the one recorded with it.',
     ),
-    retrieval_instance_v2a_auc=Metric(
+    retrieval_instance_v2a_auc=_Metric(
         'video-to-audio retrieval, own audio AUC',
         'Given a silent video, its own sound is nearer than that of another file: share of files, 0.5 is guessing.',
     ),
-    auroc_wrong_track=Metric(
+    auroc_wrong_track=_Metric(
         'mismatched-audio detection, AUROC',
         'A true pair agrees better than one with a wrong sound track: 1 is always, 0.5 is guessing.',
     ),
@@ -69,83 +62,83 @@ _EMBEDDING_METRICS = dict(
 
 # %% ../nbs/58_report.ipynb #8396f40d
 _MAP_METRICS = dict(
-    pointing_guided=Metric(
+    pointing_guided=_Metric(
         'pointing game, audio-guided map', 'The maximum of the audio-guided map lies on the object that sounds.'
     ),
-    pointing_vision_only=Metric(
+    pointing_vision_only=_Metric(
         'pointing game, unguided map', 'The maximum of the map from vision alone lies on the object that sounds.'
     ),
-    energy_guided=Metric(
+    energy_guided=_Metric(
         'share of the map on the object, audio-guided',
         'How much of the audio-guided map, scaled from 0 to 1, lies on the object that sounds.',
     ),
-    energy_vision_only=Metric(
+    energy_vision_only=_Metric(
         'share of the map on the object, unguided',
         'How much of the map from vision alone lies on the object that sounds.',
     ),
-    ciou_guided=Metric(
+    ciou_guided=_Metric(
         'cIoU >= 0.5, audio-guided map',
         'The thresholded audio-guided map overlaps the object that sounds by half or more (cIoU).',
     ),
-    ciou_mean_guided=Metric(
+    ciou_mean_guided=_Metric(
         'cIoU, mean, audio-guided map',
         'Overlap of the thresholded audio-guided map with the object that sounds, on average (cIoU).',
     ),
-    ciou_auc_guided=Metric(
+    ciou_auc_guided=_Metric(
         'cIoU, AUC, audio-guided map', 'The share of clips above a limit of cIoU, averaged over all limits from 0 to 1.'
     ),
-    frequency_hit_guided=Metric(
+    frequency_hit_guided=_Metric(
         'frequency hit, video-guided',
         'The maximum over frequencies, guided by the video, is in the band of the source.',
     ),
-    frequency_hit_sound_only=Metric(
+    frequency_hit_sound_only=_Metric(
         'frequency hit, unguided', 'The maximum over frequencies, from audio alone, is in the band of the source.'
     ),
-    frequency_iou_guided=Metric(
+    frequency_iou_guided=_Metric(
         'frequency IoU, video-guided',
         'Overlap of the attended frequencies, guided by the video, with the band of the source.',
     ),
-    frequency_iou_sound_only=Metric(
+    frequency_iou_sound_only=_Metric(
         'frequency IoU, unguided', 'Overlap of the attended frequencies, from audio alone, with the band of the source.'
     ),
-    time_frequency_hit_guided=Metric(
+    time_frequency_hit_guided=_Metric(
         'time-frequency hit, video-guided',
         'The attended moment and frequency, guided by the video, are those of the source.',
     ),
-    time_frequency_hit_sound_only=Metric(
+    time_frequency_hit_sound_only=_Metric(
         'time-frequency hit, unguided', 'The attended moment and frequency, from audio alone, are those of the source.'
     ),
 )
 
 # %% ../nbs/58_report.ipynb #e113f3ff
 _SCENE_METRICS = dict(
-    pointing_every_source=Metric(
+    pointing_every_source=_Metric(
         'pointing game, every one of several sources',
         'With several sources: the audio of each alone points to its own object, for all of them (needs stems).',
     ),
-    ciou_every_source=Metric(
+    ciou_every_source=_Metric(
         'cIoU >= 0.5, every one of several sources',
         'With several sources: the thresholded map of each overlaps its own object by half or more, for all of them.',
     ),
-    swap_follows=Metric(
+    swap_follows=_Metric(
         'the map follows when sources are swapped',
         'With several sources: the audio of one moves the map to its object, compared with the audio of the other.',
     ),
-    pointing_over_wrong_class=Metric(
+    pointing_over_wrong_class=_Metric(
         'pointing game, gain over mismatched audio',
         'How much more often the audio-guided map points right than with audio of another class.',
     ),
-    frequency_over_wrong_class=Metric(
+    frequency_over_wrong_class=_Metric(
         'frequency hit, gain over mismatched video',
         'How much more often the video-guided frequency is right than with a video of another class.',
     ),
-    ceiling_vision_only=Metric(
+    ceiling_vision_only=_Metric(
         'oracle, vision only',
         'Pointing accuracy of an oracle that knows every box and which classes can sound, but has no audio.',
     ),
 )
 
-METRICS = (  # key in report.json -> Metric
+METRICS = (  # key in report.json -> _Metric
     _EMBEDDING_METRICS
     | _rankings(
         'linear_video',
