@@ -13,6 +13,13 @@ from typing import NamedTuple
 from .core import atomic_write
 from .metrics import Score
 
+# %% ../nbs/58_report.ipynb #0ad36511
+class _Metric(NamedTuple):
+    "How a metric is called in tables, and what it says."
+
+    title: str  # in tables
+    meaning: str  # one plain sentence
+
 # %% ../nbs/58_report.ipynb #98a86666
 _RANKINGS = dict(map='mAP', auc='AUC', dprime="d'")
 _RANKING_MEANING = dict(
