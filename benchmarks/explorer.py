@@ -16,7 +16,10 @@ import numpy as np
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / 'tests'))
-ONE = ['import numpy as np\nfrom avnb.explorer import AttentionExplorer, Player, make_panel, make_scene, read_window']
+ONE = [
+    'import numpy as np\nfrom avnb.attention_explorer import AttentionExplorer\n'
+    'from avnb.player import Player, make_panel, make_scene, read_window'
+]
 WEIGH = (
     'def weigh(x): return len(x) if isinstance(x, bytes) else sum(map(weigh, x.values() if isinstance(x, dict) '
     'else x)) if isinstance(x, (dict, list)) else 0'

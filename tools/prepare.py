@@ -2,7 +2,7 @@
 """Bring everything made from the notebooks up to date, then check it. Run it after editing a notebook:
 
     make prepare                             whatever changed
-    .venv/bin/python tools/prepare.py nbs/08_nce.ipynb      these notebooks only
+    .venv/bin/python tools/prepare.py nbs/31_nce.ipynb      these notebooks only
     .venv/bin/python tools/prepare.py --all                 execute every notebook again
 
 1. export    code cells marked `#| export` become avnb/*.py
