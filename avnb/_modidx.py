@@ -283,6 +283,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                            'avnb.demo._finish': ('demo.html#_finish', 'avnb/demo.py'),
                            'avnb.demo._page': ('demo.html#_page', 'avnb/demo.py'),
                            'avnb.demo._render': ('demo.html#_render', 'avnb/demo.py'),
+                           'avnb.demo._render_run': ('demo.html#_render_run', 'avnb/demo.py'),
                            'avnb.demo._still': ('demo.html#_still', 'avnb/demo.py'),
                            'avnb.demo._way_through': ('demo.html#_way_through', 'avnb/demo.py'),
                            'avnb.demo.demo_config': ('demo.html#demo_config', 'avnb/demo.py'),

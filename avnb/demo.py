@@ -118,12 +118,6 @@ def _way_through(
 ):
     "Pack, train, evaluate and render: the part of a demo that does not depend on where the clips come from."
     d, folder = cfg.data, Path(cfg.run.folder)
-
-    def render():
-        run = load_run(folder)
-        _render(Network.open(run), folder, manifest, examples)
-        _page(run, title)
-
     step(
         'pack',
         dict(hash=manifest.hash, fps=d.fps, size=d.size, seconds=d.seconds, rate=d.rate),
@@ -150,11 +144,18 @@ def _way_through(
         'render',
         [key, examples, title],
         folder / 'index.html',
-        render,
+        lambda: _render_run(folder, manifest, examples, title),
         f'{len(examples)} overlay videos and a page',
     )
 
 # %% ../nbs/80_demo.ipynb #1f97a89f
+def _render_run(folder: Path, manifest: Manifest, rows: list, title: str):
+    "Overlays, stills and the page of a run."
+    run = load_run(folder)
+    _render(Network.open(run), folder, manifest, rows)
+    _page(run, title)
+
+
 def _page(run, title: str) -> Path:
     "The run's page, with its bank scores."
     kind = run.manifest.table['faulty_kind'].to_numpy(str)[run.bank.written.numpy()]

@@ -429,9 +429,11 @@ class StreamedSoftmax:
             self.level, self.value, self.key = rest
 
     def log_z(self) -> Tensor:  # [B]
+        "Logarithm of the partition sum of each query, [B]."
         return self.top + self.z.log()
 
     def entropy(self) -> Tensor:  # [B], nats
+        "Entropy of each query over its candidates, nats, [B]."
         return self.log_z() - self.level / self.z
 
 # %% ../nbs/31_nce.ipynb #095ac267

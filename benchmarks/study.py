@@ -315,7 +315,10 @@ def show(part: pd.DataFrame, shown, wide=40):
         for k in shown:
             x = part[(part.method == m) & (part.metric == k)].value
             d, h, n = (0, 0, 0) if m == 'xid' or is_reference(m) else paired(part, k, m, 'xid')
-            line += f'{"" if not len(x) else f"{x.mean():.3f}" + (f" {d:+.3f}±{h:.3f}" if n > 1 else f" {d:+.3f}" if n else ""):>26}'
+            text = f'{x.mean():.3f}' if len(x) else ''
+            if n:
+                text += f' {d:+.3f}' + (f'±{h:.3f}' if n > 1 else '')
+            line += f'{text:>26}'
         print(f'{m:{wide}} {part[part.method == m].seed.nunique():3}' + line)
 
 
