@@ -12,6 +12,7 @@ import contextlib, dataclasses, difflib, hashlib, importlib, json, math, os, re,
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from fastcore.basics import patch
@@ -94,7 +95,8 @@ def atomic_write(
     tmp = path.with_name(f'.{os.urandom(8).hex()}.tmp')  # short: beside a name of 255 bytes there is room for it
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(tmp, mode.replace('w', 'x'), **({} if 'b' in mode else dict(encoding='utf-8', newline=''))) as f:
+        encoding, newline = (None, None) if 'b' in mode else ('utf-8', '')
+        with open(tmp, mode.replace('w', 'x'), encoding=encoding, newline=newline) as f:
             yield f
             f.flush()
             os.fsync(f.fileno())
@@ -206,7 +208,7 @@ def setting(
     least: float = -math.inf,
     most: float = math.inf,
     above: float = -math.inf,
-):
+) -> Any:
     "A setting and its range, for a field of a dataclass derived from `Settings`."
     return field(default=default, metadata=dict(words=(default, *others), least=least, most=most, above=above))
 
@@ -394,7 +396,7 @@ class TrainConfig:
     run: RunConfig = RunConfig()
 
 # %% ../nbs/00_core.ipynb #5c2aa071
-def to_dict(cfg: object) -> dict:
+def to_dict(cfg: Any) -> dict:
     "A config as plain nested dictionaries."
     return dataclasses.asdict(cfg)
 
@@ -421,7 +423,7 @@ _RENAMED = {  # settings of 0.1.0 -> their names since
 
 
 def replace(
-    cfg: object,  # a config or one of its groups
+    cfg: Any,  # a config or one of its groups
     changes: dict,  # nested dictionary of new values
     where: str = '',  # prefix for messages
 ):
@@ -458,7 +460,7 @@ def _value(text: str):
 
 # %% ../nbs/00_core.ipynb #2799ed47
 def set_options(
-    cfg: object,  # a config
+    cfg: Any,  # a config
     options: list[str],  # 'group.name=value' each
 ):
     "`cfg` with settings changed as written on a command line."
@@ -466,14 +468,14 @@ def set_options(
         name, eq, text = o.partition('=')
         if not eq:
             raise ConfigError(f'--set {o}: expected group.name=value, for example --set soft.lam=0.25')
-        value = {'true': True, 'false': False}.get(text.lower(), _value(text))
+        value: Any = {'true': True, 'false': False}.get(text.lower(), _value(text))
         for part in reversed(name.strip().split('.')):
             value = {part: value}
         cfg = replace(cfg, value)
     return cfg
 
 # %% ../nbs/00_core.ipynb #afca9904
-def save_config(cfg: object, path: str | Path):
+def save_config(cfg: Any, path: str | Path):
     "Write a config as TOML."
     import tomli_w
 

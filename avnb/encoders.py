@@ -69,9 +69,9 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
         var = _Sum.apply(x.square().mean(axes)) / world
         with torch.no_grad():
             n = x.numel() // x.shape[1] * world
-            self.num_batches_tracked += 1
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(var * n / (n - 1), self.momentum)
+            self.num_batches_tracked += 1  # pyright: ignore[reportOptionalOperand, reportOperatorIssue]
+            for running, now in ((self.running_mean, mean), (self.running_var, var * n / (n - 1))):
+                running.lerp_(now, self.momentum)  # pyright: ignore
         return x * ((var + self.eps).rsqrt() * self.weight).view(shape) + self.bias.view(shape)
 
 # %% ../nbs/20_encoders.ipynb #73cb417e
@@ -105,8 +105,8 @@ class R2P1DBlock(nn.Module):
     ):
         super().__init__()
 
-        def conv(i, o, k, st):
-            return nn.Conv3d(i, o, k, st, [int(d > 1) for d in k], bias=False)
+        def conv(i, o, k, st):  # torch takes any sequence for the padding, its type stubs tuples of three only
+            return nn.Conv3d(i, o, k, st, [int(d > 1) for d in k], bias=False)  # pyright: ignore
 
         def n():
             return norm_layer(norm, cout)
@@ -231,7 +231,7 @@ class AudioBlock(nn.Module):
     ):
         super().__init__()
         self.conv1, self.bn1 = (
-            nn.Conv2d(cin, cout, [_kernel(s, aligned) for s in stride], stride, 1, bias=False),
+            nn.Conv2d(cin, cout, [_kernel(s, aligned) for s in stride], stride, 1, bias=False),  # pyright: ignore
             norm_layer(norm, cout),
         )
         self.conv2, self.bn2 = nn.Conv2d(cout, cout, 3, 1, 1, bias=False), norm_layer(norm, cout)
@@ -491,7 +491,9 @@ def _convolve(cin, cout, kernel, stride):
     "Convolution, batch norm, ReLU; even kernels where it strides, so that cells lie over their patch."
     pad = [(k - 1) // 2 for k in kernel]
     return nn.Sequential(
-        nn.Conv2d(cin, cout, kernel, stride, pad, bias=False), norm_layer('batch', cout), nn.ReLU(inplace=True)
+        nn.Conv2d(cin, cout, kernel, stride, pad, bias=False),  # pyright: ignore
+        norm_layer('batch', cout),
+        nn.ReLU(inplace=True),
     )
 
 # %% ../nbs/20_encoders.ipynb #940c1175
@@ -665,7 +667,8 @@ class Transformer(nn.Module):
 
         heads = max(1, width // 4)
         self.channels, self.patch, self.cell = 24 * heads, tuple(patch), (patch[0], patch[-1])
-        self.patches = (nn.Conv3d if len(patch) == 3 else nn.Conv2d)(cin, self.channels, self.patch, self.patch)
+        conv = nn.Conv3d if len(patch) == 3 else nn.Conv2d
+        self.patches = conv(cin, self.channels, self.patch, self.patch)  # pyright: ignore
         self.blocks = nn.ModuleList(
             EncoderBlock(heads, self.channels, 4 * self.channels, 0.0, 0.0) for _ in range(layers)
         )
@@ -963,7 +966,7 @@ class _Side(nn.Module):
         super().__init__()
         self.net, self.pool, self.head = net, pool, head
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor) -> tuple:
         m = self.net(x)
         p = self.pool(m)
         return F.normalize(self.head(p), dim=1), p, m

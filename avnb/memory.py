@@ -40,6 +40,10 @@ class MemoryBank(nn.Module):
     With `world` above 1 they hold the rows `lo` to `hi` only, the part of process `rank`. `BankError` for bad
     arguments."""
 
+    video: Tensor
+    audio: Tensor
+    written: Tensor
+
     def __init__(
         self,
         n: int,  # clips, rows of the manifest

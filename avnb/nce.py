@@ -361,7 +361,8 @@ def soft_targets(
         q_v, q_a = _soft_queries(estimator, v, a, v_bar, a_bar, index, target_features)
         S_v = soft_logits(estimator, q_v, q_a, v_bar, a_bar, tau_s, tau_t, tau_n)
         S_a = soft_logits(estimator, q_a, q_v, a_bar, v_bar, tau_s, tau_t, tau_n)
-        return tuple((S if keep is None else S.masked_fill(~keep, -math.inf)).softmax(-1) for S in (S_v, S_a))
+        S_v, S_a = ((S if keep is None else S.masked_fill(~keep, -math.inf)).softmax(-1) for S in (S_v, S_a))
+        return S_v, S_a
 
 # %% ../nbs/31_nce.ipynb #5c2d4730
 def _check_pair(soft, index):
@@ -599,11 +600,11 @@ def rince_loss(
     "Robust InfoNCE, both directions summed (Chuang et al. 2022, arXiv 2201.04309). `NceError` for bad arguments."
     _check.number('rince_lam', rince_lam, 0, above=True)
     _check.number('rince_q', rince_q, 0, 1, above=True)
-    l = sum(
+    l = [
         ((rince_q * (math.log(rince_lam) + s.logsumexp(1))).exp() - (rince_q * own).exp()) / rince_q
         for s, own in _both_directions(v, a, v_bar, a_bar, index, tau, mask, validate, reduction, weights)
-    )
-    return reduce_loss(l, weights, reduction)
+    ]
+    return reduce_loss(l[0] + l[1], weights, reduction)
 
 # %% ../nbs/31_nce.ipynb #3cab4dfd
 def debiased_loss(
@@ -623,14 +624,14 @@ def debiased_loss(
     bad arguments."""
     _check.number('tau_plus', tau_plus, 0, 1)
     _check.need(tau_plus < 1, 'tau_plus', 'a number below 1', tau_plus)
-    l = 0
+    l = []
     for s, own in _both_directions(v, a, v_bar, a_bar, index, tau, mask, validate, reduction, weights):
         top = s.detach().amax(1)  # every exponential below is relative to it
         n = s.isfinite().sum(1).to(s) - 1
         pos, neg = (own - top).exp(), (s.scatter(1, index[:, None], -math.inf) - top[:, None]).exp().sum(1)
         g = torch.maximum((neg - n * tau_plus * pos) / (1 - tau_plus), n * (-1 / tau - top).exp())
-        l = l + (pos + g).log() - (own - top)
-    return reduce_loss(l, weights, reduction)
+        l.append((pos + g).log() - (own - top))
+    return reduce_loss(l[0] + l[1], weights, reduction)
 
 # %% ../nbs/31_nce.ipynb #b5be9dd4
 def uniform_targets(

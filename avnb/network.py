@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -91,7 +92,7 @@ def weights_key(model: torch.nn.Module) -> str:
 @patch(cls_method=True)
 def open(
     cls: Network,
-    source: object = None,  # as described below
+    source: Any = None,  # as described below
     device: torch.device | str | None = None,  # None: as the config says; what is in memory already stays where it is
     front: str = '',  # .npz file with mean and std per frequency, for linear spectrograms; '': as the config says
 ) -> Network:
@@ -104,8 +105,10 @@ def open(
         return cls(source.model, source.cfg, source)
     if isinstance(source, tuple):
         return cls(*source)
-    shipped = source is None or source == 'tiny' and not Path(source).exists()
-    model, cfg, run = load_model() + (None,) if shipped else _from_path(Path(source), device, front)
+    if source is None or source == 'tiny' and not Path('tiny').exists():
+        model, cfg, run = *load_model(), None
+    else:
+        model, cfg, run = _from_path(Path(source), device, front)
     if front and cfg.view.front == 'logmel':
         raise NetworkError(
             f'front={front}: this network hears log-mel spectrograms; a mean and std per frequency belong to linear '
