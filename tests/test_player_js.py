@@ -389,13 +389,13 @@ def test_another_clip_takes_over_no_stretch_and_no_lock(page, tmp_path):
     )
     root.evaluate('e => { e.avnb.load() }')
     attribute(page, '.avnb', 'data-answers', lambda v: v == 'sound')
-    assert root.evaluate('e => e.avnb.resample()') == [3, 3.6] and root.get_attribute('data-lock')
+    assert root.evaluate('e => e.avnb.stretch()') == [3, 3.6] and root.get_attribute('data-lock')
     root.evaluate(
         """e => { const m = e.avnb.model, s = m.get('scene');
             m.set('scene', {...s, title: 'another', seconds: 2}); e.avnb.load() }"""
     )
     assert (
-        root.evaluate('e => [e.avnb.resample(), e.avnb.view.from, e.avnb.model.get("view").to]') == [[0, 2], None, None]
+        root.evaluate('e => [e.avnb.stretch(), e.avnb.view.from, e.avnb.model.get("view").to]') == [[0, 2], None, None]
         and root.get_attribute('data-lock') == ''
         and root.get_attribute('data-answers') == ''
     )
@@ -524,7 +524,7 @@ def test_a_pause_at_once_is_no_trouble(page, tmp_path):
 def test_keys_of_the_loop(page, tmp_path):
     root = open_page(page, tmp_path, a_scene())
     page.locator('.avnb-picture').focus()
-    loop = lambda: root.evaluate('e => e.avnb.resample()')
+    loop = lambda: root.evaluate('e => e.avnb.stretch()')
     root.evaluate('e => e.avnb.seek(.5)')
     page.keyboard.press('[')
     root.evaluate('e => e.avnb.seek(1)')
