@@ -370,7 +370,7 @@ def test_report_from_the_command_line(tmp_path, capsys):
             'data.batch=6',
             'weight.enabled=false',
             'cmac.alpha=0.0',
-            'soft.estimator=none',
+            'soft.estimator=',
             'view.frames=2',
         ],
     )
