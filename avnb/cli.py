@@ -465,10 +465,8 @@ def _run_evaluate(a):
         d = network.cfg.data
         a.manifest = d.manifest if d.manifest and Path(d.manifest).exists() else folder / 'manifest.csv'
         packed = _packed(d.packed)
-    more = dict(make=localization_protocol, sense='both', sides=False) if a.protocol == 'localization' else {}
-    report = run_protocol(
-        a.protocol, network.model, network.cfg, _clips_of(a), opts, out, packed, network.trained_on, **more
-    )
+    more = dict(make=localization_protocol, senses='both', sides=False) if a.protocol == 'localization' else {}
+    report = run_protocol(a.protocol, network, _clips_of(a), opts, out, packed, **more)
     print(score_table(report))
     print(f'as JSON, text and LaTeX: {out}/report-{a.protocol}.*')
 
@@ -518,7 +516,7 @@ def _run_attend(a):
     network = Network.open(a.network)
     clip, seen = look(network, a.video, a.start, a.seconds)
     if seen.crop_note:
-        print(f'{clip.id}: {seen.sees}')
+        print(f'{clip.id}: {seen.crop_note}')
     folder = network.run.folder if network.run else Path()
     out = Path(a.out or folder / 'overlays' / f'{Path(a.video).stem}.mp4')
     if out.exists() and out.samefile(a.video):

@@ -139,6 +139,21 @@ def _from_path(path: Path, device, front: str) -> tuple:
         model = load_avid_cma(path, front)
     return model, model.config, None
 
+# %% ../nbs/42_network.ipynb #c2b65386
+@patch
+def _settle_norms(self: Network, batches):
+    "Give the batch norms the plain average statistics of some batches; nothing else changes."
+    norms = [m for m in self.model.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
+    if not norms:
+        return
+    for m in norms:
+        m.momentum = None  # plain average over the following batches
+    self.model.train()
+    with torch.no_grad():
+        for batch in batches:
+            self.model(self.video(batch), self.audio(batch))
+    self.model.eval()
+
 # %% ../nbs/42_network.ipynb #0c619eae
 @patch(cls_method=True)
 def from_config(
@@ -166,21 +181,6 @@ def untrained(
 ) -> Network:
     "A freshly initialised network of the same architecture, on the same device."
     return Network.from_config(self.cfg, seed, batches, self.device)
-
-# %% ../nbs/42_network.ipynb #c2b65386
-@patch
-def _settle_norms(self: Network, batches):
-    "Give the batch norms the plain average statistics of some batches; nothing else changes."
-    norms = [m for m in self.model.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
-    if not norms:
-        return
-    for m in norms:
-        m.momentum = None  # plain average over the following batches
-    self.model.train()
-    with torch.no_grad():
-        for batch in batches:
-            self.model(self.video(batch), self.audio(batch))
-    self.model.eval()
 
 # %% ../nbs/42_network.ipynb #1a961821
 @patch

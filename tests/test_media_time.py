@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-import avnb.manifest
+import avnb.index
 from avnb.index import doctor, examine, index_folder
 from avnb.manifest import Manifest
 from avnb.media import MediaError, probe, read_clip, write_clip
@@ -570,11 +570,11 @@ def test_an_index_that_was_begun_by_an_earlier_rule_begins_anew(tmp_path, monkey
     def stop(*a, **k):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(avnb.manifest, '_hearable', stop)
+    monkeypatch.setattr(avnb.index, '_check_audio', stop)
     looked = []
-    monkeypatch.setattr(avnb.manifest, 'examine', lambda *a: looked.append(a[1]) or examine(*a))
+    monkeypatch.setattr(avnb.index, 'examine', lambda *a: looked.append(a[1]) or examine(*a))
     for rule, want in ((1, ['0.mp4', '1.mp4']), (1, []), (2, ['0.mp4', '1.mp4'])):
-        monkeypatch.setattr(avnb.manifest, 'READING', rule)
+        monkeypatch.setattr(avnb.index, 'READING', rule)
         looked.clear()
         with pytest.raises(KeyboardInterrupt):
             index_folder(tmp_path, out, workers=0)

@@ -45,7 +45,7 @@ from avnb.metrics import (
 from avnb.probes import _draw_shots, folds_of, mean_over_splits
 from avnb.published_boxes import score_published, truth_map
 from avnb.report import score_table
-from avnb.truth import read_truth, sounding_sources
+from avnb.truth import TruthError, read_truth, sounding_sources
 
 settings.register_profile('metrics', max_examples=60, deadline=None, derandomize=True)
 settings.load_profile('metrics')
@@ -268,12 +268,12 @@ def test_every_measure_is_a_score_beside_what_has_learned_nothing():
 @pytest.mark.parametrize('text', ['[{"id": 1}]', '{"id": 1', '5', '[{"id": 1, "fps": 8}]'])
 def test_a_damaged_truth_is_named(tmp_path, text):
     (tmp_path / 'truth.json').write_text(text)
-    with pytest.raises(LocalizationError, match='truth.json cannot be read'):
+    with pytest.raises(TruthError, match='truth.json cannot be read'):
         read_truth(tmp_path)
     (tmp_path / 'truth.json').unlink()
     (tmp_path / 'truth').mkdir()
     (tmp_path / 'truth' / '1.json').write_text(text)
-    with pytest.raises(LocalizationError, match='1.json cannot be read'):
+    with pytest.raises(TruthError, match='1.json cannot be read'):
         read_truth(tmp_path)
 
 
@@ -302,7 +302,7 @@ def test_errors_say_what_came():
         lambda: sounding_sources(dict(sources=[], fps=8.0), -0.1, (0, 1)),
         lambda: sounding_sources(dict(sources=[], fps=8.0), np.nan, (0, 1)),
     ):
-        with pytest.raises(LocalizationError):
+        with pytest.raises((LocalizationError, TruthError)):
             call()
     for call in (
         lambda: auroc([1, 2], [True, True]),

@@ -103,8 +103,8 @@ def test_the_same_seed_the_same_noise_also_from_a_file(tmp_path, m, fraction, se
     n.save(tmp_path / 'there' / 'm.csv', overwrite=True)
     back = Manifest.load(tmp_path / 'there' / 'm.csv')
     assert back.hash == n.hash and [
-        back.heard(k) and (back.heard(k)[0].resolve(), back.heard(k)[1]) for k in range(len(n))
-    ] == [n.heard(k) and (n.heard(k)[0].resolve(), n.heard(k)[1]) for k in range(len(n))]
+        back.soundtrack(k) and (back.soundtrack(k)[0].resolve(), back.soundtrack(k)[1]) for k in range(len(n))
+    ] == [n.soundtrack(k) and (n.soundtrack(k)[0].resolve(), n.soundtrack(k)[1]) for k in range(len(n))]
     back.save(tmp_path / 'again.csv', overwrite=True)
     assert (
         Manifest.load(tmp_path / 'again.csv')
