@@ -66,14 +66,14 @@ SCENES = 600  # test clips for questions about whole scenes
 class WrongClip(Objective):
     "The target is guided by another clip of the batch."
 
-    def consistency(self, out, w):
-        return super().consistency(with_(out, video=out.video.roll(1, 0), audio=out.audio.roll(1, 0)), w)
+    def consistency(self, out, w, step):
+        return super().consistency(with_(out, video=out.video.roll(1, 0), audio=out.audio.roll(1, 0)), w, step)
 
 
 class Centre(Objective):
     "The target is a Gaussian in the middle: of the picture, and of the frequencies."
 
-    def consistency(self, out, w):
+    def consistency(self, out, w, step):
         c, s = self.cfg.cmac, attention_scores(out)
         bell = dict(
             video=centre_map(out.video_local.shape[3:]).ravel(), audio=centre_map((1, out.audio_local.shape[3])).ravel()

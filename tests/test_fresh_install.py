@@ -132,8 +132,8 @@ def test_the_newest_python_compiles_the_package(newest, tmp_path):
 
 def test_the_newest_python_reads_and_writes(newest, wheel, tmp_path):
     "With the newest PyAV and numpy that it may have, and no torch: what media needs takes seconds to install."
-    few = [r for r in required(wheel) if r.startswith(('av', 'numpy', 'soundfile'))]
-    assert len(few) == 3, few
+    few = [r for r in required(wheel) if r.startswith(('av', 'fastcore', 'numpy', 'soundfile'))]
+    assert len(few) == 4, few
     python = environment(newest, tmp_path / 'few', '--no-deps', wheel)
     run(python, '-m', 'pip', 'install', '-q', '--disable-pip-version-check', *few, cwd=tmp_path)
     code = """if True:
